@@ -1,0 +1,135 @@
+"""What happens to runs, models and endpoints, as values that mean the same on every provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+from cloudmlops.domain.models import Stage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened on a platform."""
+
+    kind: ClassVar[str] = ""
+    """The name that goes over the wire, such as `cloudmlops.model.registered`."""
+    platform: str
+    """Where it happened: the platform's stable address, without credentials."""
+    time: datetime
+    """Time-zone aware, UTC."""
+
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        """What makes two deliveries the same event, beside kind and platform."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelRegistered(Event):
+    """A model version exists."""
+
+    kind: ClassVar[str] = "cloudmlops.model.registered"
+    model: str
+    version: str
+    run: str | None = None
+
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        return (self.model, self.version)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageChanged(Event):
+    """A ledger entry moved one version or more."""
+
+    kind: ClassVar[str] = "cloudmlops.model.stage_changed"
+    model: str
+    sequence: int
+    """Of the ledger entry."""
+    changes: tuple[tuple[str, Stage, Stage], ...]
+    """(version, from, to)."""
+    actor: str
+    reason: str
+
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        return (self.model, str(self.sequence))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunCompleted(Event):
+    """A pipeline run succeeded."""
+
+    kind: ClassVar[str] = "cloudmlops.run.completed"
+    pipeline: str
+    run: str
+
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        return (self.run,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFailed(Event):
+    """A pipeline run failed; a resumed run may fail more than once, each time with its own attempt."""
+
+    kind: ClassVar[str] = "cloudmlops.run.failed"
+    pipeline: str
+    run: str
+    step: str
+    error: str
+    attempt: int = 1
+
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        return (self.run, str(self.attempt))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelDeployed(Event):
+    """A deployment became healthy."""
+
+    kind: ClassVar[str] = "cloudmlops.model.deployed"
+    model: str
+    version: str
+    endpoint: str
+    deployment: str
+    deployed_as: str
+    """Unique for each act of deploying, so that the same version deployed twice is two events."""
+
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        return (self.endpoint, self.deployment, self.deployed_as)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriftDetected(Event):
+    """A monitored distribution moved away from its reference."""
+
+    kind: ClassVar[str] = "cloudmlops.drift.detected"
+    subject: str
+    metric: str
+    value: float
+    threshold: float
+
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        return (self.subject, self.metric, self.time.isoformat())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnknownEvent(Event):
+    """An event of a kind that we do not know: kept, never an error."""
+
+    kind: ClassVar[str] = "cloudmlops.unknown"
+    type: str
+    source: str
+    id: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        return (self.source, self.id)

@@ -1,0 +1,1 @@
+"""What a provider supplies: one small Protocol a noun."""

@@ -1,0 +1,1 @@
+"""Adapters: ask, map, return. Providers do not import each other."""

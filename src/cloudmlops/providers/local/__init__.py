@@ -1,0 +1,15 @@
+"""The embedded provider: a folder that survives restarts and can be shared by processes."""
+
+from __future__ import annotations
+
+from cloudmlops.ports.backends import Backends, Provider
+
+
+def _open(target: str) -> Backends:
+    from cloudmlops.providers.local.backends import LocalBackends  # here, because it loads pydantic
+    from cloudmlops.providers.local.settings import LocalSettings
+
+    return LocalBackends(LocalSettings.from_target(target))
+
+
+provider = Provider(name="local", extra="local", open=_open)

@@ -1,0 +1,128 @@
+"""The embedded provider's parts, each built at first use."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import tempfile
+import weakref
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloudmlops.domain.actors import Actor
+from cloudmlops.domain.capabilities import Capabilities
+from cloudmlops.ports.clock import Clock, SystemClock
+from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.providers.local.limits import LIMITS
+from cloudmlops.providers.local.settings import MEMORY, LocalSettings
+
+if TYPE_CHECKING:
+    from cloudmlops.providers.local.endpoints import LocalEndpoints
+    from cloudmlops.providers.local.events import LocalEvents
+    from cloudmlops.providers.local.features import LocalFeatures
+    from cloudmlops.providers.local.models import LocalModels
+    from cloudmlops.providers.local.pipelines import LocalPipelines
+
+
+class LocalBackends:
+    """One folder, its parts, and the processes that work in it."""
+
+    def __init__(self, settings: LocalSettings) -> None:
+        self.settings = settings
+        self.clock: Clock = SystemClock()
+        self.capabilities = Capabilities(provider="local", limits=LIMITS)
+        self._remove: weakref.finalize[[], LocalBackends] | None = None
+
+    @cached_property
+    def folder(self) -> Path:
+        """The platform's folder, absolute; made at first use."""
+        if self.settings.path == MEMORY:
+            memory = Path("/dev/shm")  # noqa: S108 a memory file system where there is one; mkdtemp makes it private
+            folder = Path(tempfile.mkdtemp(prefix="cloudmlops-", dir=memory if memory.is_dir() else None))
+            self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            return folder
+        folder = Path(self.settings.path).expanduser().absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def durable(self) -> bool:
+        """Whether what was written must survive a crash of the machine: not so for `:memory:`."""
+        return self.settings.path != MEMORY
+
+    @property
+    def target(self) -> str:
+        """The URL that connects another process to this folder."""
+        return self.settings.target(self.folder)
+
+    @property
+    def address(self) -> str:
+        """The folder's address, without query."""
+        return f"local://{self.folder}"
+
+    def feature_time(self) -> datetime:
+        """The time at which features are read online."""
+        return self.settings.feature_time(self.clock.now())
+
+    def actor(self) -> Actor:
+        """The operating-system user."""
+        return Actor(id=getpass.getuser())
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        """The store of ledger, inbox and artifacts."""
+        from cloudmlops.storage.opening import open_store
+
+        return open_store(self.settings.store or (self.folder / "objects").as_uri(), durable=self.durable)
+
+    @cached_property
+    def pipelines(self) -> LocalPipelines:
+        """Steps as processes on this machine."""
+        from cloudmlops.providers.local.pipelines import LocalPipelines
+
+        return LocalPipelines(self)
+
+    @cached_property
+    def features(self) -> LocalFeatures:
+        """Features on Parquet."""
+        from cloudmlops.providers.local.features import LocalFeatures
+
+        return LocalFeatures(self)
+
+    @cached_property
+    def models(self) -> LocalModels:
+        """Model versions as folders of the object store."""
+        from cloudmlops.providers.local.models import LocalModels
+
+        return LocalModels(self)
+
+    @cached_property
+    def endpoints(self) -> LocalEndpoints:
+        """Endpoints as HTTP worker processes."""
+        from cloudmlops.providers.local.endpoints import LocalEndpoints
+
+        return LocalEndpoints(self)
+
+    @cached_property
+    def events(self) -> LocalEvents:
+        """The local bus."""
+        from cloudmlops.providers.local.events import LocalEvents
+
+        return LocalEvents(self)
+
+    @property
+    def native(self) -> Path:
+        """The folder itself: there is no vendor."""
+        return self.folder
+
+    def close(self) -> None:
+        """Let go; a `:memory:` platform ends its processes and is removed."""
+        if not self.durable:
+            if "endpoints" in self.__dict__:
+                self.endpoints.stop_all()
+            if "pipelines" in self.__dict__:
+                self.pipelines.stop_all()
+        if self._remove is not None:
+            self._remove()

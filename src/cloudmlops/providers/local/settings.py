@@ -1,0 +1,57 @@
+"""Settings of the embedded provider."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from pydantic import AwareDatetime, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cloudmlops.errors import ConfigurationError
+
+MEMORY = ":memory:"
+
+
+class LocalSettings(BaseSettings):
+    """Where a local platform lies; also read from `CLOUDMLOPS_LOCAL_*` variables."""
+
+    model_config = SettingsConfigDict(env_prefix="CLOUDMLOPS_LOCAL_", frozen=True, extra="forbid")
+
+    path: str
+    """The folder; `:memory:` is a private one, removed on close, on a memory file system where there is one."""
+    store: str | None = None
+    """Another object store for ledger, inbox and artifacts, such as `s3://bucket/prefix`; None is the folder itself."""
+    as_of: AwareDatetime | None = None
+    """Replay history: features are read online as they were known at this time."""
+
+    @classmethod
+    def from_target(cls, target: str) -> Self:
+        """Read `local://PATH?store=…&as_of=…`; raise `ConfigurationError` for anything else."""
+        rest = target.removeprefix("local://")
+        path, _, query = rest.partition("?")
+        path = unquote(path)
+        if not path:
+            raise ConfigurationError(
+                f"the target {target!r} names no folder", hint="Write local://FOLDER or local:///absolute/folder."
+            )
+        try:
+            return cls(path=path, **dict(parse_qsl(query, strict_parsing=bool(query))))
+        except (ValidationError, ValueError) as error:
+            raise ConfigurationError(
+                f"the target {target!r} is not understood: {error}", hint="Known settings: store, as_of."
+            ) from error
+
+    def target(self, folder: Path) -> str:
+        """Return the URL of this platform for another process; `folder` is where it lies."""
+        query = {name: value for name, value in (("store", self.store), ("as_of", self._as_of_text())) if value}
+        return f"local://{quote(str(folder))}" + (f"?{urlencode(query)}" if query else "")
+
+    def _as_of_text(self) -> str | None:
+        return self.as_of.astimezone(UTC).isoformat() if self.as_of else None
+
+    def feature_time(self, now: datetime) -> datetime:
+        """Return the time at which features are read online."""
+        return self.as_of or now
