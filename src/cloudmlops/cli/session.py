@@ -1,0 +1,130 @@
+"""What every command shares: the platform it talks to, and how it answers people and scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime, timedelta
+from functools import cached_property, update_wrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from cloudmlops._platform import Platform
+    from cloudmlops.errors import CloudMLOpsError
+
+
+class Session:
+    """One command's platform and its way of answering."""
+
+    def __init__(self, *, target: str | None, actor: str | None, as_json: bool) -> None:
+        self._target = target
+        self._actor = actor
+        self.as_json = as_json
+
+    @cached_property
+    def platform(self) -> Platform:
+        """The platform, connected at first use."""
+        from cloudmlops._platform import connect
+
+        return connect(self._target, actor=self._actor)
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+        """Print rows: for scripts a JSON list of objects with all keys, for people a table of `columns`."""
+        listed = list(rows)
+        if self.as_json:
+            _print_json(listed)
+            return
+        from rich.table import Table
+
+        drawn = Table(title=title, title_justify="left")
+        for column in columns:
+            drawn.add_column(column.replace("_", " "))
+        for row in listed:
+            drawn.add_row(*(_cell(row.get(column)) for column in columns))
+        _print_rich(drawn if listed else f"{title}: none")
+
+    def record(self, title: str, values: Mapping[str, object]) -> None:
+        """Print one thing: for scripts a JSON object, for people a name and a value a line."""
+        if self.as_json:
+            _print_json(values)
+            return
+        width = max((len(name) for name in values), default=0)
+        lines = [f"  {name.replace('_', ' '):<{width}}  {_cell(value)}" for name, value in values.items()]
+        click.echo("\n".join([title, *lines]))
+
+    def note(self, text: str) -> None:
+        """Tell people something that scripts need not know."""
+        if not self.as_json:
+            click.echo(text, err=True)
+
+
+def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--target`, `--actor` and `--json` to a command and hand it a `Session` as its first argument."""
+
+    def wrapped(*args: Any, target: str | None, actor: str | None, as_json: bool, **kwargs: Any) -> Any:
+        return command(Session(target=target, actor=actor, as_json=as_json), *args, **kwargs)
+
+    options = (
+        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        click.option("--actor", metavar="NAME", help="Act under this name; records mark it as self-declared."),
+        click.option("--target", metavar="URL|NAME", help="The platform, such as local://.cloudmlops."),
+    )
+    update_wrapper(wrapped, command)
+    for option in options:
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def report(error: CloudMLOpsError) -> None:
+    """Say what went wrong on standard error: as JSON where the command was asked for JSON."""
+    if "--json" in sys.argv:
+        body = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+        click.echo(json.dumps({"error": body}), err=True)
+        return
+    click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, default=plain, indent=2))
+
+
+def _print_rich(value: object) -> None:
+    from rich.console import Console
+
+    Console().print(value)
+
+
+def plain(value: object) -> object:
+    """Turn a value that JSON does not know into one that it does."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_cell(part)}" for name, part in value.items()) or "-"
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(part) for part in value) or "-"
+    return str(value)
