@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +35,7 @@ class LocalBackends:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self.capabilities = Capabilities(provider="local", limits=LIMITS)
-        self._remove: weakref.finalize[[], LocalBackends] | None = None
+        self._remove: Callable[[], object] | None = None
 
     @cached_property
     def folder(self) -> Path:
@@ -41,7 +43,7 @@ class LocalBackends:
         if self.settings.path == MEMORY:
             memory = Path("/dev/shm")  # noqa: S108 a memory file system where there is one; mkdtemp makes it private
             folder = Path(tempfile.mkdtemp(prefix="cloudmlops-", dir=memory if memory.is_dir() else None))
-            self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            self._remove = weakref.finalize(self, partial(_remove_own, folder, os.getpid()))
             return folder
         folder = Path(self.settings.path).expanduser().absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,3 +128,9 @@ class LocalBackends:
                 self.pipelines.stop_all()
         if self._remove is not None:
             self._remove()
+
+
+def _remove_own(folder: Path, owner: int) -> None:
+    # A forked child inherits the finalizer, and must not take the folder away from its parent.
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)

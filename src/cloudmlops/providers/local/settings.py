@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from pydantic import AwareDatetime, ValidationError
@@ -37,11 +37,13 @@ class LocalSettings(BaseSettings):
             raise ConfigurationError(
                 f"the target {target!r} names no folder", hint="Write local://FOLDER or local:///absolute/folder."
             )
+        given: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
         try:
-            return cls(path=path, **dict(parse_qsl(query, strict_parsing=bool(query))))
-        except (ValidationError, ValueError) as error:
+            return cls(**{"path": path, **given})
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigurationError(
-                f"the target {target!r} is not understood: {error}", hint="Known settings: store, as_of."
+                f"the target {target!r} is not understood: {faults}", hint="Known settings: store, as_of."
             ) from error
 
     def target(self, folder: Path) -> str:

@@ -1,0 +1,55 @@
+# Every target makes what it needs: a virtual environment in .venv, never anything outside this folder.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints/tested.txt
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint format conformance bench bench-setup clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"cloudmlops needs Python 3.11 or newer, and $(PYTHON) is {v[0]}.{v[1]}: run make PYTHON=python3.12")'
+	@echo "Creating the environment $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: pyproject.toml constraints/tested.txt | $(BIN)/python
+	@echo "Installing cloudmlops[local] (about a minute) …"
+	@$(PIP) --editable ".[local]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints/tested.txt | $(BIN)/python
+	@echo "Installing cloudmlops with its test tools (a minute or two) …"
+	@$(PIP) --editable ".[dev]"
+	@touch $@ $(VENV)/.local
+
+quickstart: $(VENV)/.local  ## Install, then run the flight-delay project from raw data to a served model
+	@$(BIN)/cloudmlops quickstart quickstart
+
+test: $(VENV)/.dev  ## Run all tests (about five minutes on two cores)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not conformance" -r sxX
+
+lint: $(VENV)/.dev  ## Check style, types and the import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## Put the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+conformance: $(VENV)/.dev  ## Run what takes long: thousands of generated cases and kills, Python 3.12 and 3.13
+	@$(BIN)/python tools/conformance.py
+
+bench-setup: $(VENV)/.dev  ## Install the peers that the benchmark compares with, each in its own environment
+	@$(BIN)/python benchmarks/setup.py
+
+bench: $(VENV)/.dev  ## Measure cloudmlops, peers and floors in one run and print the ratios
+	@$(BIN)/python -m benchmarks
+
+clean:  ## Remove the environment and everything that was made here
+	rm -rf $(VENV) .peers quickstart .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,57 @@
+"""Run what takes longer than `make test` may: the long cases here, and the whole suite on the other interpreters."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OTHERS = ("3.12", "3.13")
+
+
+def main() -> int:
+    """Return 0 when everything passed; name what was left out."""
+    failed = []
+    left_out = []
+    if pytest(Path(sys.executable), "-m", "conformance"):
+        failed.append("long cases")
+    for version in OTHERS:
+        if (interpreter := find(version)) is None:
+            left_out.append(f"Python {version} (not on this machine)")
+        elif not passes_on(interpreter):
+            failed.append(f"Python {version}")
+    print(f"left out: {', '.join(left_out) or 'nothing'}")
+    print(f"failed: {', '.join(failed) or 'nothing'}")
+    return 1 if failed else 0
+
+
+def find(version: str) -> str | None:
+    """Return an interpreter that really starts: a version manager's shim may be found and refuse."""
+    manager = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for candidate in (shutil.which(f"python{version}"), *sorted(map(str, manager.glob(f"{version}.*/bin/python")))):
+        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return candidate
+    return None
+
+
+def passes_on(interpreter: str) -> bool:
+    """Install into a new environment of that interpreter and run the suite there."""
+    with tempfile.TemporaryDirectory(prefix="cloudmlops-conformance-") as folder:
+        subprocess.run([interpreter, "-m", "venv", folder], check=True)
+        python = Path(folder) / "bin" / "python"
+        install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints" / "tested.txt", f"{ROOT}[dev]"]
+        subprocess.run(install, check=True)
+        return pytest(python, "-n", str(os.cpu_count() or 2), "-m", "not conformance") == 0
+
+
+def pytest(python: Path, *arguments: str) -> int:
+    """Run pytest with an interpreter; its exit code."""
+    return subprocess.run([python, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
