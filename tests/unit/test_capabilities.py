@@ -24,7 +24,7 @@ def test_requiring_what_is_there_is_silent() -> None:
 
 
 def test_requiring_what_is_absent_names_reason_and_way_round() -> None:
-    with pytest.raises(UnsupportedError, match="toy has no pipelines.spot: no spot market") as caught:
+    with pytest.raises(UnsupportedError, match=r"toy has no pipelines\.spot: no spot market") as caught:
         LIMITED.require(Capability.SPOT_STEPS)
 
     assert caught.value.hint == "Use small machines."

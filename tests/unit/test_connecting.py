@@ -131,7 +131,7 @@ def test_a_forked_child_does_not_take_the_memory_platform_away() -> None:
 
 
 def test_an_absent_capability_is_refused_with_reason_and_way_round(platform: cm.Platform) -> None:
-    with pytest.raises(UnsupportedError, match="local has no endpoints.mirror_traffic: an endpoint splits") as caught:
+    with pytest.raises(UnsupportedError, match=r"local has no endpoints\.mirror_traffic: an endpoint splits") as caught:
         platform.require(cm.Capability.MIRROR_TRAFFIC)
 
     assert "small share" in caught.value.hint

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_capability_table_is_up_to_date() -> None:
+    generator = runpy.run_path(str(ROOT / "tools" / "capability_table.py"))
+
+    assert (ROOT / "docs" / "capabilities.md").read_text(encoding="utf-8") == generator["page"](), (
+        "run: python tools/capability_table.py"
+    )
