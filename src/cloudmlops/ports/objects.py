@@ -27,6 +27,10 @@ class ObjectStore(Protocol):
         """Write an object whole, replacing what was there; a reader sees the old or the new one, never a part."""
         ...
 
+    def hint(self, key: str, data: bytes) -> None:
+        """Write like `put`, but do not wait until it is durable: for what only speeds up reading."""
+        ...
+
     def create(self, key: str, data: bytes) -> bool:
         """Write an object only if there is none; True when this call made it, False when it was there before.
 

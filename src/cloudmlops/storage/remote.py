@@ -1,0 +1,162 @@
+"""Object stores over the wire, through obstore: S3, Google Cloud Storage and Azure Blob."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import obstore
+from obstore import exceptions
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from cloudmlops.errors import (
+    AuthenticationError,
+    CloudMLOpsError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServiceError,
+    UnavailableError,
+)
+from cloudmlops.storage.keys import checked_key
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+    AnyStore = S3Store | GCSStore | AzureStore
+
+_ENDPOINTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""Variables that name another address of the service; the first that is set counts."""
+_SETTING: Final[Mapping[str, str]] = {"s3": "endpoint", "gs": "base_url", "az": "endpoint"}
+_RETRY: Final[RetryConfig] = {
+    "max_retries": 6,
+    "retry_timeout": timedelta(minutes=1),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+}
+
+
+class RemoteStore:
+    """Objects in a bucket or container, below a prefix."""
+
+    def __init__(self, store: AnyStore, uri: str) -> None:
+        self._store = store
+        self._uri = uri
+
+    @classmethod
+    def at(cls, scheme: str, bucket: str, prefix: str) -> RemoteStore:
+        """Open `bucket` of the service that `scheme` (`s3`, `gs`, `az`) names; the environment says how to reach it."""
+        endpoint = next((os.environ[name] for name in _ENDPOINTS[scheme] if os.environ.get(name)), None)
+        config = {_SETTING[scheme]: endpoint} if endpoint else {}
+        client: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
+        build = _BUILDERS[scheme]
+        with _translated(scheme, "open", bucket):
+            store = build(bucket, prefix=prefix or None, config=config, client_options=client, retry_config=_RETRY)
+        return cls(store, f"{scheme}://{bucket}/{prefix}".rstrip("/"))
+
+    @property
+    def uri(self) -> str:
+        """The address of the root, without credentials."""
+        return self._uri
+
+    def get(self, key: str) -> bytes:
+        """Read an object; `NotFoundError` when there is none."""
+        with self._asked("read", key):
+            return bytes(obstore.get(self._store, checked_key(key)).bytes())
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object whole, replacing what was there."""
+        with self._asked("write", key):
+            obstore.put(self._store, checked_key(key), data)
+
+    def hint(self, key: str, data: bytes) -> None:
+        """Write like `put`: over the wire there is nothing to save."""
+        self.put(key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object only if there is none; True when this call made it, False also after a lost response."""
+        with self._asked("create", key):
+            try:
+                obstore.put(self._store, checked_key(key), data, mode="create")
+            except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+                return False
+            return True
+
+    def delete(self, key: str) -> None:
+        """Remove an object; absent is no error."""
+        with self._asked("delete", key):
+            try:
+                obstore.delete(self._store, checked_key(key))
+            except FileNotFoundError:
+                return
+
+    def exists(self, key: str) -> bool:
+        """Say whether there is an object under `key`."""
+        with self._asked("look up", key):
+            try:
+                obstore.head(self._store, checked_key(key))
+            except FileNotFoundError:
+                return False
+            return True
+
+    def list(self, prefix: str = "", *, after: str | None = None) -> Iterator[str]:
+        """Yield keys that start with `prefix`, in the store's own (code point) order, those after `after` only."""
+        # The service is asked for the folder: obstore matches whole parts of a key only.
+        folder = prefix.rpartition("/")[0]
+        if folder:
+            checked_key(folder)
+        with self._asked("list", prefix):
+            for chunk in obstore.list(self._store, folder or None, offset=after):
+                for item in chunk:
+                    if item["path"].startswith(prefix):
+                        yield item["path"]
+
+    def upload(self, key: str, source: Path) -> None:
+        """Write a local file as an object, streaming."""
+        with self._asked("upload", key):
+            obstore.put(self._store, checked_key(key), source)
+
+    def download(self, key: str, target: Path) -> None:
+        """Write an object to a local file, streaming; `NotFoundError` when there is none."""
+        with self._asked("download", key):
+            content = obstore.get(self._store, checked_key(key))
+            with target.open("wb") as file:
+                for chunk in content:
+                    file.write(chunk)
+
+    @contextmanager
+    def _asked(self, operation: str, key: str) -> Iterator[None]:
+        with _translated(self._uri.partition(":")[0], operation, key):
+            yield
+
+
+_BUILDERS: Final[Mapping[str, Callable[..., AnyStore]]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+
+_ERRORS: Final[tuple[tuple[type[Exception], type[ServiceError], str], ...]] = (
+    (exceptions.UnauthenticatedError, AuthenticationError, "Check the vendor's credentials in the environment."),
+    (exceptions.PermissionDeniedError, PermissionDeniedError, "Ask for read and write access to the bucket."),
+    (exceptions.BaseError, UnavailableError, "Check the bucket's name and the address of the service; then try again."),
+    (OSError, UnavailableError, "Check the connection; then try again."),
+)
+"""The first row that matches counts."""
+
+
+@contextmanager
+def _translated(provider: str, operation: str, key: str) -> Iterator[None]:
+    details: dict[str, Any] = {"provider": provider, "operation": f"objects.{operation}", "resource": key}
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no object {key!r}", **details) from error
+    except (exceptions.BaseError, OSError) as error:
+        if isinstance(error, CloudMLOpsError):
+            raise
+        kind, hint = next((kind, hint) for cause, kind, hint in _ERRORS if isinstance(error, cause))
+        summary = str(error).split("\n\nDebug", 1)[0]
+        raise kind(f"cannot {operation} object {key!r}: {summary}", hint=hint, **details) from error
