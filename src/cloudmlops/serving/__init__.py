@@ -1,1 +1,1 @@
-"""The scoring server: one process image for local endpoints, Vertex custom containers and Azure ML."""
+"""The scoring server: one process for local endpoints, Vertex AI custom containers and Azure ML online deployments."""
