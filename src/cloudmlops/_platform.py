@@ -15,10 +15,12 @@ from cloudmlops.domain.models import Stage
 from cloudmlops.errors import ConfigurationError, ProviderNotInstalledError
 
 if TYPE_CHECKING:
+    from cloudmlops.domain.access import MissingPermission
     from cloudmlops.domain.capabilities import Capabilities, Capability
     from cloudmlops.domain.events import Event
     from cloudmlops.domain.policies import Policy
     from cloudmlops.ports.backends import Backends, Provider
+    from cloudmlops.services.access import Access
     from cloudmlops.services.context import ServiceContext
     from cloudmlops.services.endpoints import Endpoints
     from cloudmlops.services.events import Events
@@ -129,6 +131,17 @@ class Platform:
         from cloudmlops.services.events import Events
 
         return Events(self._context, models=self.models)
+
+    @cached_property
+    def access(self) -> Access:
+        """Who may do what."""
+        from cloudmlops.services.access import Access
+
+        return Access(self._context)
+
+    def check_access(self, verbs: Sequence[str]) -> tuple[MissingPermission, ...]:
+        """Return what the caller lacks for `verbs`, such as `models.promote`, and the role that would grant it."""
+        return self.access.check(verbs)
 
     @cached_property
     def _context(self) -> ServiceContext:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.capabilities import Capabilities
+from cloudmlops.ports.access import AccessPort
 from cloudmlops.ports.clock import Clock
 from cloudmlops.ports.endpoints import EndpointsPort
 from cloudmlops.ports.events import EventsPort
@@ -62,6 +63,9 @@ class Backends(Protocol):
 
     @property
     def events(self) -> EventsPort: ...
+
+    @property
+    def access(self) -> AccessPort: ...
 
     @property
     def native(self) -> object:

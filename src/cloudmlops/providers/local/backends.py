@@ -21,6 +21,7 @@ from cloudmlops.providers.local.limits import LIMITS
 from cloudmlops.providers.local.settings import MEMORY, LocalSettings
 
 if TYPE_CHECKING:
+    from cloudmlops.providers.local.access import LocalAccess
     from cloudmlops.providers.local.endpoints import LocalEndpoints
     from cloudmlops.providers.local.events import LocalEvents
     from cloudmlops.providers.local.features import LocalFeatures
@@ -37,6 +38,11 @@ class LocalBackends:
         self.capabilities = Capabilities(provider="local", limits=LIMITS)
         self._remove: Callable[[], object] | None = None
 
+    @property
+    def location(self) -> Path:
+        """Where the folder is or will be; nothing is made."""
+        return self.folder if self.settings.path == MEMORY else Path(self.settings.path).expanduser().absolute()
+
     @cached_property
     def folder(self) -> Path:
         """The platform's folder, absolute; made at first use."""
@@ -45,9 +51,8 @@ class LocalBackends:
             folder = Path(tempfile.mkdtemp(prefix="cloudmlops-", dir=memory if memory.is_dir() else None))
             self._remove = weakref.finalize(self, partial(_remove_own, folder, os.getpid()))
             return folder
-        folder = Path(self.settings.path).expanduser().absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        self.location.mkdir(parents=True, exist_ok=True)
+        return self.location
 
     @property
     def durable(self) -> bool:
@@ -113,6 +118,13 @@ class LocalBackends:
         from cloudmlops.providers.local.events import LocalEvents
 
         return LocalEvents(self)
+
+    @cached_property
+    def access(self) -> LocalAccess:
+        """What the operating system lets this user do."""
+        from cloudmlops.providers.local.access import LocalAccess
+
+        return LocalAccess(self)
 
     @property
     def native(self) -> Path:
