@@ -126,11 +126,11 @@ class Platform:
         return Endpoints(self._context, models=self.models)
 
     @cached_property
-    def events(self) -> Events:
+    def events(self) -> Events[Platform]:
         """What happened, handled at least once."""
         from cloudmlops.services.events import Events
 
-        return Events(self._context, models=self.models)
+        return Events(self._context, platform=self)
 
     @cached_property
     def access(self) -> Access:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from cloudmlops.domain.models import Stage
 
@@ -25,6 +27,11 @@ class Event:
     def meaning(self) -> tuple[str, ...]:
         """What makes two deliveries the same event, beside kind and platform."""
         raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """Kind, platform and meaning as 40 hexadecimal digits: deliveries of the same event share it."""
+        return _digest(self.kind, self.platform, *self.meaning)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +136,62 @@ class UnknownEvent(Event):
     source: str
     id: str
     data: Mapping[str, object] = field(default_factory=dict)
+    extensions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def meaning(self) -> tuple[str, ...]:
         return (self.source, self.id)
+
+    @property
+    def key(self) -> str:
+        """Source and id alone: CloudEvents promises that the two together are unique."""
+        return _digest(self.kind, *self.meaning)
+
+
+KINDS: Final[Mapping[str, type[Event]]] = {
+    kind.kind: kind
+    for kind in (ModelRegistered, StageChanged, RunCompleted, RunFailed, ModelDeployed, DriftDetected, UnknownEvent)
+}
+"""Every kind of event by the name that goes over the wire."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """A CloudEvent 1.0 as it travels, before we know what it means."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime
+    """Time-zone aware, UTC; the time of arrival when the sender gave none."""
+    subject: str = ""
+    data: Mapping[str, object] = field(default_factory=dict)
+    """The JSON object sent; any other payload lies under the name `value`, bytes in base64."""
+    extensions: Mapping[str, str] = field(default_factory=dict)
+    """CloudEvents attributes beyond the standard ones, such as an audit log's `methodname`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter:
+    """An event that a handler gave up on."""
+
+    handler: str
+    event: Event
+    attempts: int
+    time: datetime
+    """When the last attempt ended; time-zone aware, UTC."""
+    error: str
+    """The type of the last error, such as `ValueError`."""
+    message: str
+    traceback: str
+    """Where the last error was raised; what looked like a secret is replaced by `***`."""
+
+
+def handling_key(handler: str, event: Event) -> str:
+    """Name what one handler does about one event: the same for each attempt and each replay."""
+    return _digest(handler, event.key)
+
+
+def _digest(*parts: str) -> str:
+    # As a JSON list, so that ("a", "bc") and ("ab", "c") differ.
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]

@@ -1,0 +1,425 @@
+"""What a user does with events: publish, handle at least once, look into dead letters, replay."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cached_property
+from threading import Event as Signal
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from cloudmlops.domain.events import DeadLetter, Event, handling_key
+from cloudmlops.errors import InvalidRequestError, NotFoundError
+from cloudmlops.services import envelopes
+from cloudmlops.services.attempts import LEASE, Attempts, Failure, Item, Lease, Settled, Waiting
+from cloudmlops.services.backlog import Backlog, Work, saved_cursor
+from cloudmlops.services.context import ServiceContext
+from cloudmlops.services.effects import effect_key, handling
+from cloudmlops.services.handlers import Context, Handler, PlatformT, checked, without_secrets
+from cloudmlops.services.inbox import Inbox
+from cloudmlops.services.telemetry import span
+
+if TYPE_CHECKING:
+    from cloudmlops.services.outbox import Outbox
+    from cloudmlops.services.receiving import AsgiApp
+
+EventT = TypeVar("EventT", bound=Event)
+
+_log: Final = logging.getLogger("cloudmlops.events")
+_GLANCE_SECONDS: Final = 0.05
+"""How often a waiting worker looks whether another process rang."""
+_PULL_LIMIT: Final = 100
+_SKEW: Final = timedelta(hours=1)
+"""How far the clocks of machines that store events may differ: so much farther back a search goes."""
+_SAVE_EVERY: Final = 64
+"""Attempts between two writings of a handler's cursor."""
+
+
+class Events(Generic[PlatformT]):
+    """What happened, handled at least once, its effects through the platform once."""
+
+    def __init__(
+        self,
+        context: ServiceContext,
+        *,
+        platform: PlatformT,
+        outbox: Callable[[], Outbox] | None = None,
+        lease: timedelta = LEASE,
+    ) -> None:
+        self._context = context
+        self._platform = platform
+        self._outbox = outbox
+        self._lease = lease
+        self._backlogs: dict[str, Backlog] = {}
+        self._arrived = Signal()
+        self._processing = Lock()
+
+    def on(
+        self,
+        kind: type[EventT],
+        *,
+        handler: str | None = None,
+        model: str | None = None,
+        endpoint: str | None = None,
+        pipeline: str | None = None,
+        type: str | None = None,  # noqa: A002 the CloudEvents attribute has this name
+        retries: int = 3,
+        backoff: timedelta = timedelta(seconds=1),
+    ) -> Callable[[Callable[[EventT, Context[PlatformT]], None]], Callable[[EventT, Context[PlatformT]], None]]:
+        """Register the decorated function for events of `kind`, also for those that are in the inbox already.
+
+        Args:
+            kind: The class of events; `Event` itself is all of them.
+            handler: A name, unique and lasting: what is handled is recorded under it. The function's name by default.
+            model: Only events about this model.
+            endpoint: Only events about this endpoint.
+            pipeline: Only events about this pipeline.
+            type: Only unknown events of this CloudEvents type.
+            retries: How often a failed attempt is repeated before the event becomes a dead letter.
+            backoff: The pause after the first failure; each further one is twice as long, at most an hour.
+
+        Raises:
+            InvalidRequestError: The name is taken, a filter does not fit the kind, or the function does not take the
+                event and the context.
+        """
+        wanted = {"model": model, "endpoint": endpoint, "pipeline": pipeline, "type": type}
+
+        def register(
+            function: Callable[[EventT, Context[PlatformT]], None],
+        ) -> Callable[[EventT, Context[PlatformT]], None]:
+            made = Handler(
+                name=handler or str(getattr(function, "__name__", "")),
+                function=function,
+                kind=kind,
+                filters={name: value for name, value in wanted.items() if value is not None},
+                retries=retries,
+                backoff=backoff,
+            )
+            checked(made, taken=frozenset(self._backlogs))
+            self._backlogs[made.name] = Backlog(made, inbox=self._inbox, objects=self._context.backends.objects)
+            return function
+
+        return register
+
+    @property
+    def handlers(self) -> tuple[str, ...]:
+        """The names of the handlers registered in this process."""
+        return tuple(self._backlogs)
+
+    def publish(self, event: Event) -> None:
+        """Make an event known; durable on return. The same event twice is one; inside a handler it happens once.
+
+        Raises:
+            InvalidRequestError: Its time has no time zone, or the platform itself reports events of this kind.
+        """
+        with span("events.publish", kind=event.kind):
+            if event.time.tzinfo is None:
+                raise InvalidRequestError(
+                    f"the event's time {event.time.isoformat()} has no time zone", hint="Use datetime.now(UTC)."
+                )
+            if event.kind in self._port.reported:
+                raise InvalidRequestError(
+                    f"{event.kind} is reported by the platform itself and cannot be published",
+                    hint="Publish what only you know, such as DriftDetected.",
+                )
+            if (key := effect_key("publish", event.kind)) is not None:
+                event = self._same_event(key, event)
+            self.emit(event)
+
+    def emit(self, event: Event) -> None:
+        """Hand an event whose identity is its meaning to the bus, or where there is none to the inbox."""
+        if not self._port.send(envelopes.to_envelope(event)):
+            self.accept(event)
+
+    def accept(self, event: Event) -> bool:
+        """Store an event that came in; durable on return. False when it was known already."""
+        new = self._inbox.store(event, at=self._now())
+        if new:
+            self._wake()
+        return new
+
+    def process(self, *, until_idle: bool = True) -> int:
+        """Handle what is due now; return how many events were handled with success, counted once a handler.
+
+        Args:
+            until_idle: Go on with what arrives meanwhile, until nothing is due. An event that waits for its next
+                attempt is not due; `run` waits for it.
+        """
+        with span("events.process"), self._processing:
+            self._take_in()
+            handled, active = self._pass()
+            while until_idle and active:
+                more, active = self._pass()
+                handled += more
+            return handled
+
+    def run(self, stop: Signal, *, poll: timedelta = timedelta(seconds=5)) -> None:
+        """Handle events until `stop` is set.
+
+        Wakes at once for an event published on this machine and for the next attempt that falls due.
+
+        Args:
+            stop: Set it from another thread or a signal handler.
+            poll: The longest pause, after which queues, outboxes and other machines' events are looked for.
+        """
+        while not stop.is_set():
+            self._arrived.clear()
+            rings = self._port.rings()
+            self.process()
+            until = time.monotonic() + poll.total_seconds()
+            while not (stop.is_set() or self._port.rings() != rings or time.monotonic() >= until or self._is_due()):
+                if self._arrived.wait(_GLANCE_SECONDS):
+                    break
+
+    def list(self, *, kind: type[Event] | None = None, since: datetime | None = None) -> builtins.list[Event]:
+        """Return events in order of arrival.
+
+        Args:
+            kind: Only events of this class.
+            since: Only those that arrived at this time or later; time-zone aware.
+        """
+        with span("events.list"):
+            found = {
+                arrival.event.key: arrival.event
+                for arrival in self._since(since)
+                if not arrival.round and isinstance(arrival.event, kind or Event)
+            }
+            return list(reversed(found.values()))
+
+    def dead_letters(self, *, handler: str | None = None) -> builtins.list[DeadLetter]:
+        """Return the events that handlers gave up on and that were not replayed since, oldest first."""
+        with span("events.dead_letters"):
+            letters = [letter for _, letter in self._dead_letters(handler)]
+            return sorted(letters, key=lambda letter: letter.time)
+
+    def replay(self, *, since: datetime, handler: str | None = None) -> int:
+        """Have events handled again, whether they were handled or given up; return how many.
+
+        Handlers run again with the same keys: effects through the platform that took hold stay single, those that never
+        did happen now. To have all effects anew, register the function under a new name.
+
+        Args:
+            since: Events that arrived at this time or later; time-zone aware.
+            handler: One handler's name; None is all.
+
+        Raises:
+            NotFoundError: No handler of that name is registered here or has ever worked here.
+        """
+        with span("events.replay", handler=handler):
+            if handler is not None:
+                self._check_known(handler)
+            backlog = self._backlogs.get(handler or "")
+            events = {
+                arrival.event.key: arrival.event
+                for arrival in self._since(since)
+                if not arrival.round and (backlog is None or backlog.handler.wants(arrival.event))
+            }
+            buried: dict[str, builtins.list[Item]] = {}
+            for item, _ in self._attempts.dead():
+                if handler in (None, item.handler):
+                    buried.setdefault(item.key, []).append(item)
+            for key, event in reversed(events.items()):
+                self._again(event, handler, buried.get(key, []))
+            return len(events)
+
+    def retry(self, *letters: DeadLetter) -> int:
+        """Have dead letters handled again by their handlers, all open ones when none is given; return how many."""
+        with span("events.retry"):
+            wanted = {(letter.handler, letter.event.key) for letter in letters}
+            found = [
+                (item, letter)
+                for item, letter in self._dead_letters(None)
+                if not letters or (item.handler, item.key) in wanted
+            ]
+            for item, letter in found:
+                self._again(letter.event, item.handler, [item])
+            return len(found)
+
+    def asgi(self) -> AsgiApp:
+        """Return an ASGI app that takes CloudEvents 1.0 over HTTP and stores each before it answers."""
+        from cloudmlops.services.receiving import Receiver  # here, because it loads the CloudEvents library
+
+        return Receiver(self._port, accept=self.accept, now=self._now)
+
+    @cached_property
+    def _inbox(self) -> Inbox:
+        return Inbox(self._context.backends.objects)
+
+    @cached_property
+    def _attempts(self) -> Attempts:
+        return Attempts(self._context.backends.objects, lease=self._lease)
+
+    @property
+    def _port(self) -> Any:
+        return self._context.backends.events
+
+    def _now(self) -> datetime:
+        return self._context.backends.clock.now()
+
+    def _wake(self) -> None:
+        self._arrived.set()
+        self._port.ring()
+
+    def _take_in(self) -> None:
+        """Publish what ledgers still hold back, and store what waits in the provider's queue."""
+        if self._outbox is not None:
+            self._outbox().flush_all()
+        while pulled := self._port.pull(_PULL_LIMIT):
+            for delivery in pulled:
+                self.accept(envelopes.to_event(self._port.normalise(delivery.event)))
+            self._port.acknowledge([delivery.receipt for delivery in pulled])
+
+    def _pass(self) -> tuple[int, bool]:
+        """Try everything that is due once; return how much was handled, and whether there was anything to try."""
+        handled = 0
+        active = False
+        for backlog in tuple(self._backlogs.values()):
+            backlog.take_in()
+            for tried, work in enumerate(backlog.open(), start=1):
+                if (outcome := self._try(backlog, work)) is not None:
+                    active = True
+                    handled += outcome
+                if tried % _SAVE_EVERY == 0:
+                    backlog.save()
+            backlog.save()
+        return handled, active
+
+    def _try(self, backlog: Backlog, work: Work) -> bool | None:
+        """Attempt one event; return whether it succeeded, or None when it was not to be had."""
+        if work.waiting is not None and not work.waiting.leased and not work.is_due(self._now()):
+            return None
+        handler = backlog.handler
+        lease = self._attempts.claim(work.item, retries=handler.retries, now=self._now())
+        if isinstance(lease, Settled):
+            backlog.settle(work)
+            return None
+        if isinstance(lease, Waiting):
+            work.waiting = lease
+            return None
+        failure = self._call(handler, work, lease)
+        if failure is None:
+            self._attempts.succeed(lease, now=self._now())
+            backlog.settle(work)
+            return True
+        again = self._attempts.fail(lease, failure, retries=handler.retries, backoff=handler.backoff)
+        _log.warning(
+            "handler %r failed on %s %s in attempt %d: %s: %s; %s",
+            handler.name,
+            work.arrival.event.kind,
+            "/".join(work.arrival.event.meaning),
+            lease.number,
+            failure.error,
+            failure.message,
+            f"next attempt at {again.isoformat()}" if again else "no attempt is left: it is a dead letter",
+        )
+        if again is None:
+            backlog.settle(work)
+        else:
+            work.waiting = Waiting(until=again, leased=False)
+        return False
+
+    def _call(self, handler: Handler, work: Work, lease: Lease) -> Failure | None:
+        event = work.arrival.event
+        key = handling_key(handler.name, event)
+        context = Context(key=key, attempt=lease.number, event=event, platform=self._platform)
+        try:
+            with self._renewed(lease), handling(key), span("events.handle", handler=handler.name, kind=event.kind):
+                handler.function(event, context)
+        except Exception as error:  # noqa: BLE001 whatever a handler raises is the outcome of the attempt
+            return Failure(
+                error=type(error).__qualname__,
+                message=without_secrets(str(error)),
+                traceback=without_secrets("".join(traceback.format_exception(error))),
+                at=self._now(),
+            )
+        except BaseException:
+            # The worker is being stopped, not the handler failing: the next worker need not wait for the lease.
+            self._attempts.release(lease, now=self._now())
+            raise
+        return None
+
+    @contextmanager
+    def _renewed(self, lease: Lease) -> Iterator[None]:
+        """Keep a lease alive as long as the block runs."""
+        ended = Signal()
+
+        def renew() -> None:
+            held: Lease | None = lease
+            while held is not None and not ended.wait(self._lease.total_seconds() / 3):
+                held = self._attempts.renew(held, now=self._now())
+            if held is None:
+                _log.warning("another worker took over %s: its lease had expired", lease.item.name)
+
+        renewer = Thread(target=renew, name="cloudmlops-lease", daemon=True)
+        renewer.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            renewer.join()
+
+    def _is_due(self) -> bool:
+        """Say whether work that waited for its next attempt can be tried now."""
+        now = self._now()
+        return any(
+            work.waiting is not None and work.is_due(now)
+            for backlog in self._backlogs.values()
+            for work in backlog.open()
+        )
+
+    def _same_event(self, key: str, event: Event) -> Event:
+        """Return what an earlier attempt published in this place, else remember `event` for later ones."""
+        name = f"inbox/effects/{key}.json"
+        written = json.dumps(envelopes.to_json(envelopes.to_envelope(event))).encode()
+        if self._context.backends.objects.create(name, written):
+            return event
+        return envelopes.to_event(envelopes.from_json(json.loads(self._context.backends.objects.get(name))))
+
+    def _since(self, since: datetime | None) -> Iterator[Any]:
+        """Yield arrivals latest first, back to `since`."""
+        if since is not None and since.tzinfo is None:
+            raise InvalidRequestError(f"since={since.isoformat()} has no time zone", hint="Use datetime.now(UTC).")
+        for arrival in self._inbox.backwards():
+            if since is None or arrival.received_at >= since:
+                yield arrival
+            elif arrival.received_at < since - _SKEW:
+                return
+
+    def _again(self, event: Event, handler: str | None, buried: Iterable[Item]) -> None:
+        round_ = self._inbox.store_again(event, handler=handler, at=self._now())
+        for item in buried:
+            self._attempts.exhume(item, round_=round_, now=self._now())
+        self._wake()
+
+    def _dead_letters(self, handler: str | None) -> Iterator[tuple[Item, DeadLetter]]:
+        for item, written in self._attempts.dead():
+            if handler in (None, item.handler):
+                yield (
+                    item,
+                    DeadLetter(
+                        handler=item.handler,
+                        event=self._inbox.find(item.key),
+                        attempts=written["attempts"],
+                        time=datetime.fromisoformat(written["at"]),
+                        error=written["error"],
+                        message=written["message"],
+                        traceback=written["traceback"],
+                    ),
+                )
+
+    def _check_known(self, handler: str) -> None:
+        if handler in self._backlogs or saved_cursor(self._context.backends.objects, handler):
+            return
+        raise NotFoundError(
+            f"no handler named {handler!r} is registered or has ever worked on {self._context.backends.address}",
+            hint=f"Registered here: {', '.join(sorted(self._backlogs)) or 'none'}.",
+            operation="events.replay",
+            resource=handler,
+        )

@@ -1,0 +1,109 @@
+"""What a user registers for events, and what a handler is given."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any, Final, Generic, TypeVar
+
+from cloudmlops.domain.events import Event
+from cloudmlops.domain.names import name_faults
+from cloudmlops.errors import InvalidRequestError
+
+PlatformT = TypeVar("PlatformT")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context(Generic[PlatformT]):
+    """What a handler knows beside the event."""
+
+    key: str
+    """Names this handler's work on this event, the same in each attempt and each replay: hand it as an idempotency key
+    to whatever the handler changes outside the platform."""
+    attempt: int
+    """Counted from 1, over failed and interrupted attempts; a replay begins again."""
+    event: Event
+    platform: PlatformT
+    """The platform that handles the event; each register, promote, run, deploy and publish of it happens once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Handler:
+    """A function, the events it is for, and how often it is tried."""
+
+    name: str
+    function: Callable[[Any, Context[Any]], object]
+    kind: type[Event]
+    filters: Mapping[str, str] = field(default_factory=dict)
+    """Attribute of the event to the value it must have."""
+    retries: int
+    backoff: timedelta
+    """The pause after the first failure; each further one is twice as long, at most an hour."""
+
+    def wants(self, event: Event) -> bool:
+        return isinstance(event, self.kind) and all(
+            getattr(event, name) == value for name, value in self.filters.items()
+        )
+
+
+def checked(handler: Handler, *, taken: frozenset[str]) -> Handler:
+    """Return the handler; raise `InvalidRequestError` with all that is wrong with it."""
+    faults = name_faults("handler", handler.name)
+    if handler.name in taken:
+        faults.append(f"another handler is named {handler.name!r}; records of what is handled go by that name")
+    kind: object = handler.kind
+    if not (isinstance(kind, type) and issubclass(kind, Event)):
+        faults.append(f"kind must be a class of events such as ModelRegistered, not {handler.kind!r}")
+    else:
+        known = {known.name for known in fields(kind)}
+        faults += [
+            f"{kind.__name__} has no {name} to filter by; it has {', '.join(sorted(known))}"
+            for name in handler.filters
+            if name not in known
+        ]
+    if handler.retries < 0:
+        faults.append(f"retries must be 0 or more, not {handler.retries}")
+    if handler.backoff < timedelta(0):
+        faults.append(f"backoff must not be negative, but is {handler.backoff}")
+    if not _takes_two(handler.function):
+        faults.append("the function must take two arguments: the event and the context")
+    if faults:
+        raise InvalidRequestError(
+            f"the event handler {handler.name!r} cannot be registered",
+            hint='Write @platform.events.on(ModelRegistered, handler="validate") above def validate(event, ctx).',
+            faults=faults,
+        )
+    return handler
+
+
+def _takes_two(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    return True
+
+
+_SECRETS: Final = (
+    re.compile(r"(?<=://)[^/\s@]+(?=@)"),
+    re.compile(r"(?i)(?<=bearer )[\w.~+/=-]+"),
+    re.compile(
+        r"(?i)(?<![a-z])(?:(?:access|account|api|shared|secret|private)[_-]?(?:access[_-]?)?)?"
+        r"(?:key|token|secret|password|passwd|pwd|sig|signature|credential)s?[\"']?\s*[=:]\s*[\"']?(?P<value>[^\s\"'&,;]+)"
+    ),
+)
+
+
+def without_secrets(text: str) -> str:
+    """Replace what looks like a password, key, token or signed address by `***`."""
+    for pattern in _SECRETS:
+        text = pattern.sub(_hidden, text)
+    return text
+
+
+def _hidden(found: re.Match[str]) -> str:
+    value = found.groupdict().get("value")
+    return "***" if value is None else found.group().removesuffix(value) + "***"
