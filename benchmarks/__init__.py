@@ -1,0 +1,1 @@
+"""What cloudmlops costs beside peers and floors, measured in one run: `python -m benchmarks`."""

@@ -1,0 +1,1 @@
+"""The topics: what each measures, and the goals it holds the figures against."""
