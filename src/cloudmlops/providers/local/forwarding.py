@@ -1,0 +1,122 @@
+"""One HTTP/1.1 connection to a worker, kept open, one exchange at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final, cast
+
+import httptools
+
+_HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"transfer-encoding",
+        b"te",
+        b"trailer",
+        b"upgrade",
+        b"proxy-connection",
+        b"content-length",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a worker answered."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class NotSentError(ConnectionError):
+    """The worker was not reached: nothing of the request went out, so another may have it."""
+
+
+class BrokenOffError(ConnectionError):
+    """The worker ended after it had got the request: it may or may not have acted on it."""
+
+
+class Connection(asyncio.Protocol):
+    """An open connection; `exchange` sends a request and waits for the answer."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.WriteTransport | None = None
+        self._answer: asyncio.Future[Reply] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._keep = True
+
+    @classmethod
+    async def open(cls, path: str) -> Connection:
+        """Connect to the Unix socket at `path`; `NotSentError` when nobody answers there."""
+        try:
+            _, protocol = await asyncio.get_running_loop().create_unix_connection(cls, path)
+        except OSError as error:
+            raise NotSentError(str(error)) from error
+        return protocol
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can go over it."""
+        return self._keep and self._transport is not None and not self._transport.is_closing()
+
+    async def exchange(self, head: bytes, body: bytes) -> Reply:
+        """Send a request and return the answer.
+
+        Raises:
+            NotSentError: The connection was closed before.
+            BrokenOffError: It closed before the answer was whole.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise NotSentError("the connection is closed")
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(head + body if len(body) < 65_536 else head)
+        if len(body) >= 65_536:
+            self._transport.write(body)
+        return await self._answer
+
+    def close(self) -> None:
+        """Close it."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(exc)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(error)
+            self.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser."""
+        if (lowered := name.lower()) not in _HOP_BY_HOP:
+            self._headers.append((lowered, value))
+
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        reply = Reply(self._parser.get_status_code(), self._headers, b"".join(self._body))
+        self._keep = self._parser.should_keep_alive()
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers, self._body = [], []
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(reply)
+        self._answer = None
+
+    def _fail(self, cause: Exception | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(BrokenOffError(f"the worker closed the connection: {cause}"))
+        self._answer = None

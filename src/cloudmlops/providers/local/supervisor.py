@@ -1,0 +1,234 @@
+"""One endpoint's supervisor: its deployments, its traffic split, and the orders that change them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cloudmlops.domain.endpoints import DeploymentState, TrafficReason, check_traffic, traffic_with, traffic_without
+from cloudmlops.errors import CloudMLOpsError, ConflictError, NotFoundError
+from cloudmlops.providers.local.balancing import SmoothWeighted
+from cloudmlops.providers.local.endpoint_state import KEPT_CHANGES, KEPT_FAILURES, DeploymentRecord, EndpointRecord
+from cloudmlops.providers.local.forwarding import BrokenOffError, NotSentError, Reply
+from cloudmlops.providers.local.workers import Worker
+
+_log = logging.getLogger("cloudmlops.endpoints")
+
+_GRACE_S: Final = 30.0
+_LOG_TAIL: Final = 4000
+
+
+class Running:
+    """A deployment's replicas."""
+
+    def __init__(self, record: DeploymentRecord, workers: list[Worker]) -> None:
+        self.record = record
+        self.workers = workers
+        self.draining = False
+        self.tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def state(self) -> DeploymentState:
+        """How it is."""
+        if self.draining:
+            return DeploymentState.DRAINING
+        if not self.record.healthy:
+            return DeploymentState.STARTING
+        return DeploymentState.HEALTHY if all(worker.healthy for worker in self.workers) else DeploymentState.DEGRADED
+
+    def choose(self, tried: set[int]) -> Worker | None:
+        """Return the healthy replica with the least to do that was not tried; None when there is none."""
+        ready = [worker for worker in self.workers if worker.healthy and id(worker) not in tried]
+        return min(ready, key=lambda worker: worker.in_flight, default=None)
+
+
+class Supervisor:
+    """Keeps an endpoint's workers, and says which one gets a request.
+
+    Args:
+        folder: The endpoint's folder, which is the working folder of this process.
+        record: What the folder's `state.json` says.
+    """
+
+    def __init__(self, folder: Path, record: EndpointRecord) -> None:
+        self._folder = folder
+        self.record = record
+        self._running: dict[str, Running] = {}
+        self._split = SmoothWeighted(record.traffic)
+        self._starting: set[asyncio.Task[None]] = set()
+        self.ended = asyncio.Event()
+
+    async def forward(self, head: bytes, body: bytes) -> tuple[Reply, str] | str:
+        """Pass a request to the deployment whose turn it is; return the answer and its name, or why there is none.
+
+        A worker that cannot be reached is passed over for another replica. A request that a worker died over is not sent
+        again: it may have had an effect.
+        """
+        if (name := self._split.next()) is None:
+            return f"endpoint {self.record.name!r} has no deployment with traffic"
+        running = self._running[name]
+        tried: set[int] = set()
+        while (worker := running.choose(tried)) is not None:
+            tried.add(id(worker))
+            try:
+                return await worker.exchange(head, body), name
+            except NotSentError:
+                continue
+            except BrokenOffError:
+                return (
+                    f"the worker of {name!r} ended while it had this request, which may or may not have been answered"
+                )
+        return f"no replica of {name!r} is up; it is being restarted"
+
+    @property
+    def ready(self) -> bool:
+        """Whether every deployment with traffic has a replica that is up."""
+        names = [name for name, share in self.record.traffic.items() if share]
+        return bool(names) and all(any(worker.healthy for worker in self._running[name].workers) for name in names)
+
+    async def obey(self, order: Mapping[str, Any]) -> Any:
+        """Carry out one order and return its answer."""
+        arguments = {name: value for name, value in order.items() if name != "verb"}
+        return await getattr(self, f"order_{order['verb']}")(**arguments)
+
+    async def order_status(self) -> dict[str, Any]:
+        """Tell how each deployment is."""
+        return {
+            name: {
+                "state": running.state.value,
+                "healthy_replicas": sum(worker.healthy for worker in running.workers),
+                "restarts": sum(worker.restarts for worker in running.workers),
+                "pids": [worker.pid for worker in running.workers],
+            }
+            for name, running in self._running.items()
+        }
+
+    async def order_deploy(self, record: Mapping[str, Any]) -> None:
+        """Begin to deploy; the model's files are in place."""
+        wanted = DeploymentRecord(**record)
+        if self.record.find(wanted.name) is not None:
+            raise ConflictError(f"a deployment {wanted.name!r} exists at endpoint {self.record.name!r}")
+        self.record.deployments.append(wanted)
+        self._save()
+        self._begin(wanted)
+
+    async def order_traffic(self, traffic: Mapping[str, int], reason: str, actor: str) -> None:
+        """Split traffic anew."""
+        check_traffic(self.record.name, traffic, {name: running.state for name, running in self._running.items()})
+        self._set_traffic(dict(traffic), TrafficReason(reason), actor)
+
+    async def order_undeploy(self, name: str, actor: str) -> None:
+        """Stop a deployment after its requests in flight."""
+        if (running := self._running.get(name)) is None:
+            raise NotFoundError(f"there is no deployment {name!r} at endpoint {self.record.name!r}")
+        running.draining = True
+        if self.record.traffic.get(name):
+            rest = [other for other, found in self._running.items() if other != name and found.record.healthy]
+            self._set_traffic(traffic_without(self.record.traffic, name, rest), TrafficReason.UNDEPLOYED, actor)
+        else:
+            self._save()
+        await self._remove(running)
+
+    async def order_announced(self, deployed_as: str) -> None:
+        """Note that the deployment's event was published."""
+        for running in self._running.values():
+            if running.record.deployed_as == deployed_as:
+                self._replace(running, announced=True)
+        self._save()
+
+    async def order_stop(self) -> None:
+        """End this process, after its workers."""
+        self.ended.set()
+
+    def revive(self) -> None:
+        """Start what the record says was deployed; what never became healthy before is begun again."""
+        for record in list(self.record.deployments):
+            self._begin(record)
+
+    async def stop(self) -> None:
+        """End all workers."""
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*(self._stop_workers(running) for running in self._running.values()))
+
+    def _begin(self, record: DeploymentRecord) -> None:
+        folder = Path(record.name)
+        command = ["-P", "-m", "cloudmlops.serving", "--model", str(folder / "model"), "--target", self.record.target]
+        log = folder / "worker.log"
+        workers = [Worker(folder / f"{number}.sock", command=command, log=log) for number in range(record.replicas)]
+        self._running[record.name] = running = Running(record, workers)
+        task = asyncio.create_task(self._bring_up(running))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _bring_up(self, running: Running) -> None:
+        results = await asyncio.gather(*(worker.start() for worker in running.workers), return_exceptions=True)
+        faults = [result for result in results if isinstance(result, BaseException)]
+        if faults and not running.record.healthy:
+            await self._fail(running, faults[0])
+            return
+        for fault in faults:
+            _log.warning("a worker of %s did not start: %s", running.record.name, fault)
+        running.tasks = [asyncio.create_task(worker.supervise()) for worker in running.workers]
+        if not running.record.healthy:
+            record = self._replace(running, healthy=True)
+            split = traffic_with(self.record.traffic, record.name, record.traffic_percent)
+            if split != self.record.traffic:
+                self._set_traffic(split, TrafficReason.DEPLOYED, record.actor)
+            self._save()
+            _log.info("%s is healthy; traffic is %s", record.name, self.record.traffic)
+
+    async def _fail(self, running: Running, fault: BaseException) -> None:
+        log = (Path(running.record.name) / "worker.log").read_text(encoding="utf-8", errors="replace")
+        record = replace(running.record, failure=f"{fault}\n{log[-_LOG_TAIL:].strip()}")
+        _log.warning("%s failed: %s", record.name, fault)
+        await self._stop_workers(running)
+        self._forget(record.name)
+        self.record.failures = [*self.record.failures, record][-KEPT_FAILURES:]
+        self._save()
+
+    async def _remove(self, running: Running) -> None:
+        while any(worker.in_flight for worker in running.workers):
+            await asyncio.sleep(0.01)
+        await self._stop_workers(running)
+        self._forget(running.record.name)
+        self._save()
+
+    def _forget(self, name: str) -> None:
+        del self._running[name]
+        self.record.deployments = [record for record in self.record.deployments if record.name != name]
+        shutil.rmtree(name, ignore_errors=True)
+
+    async def _stop_workers(self, running: Running) -> None:
+        await asyncio.gather(*(worker.stop(grace_s=_GRACE_S) for worker in running.workers))
+        for task in running.tasks:
+            task.cancel()
+
+    def _replace(self, running: Running, **changes: Any) -> DeploymentRecord:
+        running.record = replace(running.record, **changes)
+        records = [
+            running.record if record.name == running.record.name else record for record in self.record.deployments
+        ]
+        self.record.deployments = records
+        return running.record
+
+    def _set_traffic(self, traffic: dict[str, int], reason: TrafficReason, actor: str) -> None:
+        change = {"traffic": traffic, "at": datetime.now(UTC).isoformat(), "actor": actor, "reason": reason.value}
+        self.record.traffic = traffic
+        self.record.history = [*self.record.history, change][-KEPT_CHANGES:]
+        self._save()
+        self._split = SmoothWeighted(traffic)
+
+    def _save(self) -> None:
+        self.record.write(self._folder)
+
+
+def fault_of(error: CloudMLOpsError) -> dict[str, Any]:
+    """Return an error as the answer to an order."""
+    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}

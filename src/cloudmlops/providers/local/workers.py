@@ -1,0 +1,162 @@
+"""The worker processes of a deployment: started, watched, started again, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from cloudmlops.providers.local.forwarding import BrokenOffError, Connection, NotSentError, Reply
+
+_log = logging.getLogger("cloudmlops.endpoints")
+
+_HEALTH: Final = b"GET /healthz HTTP/1.1\r\nhost: worker\r\n\r\n"
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 30.0
+_PROVEN_S: Final = 60.0
+"""A worker that has served for so long has proven itself: the next pause is the first one again."""
+
+
+class Worker:
+    """One replica: a process that serves the model on a Unix socket, and connections to it.
+
+    Args:
+        socket: Where it listens, relative to the working folder: a socket's path is at most 107 bytes long.
+        command: What to start, after the interpreter; the worker adds its socket and its lifeline.
+        log: Where its output goes.
+    """
+
+    def __init__(self, socket: Path, *, command: list[str], log: Path) -> None:
+        self._socket = socket
+        self._command = command
+        self._log = log
+        self._process: asyncio.subprocess.Process | None = None
+        self._lifeline: int | None = None
+        self._idle: list[Connection] = []
+        self._stopping = False
+        self.healthy = False
+        self.in_flight = 0
+        self.restarts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process; None while there is none."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start the process and wait until it is healthy; ConnectionError when it ends before that."""
+        self._socket.unlink(missing_ok=True)
+        # Its end of this pipe closes when we die, however we die; then it ends itself.
+        theirs, ours = os.pipe()
+        try:
+            with self._log.open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *self._command,
+                    "--uds",
+                    str(self._socket),
+                    "--lifeline",
+                    str(theirs),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[theirs],
+                )
+        finally:
+            os.close(theirs)
+        self._lifeline = ours
+        await self._until_healthy(self._process)
+
+    async def supervise(self) -> None:
+        """Start the process again, after a pause, whenever it ends by itself; returns when it is stopped."""
+        pause = _FIRST_PAUSE_S
+        while not self._stopping and self._process is not None:
+            began = asyncio.get_running_loop().time()
+            code = await self._process.wait()
+            self._lost()
+            if self._stopping:
+                return
+            if asyncio.get_running_loop().time() - began > _PROVEN_S:
+                pause = _FIRST_PAUSE_S
+            _log.warning(
+                "worker %s (pid %d) ended with %d; next start in %.1f s", self._socket, self._process.pid, code, pause
+            )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            if self._stopping:
+                return
+            self.restarts += 1
+            try:
+                await self.start()
+            except ConnectionError as error:
+                _log.warning("worker %s did not come back: %s", self._socket, error)
+
+    async def exchange(self, head: bytes, body: bytes) -> Reply:
+        """Pass on a request; `NotSentError` when nothing of it went out, `BrokenOffError` when the worker died over it."""
+        self.in_flight += 1
+        try:
+            connection = await self._connection()
+            try:
+                reply = await connection.exchange(head, body)
+            except BaseException:
+                connection.close()
+                raise
+            if connection.usable:
+                self._idle.append(connection)
+            return reply
+        finally:
+            self.in_flight -= 1
+
+    async def stop(self, *, grace_s: float) -> None:
+        """End the process: SIGTERM, then SIGKILL after `grace_s`."""
+        self._stopping = True
+        process = self._process
+        if process is not None and process.returncode is None:
+            _signal(process, signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), grace_s)
+            except TimeoutError:
+                _signal(process, signal.SIGKILL)
+                await process.wait()
+        self._lost()
+        self._socket.unlink(missing_ok=True)
+
+    async def _until_healthy(self, process: asyncio.subprocess.Process) -> None:
+        while process.returncode is None and not self._stopping:
+            try:
+                connection = await Connection.open(str(self._socket))
+                reply = await connection.exchange(_HEALTH, b"")
+            except (NotSentError, BrokenOffError):
+                await asyncio.sleep(0.02)
+                continue
+            self._idle.append(connection)
+            if reply.status == 200:
+                self.healthy = True
+                return
+        raise ConnectionError(f"it ended with exit code {process.returncode} before it was healthy")
+
+    async def _connection(self) -> Connection:
+        while self._idle:
+            if (connection := self._idle.pop()).usable:
+                return connection
+        return await Connection.open(str(self._socket))
+
+    def _lost(self) -> None:
+        self.healthy = False
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except ProcessLookupError:
+        _log.debug("process %d had ended before %s", process.pid, number.name)
