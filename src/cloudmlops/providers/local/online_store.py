@@ -1,0 +1,207 @@
+"""The online store: SQLite in WAL mode, one table a view, one packed row an entity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from datetime import date
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cloudmlops.domain.feature_types import type_name
+from cloudmlops.domain.features import FeatureView
+from cloudmlops.domain.point_in_time import FeatureRow, rank, reduced
+from cloudmlops.providers.local.online_rows import HEADER_BYTES, RowPacking, day_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloudmlops.ports.features import OnlineReader
+
+_BUSY_SECONDS: Final = 60.0
+_BATCH: Final = 20_000
+_PARAMETERS: Final = 30_000
+"""SQLite takes at most 32,766 in a statement."""
+
+
+class OnlineStore:
+    """Rows of all views in one file, shared by threads and processes."""
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        self._path = path
+        self._durable = durable
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+
+    def write(self, view: FeatureView, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Write rows where they are newer than what is stored, in batches that are each written whole or not at all.
+
+        Args:
+            view: The view, under its own names.
+            rows: The key's parts, as `key_column` stores them, then the packed row.
+        """
+        table = _Table(view)
+        connection = self._connection()
+        self._ensure(table)
+        table.add_comparison(connection)
+        waiting = iter(rows)
+        while batch := list(islice(waiting, _BATCH)):
+            with _transaction(connection):
+                connection.executemany(table.upsert, batch)
+
+    def reader(self, view: FeatureView) -> OnlineReader:
+        """Prepare reading a view."""
+        table = _Table(view)
+        self._ensure(table)
+        return table.reader(self._connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
+        self._local = threading.local()
+
+    def _connection(self) -> sqlite3.Connection:
+        try:
+            found: sqlite3.Connection = self._local.connection
+        except AttributeError:
+            found = self._local.connection = sqlite3.connect(
+                self._path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False
+            )
+            found.execute("PRAGMA journal_mode=WAL")
+            found.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
+            self._opened.append(found)
+        return found
+
+    def _ensure(self, table: _Table) -> None:
+        self._connection().execute(table.create)
+
+
+def key_column(kind: str) -> Callable[[Any], Any] | None:
+    """Return how a key of a type is stored; None when it is stored as it is."""
+    return day_number if kind == "date" else None
+
+
+class _Table:
+    """One view's table. Its name holds what its rows look like: a view that changes its features gets another one."""
+
+    def __init__(self, view: FeatureView) -> None:
+        self._view = view
+        self._packing = RowPacking(view)
+        self._kinds = [type_name(kind) or "" for kind in view.entity.keys.values()]
+        layout = json.dumps(
+            [self._kinds, [(name, type_name(kind)) for name, kind in view.features.items()], view.nulls]
+        )
+        self._digest = hashlib.sha256(layout.encode()).hexdigest()[:12]
+        self._name = f'"{view.name}/{self._digest}"'
+        self._keys = [f"key{number}" for number in range(len(self._kinds))]
+        listed = ", ".join(self._keys)
+        if self._kinds == ["int"]:
+            self.create = f"CREATE TABLE IF NOT EXISTS {self._name} (key0 INTEGER PRIMARY KEY, row BLOB NOT NULL)"
+        else:
+            # No types: SQLite would turn the text '1' into the number 1 for a numeric column.
+            self.create = f"CREATE TABLE IF NOT EXISTS {self._name} ({listed}, row BLOB NOT NULL, PRIMARY KEY ({listed})) WITHOUT ROWID"
+        marks = ", ".join("?" * (len(self._keys) + 1))
+        self.upsert = f"INSERT INTO {self._name} AS old ({listed}, row) VALUES ({marks}) ON CONFLICT DO UPDATE SET " + (  # noqa: S608 names are ours
+            self._replacing if view.nulls == "row" else self._merging
+        )
+
+    @property
+    def _replacing(self) -> str:
+        new, old = (f"substr({side}.row, 1, {HEADER_BYTES})" for side in ("excluded", "old"))
+        return (
+            f"row = excluded.row WHERE {new} > {old} OR ({new} = {old} AND excluded.row <> old.row "
+            f"AND compare_{self._digest}(excluded.row, old.row))"
+        )
+
+    @property
+    def _merging(self) -> str:
+        return f"row = merge_{self._digest}(old.row, excluded.row) WHERE excluded.row <> old.row"
+
+    def add_comparison(self, connection: sqlite3.Connection) -> None:
+        """Teach a connection the comparison that `upsert` calls where times do not decide."""
+        view, packing = self._view, self._packing
+
+        def greater(new: bytes, old: bytes) -> bool:
+            return rank(view, packing.unpack(new)[0]) > rank(view, packing.unpack(old)[0])
+
+        def merge(old: bytes, new: bytes) -> bytes:
+            return packing.pack(reduced(view, [*packing.unpack(old), *packing.unpack(new)]))
+
+        connection.create_function(f"compare_{self._digest}", 2, greater, deterministic=True)
+        connection.create_function(f"merge_{self._digest}", 2, merge, deterministic=True)
+
+    def reader(self, connect: Callable[[], sqlite3.Connection]) -> OnlineReader:
+        """Return a function that reads the rows of keys."""
+        unpack = self._packing.unpack
+        if len(self._kinds) > 1:
+            return self._tuple_reader(connect)
+        one = f"SELECT row FROM {self._name} WHERE key0 = ?"  # noqa: S608 names are ours
+        many = f"SELECT key0, row FROM {self._name} WHERE key0 IN "  # noqa: S608
+        stored = key_column(self._kinds[0])
+
+        @cache
+        def statement(count: int) -> str:
+            return f"{many}({','.join('?' * count)})"
+
+        def read(keys: Sequence[Any]) -> list[Sequence[FeatureRow]]:
+            if stored is not None:
+                keys = [None if key is None else stored(key) for key in keys]
+            execute = connect().execute
+            if len(keys) == 1:
+                found = execute(one, keys).fetchone()
+                return [() if found is None else unpack(found[0])]
+            rows: dict[Any, bytes] = {}
+            for start in range(0, len(keys), _PARAMETERS):
+                part = keys[start : start + _PARAMETERS]
+                rows.update(execute(statement(len(part)), part))
+            get = rows.get
+            return [() if (row := get(key)) is None else unpack(row) for key in keys]
+
+        return read
+
+    def _tuple_reader(self, connect: Callable[[], sqlite3.Connection]) -> OnlineReader:
+        unpack = self._packing.unpack
+        listed, width = ", ".join(self._keys), len(self._keys)
+        marks = f"({','.join('?' * width)})"
+        many = f"SELECT {listed}, row FROM {self._name} WHERE ({listed}) IN (VALUES "  # noqa: S608 names are ours
+        dates = [place for place, kind in enumerate(self._kinds) if kind == "date"]
+
+        def stored(key: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(
+                day_number(part) if place in dates and isinstance(part, date) else part
+                for place, part in enumerate(key)
+            )
+
+        def read(keys: Sequence[Any]) -> list[Sequence[FeatureRow]]:
+            if dates:
+                keys = [stored(key) for key in keys]
+            rows: dict[tuple[Any, ...], bytes] = {}
+            execute = connect().execute
+            step = _PARAMETERS // width
+            for start in range(0, len(keys), step):
+                part = keys[start : start + step]
+                sql = f"{many}{','.join([marks] * len(part))})"
+                for *key, row in execute(sql, [value for key in part for value in key]):
+                    rows[tuple(key)] = row
+            return [() if (row := rows.get(key)) is None else unpack(row) for key in keys]
+
+        return read
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

@@ -1,0 +1,202 @@
+"""Checking what a caller asks features for: Arrow tables for training, dictionaries for online reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+from cloudmlops.domain.feature_types import FeatureType, type_name
+from cloudmlops.domain.features import EVENT_TIME, FeatureService, FeatureView
+from cloudmlops.errors import InvalidEntitiesError
+
+_MAX_INT: Final = 2**63 - 1
+_SHOWN: Final = 5
+
+
+def arrow_table(rows: Any) -> Any:
+    """Return rows as an Arrow table: one already, anything with the Arrow stream protocol, or a list of dictionaries."""
+    import pyarrow as pa
+
+    if isinstance(rows, pa.Table):
+        return rows
+    if hasattr(rows, "__arrow_c_stream__"):
+        return pa.table(rows)
+    if isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
+        return pa.Table.from_pylist([dict(row) for row in rows])
+    raise InvalidEntitiesError(
+        f"rows come as a {type(rows).__name__}",
+        hint="Give an Arrow table, a polars or pandas data frame, or a list of dictionaries.",
+    )
+
+
+def checked_entities(service: FeatureService, entities: Any) -> tuple[Any, Any]:
+    """Check the entity rows of a training table.
+
+    Args:
+        service: The features wanted.
+        entities: An Arrow table.
+
+    Returns:
+        The join keys in their declared types with `event_time` in UTC microseconds, and the request columns in theirs.
+
+    Raises:
+        InvalidEntitiesError: A column is missing, has another type, or would be overwritten; a time is null or has no
+            time zone. All faults are listed.
+    """
+    import pyarrow as pa
+
+    from cloudmlops.materializers.feature_columns import Rounding, microsecond_times
+
+    faults: list[str] = []
+    keys = _typed_columns("key", service.join_keys, entities, faults)
+    request = _typed_columns("request", service.request, entities, faults)
+    if (times := _column(EVENT_TIME, "time", entities, faults)) is not None:
+        try:
+            keys[EVENT_TIME] = microsecond_times(times, Rounding.DOWN)
+        except ValueError as error:
+            faults.append(f"column {EVENT_TIME!r} {error}")
+        if times.null_count:
+            faults.append(f"column {EVENT_TIME!r} is null in {times.null_count} rows, {_where(times)}")
+    faults += [
+        f"column {name!r} would be overwritten by the feature"
+        for name in service.columns
+        if name in entities.column_names
+    ]
+    _refuse("entity rows do not fit", service.name, faults)
+    return pa.table(keys), request
+
+
+def checked_rows(view: FeatureView, rows: Any) -> Any:
+    """Check rows that are to be written online; return them in their declared types, times in UTC microseconds.
+
+    Raises:
+        InvalidEntitiesError: A column is missing or has another type; a key or time is null. All faults are listed.
+    """
+    import pyarrow as pa
+
+    from cloudmlops.materializers.feature_columns import Rounding, microsecond_times
+
+    faults: list[str] = []
+    columns = _typed_columns("key", view.entity.keys, rows, faults)
+    columns |= _typed_columns("feature", view.features, rows, faults)
+    for name in filter(None, (view.timestamp, view.created)):
+        if (times := _column(name, "time", rows, faults)) is not None:
+            try:
+                columns[name] = microsecond_times(times, Rounding.UP)
+            except ValueError as error:
+                faults.append(f"column {name!r} {error}")
+    for name in (*view.entity.keys, view.timestamp):
+        if name in columns and (nulls := columns[name].null_count):
+            faults.append(f"column {name!r} is null in {nulls} rows, {_where(columns[name])}")
+    _refuse("rows do not fit", view.name, faults)
+    return pa.table(columns)
+
+
+def key_reader(service: FeatureService) -> Callable[[Sequence[Mapping[str, Any]]], dict[str, list[Any]]]:
+    """Return a function that takes the key and request columns out of rows given as dictionaries, checking their types.
+
+    It raises `InvalidEntitiesError` with all faults: a missing column, or a value of another type.
+    """
+    kinds = dict(service.join_keys) | dict(service.request)
+    accepted = {name: frozenset({_EXACT[type_name(kind) or ""], type(None)}) for name, kind in kinds.items()}
+    integers = [name for name, kind in kinds.items() if kind is int]
+
+    def read(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+        try:
+            columns = {name: [row[name] for row in rows] for name in accepted}
+        except (KeyError, TypeError):
+            _refuse("entity rows do not fit", service.name, list(_missing(kinds, rows)))
+            raise
+        for name, allowed in accepted.items():
+            if not allowed.issuperset(map(type, columns[name])):
+                columns[name] = [_converted(value, kinds[name]) for value in columns[name]]
+                if not allowed.issuperset(map(type, columns[name])):
+                    _refuse("entity rows do not fit", service.name, list(_mistyped(kinds, rows)))
+        for name in integers:
+            if any(value is not None and not -_MAX_INT - 1 <= value <= _MAX_INT for value in columns[name]):
+                _refuse(
+                    "entity rows do not fit", service.name, [f"column {name!r} has an integer of more than 64 bits"]
+                )
+        return columns
+
+    return read
+
+
+_EXACT: Final = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "bytes": bytes,
+    "date": date,
+    "datetime": datetime,
+}
+
+
+def _converted(value: Any, kind: FeatureType) -> Any:
+    """Turn a value that means the declared type into it: a NumPy scalar, or a whole number for a float."""
+    if hasattr(value, "dtype") and hasattr(value, "item"):
+        value = value.item()
+    if kind is float and type(value) is int:
+        return float(value)
+    return value
+
+
+def _missing(kinds: Mapping[str, FeatureType], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for number, row in enumerate(rows[:1000]):
+        if not isinstance(row, Mapping):
+            yield f"row {number} is a {type(row).__name__}, not a dictionary"
+        else:
+            yield from (f"row {number} lacks column {name!r}" for name in kinds if name not in row)
+
+
+def _mistyped(kinds: Mapping[str, FeatureType], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for name, kind in kinds.items():
+        exact = _EXACT[type_name(kind) or ""]
+        wrong = [
+            (number, value)
+            for number, row in enumerate(rows)
+            if (value := _converted(row[name], kind)) is not None and type(value) is not exact
+        ]
+        if wrong:
+            number, value = wrong[0]
+            yield (
+                f"column {name!r} must be {type_name(kind)}, but row {number} has {type(value).__name__} {value!r}"
+                + (f", and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+            )
+
+
+def _typed_columns(what: str, kinds: Mapping[str, FeatureType], table: Any, faults: list[str]) -> dict[str, Any]:
+    from cloudmlops.materializers.feature_columns import conformed
+
+    found = {}
+    for name, kind in kinds.items():
+        if (column := _column(name, what, table, faults)) is not None:
+            try:
+                found[name] = conformed(column, kind)
+            except ValueError as error:
+                faults.append(f"{what} column {name!r} {error}")
+    return found
+
+
+def _column(name: str, what: str, table: Any, faults: list[str]) -> Any:
+    if (count := table.column_names.count(name)) == 1:
+        return table[name]
+    faults.append(
+        f"{what} column {name!r} is {'missing' if not count else 'there twice'}; there are: {', '.join(table.column_names)}"
+    )
+    return None
+
+
+def _where(column: Any) -> str:
+    from itertools import islice
+
+    places = [str(place) for place, value in islice(enumerate(column.is_null().to_pylist()), 10**6) if value]
+    return "rows " + ", ".join(places[:_SHOWN]) + ("…" if len(places) > _SHOWN else "")
+
+
+def _refuse(what: str, name: str, faults: Sequence[str]) -> None:
+    if faults:
+        shown = [*faults[:50], *([f"and {len(faults) - 50} more"] if len(faults) > 50 else [])]
+        raise InvalidEntitiesError(f"{what} {name!r}", faults=shown)

@@ -1,0 +1,324 @@
+"""What a user does with features: define them, train on history, read them online."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from cloudmlops.domain.features import (
+    EVENT_TIME,
+    Entity,
+    FeatureService,
+    FeatureView,
+    ParquetSource,
+    as_service,
+    entity_from_json,
+    entity_to_json,
+    service_from_json,
+    service_to_json,
+    view_from_json,
+    view_to_json,
+)
+from cloudmlops.domain.names import name_faults
+from cloudmlops.errors import InvalidEntitiesError, InvalidRequestError, NotFoundError
+from cloudmlops.ports.features import Table
+from cloudmlops.services.context import ServiceContext
+from cloudmlops.services.entity_rows import arrow_table, checked_entities, checked_rows
+from cloudmlops.services.feature_skew import Skew, compared
+from cloudmlops.services.online_features import FeatureReader, OnlineFeatures
+from cloudmlops.services.telemetry import span
+
+Definition = Entity | FeatureView | FeatureService
+
+_REGISTRY: Final = "features/registry/"
+_FOLDERS: Final[Mapping[type[Definition], str]] = {Entity: "entities", FeatureView: "views", FeatureService: "services"}
+
+
+class Features:
+    """The feature store; the port does the provider's part."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
+        self._port = context.backends.features
+        self._readers: dict[FeatureService | FeatureView, FeatureReader] = {}
+
+    def apply(self, definitions: Sequence[Definition] | Definition) -> None:
+        """Check definitions against their sources and register them, with the views and entities that they use.
+
+        Args:
+            definitions: Services, views or entities.
+
+        Raises:
+            InvalidEntitiesError: A source cannot be read or does not have the columns; all faults are listed.
+            InvalidRequestError: Two definitions share a name, or an on-demand function lies in no module.
+        """
+        given = [definitions] if isinstance(definitions, Definition) else list(definitions)
+        with span("features.apply", definitions=", ".join(definition.name for definition in given)):
+            wanted = _with_parts(_placed(definition) for definition in given)
+            views = [definition for definition in wanted if isinstance(definition, FeatureView)]
+            faults = [
+                f"feature view {view.name!r}: {fault}" for view in views for fault in self._port.source_faults(view)
+            ]
+            if faults:
+                raise InvalidEntitiesError(
+                    "sources do not fit their feature views",
+                    faults=faults,
+                    hint="Mend the data, or change the views' columns and types.",
+                )
+            texts = {_key(definition): _to_json(definition) for definition in wanted}
+            for key, text in texts.items():
+                self._context.backends.objects.put(key, text.encode())
+
+    def get(self, name: str) -> FeatureService:
+        """Return a registered service.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        return service_from_json(self._registered(FeatureService, name))
+
+    def view(self, name: str) -> FeatureView:
+        """Return a registered view.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        return view_from_json(self._registered(FeatureView, name))
+
+    def list(self) -> list[Definition]:
+        """Return all that is registered: entities, views, then services, each by name."""
+        objects = self._context.backends.objects
+        read: Mapping[str, Callable[[str], Definition]] = {
+            "entities": entity_from_json,
+            "views": view_from_json,
+            "services": service_from_json,
+        }
+        return [
+            parse(objects.get(key).decode())
+            for folder, parse in read.items()
+            for key in objects.list(f"{_REGISTRY}{folder}/")
+        ]
+
+    def training_table(self, features: FeatureService | FeatureView | str, entities: Any) -> Table:
+        """Join to each entity row the feature values known at its time, and add the on-demand features.
+
+        Args:
+            features: A service, a view, or a registered service's name; f features.
+            entities: (n, c) Arrow table, or a data frame: the join keys, the request columns, `event_time` (aware), and
+                whatever else is to be kept, such as labels.
+
+        Returns:
+            (n, c + f) Arrow table in the order of `entities`; a value not yet known at `event_time` is null.
+
+        Raises:
+            InvalidEntitiesError: Columns are missing or of other types, or `event_time` is null or has no time zone.
+        """
+        service = self._service(features)
+        with span("features.training_table", service=service.name):
+            table = arrow_table(entities)
+            keys, request = checked_entities(service, table)
+            joined = self._port.join(service.views, keys)
+            for name, column in zip(joined.column_names, joined.columns, strict=True):
+                table = table.append_column(name, column)
+            if service.on_demand:
+                from cloudmlops.services.on_demand import add_to_table
+
+                columns = {name: keys[name] for name in service.join_keys} | request
+                columns |= dict(zip(joined.column_names, joined.columns, strict=True))
+                for name, column in add_to_table(service, columns).items():
+                    table = table.append_column(name, column)
+            return table
+
+    def materialize(
+        self, features: FeatureService | FeatureView | str, *, at: datetime | None = None
+    ) -> Mapping[str, int]:
+        """Write what is known of each entity at a time to the online store, where it is newer than what is there.
+
+        It may be killed at any moment and called again; the outcome is the same.
+
+        Args:
+            features: A service, a view, or a registered service's name.
+            at: Time-zone aware; now by default.
+
+        Returns:
+            View to the number of entities that have a value.
+        """
+        service = self._service(features)
+        when = _aware(at) if at is not None else self._context.backends.feature_time()
+        with span("features.materialize", service=service.name, at=when.isoformat()):
+            stored = {view.name: view.stored for view in service.views}
+            return {name: self._port.materialize(view, at=when) for name, view in stored.items()}
+
+    def push(self, view: FeatureView | str, rows: Any) -> None:
+        """Write rows straight to the online store, where they are newer than what is there.
+
+        Args:
+            view: A view, or the name of a registered one.
+            rows: Arrow table, data frame or list of dictionaries, with the view's columns.
+
+        Raises:
+            InvalidEntitiesError: Columns are missing or of other types, or a row lies in the future.
+            InvalidRequestError: The view has a source delay, so that its rows are not known yet.
+        """
+        known = (self.view(view) if isinstance(view, str) else view).stored
+        with span("features.push", view=known.name):
+            if known.source_delay > timedelta(0):
+                raise InvalidRequestError(
+                    f"feature view {known.name!r} has a source delay of {known.source_delay}, so rows cannot be pushed",
+                    hint="Materialise it, or define a view without source_delay for what is pushed.",
+                )
+            table = checked_rows(known, arrow_table(rows))
+            self._refuse_future(known, table)
+            self._port.push(known, table)
+
+    def reader(self, features: FeatureService | FeatureView | str) -> FeatureReader:
+        """Prepare an online read: a function from entity rows to their features, for callers that read often."""
+        if isinstance(features, str):
+            return self.reader(self.get(features))
+        if (found := self._readers.get(features)) is None:
+            found = self._readers[features] = FeatureReader(
+                as_service(features), open_view=self._port.reader, now=self._context.backends.feature_time
+            )
+        return found
+
+    def online(self, features: FeatureService | FeatureView | str, rows: Sequence[Mapping[str, Any]]) -> OnlineFeatures:
+        """Read the features of entities as of now.
+
+        Args:
+            features: A service, a view, or a registered service's name (which is looked up at each call).
+            rows: Each with the join keys and request columns.
+
+        Raises:
+            InvalidEntitiesError: A column is missing or of another type; all faults are listed.
+        """
+        with span("features.online"):
+            return self.reader(features)(rows)
+
+    def skew(self, features: FeatureService | FeatureView | str, sample: Any) -> Skew:
+        """Recompute served features from history and report how many differ.
+
+        Args:
+            features: A service, a view, or a registered service's name.
+            sample: What was served: an `OnlineFeatures`, or a table of join keys, request columns, `event_time` (when it
+                was served) and the served values. Or a list of dictionaries with keys alone: they are read online now.
+        """
+        service = self._service(features)
+        with span("features.skew", service=service.name):
+            served = self._served(service, sample)
+            columns = [name for name in served.column_names if name in service.columns]
+            recomputed = self.training_table(service, served.drop_columns(columns))
+            return compared(served, recomputed, columns=columns, keys=list(service.join_keys))
+
+    def write_table(self, name: str, table: Any) -> None:
+        """Keep a table on the platform for `TableSource(name)`, replacing the one that had the name.
+
+        Args:
+            name: A lower-case name.
+            table: Arrow table, data frame or list of dictionaries.
+        """
+        with span("features.write_table", table=name):
+            if faults := name_faults("table", name):
+                raise InvalidRequestError(f"table {name!r} cannot be kept", faults=faults)
+            self._port.write_table(name, arrow_table(table))
+
+    def _service(self, features: FeatureService | FeatureView | str) -> FeatureService:
+        return self.get(features) if isinstance(features, str) else as_service(features)
+
+    def _registered(self, kind: type[Definition], name: str) -> str:
+        try:
+            return self._context.backends.objects.get(f"{_REGISTRY}{_FOLDERS[kind]}/{name}.json").decode()
+        except NotFoundError as error:
+            known = [definition.name for definition in self.list() if isinstance(definition, kind)]
+            what = "feature service" if kind is FeatureService else "feature view"
+            raise NotFoundError(
+                f"no {what} is named {name!r}",
+                hint=f"Registered: {', '.join(known) or 'none'}. Register one with platform.features.apply([…]).",
+                operation="features.get",
+                resource=name,
+            ) from error
+
+    def _refuse_future(self, view: FeatureView, table: Any) -> None:
+        import pyarrow.compute as pc
+
+        now = self._context.backends.feature_time()
+        newest = pc.max(table[view.timestamp]).as_py()
+        if newest is not None and newest > now:
+            raise InvalidEntitiesError(
+                f"rows for {view.name!r} lie in the future: {view.timestamp} is {newest.isoformat()}, now is {now.isoformat()}",
+                hint="Push a row when its values are known.",
+            )
+
+    def _served(self, service: FeatureService, sample: Any) -> Any:
+        import pyarrow as pa
+
+        if isinstance(sample, OnlineFeatures):
+            return _served_table(service, sample)
+        if isinstance(sample, Sequence) and not any(EVENT_TIME in row for row in sample):
+            return _served_table(service, self.reader(service)(sample))
+        table: pa.Table = arrow_table(sample)
+        return table
+
+
+def _served_table(service: FeatureService, served: OnlineFeatures) -> Any:
+    import pyarrow as pa
+
+    from cloudmlops.materializers.feature_columns import TIME, arrow_type
+
+    kinds = {**service.join_keys, **service.request}
+    columns = {name: pa.array(values, arrow_type(kinds[name])) for name, values in served.asked.items()}
+    columns[EVENT_TIME] = pa.array([served.at] * len(served), TIME)
+    for name, kind in service.columns.items():
+        columns[name] = pa.array([row[name] for row in served.values()], arrow_type(kind))
+    return pa.table(columns)
+
+
+def _with_parts(given: Iterable[Definition]) -> list[Definition]:
+    wanted: dict[tuple[type[Definition], str], Definition] = {}
+    faults = []
+    for definition in given:
+        parts: list[Definition] = [definition]
+        if isinstance(definition, FeatureService):
+            parts += [view.stored for view in definition.views]
+        parts += [part.entity for part in parts if isinstance(part, FeatureView)]
+        for part in parts:
+            if wanted.setdefault((type(part), part.name), part) != part:
+                faults.append(f"two different definitions of {_FOLDERS[type(part)]} are named {part.name!r}")
+    if faults:
+        raise InvalidRequestError("definitions contradict each other", faults=list(dict.fromkeys(faults)))
+    return list(wanted.values())
+
+
+def _placed(definition: Definition) -> Definition:
+    """Make local paths absolute, so that a process in another folder finds the data."""
+    match definition:
+        case FeatureService(views=views):
+            return replace(definition, views=[_placed(view) for view in views])
+        case FeatureView(source=ParquetSource(uri=uri)) if "://" not in uri:
+            return replace(definition, source=ParquetSource(Path(uri).expanduser().absolute()))
+        case _:
+            return definition
+
+
+def _key(definition: Definition) -> str:
+    return f"{_REGISTRY}{_FOLDERS[type(definition)]}/{definition.name}.json"
+
+
+def _to_json(definition: Definition) -> str:
+    match definition:
+        case Entity():
+            return entity_to_json(definition)
+        case FeatureView():
+            return view_to_json(definition.stored)
+        case FeatureService():
+            return service_to_json(definition)
+
+
+def _aware(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise InvalidRequestError(
+            f"the time {at.isoformat()} has no time zone", hint="Write datetime(2013, 7, 1, tzinfo=UTC)."
+        )
+    return at.astimezone(UTC)
