@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cloudmlops.domain.events import (
         DriftDetected,
         Event,
+        EventContext,
         ModelDeployed,
         ModelRegistered,
         RunCompleted,
@@ -41,6 +42,7 @@ _HOME = {
     "DriftDetected": "domain.events",
     "Entity": "domain.features",
     "Event": "domain.events",
+    "EventContext": "domain.events",
     "FeatureService": "domain.features",
     "FeatureView": "domain.features",
     "MetricAtLeast": "domain.policies",
@@ -76,6 +78,7 @@ __all__ = [
     "DriftDetected",
     "Entity",
     "Event",
+    "EventContext",
     "FeatureService",
     "FeatureView",
     "MetricAtLeast",

@@ -150,7 +150,7 @@ class Platform:
         return ServiceContext(backends=self._backends, actor=self.actor, publish=self._publish, run=_current_run())
 
     def _publish(self, event: Event) -> None:
-        self.events.publish(event)
+        self.events.emit(event)
 
     def close(self) -> None:
         """Let go of connections and files; runs and endpoints go on, except those of `local://:memory:`."""

@@ -7,9 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Generic, TypeVar
 
 from cloudmlops.domain.models import Stage
+
+PlatformT = TypeVar("PlatformT")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,6 +187,20 @@ class DeadLetter:
     message: str
     traceback: str
     """Where the last error was raised; what looked like a secret is replaced by `***`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventContext(Generic[PlatformT]):
+    """What a handler knows beside the event."""
+
+    key: str
+    """Names this handler's work on this event, the same in each attempt and each replay: hand it as an idempotency key
+    to whatever the handler changes outside the platform."""
+    attempt: int
+    """Counted from 1, over failed and interrupted attempts; a replay begins again."""
+    event: Event
+    platform: PlatformT
+    """The platform that handles the event; each register, promote, run, deploy and publish of it happens once."""
 
 
 def handling_key(handler: str, event: Event) -> str:

@@ -15,14 +15,14 @@ from threading import Event as Signal
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from cloudmlops.domain.events import DeadLetter, Event, handling_key
+from cloudmlops.domain.events import DeadLetter, Event, EventContext, PlatformT, handling_key
 from cloudmlops.errors import InvalidRequestError, NotFoundError
 from cloudmlops.services import envelopes
 from cloudmlops.services.attempts import LEASE, Attempts, Failure, Item, Lease, Settled, Waiting
 from cloudmlops.services.backlog import Backlog, Work, saved_cursor
 from cloudmlops.services.context import ServiceContext
 from cloudmlops.services.effects import effect_key, handling
-from cloudmlops.services.handlers import Context, Handler, PlatformT, checked, without_secrets
+from cloudmlops.services.handlers import Handler, checked, without_secrets
 from cloudmlops.services.inbox import Inbox
 from cloudmlops.services.telemetry import span
 
@@ -72,7 +72,9 @@ class Events(Generic[PlatformT]):
         type: str | None = None,  # noqa: A002 the CloudEvents attribute has this name
         retries: int = 3,
         backoff: timedelta = timedelta(seconds=1),
-    ) -> Callable[[Callable[[EventT, Context[PlatformT]], None]], Callable[[EventT, Context[PlatformT]], None]]:
+    ) -> Callable[
+        [Callable[[EventT, EventContext[PlatformT]], None]], Callable[[EventT, EventContext[PlatformT]], None]
+    ]:
         """Register the decorated function for events of `kind`, also for those that are in the inbox already.
 
         Args:
@@ -92,8 +94,8 @@ class Events(Generic[PlatformT]):
         wanted = {"model": model, "endpoint": endpoint, "pipeline": pipeline, "type": type}
 
         def register(
-            function: Callable[[EventT, Context[PlatformT]], None],
-        ) -> Callable[[EventT, Context[PlatformT]], None]:
+            function: Callable[[EventT, EventContext[PlatformT]], None],
+        ) -> Callable[[EventT, EventContext[PlatformT]], None]:
             made = Handler(
                 name=handler or str(getattr(function, "__name__", "")),
                 function=function,
@@ -114,7 +116,9 @@ class Events(Generic[PlatformT]):
         return tuple(self._backlogs)
 
     def publish(self, event: Event) -> None:
-        """Make an event known; durable on return. The same event twice is one; inside a handler it happens once.
+        """Make an event known; durable on return. The same event twice is one.
+
+        Inside a handler the n-th event of a kind is published once, as it was in the first attempt that came so far.
 
         Raises:
             InvalidRequestError: Its time has no time zone, or the platform itself reports events of this kind.
@@ -134,7 +138,12 @@ class Events(Generic[PlatformT]):
             self.emit(event)
 
     def emit(self, event: Event) -> None:
-        """Hand an event whose identity is its meaning to the bus, or where there is none to the inbox."""
+        """Make known what the library itself did; durable on return. What the platform reports itself is left to it.
+
+        The event's meaning must be the same whenever the library tells of the same thing: no idempotency key is taken.
+        """
+        if event.kind in self._port.reported:
+            return
         if not self._port.send(envelopes.to_envelope(event)):
             self.accept(event)
 
@@ -328,7 +337,7 @@ class Events(Generic[PlatformT]):
     def _call(self, handler: Handler, work: Work, lease: Lease) -> Failure | None:
         event = work.arrival.event
         key = handling_key(handler.name, event)
-        context = Context(key=key, attempt=lease.number, event=event, platform=self._platform)
+        context = EventContext(key=key, attempt=lease.number, event=event, platform=self._platform)
         try:
             with self._renewed(lease), handling(key), span("events.handle", handler=handler.name, kind=event.kind):
                 handler.function(event, context)

@@ -1,4 +1,4 @@
-"""What a user registers for events, and what a handler is given."""
+"""What a user registers for events, and which events it is for."""
 
 from __future__ import annotations
 
@@ -7,27 +7,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
-from cloudmlops.domain.events import Event
+from cloudmlops.domain.events import Event, EventContext
 from cloudmlops.domain.names import name_faults
 from cloudmlops.errors import InvalidRequestError
-
-PlatformT = TypeVar("PlatformT")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Context(Generic[PlatformT]):
-    """What a handler knows beside the event."""
-
-    key: str
-    """Names this handler's work on this event, the same in each attempt and each replay: hand it as an idempotency key
-    to whatever the handler changes outside the platform."""
-    attempt: int
-    """Counted from 1, over failed and interrupted attempts; a replay begins again."""
-    event: Event
-    platform: PlatformT
-    """The platform that handles the event; each register, promote, run, deploy and publish of it happens once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +19,7 @@ class Handler:
     """A function, the events it is for, and how often it is tried."""
 
     name: str
-    function: Callable[[Any, Context[Any]], object]
+    function: Callable[[Any, EventContext[Any]], object]
     kind: type[Event]
     filters: Mapping[str, str] = field(default_factory=dict)
     """Attribute of the event to the value it must have."""
