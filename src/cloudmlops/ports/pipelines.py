@@ -2,8 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Protocol
+
+from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest
+from cloudmlops.domain.schedules import Schedule
 
 
 class PipelinesPort(Protocol):
     """The provider's part of pipelines."""
+
+    def submit(self, request: RunRequest, mode: RunMode) -> RunRecord:
+        """Start a run. The same id again is the same run: it is not started twice, and its record is returned.
+
+        Raises:
+            ConflictError: A run of that id has another pipeline or other parameters.
+        """
+        ...
+
+    def get(self, run: str) -> RunRecord:
+        """Return what is known of a run; `NotFoundError` when there is none."""
+        ...
+
+    def list(self, pipeline: str | None, limit: int) -> Sequence[RunRecord]:
+        """Return runs, the newest first."""
+        ...
+
+    def wait(self, run: str, timeout: timedelta | None) -> RunRecord:
+        """Return when the run has ended, or at the latest after `timeout`, whatever its state."""
+        ...
+
+    def log(self, run: str, step: str, attempt: int | None) -> str:
+        """Return all that an attempt at a step printed; None is the last attempt."""
+        ...
+
+    def cancel(self, run: str) -> None:
+        """Ask the run to end; what has ended stays as it is."""
+        ...
+
+    def resume(self, run: str, mode: RunMode) -> RunRecord:
+        """Go on with a run that was interrupted, failed or was cancelled; what succeeded does not run again.
+
+        Raises:
+            ConflictError: The run is going on, or has succeeded.
+        """
+        ...
+
+    def cached(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, OutputRecord]]:
+        """Return the outputs of earlier successes by their steps' keys; unknown ones are left out."""
+        ...
+
+    def announced(self, run: str) -> None:
+        """Note that the end of the run has been published as an event."""
+        ...
+
+    def schedule(self, schedule: Schedule, request: RunRequest) -> None:
+        """Run `request` at the schedule's times; replaces a schedule of that name."""
+        ...
+
+    def schedules(self) -> Sequence[Schedule]:
+        """Return all schedules, by name."""
+        ...
+
+    def unschedule(self, name: str) -> None:
+        """Remove a schedule; `NotFoundError` when there is none."""
+        ...

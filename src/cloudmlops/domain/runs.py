@@ -1,0 +1,188 @@
+"""What is known of a pipeline's run, while it goes on and afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from cloudmlops.domain.graph import Graph, StepSpec
+from cloudmlops.domain.lineage import Lineage
+from cloudmlops.domain.value_types import Kind
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    WAITING = "waiting"
+    """Accepted; no process has taken it up yet."""
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    """Its process is gone and it had not ended: `resume` goes on."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens unless the run is resumed."""
+        return self not in (RunState.WAITING, RunState.RUNNING)
+
+
+class StepState(StrEnum):
+    """Where a step of a run stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    CACHED = "cached"
+    """An earlier success with the same code, packages, parameters and inputs stands for it."""
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """A step that it needs has failed."""
+    CANCELLED = "cancelled"
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its outputs are there."""
+        return self in (StepState.SUCCEEDED, StepState.CACHED)
+
+
+class RunMode(StrEnum):
+    """Which process carries a run."""
+
+    DETACHED = "detached"
+    """One of its own, which outlives the caller."""
+    ATTACHED = "attached"
+    """One of its own, which ends with the caller: the run is then interrupted."""
+    IN_PROCESS = "in process"
+    """The caller's: steps are function calls, one after another, for a debugger."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputRecord:
+    """One output of a succeeded step."""
+
+    kind: Kind
+    digest: str
+    """SHA-256 of the content, in hexadecimal."""
+    size_bytes: int = 0
+    path: str = ""
+    """Of an artifact: the folder or address that holds it."""
+    value: object = None
+    """Of a parameter or of metrics, as JSON."""
+
+    def to_json(self) -> dict[str, object]:
+        """Write the record as a JSON object."""
+        return {
+            "kind": self.kind.value,
+            "digest": self.digest,
+            "size_bytes": self.size_bytes,
+            "path": self.path,
+            "value": self.value,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepRecord:
+    """One step of a run."""
+
+    name: str
+    state: StepState = StepState.WAITING
+    attempt: int = 0
+    """Counted over all of the run's resumes."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    outputs: Mapping[str, OutputRecord] = field(default_factory=dict)
+    error: str = ""
+    """What happened and what to do, in a line or two; the log has the rest."""
+    logged: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """What the step logged through MLflow: `metrics`, `params` and `tags`, each by name."""
+    cached_from: str = ""
+    """The run whose success stands for this step."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """One run."""
+
+    id: str
+    pipeline: str
+    state: RunState
+    graph: Graph
+    lineage: Lineage
+    created_at: datetime
+    steps: Mapping[str, StepRecord]
+    """By name, in the order in which they may run."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    attempt: int = 1
+    """1, and one more for each resume."""
+    announced: bool = False
+    """Whether its end has been published as an event."""
+
+    @property
+    def failed_step(self) -> StepRecord | None:
+        """The step that failed first."""
+        failed = [step for step in self.steps.values() if step.state is StepState.FAILED]
+        return min(failed, key=lambda step: step.ended_at or self.created_at) if failed else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceSnapshot:
+    """The first-party modules that a run was made from."""
+
+    digest: str
+    """SHA-256 over names and contents; the archive is `snapshots/DIGEST.zip` of the object store."""
+    root: str
+    """The folder on this machine that they were read from, and that their imports start at."""
+    files: tuple[str, ...]
+    """Relative to `root`, sorted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequest:
+    """All that a provider needs to run a graph, in this process or any other."""
+
+    id: str
+    graph: Graph
+    source: SourceSnapshot
+    lineage: Lineage
+    packages_digest: str
+    cache: bool = True
+    announce: tuple[str, ...] = ()
+    """A command that publishes the run's end, for a run that outlives its caller; the run's id is added to it."""
+
+
+def step_key(step: StepSpec, inputs: Mapping[str, OutputRecord], *, source: str, packages: str) -> str:
+    """Return the content of a step before it runs, as a SHA-256: code, packages, parameters, inputs and image."""
+    content = {
+        "function": step.function,
+        "source": source,
+        "packages": packages,
+        "parameters": dict(step.parameters),
+        "inputs": {name: inputs[name].digest for name in step.inputs},
+        "outputs": {name: str(kind) for name, kind in step.outputs.items()},
+        "image": step.options.image,
+        "environment": dict(step.options.environment),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def step_inputs(step: StepSpec, done: Mapping[str, Mapping[str, OutputRecord]]) -> dict[str, OutputRecord]:
+    """Return the outputs that `step` takes; `done` holds those of all steps that have succeeded."""
+    return {name: done[ref.step][ref.output] for name, ref in step.inputs.items()}
+
+
+def output_from_json(fields: Mapping[str, object]) -> OutputRecord:
+    """Read what `OutputRecord.to_json` wrote."""
+    return OutputRecord(
+        kind=Kind(str(fields["kind"])),
+        digest=str(fields["digest"]),
+        size_bytes=int(str(fields["size_bytes"])),
+        path=str(fields["path"]),
+        value=fields["value"],
+    )

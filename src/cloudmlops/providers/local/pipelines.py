@@ -1,0 +1,302 @@
+"""Pipelines on this machine: records in SQLite, one process a run, forked processes for steps."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cloudmlops.domain.graph import graph_to_json
+from cloudmlops.domain.pipelines import Step
+from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState
+from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError
+from cloudmlops.ports.pipelines import PipelinesPort
+from cloudmlops.providers.local import attempts, leases
+from cloudmlops.providers.local.execution import Execution, boot_id, cached_outputs
+from cloudmlops.providers.local.leases import Lease
+from cloudmlops.providers.local.run_process import Launch
+from cloudmlops.providers.local.run_store import RunStore
+
+if TYPE_CHECKING:
+    from cloudmlops.domain.schedules import Schedule
+    from cloudmlops.providers.local.backends import LocalBackends
+
+_POLL: Final = 0.02
+"""Seconds between looks at a run that another process started."""
+
+
+@dataclass
+class _Started:
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+
+
+class LocalPipelines(PipelinesPort):
+    """Runs in `runs.db` and `runs/`."""
+
+    def __init__(self, backends: LocalBackends) -> None:
+        self._backends = backends
+        self._started: dict[str, _Started] = {}
+
+    @cached_property
+    def _store(self) -> RunStore:
+        return RunStore(self._database)
+
+    @property
+    def _database(self) -> Path:
+        return self._backends.folder / "runs.db"
+
+    def submit(self, request: RunRequest, mode: RunMode) -> RunRecord:
+        if mode is not RunMode.IN_PROCESS:
+            _check_importable(request)
+        if not self._store.add(request, self._backends.clock.now()):
+            self._check_same(request)
+        record = self.get(request.id)
+        if record.state is RunState.INTERRUPTED and record.started_at is None:
+            self._carry(request, mode)  # it is new, or whoever recorded it died before it started
+        return self.get(request.id)
+
+    def get(self, run: str) -> RunRecord:
+        record = self._store.get(run)
+        if record is None:
+            raise _no_run(run)
+        return self._seen(record)
+
+    def list(self, pipeline: str | None, limit: int) -> Sequence[RunRecord]:
+        return [self._seen(record) for record in self._store.list(pipeline, limit)]
+
+    def wait(self, run: str, timeout: timedelta | None) -> RunRecord:
+        deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
+        started = self._started.get(run)
+        while (record := self.get(run)) and not record.state.ended:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            if started is not None:
+                select.select([started.channel], [], [], left)  # readable when it closes, at the run's end
+                self._reap()
+                started = None
+            else:
+                time.sleep(_POLL if left is None else min(_POLL, left))
+        return record
+
+    def log(self, run: str, step: str, attempt: int | None) -> str:
+        record = self.get(run)
+        if step not in record.steps:
+            raise NotFoundError(
+                f"run {run!r} has no step {step!r}",
+                hint=f"Its steps: {', '.join(record.steps)}.",
+                provider="local",
+                operation="pipelines.log",
+                resource=f"{run}/{step}",
+            )
+        known = record.steps[step]
+        origin = known.cached_from or run
+        number = attempt or known.attempt or self._last_attempt(origin, step)
+        file = attempts.log_file(self._folder(origin) / step / str(number))
+        return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+
+    def cancel(self, run: str) -> None:
+        record = self.get(run)
+        if record.state.ended and record.state is not RunState.INTERRUPTED:
+            return
+        self._store.ask_to_cancel(run)
+        if (pid := leases.holder(self._lease(run))) and pid.isdecimal():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
+        lease = Lease.take(self._lease(run), wait=True)  # free when the last of the run's processes is gone
+        if not self.get(run).state.ended:
+            self._store.end(run, RunState.CANCELLED, self._backends.clock.now())
+        if lease is not None:
+            lease.release()
+
+    def resume(self, run: str, mode: RunMode) -> RunRecord:
+        record = self.get(run)
+        if record.state is RunState.SUCCEEDED:
+            raise _conflict(run, "has succeeded: there is nothing to resume", "Start a new run.")
+        lease = Lease.take(self._lease(run), wait=record.state.ended)
+        if lease is None:
+            raise _conflict(run, "is going on", f"Wait for it (cloudmlops runs show {run}), or cancel it first.")
+        request = self._store.request(run)
+        if request is None:
+            raise _no_run(run)
+        self._store.reopen(run)
+        self._carry(request, mode, lease)
+        return self.get(run)
+
+    def cached(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, OutputRecord]]:
+        boot = boot_id()
+        found = {key: cached_outputs(self._store, key, boot=boot) for key in keys}
+        return {key: hit[1] for key, hit in found.items() if hit is not None}
+
+    def announced(self, run: str) -> None:
+        self._store.announced(run)
+
+    def schedule(self, schedule: Schedule, request: RunRequest) -> None:
+        raise NotImplementedError
+
+    def schedules(self) -> Sequence[Schedule]:
+        raise NotImplementedError
+
+    def unschedule(self, name: str) -> None:
+        raise NotImplementedError
+
+    def stop_all(self) -> None:
+        """Interrupt the runs that this process started, and wait until their processes are gone."""
+        for run, started in self._started.items():
+            started.process.terminate()
+            started.process.wait()
+            # The zygote and the steps hold the lease as long as they live.
+            if (lease := Lease.take(self._lease(run), wait=True)) is not None:
+                lease.release()
+            started.channel.close()
+        self._started.clear()
+        self._store.close()
+
+    def _carry(self, request: RunRequest, mode: RunMode, lease: Lease | None = None) -> None:
+        lease = lease or Lease.take(self._lease(request.id))
+        if lease is None:
+            return  # another process has just taken it up
+        execution = Execution(
+            self._store,
+            self._folder(request.id),
+            request,
+            target=self._backends.target,
+            clock=self._backends.clock,
+        )
+        if mode is RunMode.IN_PROCESS:
+            try:
+                self._call(request, execution)
+            finally:
+                lease.release()
+        elif execution.finish_from_cache():
+            lease.release()
+        else:
+            self._spawn(request, lease, attached=mode is RunMode.ATTACHED)
+
+    def _call(self, request: RunRequest, execution: Execution) -> None:
+        execution.begin()
+        pending = list(execution.ready())
+        while pending:
+            attempt = pending.pop(0)
+            attempts.prepare(attempt)
+            function = request.graph.functions.get(attempt.step)
+            options = request.graph.by_name[attempt.step].options
+            with _environment(attempt.variables()):
+                done = attempts.perform(attempt, (lambda: Step(function, options)) if function else None)
+            if done:
+                execution.succeeded(attempt.step)
+            elif (delay := execution.failed(attempt.step, attempts.failure(Path(attempt.folder), 1))) is not None:
+                time.sleep(delay.total_seconds())
+                execution.again(attempt.step)
+            pending += execution.ready()
+        execution.end()
+
+    def _spawn(self, request: RunRequest, lease: Lease, *, attached: bool) -> None:
+        self._reap()
+        ours, theirs = socket.socketpair()
+        folder = self._folder(request.id)
+        launch = Launch(
+            database=str(self._database),
+            run=request.id,
+            folder=str(folder),
+            target=self._backends.target,
+            root=request.source.root,
+            modules=tuple(dict.fromkeys(step.function.partition(":")[0] for step in request.graph.steps)),
+            lease=lease.descriptor,
+            channel=theirs.fileno(),
+            attached=attached,
+        )
+        with (folder / "process.log").open("ab") as log:
+            process = subprocess.Popen(
+                launch.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lease.descriptor, theirs.fileno()),
+                start_new_session=True,
+                cwd=folder,
+            )
+        os.pwrite(lease.descriptor, str(process.pid).encode(), 0)
+        lease.release()
+        theirs.close()
+        self._started[request.id] = _Started(process, ours)
+
+    def _reap(self) -> None:
+        for run in [run for run, started in self._started.items() if started.process.poll() is not None]:
+            self._started.pop(run).channel.close()
+
+    def _seen(self, record: RunRecord) -> RunRecord:
+        """Tell a run that goes on from one whose process is gone: the lease knows."""
+        if record.state.ended or leases.holder(self._lease(record.id)) is not None:
+            return record
+        # It may have ended between the two looks.
+        state = self._store.state(record.id) or record.state
+        return replace(record, state=state if state.ended else RunState.INTERRUPTED)
+
+    def _check_same(self, request: RunRequest) -> None:
+        known = self._store.request(request.id)
+        if known is not None and graph_to_json(known.graph) != graph_to_json(request.graph):
+            raise _conflict(
+                request.id,
+                "exists already, with another pipeline or other parameters",
+                "An id names one run: give another id, or none.",
+            )
+
+    def _last_attempt(self, run: str, step: str) -> int:
+        record = self._store.get(run)
+        return record.steps[step].attempt if record and step in record.steps else 0
+
+    def _folder(self, run: str) -> Path:
+        return self._backends.folder / "runs" / run
+
+    def _lease(self, run: str) -> Path:
+        return self._folder(run) / "lease"
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _check_importable(request: RunRequest) -> None:
+    faults = [
+        f"step {step.name!r} ({step.function[1:]}) is not at the top of a module that has a file"
+        for step in request.graph.steps
+        if step.function.startswith(":")
+    ]
+    if faults:
+        raise InvalidPipelineError(
+            f"pipeline {request.graph.name!r} cannot be imported by its steps' own processes",
+            faults=faults,
+            hint="Move the steps to the top level of a module, or run with in_process=True.",
+        )
+
+
+def _no_run(run: str) -> NotFoundError:
+    return NotFoundError(
+        f"there is no run {run!r}", hint="List them with cloudmlops runs list.", provider="local", resource=run
+    )
+
+
+def _conflict(run: str, what: str, hint: str) -> ConflictError:
+    return ConflictError(f"run {run!r} {what}", hint=hint, provider="local", operation="pipelines", resource=run)

@@ -1,0 +1,340 @@
+"""The state of runs in one SQLite file that several processes share.
+
+Each transition is one commit. In WAL mode with `synchronous=NORMAL` a crash of a process loses nothing; a crash of the
+machine may lose the last transitions, after which a resume runs those steps once more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cloudmlops.domain.actors import Actor, ActorKind
+from cloudmlops.domain.graph import graph_from_json, graph_to_json
+from cloudmlops.domain.lineage import Lineage
+from cloudmlops.domain.runs import (
+    OutputRecord,
+    RunRecord,
+    RunRequest,
+    RunState,
+    SourceSnapshot,
+    StepRecord,
+    StepState,
+    output_from_json,
+)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS run (
+    id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, created TEXT NOT NULL,
+    started TEXT, ended TEXT, cancelled INTEGER NOT NULL DEFAULT 0, announced INTEGER NOT NULL DEFAULT 0,
+    request TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS run_by_time ON run (created);
+CREATE TABLE IF NOT EXISTS step (
+    run TEXT NOT NULL, name TEXT NOT NULL, place INTEGER NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL,
+    started TEXT, ended TEXT, outputs TEXT NOT NULL DEFAULT '{}', error TEXT NOT NULL DEFAULT '',
+    cached_from TEXT NOT NULL DEFAULT '', logged TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (run, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cache (
+    key TEXT PRIMARY KEY, run TEXT NOT NULL, outputs TEXT NOT NULL, boot TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS schedule (
+    name TEXT PRIMARY KEY, cron TEXT NOT NULL, timezone TEXT NOT NULL, created TEXT NOT NULL, fired TEXT,
+    request TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class RunStore:
+    """Runs, their steps and the cache."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.RLock()
+        self._opened: tuple[int, sqlite3.Connection] | None = None
+
+    def add(self, request: RunRequest, at: datetime) -> bool:
+        """Record a new run; False when there is one of that id already."""
+        text = json.dumps(request_to_json(request))
+        with self._transaction() as db:
+            added = db.execute(
+                "INSERT OR IGNORE INTO run (id, pipeline, state, attempt, created, request) VALUES (?, ?, ?, 1, ?, ?)",
+                (request.id, request.graph.name, RunState.WAITING, _text(at), text),
+            ).rowcount
+            if added:
+                db.executemany(
+                    "INSERT INTO step (run, name, place, state, attempt) VALUES (?, ?, ?, ?, 0)",
+                    [
+                        (request.id, step.name, place, StepState.WAITING)
+                        for place, step in enumerate(request.graph.order)
+                    ],
+                )
+        return bool(added)
+
+    def request(self, run: str) -> RunRequest | None:
+        """Return what the run was asked to do."""
+        row = self._one("SELECT request FROM run WHERE id = ?", run)
+        return None if row is None else request_from_json(json.loads(row["request"]))
+
+    def get(self, run: str) -> RunRecord | None:
+        """Return all that is known of a run."""
+        row = self._one("SELECT * FROM run WHERE id = ?", run)
+        return None if row is None else self._record(row)
+
+    def list(self, pipeline: str | None, limit: int) -> list[RunRecord]:
+        """Return the newest runs first."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT * FROM run WHERE ?1 IS NULL OR pipeline = ?1 ORDER BY created DESC, id LIMIT ?2",
+                (pipeline, limit),
+            ).fetchall()
+        return [self._record(row) for row in rows]
+
+    def state(self, run: str) -> RunState | None:
+        """Return a run's state alone."""
+        row = self._one("SELECT state FROM run WHERE id = ?", run)
+        return None if row is None else RunState(row["state"])
+
+    def begin(self, run: str, at: datetime) -> None:
+        """A process has taken up the run."""
+        self._write(
+            "UPDATE run SET state = ?, started = coalesce(started, ?) WHERE id = ?", RunState.RUNNING, _text(at), run
+        )
+
+    def reopen(self, run: str) -> None:
+        """The run is resumed: what did not succeed waits again."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE run SET state = ?, ended = NULL, cancelled = 0, announced = 0, attempt = attempt + 1 WHERE id = ?",
+                (RunState.WAITING, run),
+            )
+            db.execute(
+                "UPDATE step SET state = ?, ended = NULL, error = '' WHERE run = ? AND state NOT IN (?, ?)",
+                (StepState.WAITING, run, StepState.SUCCEEDED, StepState.CACHED),
+            )
+
+    def end(self, run: str, state: RunState, at: datetime) -> None:
+        """The run has ended; steps that still wait never ran."""
+        waiting = StepState.CANCELLED if state is RunState.CANCELLED else StepState.SKIPPED
+        with self._transaction() as db:
+            db.execute("UPDATE step SET state = ? WHERE run = ? AND state = ?", (waiting, run, StepState.WAITING))
+            db.execute("UPDATE run SET state = ?, ended = ? WHERE id = ?", (state, _text(at), run))
+
+    def ask_to_cancel(self, run: str) -> None:
+        """Leave word for the run's process."""
+        self._write("UPDATE run SET cancelled = 1 WHERE id = ?", run)
+
+    def asked_to_cancel(self, run: str) -> bool:
+        """Say whether somebody has asked to cancel the run."""
+        row = self._one("SELECT cancelled FROM run WHERE id = ?", run)
+        return row is not None and bool(row["cancelled"])
+
+    def announced(self, run: str) -> None:
+        """The run's end has been published."""
+        self._write("UPDATE run SET announced = 1 WHERE id = ?", run)
+
+    def start_step(self, run: str, step: str, attempt: int, at: datetime) -> None:
+        """An attempt begins."""
+        self._write(
+            "UPDATE step SET state = ?, attempt = ?, started = ?, ended = NULL, error = '' WHERE run = ? AND name = ?",
+            StepState.RUNNING, attempt, _text(at), run, step,
+        )  # fmt: skip
+
+    def finish_step(
+        self,
+        run: str,
+        step: str,
+        outputs: Mapping[str, OutputRecord],
+        *,
+        at: datetime,
+        key: str | None,
+        boot: str,
+        logged: Mapping[str, object],
+    ) -> None:
+        """A step has succeeded; under `key` its outputs stand for later ones with the same content."""
+        text = _outputs_text(outputs)
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE step SET state = ?, ended = ?, outputs = ?, logged = ? WHERE run = ? AND name = ?",
+                (StepState.SUCCEEDED, _text(at), text, json.dumps(logged), run, step),
+            )
+            if key:
+                db.execute(
+                    "INSERT OR REPLACE INTO cache (key, run, outputs, boot) VALUES (?, ?, ?, ?)", (key, run, text, boot)
+                )
+
+    def cache_steps(self, run: str, steps: Iterable[tuple[str, str, Mapping[str, OutputRecord]]], at: datetime) -> None:
+        """Earlier successes stand for these steps: (name, run that they come from, outputs)."""
+        now = _text(at)
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE step SET state = ?, started = ?, ended = ?, outputs = ?, cached_from = ? WHERE run = ? AND name = ?",
+                [
+                    (StepState.CACHED, now, now, _outputs_text(outputs), origin, run, name)
+                    for name, origin, outputs in steps
+                ],
+            )
+
+    def fail_step(self, run: str, step: str, state: StepState, error: str, at: datetime) -> None:
+        """An attempt failed: the step is FAILED, CANCELLED, or WAITING for its next attempt."""
+        self._write(
+            "UPDATE step SET state = ?, ended = ?, error = ? WHERE run = ? AND name = ?",
+            state,
+            _text(at),
+            error,
+            run,
+            step,
+        )
+
+    def forget_step(self, run: str, step: str) -> None:
+        """The outputs of a succeeded step are gone: it waits again."""
+        self._write(
+            "UPDATE step SET state = ?, outputs = '{}', cached_from = '' WHERE run = ? AND name = ?",
+            StepState.WAITING, run, step,
+        )  # fmt: skip
+
+    def cached(self, key: str) -> tuple[str, Mapping[str, OutputRecord], str] | None:
+        """Return the run, the outputs and the machine's start at which a step with that content succeeded."""
+        row = self._one("SELECT run, outputs, boot FROM cache WHERE key = ?", key)
+        return None if row is None else (row["run"], _outputs(row["outputs"]), row["boot"])
+
+    def forget_cached(self, key: str) -> None:
+        """The outputs under `key` are gone or damaged."""
+        self._write("DELETE FROM cache WHERE key = ?", key)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            if self._opened is not None and self._opened[0] == os.getpid():
+                self._opened[1].close()
+            self._opened = None
+
+    def _record(self, row: sqlite3.Row) -> RunRecord:
+        request = request_from_json(json.loads(row["request"]))
+        with self._reading() as db:
+            steps = db.execute("SELECT * FROM step WHERE run = ? ORDER BY place", (row["id"],)).fetchall()
+        return RunRecord(
+            id=row["id"],
+            pipeline=row["pipeline"],
+            state=RunState(row["state"]),
+            graph=request.graph,
+            lineage=request.lineage,
+            created_at=_time(row["created"]),
+            started_at=_maybe(row["started"]),
+            ended_at=_maybe(row["ended"]),
+            attempt=row["attempt"],
+            announced=bool(row["announced"]),
+            steps={step["name"]: _step(step) for step in steps},
+        )
+
+    def _one(self, statement: str, *values: object) -> sqlite3.Row | None:
+        with self._reading() as db:
+            row: sqlite3.Row | None = db.execute(statement, values).fetchone()
+        return row
+
+    def _write(self, statement: str, *values: object) -> None:
+        with self._transaction() as db:
+            db.execute(statement, values)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            yield self._connection()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            db = self._connection()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+    def _connection(self) -> sqlite3.Connection:
+        # A connection must not cross a fork: the child opens its own.
+        if self._opened is None or self._opened[0] != os.getpid():
+            db = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.executescript(_SCHEMA)
+            self._opened = (os.getpid(), db)
+        return self._opened[1]
+
+
+def request_to_json(request: RunRequest) -> dict[str, Any]:
+    """Write a request as a JSON object."""
+    lineage = asdict(request.lineage)
+    lineage["started_at"] = request.lineage.started_at.isoformat()
+    return {
+        "id": request.id,
+        "graph": graph_to_json(request.graph),
+        "source": asdict(request.source),
+        "lineage": lineage,
+        "packages_digest": request.packages_digest,
+        "cache": request.cache,
+        "announce": list(request.announce),
+    }
+
+
+def request_from_json(fields: Mapping[str, Any]) -> RunRequest:
+    """Read what `request_to_json` wrote."""
+    lineage = dict(fields["lineage"])
+    lineage["started_at"] = _time(lineage["started_at"])
+    lineage["actor"] = Actor(id=lineage["actor"]["id"], kind=ActorKind(lineage["actor"]["kind"]))
+    source = fields["source"]
+    return RunRequest(
+        id=fields["id"],
+        graph=graph_from_json(fields["graph"]),
+        source=SourceSnapshot(digest=source["digest"], root=source["root"], files=tuple(source["files"])),
+        lineage=Lineage(**lineage),
+        packages_digest=fields["packages_digest"],
+        cache=fields["cache"],
+        announce=tuple(fields["announce"]),
+    )
+
+
+def with_id(request: RunRequest, run: str) -> RunRequest:
+    """Return the request under another id."""
+    return replace(request, id=run)
+
+
+def _step(row: sqlite3.Row) -> StepRecord:
+    return StepRecord(
+        name=row["name"],
+        state=StepState(row["state"]),
+        attempt=row["attempt"],
+        started_at=_maybe(row["started"]),
+        ended_at=_maybe(row["ended"]),
+        outputs=_outputs(row["outputs"]),
+        error=row["error"],
+        cached_from=row["cached_from"],
+        logged=json.loads(row["logged"]),
+    )
+
+
+def _outputs(text: str) -> dict[str, OutputRecord]:
+    return {name: output_from_json(fields) for name, fields in json.loads(text).items()}
+
+
+def _outputs_text(outputs: Mapping[str, OutputRecord]) -> str:
+    return json.dumps({name: output.to_json() for name, output in outputs.items()})
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _maybe(text: str | None) -> datetime | None:
+    return None if text is None else _time(text)

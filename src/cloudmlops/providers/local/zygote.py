@@ -1,0 +1,199 @@
+"""A warm process from which each step is forked: the pipeline's modules are imported once a run, not once a step.
+
+It has one thread and speaks lines of JSON over a socket to the run's process: `{"start": attempt}` and
+`{"kill": key}` come in, `{"ended": key, "status": …}` goes out. When the socket closes, the run's process is gone: all
+steps are killed and the zygote ends. When the zygote itself is killed, the kernel kills its steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import traceback
+import warnings
+from pathlib import Path
+from typing import Final
+
+from cloudmlops.providers.local.attempts import Attempt, attempt_from_json, log_file, perform, prepare
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+class Zygote:
+    """The forking process's loop."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._running: dict[int, str] = {}
+        self._received = b""
+
+    def run(self, modules: list[str]) -> None:
+        """Import the modules, then serve until the other side is gone."""
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what a step leaves behind becomes our child, and can be ended with us
+        _die_with_parent()
+        _import(modules)
+        _prctl(_PR_SET_PDEATHSIG, 0)  # from here on the closed socket says so, and there are steps to end first
+        wakeup, woken = socket.socketpair()
+        for one in (wakeup, woken):
+            one.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._connection, selectors.EVENT_READ)
+            selector.register(wakeup, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select()}
+                if wakeup in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        wakeup.recv(4096)
+                self._reap()
+                if self._connection in ready and not self._serve():
+                    break
+        self._end()
+
+    def _serve(self) -> bool:
+        data = self._connection.recv(65536)
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "start" in message:
+                self._start(attempt_from_json(json.dumps(message["start"])))
+            else:
+                self._kill(message["kill"])
+        return bool(data)
+
+    def _start(self, attempt: Attempt) -> None:
+        with warnings.catch_warnings():
+            # Native pools of numpy and its like are made for forks; Python threads are checked for before.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            self._become(attempt)
+        self._running[child] = attempt.key
+
+    def _become(self, attempt: Attempt) -> None:
+        """Turn this forked process into the step's; never returns."""
+        status = 1
+        try:
+            os.setsid()  # a process group of its own, so that a timeout ends what the step has started, too
+            _die_with_parent()
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            self._connection.close()
+            work = prepare(attempt)
+            _redirect(log_file(Path(attempt.folder)))
+            os.chdir(work)
+            os.environ.update(attempt.variables())
+            _reseed()
+            status = 0 if perform(attempt) else 1
+        except BaseException:  # noqa: BLE001 nothing may return into the zygote's loop
+            traceback.print_exc()
+        finally:
+            _leave(status)
+
+    def _kill(self, key: str) -> None:
+        for child, running in self._running.items():
+            if running == key:
+                _kill_group(child)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                # Without reaping it: the group's number is not given away while its leader waits.
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            if ended.si_pid in self._running:
+                _kill_group(ended.si_pid)
+            _, status = os.waitpid(ended.si_pid, 0)
+            if (key := self._running.pop(ended.si_pid, None)) is not None:
+                self._tell({"ended": key, "status": os.waitstatus_to_exitcode(status)})
+
+    def _tell(self, message: dict[str, object]) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the run's process is gone; our loop sees it
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+
+    def _end(self) -> None:
+        for child in self._running:
+            _kill_group(child)
+        # Orphans of steps have become our children; some may have left their group.
+        while children := _children():
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-1, 0)
+
+
+def _import(modules: list[str]) -> None:
+    for module in modules:
+        try:
+            __import__(module)
+        except Exception:  # the step that needs it fails with this error, in its own log
+            sys.modules.pop(module, None)
+    if threading.active_count() > 1:
+        sys.stderr.write(
+            "the pipeline's modules start threads when they are imported: steps may misbehave after a fork\n"
+        )
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _die_with_parent() -> None:
+    parent = os.getppid()
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died in between
+        os._exit(1)
+
+
+def _redirect(log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    os.close(nothing)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr] # both are text files over 1 and 2
+
+
+def _reseed() -> None:
+    # Python's own generator reseeds itself after a fork; numpy's global one would repeat its numbers in every step.
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed()
+
+
+def _leave(status: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+def _kill_group(leader: int) -> None:
+    for kill in (os.killpg, os.kill):  # the second for a child that has not made its group yet
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(leader, signal.SIGKILL)
+
+
+def _children() -> list[int]:
+    try:
+        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+    except OSError:
+        return []
+    return [int(number) for number in text.split()]
