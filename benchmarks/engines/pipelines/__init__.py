@@ -3,9 +3,8 @@
 An engine's module has `prepare(folder, **options) -> RunLayers`; a step comes after all steps of the layer before.
 """
 
-from __future__ import annotations
-
 import os
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +27,8 @@ class Shape(TypedDict):
 def work(marks: str, seconds: float, tag: str) -> str:
     """The body of every step: sleep, and note in the file `marks` when that began and ended.
 
-    Some engines run its source text elsewhere, so it needs nothing from outside.
+    Some engines run its source text elsewhere or read its types: it needs nothing from outside, and this module does
+    not put off the evaluation of annotations.
     """
     import time
 
@@ -68,9 +68,9 @@ def _timed(run: RunLayers, shape: Shape, marks: Path) -> dict[str, float]:
     figures: dict[str, float] = {}
     for prefix in ("", "again_") if again else ("",):
         marks.write_text("")
-        begun, cpu = time.perf_counter(), sum(os.times()[:4])
+        begun, cpu_s = time.perf_counter(), _cpu_s()
         run(layers, again, str(marks))
-        figures |= {f"{prefix}s": time.perf_counter() - begun, f"{prefix}cpu_s": sum(os.times()[:4]) - cpu}
+        figures |= {f"{prefix}s": time.perf_counter() - begun, f"{prefix}cpu_s": _cpu_s() - cpu_s}
         noted = [line.split() for line in marks.read_text().splitlines()]
         expected = 0 if prefix else steps
         if len(noted) != expected:
@@ -79,3 +79,9 @@ def _timed(run: RunLayers, shape: Shape, marks: Path) -> dict[str, float]:
             first, last = noted[0], noted[-1]
             figures["between_s"] = float(last[1]) - float(first[2])
     return figures
+
+
+def _cpu_s() -> float:
+    """Of this process and the children that it has waited for."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
