@@ -1,0 +1,302 @@
+"""Handling events on one machine: time, waking, stopping, and what is told about failures."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudmlops import DriftDetected, Event, EventContext, ModelRegistered, Platform, RunCompleted, connect
+from cloudmlops.errors import InvalidRequestError, UnavailableError
+from cloudmlops.ports.clock import FixedClock
+from cloudmlops.services.effects import effect_key, handling
+from cloudmlops.services.events import Events
+from cloudmlops.services.handlers import without_secrets
+from cloudmlops.testing.contract.events import drift
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock(platform: Platform) -> FixedClock:
+    clock = FixedClock(NOON)
+    platform._backends.clock = clock
+    return clock
+
+
+def test_retries_wait_for_the_clock(platform: Platform, clock: FixedClock) -> None:
+    tried: list[datetime] = []
+
+    @platform.events.on(DriftDetected, handler="fails", retries=2, backoff=timedelta(minutes=1))
+    def fails(_event: DriftDetected, _ctx: object) -> None:
+        tried.append(clock.at)
+        raise ValueError("no")
+
+    platform.events.publish(drift(platform))
+    for minute in range(6):
+        clock.at = NOON + timedelta(minutes=minute)
+        platform.events.process()
+
+    assert [int((at - NOON) / timedelta(minutes=1)) for at in tried] == [0, 1, 3]
+    (letter,) = platform.events.dead_letters()
+    assert letter.time == NOON + timedelta(minutes=3)
+
+
+def test_a_new_process_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
+    handled: list[tuple[int, str]] = []
+    for process in range(3):
+        with connect(f"local://{tmp_path}") as platform:
+            platform.events.on(DriftDetected, handler="watch")(
+                lambda event, _, process=process: handled.append((process, event.metric))
+            )
+            platform.events.publish(drift(platform, f"m{process}"))
+            platform.events.process()
+
+    assert handled == [(0, "m0"), (1, "m1"), (2, "m2")]
+
+
+def test_a_lost_cursor_makes_nothing_handled_twice(tmp_path: Path) -> None:
+    handled: list[str] = []
+    for _ in range(2):
+        with connect(f"local://{tmp_path}") as platform:
+            platform.events.on(DriftDetected, handler="watch")(lambda event, _: handled.append(event.metric))
+            platform.events.publish(drift(platform))
+            platform.events.process()
+            platform._backends.objects.delete("inbox/cursors/watch.json")
+
+    assert handled == ["psi"]
+
+
+def test_a_settled_past_is_not_read_again(tmp_path: Path) -> None:
+    with connect(f"local://{tmp_path}") as platform:
+        platform.events.on(DriftDetected, handler="watch")(lambda *_: None)
+        for minute in range(5):
+            platform.events.publish(drift(platform, minute=minute))
+        platform.events.process()
+    for place in range(1, 6):
+        (tmp_path / f"objects/inbox/log/{place:012d}.json").write_text("damaged")
+
+    with connect(f"local://{tmp_path}") as platform:
+        platform.events.on(DriftDetected, handler="watch")(lambda *_: None)
+
+        assert platform.events.process() == 0
+
+
+def in_background(target: Callable[[], Any]) -> threading.Thread:
+    thread = threading.Thread(target=target)
+    thread.start()
+    return thread
+
+
+def test_a_running_worker_wakes_for_events_of_its_own_and_of_other_processes(tmp_path: Path) -> None:
+    # Another connection to the folder shares nothing but the folder, like another process.
+    with connect(f"local://{tmp_path}") as platform, connect(f"local://{tmp_path}") as elsewhere:
+        handled = threading.Semaphore(0)
+        stop = threading.Event()
+        platform.events.on(DriftDetected, handler="watch")(lambda *_: handled.release())
+        worker = in_background(lambda: platform.events.run(stop, poll=timedelta(hours=1)))
+        try:
+            platform.events.publish(drift(platform, "here"))
+            assert handled.acquire(timeout=30)
+            elsewhere.events.publish(drift(platform, "there"))
+            assert handled.acquire(timeout=30)
+        finally:
+            stop.set()
+            worker.join()
+
+
+def test_a_running_worker_wakes_for_the_next_attempt(platform: Platform) -> None:
+    handled = threading.Event()
+    stop = threading.Event()
+
+    @platform.events.on(DriftDetected, handler="flaky", backoff=timedelta(milliseconds=1))
+    def flaky(_event: DriftDetected, ctx: EventContext[Platform]) -> None:
+        if ctx.attempt < 3:
+            raise UnavailableError("not yet")
+        handled.set()
+
+    platform.events.publish(drift(platform))
+    worker = in_background(lambda: platform.events.run(stop, poll=timedelta(hours=1)))
+    try:
+        assert handled.wait(timeout=30)
+    finally:
+        stop.set()
+        worker.join()
+
+
+def test_a_long_handler_keeps_its_lease(platform: Platform) -> None:
+    def with_short_lease() -> Events[Platform]:
+        return Events(platform._context, platform=platform, lease=timedelta(milliseconds=30))
+
+    working, finish = threading.Event(), threading.Event()
+    handled: list[str] = []
+    slow, other = with_short_lease(), with_short_lease()
+
+    @slow.on(DriftDetected, handler="watch")
+    def watch(_event: DriftDetected, _ctx: object) -> None:
+        handled.append("slow")
+        working.set()
+        assert finish.wait(timeout=30)
+
+    other.on(DriftDetected, handler="watch")(lambda *_: handled.append("other"))
+    platform.events.publish(drift(platform))
+    worker = in_background(slow.process)
+    try:
+        assert working.wait(timeout=30)
+        lease_key = next(platform._backends.objects.list("inbox/attempts/"))
+        seen = {platform._backends.objects.get(lease_key)}
+        while len(seen) < 4:  # so many times longer than the lease
+            seen.add(platform._backends.objects.get(lease_key))
+        assert other.process() == 0
+    finally:
+        finish.set()
+        worker.join()
+
+    assert other.process() == 0
+    assert handled == ["slow"]
+
+
+def test_a_worker_that_is_interrupted_gives_the_event_back_at_once(platform: Platform) -> None:
+    attempts: list[int] = []
+
+    @platform.events.on(DriftDetected, handler="watch", retries=0)
+    def watch(_event: DriftDetected, ctx: EventContext[Platform]) -> None:
+        attempts.append(ctx.attempt)
+        if len(attempts) == 1:
+            raise KeyboardInterrupt
+
+    platform.events.publish(drift(platform))
+    with pytest.raises(KeyboardInterrupt):
+        platform.events.process()
+
+    assert platform.events.process() == 1
+    assert attempts == [1, 2]
+
+
+def test_a_handler_gets_the_platform_the_event_and_a_lasting_key(platform: Platform) -> None:
+    contexts: list[EventContext[Platform]] = []
+    platform.events.on(DriftDetected, handler="watch")(lambda _, ctx: contexts.append(ctx))
+    platform.events.on(DriftDetected, handler="other")(lambda _, ctx: contexts.append(ctx))
+    platform.events.publish(drift(platform))
+    platform.events.process()
+
+    watch, other = contexts
+    assert watch.platform is platform
+    assert watch.event == drift(platform)
+    assert watch.key != other.key
+
+
+def test_what_a_handler_publishes_is_what_its_first_attempt_published(platform: Platform) -> None:
+    @platform.events.on(RunCompleted, handler="measure", backoff=timedelta(0))
+    def measure(event: RunCompleted, ctx: EventContext[Platform]) -> None:
+        platform.events.publish(drift(platform, "first", minute=ctx.attempt))
+        platform.events.publish(drift(platform, "second", minute=ctx.attempt))
+        if ctx.attempt == 1:
+            raise ConnectionError("after both")
+
+    platform.events.publish(RunCompleted(platform=platform.target, time=NOON, pipeline="p", run="r"))
+
+    assert platform.events.process() == 1
+    assert platform.events.list(kind=DriftDetected) == [
+        drift(platform, "first", minute=1),
+        drift(platform, "second", minute=1),
+    ]
+
+
+def test_effect_keys_are_the_same_in_each_attempt_and_differ_otherwise() -> None:
+    def keys(key: str) -> list[str | None]:
+        with handling(key):
+            return [
+                effect_key("run"),
+                effect_key("run"),
+                effect_key("promote", "m", "1"),
+                effect_key("promote", "m", "2"),
+            ]
+
+    assert effect_key("run") is None
+    assert keys("a") == keys("a")
+    assert len({*keys("a"), *keys("b")}) == 8
+
+
+def test_a_failure_is_logged_and_holds_no_secret(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    @platform.events.on(DriftDetected, handler="leaky", retries=0)
+    def leaky(_event: DriftDetected, _ctx: object) -> None:
+        raise ValueError("cannot reach redis://user:hunter2@cache:6379, api_key=abc123, Bearer eyJhbGciOi.x.y")
+
+    platform.events.publish(drift(platform))
+    with caplog.at_level(logging.WARNING, logger="cloudmlops.events"):
+        platform.events.process()
+
+    (letter,) = platform.events.dead_letters()
+    for told in (letter.message, letter.traceback, caplog.text):
+        assert "hunter2" not in told
+        assert "abc123" not in told
+        assert "eyJ" not in told
+        assert "redis://***@cache:6379" in told
+    assert "no attempt is left: it is a dead letter" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("password=hunter2 next", "password=*** next", id="assignment"),
+        pytest.param('{"account_key": "s3cr3t"}', '{"account_key": "***"}', id="json"),
+        pytest.param(
+            "https://a.blob/x?sv=1&sig=AbC%3D&se=2", "https://a.blob/x?sv=1&sig=***&se=2", id="signed address"
+        ),
+        pytest.param("KeyError: 'monkey'", "KeyError: 'monkey'", id="ordinary words"),
+        pytest.param("token expired", "token expired", id="the word alone"),
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden(text: str, expected: str) -> None:
+    assert without_secrets(text) == expected
+
+
+def test_all_faults_of_a_registration_are_told_at_once(platform: Platform) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        platform.events.on(
+            ModelRegistered, handler="Not Good", endpoint="e", retries=-1, backoff=-timedelta(seconds=1)
+        )(lambda event: None)
+
+    assert caught.value.faults == (
+        "handler name 'Not Good' must be a lower-case letter, then at most 62 of a-z, 0-9, '-' and '_'",
+        "ModelRegistered has no endpoint to filter by; it has model, platform, run, time, version",
+        "retries must be 0 or more, not -1",
+        "backoff must not be negative, but is -1 day, 23:59:59",
+        "the function must take two arguments: the event and the context",
+    )
+
+
+def test_a_handler_is_named_after_its_function(platform: Platform) -> None:
+    @platform.events.on(Event)
+    def remember(event: Event, ctx: object) -> None: ...
+
+    assert platform.events.handlers == ("remember",)
+
+
+def test_something_that_is_no_event_cannot_be_listened_for(platform: Platform) -> None:
+    with pytest.raises(InvalidRequestError, match="kind must be a class of events such as ModelRegistered, not 'x'"):
+        platform.events.on("x", handler="h")(lambda event, ctx: None)
+
+
+def test_a_time_without_zone_cannot_be_asked_for(platform: Platform) -> None:
+    with pytest.raises(InvalidRequestError, match="has no time zone"):
+        platform.events.replay(since=datetime(2026, 1, 1))  # noqa: DTZ001 the fault under test
+
+
+def test_a_search_by_time_reads_the_end_of_the_log_only(platform: Platform, clock: FixedClock) -> None:
+    platform.events.publish(drift(platform, "old"))
+    clock.at = NOON + timedelta(days=1)
+    platform.events.publish(drift(platform, "day after"))
+    clock.at = NOON + timedelta(days=2)
+    platform.events.publish(drift(platform, "last"))
+    first = platform._backends.objects
+    first.put("inbox/log/000000000001.json", b"damaged: whoever reads this place fails")
+
+    with connect(platform.target) as fresh:
+        listed = fresh.events.list(since=NOON + timedelta(days=2))
+
+    assert [event.meaning[1] for event in listed] == ["last"]
