@@ -54,21 +54,28 @@ def measure(bench: Bench) -> Report:
     """Fill and read each store, one row a key; then fill ours from the large history."""
     sizes = _SIZES[bench.scale]
     folder = bench.scratch / "data"
-    latest = data.latest(folder, keys=sizes.keys)
+    latest, warm_up = data.latest(folder, keys=sizes.keys), data.latest(folder, keys=100)
     history = data.versions(folder, feature_rows=sizes.history_rows, entity_rows=sizes.history_rows // 10).features
 
     def run(engine: Engine, number: int) -> Answer:
         parameters = {
             "folder": str(bench.home(f"{engine.name} online {number}")),
             "features": str(latest),
+            "warm_up": str(warm_up),
             "keys": sizes.keys,
             "reads": sizes.feast_reads if engine is _FEAST else sizes.reads,
         }
         return bench.ask(engine, parameters)
 
     def fill(engine: Engine, number: int) -> Answer:
-        home = bench.home(f"{engine.name} history {number}")
-        return bench.ask(engine, {"folder": str(home), "features": str(history), "keys": 0, "reads": None})
+        parameters = {
+            "folder": str(bench.home(f"{engine.name} history {number}")),
+            "features": str(history),
+            "warm_up": str(warm_up),
+            "keys": 0,
+            "reads": None,
+        }
+        return bench.ask(engine, parameters)
 
     runs = bench.in_turns(_ENGINES, run, rounds=sizes.rounds, slow_rounds=min(2, sizes.rounds))
     large = bench.in_turns([_OURS], fill, rounds=1)
