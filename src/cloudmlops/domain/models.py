@@ -50,9 +50,21 @@ class ModelVersion:
     features: FeatureServiceRef | None = None
     card: str = ""
     """Markdown for people: purpose, data, limits."""
+    signature: Mapping[str, object] = field(default_factory=dict)
+    """Inputs, outputs and params as MLflow writes them; empty when the model has no signature."""
 
     def __str__(self) -> str:
         return f"{self.model}@{self.version}"
+
+
+def stage_named(stage: Stage | str) -> Stage:
+    """Return the stage of that name; raise `InvalidMoveError` when there is none."""
+    try:
+        return Stage(stage)
+    except ValueError:
+        raise InvalidMoveError(
+            f"{stage!r} is not a stage", hint=f"Stages: {', '.join(known.value for known in Stage)}."
+        ) from None
 
 
 _MOVES: Final[Mapping[Stage, frozenset[Stage]]] = {

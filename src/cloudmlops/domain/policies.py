@@ -1,0 +1,191 @@
+"""What a promotion must satisfy: pure functions of the ledger's fold and the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from cloudmlops.domain.actors import Actor
+from cloudmlops.domain.ledger import Approval, Evidence, Fold, VersionState
+from cloudmlops.domain.models import Stage, stage_named
+from cloudmlops.errors import CloudMLOpsError, ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """A promotion that somebody asks for."""
+
+    fold: Fold
+    state: VersionState
+    to: Stage
+    actor: Actor
+    evidence: Evidence
+
+    def metric(self, name: str) -> float | None:
+        """Find a metric in the evidence, else in what was registered with the version."""
+        registered = self.state.registration.metrics if self.state.registration else {}
+        return self.evidence.metrics.get(name, registered.get(name))
+
+    def baseline(self, name: str) -> float | None:
+        """Find what to compare a metric with: in the evidence, else registered with the version in production."""
+        if name in self.evidence.baseline:
+            return self.evidence.baseline[name]
+        current = self.fold.last_moved_to(Stage.PRODUCTION)
+        return current.registration.metrics.get(name) if current and current.registration else None
+
+    def counted_approvals(self) -> tuple[Approval, ...]:
+        """Return the first approval of each actor who neither registered the version nor asks for its promotion."""
+        involved = {self.actor.id, self.state.reserved.actor.id}
+        if self.state.registered is not None:
+            involved.add(self.state.registered.actor.id)
+        counted: dict[str, Approval] = {}
+        for approval in self.state.approvals:
+            if approval.stage is self.to and approval.actor.id not in involved:
+                counted.setdefault(approval.actor.id, approval)
+        return tuple(counted.values())
+
+
+class Policy(Protocol):
+    """A rule for promotions; the same proposal always gets the same answer."""
+
+    @property
+    def name(self) -> str:
+        """What the ledger's entry calls it."""
+        ...
+
+    def unmet(self, proposal: Proposal) -> str | None:
+        """Say in a sentence why the proposal does not satisfy the rule; None when it does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RequiresApprovals:
+    """At least `n` people approved who neither registered the version nor promote it."""
+
+    n: int = 1
+
+    @property
+    def name(self) -> str:
+        """What the ledger's entry calls it."""
+        return f"requires_approvals({self.n})"
+
+    def unmet(self, proposal: Proposal) -> str | None:
+        """Count the approvals of others."""
+        counted = proposal.counted_approvals()
+        if len(counted) >= self.n:
+            return None
+        own = sorted(
+            {item.actor.id for item in proposal.state.approvals if item.stage is proposal.to}
+            - {item.actor.id for item in counted}
+        )
+        given = f"{len(counted)} of {self.n}"
+        not_counted = f"; by who registered or promotes it, not counted: {', '.join(own)}" if own else ""
+        return f"approvals for {proposal.to.value} by others than its registrar and promoter: {given}{not_counted}"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricAtLeast:
+    """A metric reaches a value."""
+
+    metric: str
+    value: float
+
+    @property
+    def name(self) -> str:
+        """What the ledger's entry calls it."""
+        return f"metric_at_least({self.metric}, {self.value:g})"
+
+    def unmet(self, proposal: Proposal) -> str | None:
+        """Compare the metric with the value."""
+        found = proposal.metric(self.metric)
+        if found is None:
+            return f"metric {self.metric!r} is neither in the evidence nor registered with the version"
+        # Written so that a NaN does not pass.
+        return None if found >= self.value else f"metric {self.metric!r} is {found:g}, below {self.value:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class BeatsBaseline:
+    """A metric is better, by at least `by`, than the baseline: the evidence's, else the production version's."""
+
+    metric: str
+    by: float = 0.0
+    lower_is_better: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the ledger's entry calls it."""
+        direction = ", lower is better" if self.lower_is_better else ""
+        return f"beats_baseline({self.metric}, by {self.by:g}{direction})"
+
+    def unmet(self, proposal: Proposal) -> str | None:
+        """Compare the metric with the baseline's."""
+        found, baseline = proposal.metric(self.metric), proposal.baseline(self.metric)
+        if found is None:
+            return f"metric {self.metric!r} is neither in the evidence nor registered with the version"
+        if baseline is None:
+            return f"there is no baseline for {self.metric!r}: neither in the evidence nor in production"
+        gain = baseline - found if self.lower_is_better else found - baseline
+        # Written so that a NaN does not pass.
+        if gain > 0 and gain >= self.by:
+            return None
+        return f"metric {self.metric!r} is {found:g} and does not beat the baseline {baseline:g} by {self.by:g}"
+
+
+Policies = Mapping[Stage, Sequence[Policy]]
+"""What a promotion must satisfy, by the stage promoted to."""
+
+_KINDS: Final[Mapping[str, Callable[..., Policy]]] = {
+    "requires_approvals": RequiresApprovals,
+    "metric_at_least": MetricAtLeast,
+    "beats_baseline": BeatsBaseline,
+}
+
+
+def policies_from(table: Mapping[str, object], source: str) -> Policies:
+    """Read policies as the configuration writes them.
+
+    Args:
+        table: By stage a list of one-key tables, such as `{requires_approvals = 1}` or
+            `{beats_baseline = {metric = "roc_auc", by = 0.01}}`.
+        source: Where the table was found, for messages.
+
+    Raises:
+        ConfigurationError: A stage or policy is unknown or has wrong arguments; all faults are listed.
+    """
+    found: dict[Stage, list[Policy]] = {}
+    faults: list[str] = []
+    for stage, listed in table.items():
+        try:
+            policies = found.setdefault(stage_named(stage), [])
+        except CloudMLOpsError as error:
+            faults.append(error.message)
+            continue
+        for item in listed if isinstance(listed, list) else [listed]:
+            try:
+                policies.append(_policy(item))
+            except (TypeError, ValueError) as error:
+                faults.append(f"{stage}: {error}")
+    if faults:
+        raise ConfigurationError(
+            f"the policies in {source} are not understood: {'; '.join(faults)}",
+            hint=f"Write them like production = [{{requires_approvals = 1}}]. Known: {', '.join(sorted(_KINDS))}.",
+        )
+    return found
+
+
+def merged(*several: Policies) -> Policies:
+    """Put policies of several sources together."""
+    return {stage: [policy for policies in several for policy in policies.get(stage, ())] for stage in Stage}
+
+
+def _policy(item: object) -> Policy:
+    if not isinstance(item, Mapping) or len(item) != 1:
+        raise TypeError(f"{item!r} is not a table with one policy")
+    ((kind, arguments),) = item.items()
+    if kind not in _KINDS:
+        raise ValueError(f"no policy is named {kind!r}")
+    if isinstance(arguments, Mapping):
+        return _KINDS[kind](**arguments)
+    return _KINDS[kind](arguments)

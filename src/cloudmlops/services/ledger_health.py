@@ -1,0 +1,182 @@
+"""Whether a ledger is whole and the provider shows what it says; and setting right what can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import takewhile
+
+from cloudmlops.domain.actors import Actor
+from cloudmlops.domain.ledger import EntryKind, Fold, Folding, Statement, extended
+from cloudmlops.domain.ledger_json import digest_of
+from cloudmlops.errors import NotFoundError, UnexpectedReplyError
+from cloudmlops.ports.models import ModelsPort
+from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.services.ledger import CHECKPOINT_EVERY, Ledger, checkpoint_key
+from cloudmlops.services.projection import project, projection_of
+
+
+class Fault(StrEnum):
+    """What can be wrong with a model's records."""
+
+    DAMAGED_ENTRY = "damaged-entry"
+    BROKEN_CHAIN = "broken-chain"
+    MISSING_ENTRY = "missing-entry"
+    CHECKPOINT = "checkpoint"
+    PROJECTION = "projection"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """One thing that is wrong."""
+
+    fault: Fault
+    message: str
+    sequence: int | None = None
+    """Of the entry that is concerned."""
+    version: str | None = None
+    """The version whose projection disagrees."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """What a look at all of a model's records found."""
+
+    model: str
+    entries: int
+    """Entries read and found whole, one after the other from the first."""
+    digest: str
+    """Of the last of them: keep it elsewhere, and nobody can rewrite the history before it unseen."""
+    problems: tuple[Problem, ...] = ()
+    repaired: tuple[str, ...] = ()
+    """What `repair` did, in words."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def verify(name: str, *, ledger: Ledger, port: ModelsPort) -> Verification:
+    """Read every entry of a model's ledger, its checkpoints and what the provider shows.
+
+    Raises:
+        NotFoundError: There is no such model.
+    """
+    fold, problems = _read_all(name, ledger)
+    if not problems:
+        if fold.sequence == 0:
+            raise NotFoundError(f"there is no model {name!r}", hint="Register a version first.", resource=name)
+        problems = [*_lost(ledger, fold), *_wrong_checkpoints(fold, ledger), *_wrong_projections(fold, port)]
+    return Verification(model=name, entries=fold.sequence, digest=fold.digest, problems=tuple(problems))
+
+
+def repair(name: str, actor: Actor, *, ledger: Ledger, objects: ObjectStore, port: ModelsPort) -> Verification:
+    """Set aside a damaged last entry, write head and checkpoints again, and draw the provider's records again.
+
+    What cannot be set right, such as a broken link in the middle, stays among the problems.
+    """
+    done: list[str] = []
+    fold, problems = _read_all(name, ledger)
+    last = fold.sequence + 1
+    if problems and problems[0].fault is Fault.DAMAGED_ENTRY and ledger.raw(name, last + 1) is None:
+        done.append(_set_aside(last, fold, actor, ledger, objects))
+        fold, problems = _read_all(name, ledger)
+    if not problems:
+        again = _redone(fold, ledger, objects, port)
+        if again:
+            said = Statement(kind=EntryKind.REPAIRED, reason="; ".join(again))
+            ledger.append(name, actor, lambda _: said)
+        done += again
+    return replace(verify(name, ledger=ledger, port=port), repaired=tuple(done))
+
+
+def _read_all(name: str, ledger: Ledger) -> tuple[Fold, list[Problem]]:
+    """Fold the entries from the first on, up to one that is damaged or does not continue the one before."""
+    folding = Folding(Fold(model=name))
+    sequence = 0
+    while True:
+        try:
+            entry = ledger.next_entry(name, sequence)
+        except UnexpectedReplyError as error:
+            damage = Problem(fault=Fault.DAMAGED_ENTRY, message=error.message, sequence=sequence + 1)
+            return folding.fold(), [damage]
+        if entry is None:
+            return folding.fold(), []
+        try:
+            folding.add(entry)
+        except UnexpectedReplyError as error:
+            broken = Problem(fault=Fault.BROKEN_CHAIN, message=error.message, sequence=entry.sequence)
+            return folding.fold(), [broken]
+        sequence = entry.sequence
+
+
+def _lost(ledger: Ledger, fold: Fold) -> Iterator[Problem]:
+    hinted = ledger.hinted_end(fold.model)
+    if hinted > fold.sequence:
+        message = f"entries {fold.sequence + 1} to {hinted} of the ledger of model {fold.model!r} are missing"
+        yield Problem(fault=Fault.MISSING_ENTRY, message=message, sequence=fold.sequence + 1)
+
+
+def _wrong_checkpoints(fold: Fold, ledger: Ledger) -> Iterator[Problem]:
+    """Compare the last checkpoint with the fold of all entries up to it; earlier ones serve nobody any more."""
+    last = fold.sequence - fold.sequence % CHECKPOINT_EVERY
+    if last == 0 or ledger.raw(fold.model, last) is None:
+        return
+    truth = extended(
+        Fold(model=fold.model), takewhile(lambda entry: entry.sequence <= last, ledger.entries(fold.model))
+    )
+    if ledger.checkpoint(fold.model, last) != truth and truth.sequence == last:
+        message = f"the checkpoint of entry {last} of model {fold.model!r} is missing or not what the entries add up to"
+        yield Problem(fault=Fault.CHECKPOINT, message=message, sequence=last)
+
+
+def _wrong_projections(fold: Fold, port: ModelsPort) -> Iterator[Problem]:
+    shown = port.projected(fold.model)
+    for state in fold.versions.values():
+        about = f"{fold.model}@{state.version}"
+        found = shown.get(state.version)
+        if state.deleted is not None and found is not None:
+            message = f"{about} is deleted, but the provider still has a record of it"
+        elif state.live and found != projection_of(state):
+            seen = f"stage {found.stage.value!r} of entry {found.revision}" if found else "no record"
+            truth = f"the ledger says {state.stage.value!r} since entry {state.moved}"
+            message = f"the provider shows {seen} for {about}; {truth}"
+            if found and (found.stage, found.revision) == (state.stage, state.moved):
+                message = f"the provider shows tags {dict(found.tags)} for {about}; the ledger has {dict(state.tags)}"
+        else:
+            continue
+        yield Problem(fault=Fault.PROJECTION, message=message, version=state.version)
+
+
+def _set_aside(sequence: int, fold: Fold, actor: Actor, ledger: Ledger, objects: ObjectStore) -> str:
+    """Keep a copy of the damaged last entry, and declare it void by an entry of its own."""
+    data = ledger.raw(fold.model, sequence) or b""
+    digest = digest_of(data)
+    copy = f"ledger/quarantine/models/{fold.model}/{sequence:012d}-{digest[:12]}"
+    objects.put(copy, data)
+    what = f"entry {sequence} was damaged and is void; its bytes are kept under {copy}"
+    ledger.declare_void(
+        fold,
+        actor,
+        Statement(kind=EntryKind.REPAIRED, reason=what, quarantined=sequence, quarantined_digest=digest),
+    )
+    return what
+
+
+def _redone(fold: Fold, ledger: Ledger, objects: ObjectStore, port: ModelsPort) -> list[str]:
+    done = []
+    for lost in _lost(ledger, fold):
+        ledger.write_head(fold.model, fold.sequence)
+        done.append(f"{lost.message} and given up: entry {fold.sequence} is the last one")
+    for wrong in _wrong_checkpoints(fold, ledger):
+        objects.delete(checkpoint_key(fold.model, wrong.sequence or 0))
+        done.append(f"{wrong.message}: removed")
+    disagreeing = [problem.version for problem in _wrong_projections(fold, port) if problem.version is not None]
+    for version in disagreeing:
+        if not fold.versions[version].live:
+            port.delete(fold.model, version)
+    if disagreeing and project(port, ledger, fold, disagreeing):
+        done.append(f"the provider's records of versions {', '.join(disagreeing)} were drawn again")
+    return done

@@ -1,0 +1,174 @@
+"""A model's files on their way into the object store and back, by a manifest of digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cloudmlops.errors import InvalidRequestError, NotFoundError, UnexpectedReplyError
+from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.storage.keys import key_faults
+
+MANIFEST: Final = "cloudmlops_manifest.json"
+DESCRIPTION: Final = "MLmodel"
+"""MLflow's description of a model; it makes a folder servable anywhere."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFiles:
+    """The files of one version, by relative path."""
+
+    content: Mapping[str, Path | bytes]
+    manifest: bytes
+    signature: Mapping[str, object]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, in hexadecimal: it stands for all files."""
+        return hashlib.sha256(self.manifest).hexdigest()
+
+
+def folder(model: str, version: str) -> str:
+    """Return where a version's files lie in the object store."""
+    return f"models/{model}/{version}"
+
+
+def artifact_faults(artifact: Path) -> list[str]:
+    """List what keeps a folder from being registered, in words."""
+    if not artifact.exists():
+        return [f"the artifact {artifact} does not exist"]
+    if not artifact.is_dir():
+        return [f"the artifact {artifact} is a file; a model is a folder in MLflow's format"]
+    if not (artifact / DESCRIPTION).is_file():
+        return [f"the folder {artifact} holds no {DESCRIPTION} file"]
+    root = artifact.resolve()
+    faults = []
+    for path in artifact.rglob("*"):
+        if not path.resolve().is_relative_to(root):
+            faults.append(f"{path} is a link that leads out of the folder")
+        elif not path.is_dir():
+            name = path.relative_to(artifact).as_posix()
+            faults += [f"the file name {name!r} cannot be kept: {fault}" for fault in key_faults(name)]
+    return faults
+
+
+def model_files(artifact: Path, additions: Mapping[str, Path | bytes]) -> ModelFiles:
+    """Read a model folder's file names, digests and signature; `additions` go beside or over its files."""
+    content: dict[str, Path | bytes] = {
+        path.relative_to(artifact).as_posix(): path for path in sorted(artifact.rglob("*")) if path.is_file()
+    }
+    content.pop(MANIFEST, None)
+    content |= additions
+    files = {name: _described(source) for name, source in sorted(content.items())}
+    manifest = json.dumps({"format": 1, "files": files}, separators=(",", ":")).encode()
+    return ModelFiles(content=content, manifest=manifest, signature=_signature(artifact / DESCRIPTION))
+
+
+def upload(objects: ObjectStore, prefix: str, files: ModelFiles) -> None:
+    """Write a version's files, the manifest last; what an earlier try left there and is not wanted now goes."""
+    wanted = {f"{prefix}/{name}" for name in files.content} | {f"{prefix}/{MANIFEST}"}
+    for key in list(objects.list(f"{prefix}/")):
+        if key not in wanted:
+            objects.delete(key)
+    for name, source in files.content.items():
+        if isinstance(source, bytes):
+            objects.put(f"{prefix}/{name}", source)
+        else:
+            objects.upload(f"{prefix}/{name}", source)
+    objects.put(f"{prefix}/{MANIFEST}", files.manifest)
+
+
+def download(objects: ObjectStore, prefix: str, digest: str, to: Path) -> Path:
+    """Write a version's files into the folder `to`, all or none.
+
+    Args:
+        objects: Where they lie.
+        prefix: Below which key.
+        digest: Of the manifest, as the ledger knows it.
+        to: A folder that is empty or not there.
+
+    Raises:
+        InvalidRequestError: `to` holds something.
+        NotFoundError: The files are gone.
+        UnexpectedReplyError: A file is not the one that was registered, or its name leads out of the folder.
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise InvalidRequestError(f"{to} is not an empty folder", hint="Name a folder that is empty or not there.")
+    files = _manifest(objects, prefix, digest)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    scratch = to.with_name(f".{to.name}.{secrets.token_hex(6)}")
+    scratch.mkdir()
+    try:
+        for name, described in files.items():
+            target = scratch / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            objects.download(f"{prefix}/{name}", target)
+            if _described(target) != described:
+                raise _damaged(prefix, name, "is not the file that was registered")
+        scratch.replace(to)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return to
+
+
+def remove(objects: ObjectStore, prefix: str) -> None:
+    """Remove a version's files."""
+    for key in list(objects.list(f"{prefix}/")):
+        objects.delete(key)
+
+
+def are_there(objects: ObjectStore, prefix: str) -> bool:
+    """Say whether a version's files are in the store, going by the manifest that is written last."""
+    return objects.exists(f"{prefix}/{MANIFEST}")
+
+
+def _manifest(objects: ObjectStore, prefix: str, digest: str) -> Mapping[str, Any]:
+    try:
+        data = objects.get(f"{prefix}/{MANIFEST}")
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"the files of {prefix} are gone from {objects.uri}", hint="Restore them from a backup.", resource=prefix
+        ) from error
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise _damaged(prefix, MANIFEST, "is not the list of files that was registered")
+    files: Mapping[str, Any] = json.loads(data)["files"]
+    for name in files:
+        if key_faults(name):
+            raise _damaged(prefix, name, "would leave the folder that it is to be written to")
+    return files
+
+
+def _damaged(prefix: str, name: str, what: str) -> UnexpectedReplyError:
+    return UnexpectedReplyError(
+        f"{name!r} of {prefix} {what}; nothing was written",
+        hint="Somebody changed it in the object store. Restore it from a backup.",
+        resource=f"{prefix}/{name}",
+    )
+
+
+def _described(source: Path | bytes) -> dict[str, object]:
+    if isinstance(source, bytes):
+        return {"sha256": hashlib.sha256(source).hexdigest(), "bytes": len(source)}
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"sha256": digest, "bytes": file.tell()}
+
+
+def _signature(description: Path) -> Mapping[str, object]:
+    """Read the signature from MLflow's description; its parts are JSON inside YAML."""
+    import yaml  # here, because only registering reads it
+
+    try:
+        body = yaml.safe_load(description.read_bytes())
+        written = (body or {}).get("signature") or {}
+        return {part: json.loads(value) for part, value in written.items() if isinstance(value, str)}
+    except (yaml.YAMLError, ValueError, AttributeError) as error:
+        raise InvalidRequestError(
+            f"{description} cannot be read: {error}", hint="Save the model again with mlflow.*.save_model."
+        ) from error

@@ -1,0 +1,423 @@
+"""The model registry: what a user does with model versions, the same on every provider."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cloudmlops import _targets
+from cloudmlops.domain import ledger_rules as rules
+from cloudmlops.domain.ledger import (
+    Entry,
+    Evidence,
+    Fold,
+    Folding,
+    Statement,
+    model_version,
+)
+from cloudmlops.domain.models import ModelVersion, Stage, stage_named
+from cloudmlops.domain.names import name_faults
+from cloudmlops.domain.policies import Policies, merged, policies_from
+from cloudmlops.errors import ConfigurationError, InvalidMoveError, InvalidRequestError, NotFoundError, ServiceError
+from cloudmlops.services import ledger_health, model_files
+from cloudmlops.services.context import ServiceContext
+from cloudmlops.services.effects import effect_key
+from cloudmlops.services.ledger import Ledger, Plan
+from cloudmlops.services.ledger_health import Verification
+from cloudmlops.services.outbox import Outbox
+from cloudmlops.services.projection import project
+from cloudmlops.services.registering import Registrar, number_faults, prepared, refuse, text_faults
+from cloudmlops.services.telemetry import span
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from cloudmlops.domain.features import FeatureService
+
+History = list[Entry]
+"""A model's entries, the first one first."""
+_log: Final = logging.getLogger("cloudmlops.models")
+
+
+class Models:
+    """Model versions and the ledger of their stages."""
+
+    def __init__(self, context: ServiceContext, *, policies: Policies | None = None) -> None:
+        self._context = context
+        self._given_policies = policies or {}
+        self._stamped: set[str] = set()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The entries themselves."""
+        return Ledger(self._context.backends.objects, self._context.backends.clock)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What publishes ledger entries as events."""
+        return Outbox(self._context, self.ledger)
+
+    def register(
+        self,
+        name: str,
+        artifact: PathLike[str] | str,
+        *,
+        run: object = None,
+        metrics: Mapping[str, float] | None = None,
+        features: FeatureService | None = None,
+        tags: Mapping[str, str] | None = None,
+        card: str = "",
+        code: Sequence[Path | str] = (),
+        request: str | None = None,
+    ) -> ModelVersion:
+        """Make a new version of a model from a folder in MLflow's format.
+
+        A retry never makes two versions: within a pipeline step and within an event handler the same call again returns
+        the first version; elsewhere a call that was cut off is finished by the same call, or give `request`.
+
+        Args:
+            name: The model; a lower-case letter, then at most 62 of a-z, 0-9, `-` and `_`.
+            artifact: The folder, with an `MLmodel` file in it, such as `mlflow.sklearn.save_model` writes.
+            run: The run that made it, or its id; within a step, that step's run.
+            metrics: Finite numbers to keep with the version.
+            features: The feature service it was trained on; its definition and code go with the files.
+            tags: Free tags to begin with.
+            card: Markdown for people: purpose, data, limits.
+            code: Modules and packages that the model needs, put under `code/`.
+            request: A key of your own: the same key again is the same version.
+
+        Raises:
+            InvalidRequestError: All that is wrong with the arguments; nothing was written.
+        """
+        with span("models.register", model=name):
+            new = prepared(
+                name,
+                Path(artifact),
+                run=_run_id(run) or (self._context.run.id if self._context.run else None),
+                metrics=metrics or {},
+                features=features,
+                tags=tags or {},
+                card=card,
+                code=code,
+            )
+            self._check_store(name, write=True)
+            version = self._registrar.register(new, request=request)
+            self._announce(name)
+            return self.get(name, version)
+
+    def get(self, name: str, version: str | None = None, *, stage: Stage | str | None = None) -> ModelVersion:
+        """Return a version, or the one that entered a stage last.
+
+        Raises:
+            NotFoundError: There is none.
+            InvalidRequestError: Not exactly one of `version` and `stage` was given.
+        """
+        with span("models.get", model=name, version=version, stage=stage):
+            if (version is None) == (stage is None):
+                raise InvalidRequestError(
+                    f"model {name!r}: give a version or a stage", hint='Such as get(name, "3") or stage="production".'
+                )
+            fold = self._read(name)
+            if stage is None:
+                return model_version(name, rules.live_version(fold, version or ""))
+            if (state := fold.last_moved_to(wanted := stage_named(stage))) is None:
+                raise NotFoundError(
+                    f"no version of model {name!r} is in stage {wanted.value!r}",
+                    hint=f"`cloudmlops models list {name}` shows what there is.",
+                    resource=name,
+                )
+            return model_version(name, state)
+
+    def list(
+        self, name: str | None = None, *, stage: Stage | str | None = None, tags: Mapping[str, str] | None = None
+    ) -> list[ModelVersion]:
+        """Return the versions of a model, or of all, that are in a stage and carry all these tags; oldest first."""
+        with span("models.list", model=name, stage=stage):
+            wanted = None if stage is None else stage_named(stage)
+            names = self.ledger.names() if name is None else [name]
+            return [
+                model_version(model, state)
+                for model in names
+                for state in self.ledger.read(model).versions.values()
+                if state.live
+                and wanted in (None, state.stage)
+                and all(state.tags.get(tag) == value for tag, value in (tags or {}).items())
+            ]
+
+    def tag(self, name: str, version: str, tags: Mapping[str, str]) -> ModelVersion:
+        """Set free tags; those that other writers set at the same time stay."""
+        with span("models.tag", model=name, version=version):
+            refuse(name, text_faults("tag", tags))
+            return self._write(name, version, lambda fold: rules.tagging(fold, version, tags))
+
+    def untag(self, name: str, version: str, tags: Sequence[str]) -> ModelVersion:
+        """Remove free tags; one that is not there is no error."""
+        with span("models.untag", model=name, version=version):
+            removed = [tags] if isinstance(tags, str) else [*tags]
+            return self._write(name, version, lambda fold: rules.tagging(fold, version, {}, removed))
+
+    def approve(self, name: str, version: str, *, to: Stage | str, reason: str = "") -> Entry:
+        """Approve a version for a stage, under this platform's actor; the same approval twice is one.
+
+        Raises:
+            InvalidRequestError: The actor registered the version, so that the approval would not count.
+            NotFoundError: There is no such version.
+        """
+        stage, actor = stage_named(to), self._context.actor
+        with span("models.approve", model=name, version=version, to=stage):
+            self._check_store(name, write=True)
+            effect = effect_key("approve", name, version, stage)
+            plan = _once(
+                effect,
+                lambda fold: rules.approving(fold, version, stage, actor=actor, reason=reason, effect=effect),
+            )
+            appended = self.ledger.append(name, actor, plan)
+            if appended.entry is not None:
+                return appended.entry
+            given = next(
+                approval.sequence
+                for approval in appended.fold.versions[version].approvals
+                if approval.actor.id == actor.id and approval.stage is stage
+            )
+            return next(self.ledger.entries(name, after=given - 1))
+
+    def promote(
+        self,
+        name: str,
+        version: str,
+        *,
+        to: Stage | str,
+        reason: str = "",
+        expect: str | None = None,
+        evidence: Evidence | Mapping[str, Any] | None = None,
+    ) -> ModelVersion:
+        """Move a version to a stage; to production, it takes the place of the one that is there, in one entry.
+
+        Args:
+            name: The model.
+            version: Of it.
+            to: The stage.
+            reason: Why, for the record.
+            expect: The version that must be in production now; empty for none; None does not ask.
+            evidence: Metrics, baseline, run and reports that policies look at and the record keeps.
+
+        Raises:
+            InvalidMoveError: The stages do not allow the move, or policies are unmet; all unmet ones are listed.
+            ConflictError: Another version than the expected one is in production; says who put it there, and when.
+            NotFoundError: There is no such version.
+        """
+        stage, actor = stage_named(to), self._context.actor
+        with span("models.promote", model=name, version=version, to=stage):
+            given = _evidence(evidence)
+            policies = self._policies.get(stage, ())
+            effect = effect_key("promote", name, version, stage)
+            return self._write(
+                name,
+                version,
+                _once(
+                    effect,
+                    lambda fold: rules.moving(
+                        fold,
+                        version,
+                        stage,
+                        actor=actor,
+                        reason=reason,
+                        evidence=given,
+                        expected=expect,
+                        policies=policies,
+                        effect=effect,
+                    ),
+                ),
+                effect=effect,
+            )
+
+    def rollback(self, name: str, *, reason: str = "") -> ModelVersion:
+        """Bring back the version that was displaced from production last, and archive the current one, in one entry.
+
+        Raises:
+            InvalidMoveError: There is none, or its files are gone.
+        """
+        with span("models.rollback", model=name):
+            effect = effect_key("rollback", name)
+
+            def plan(fold: Fold) -> Statement:
+                said = rules.rolling_back(fold, reason=reason, effect=effect)
+                if not model_files.are_there(self._context.backends.objects, _folder(name, said.version)):
+                    raise InvalidMoveError(
+                        f"cannot roll back to {name}@{said.version}: its files are gone from the object store",
+                        hint="Restore them from a backup, or promote another version through its stages.",
+                    )
+                return said
+
+            return self._write(name, None, _once(effect, plan), effect=effect)
+
+    def history(self, name: str) -> History:
+        """Read every entry of a model's ledger, each checked against the one before.
+
+        Raises:
+            NotFoundError: There is no such model.
+            UnexpectedReplyError: An entry is damaged, or was changed after it was written.
+        """
+        with span("models.history", model=name):
+            if not (entries := [*self.ledger.entries(name)]):
+                raise _no_model(name)
+            return entries
+
+    def at(self, name: str, stage: Stage | str, when: datetime) -> str | None:
+        """Say which version was in a stage at a time (of several, the one that entered it last); None for none.
+
+        Raises:
+            InvalidRequestError: `when` has no time zone.
+            NotFoundError: There is no such model.
+        """
+        wanted = stage_named(stage)
+        with span("models.at", model=name, stage=wanted):
+            if when.tzinfo is None:
+                raise InvalidRequestError(
+                    f"the time {when.isoformat()} has no time zone", hint="Write datetime(…, tzinfo=UTC)."
+                )
+            folding = Folding(Fold(model=name))
+            for entry in self.history(name):
+                if entry.at > when:
+                    break
+                folding.add(entry)
+            state = folding.fold().last_moved_to(wanted)
+            return state.version if state else None
+
+    def download(self, name: str, version: str, *, to: Path | str) -> Path:
+        """Write a version's files into a folder that is empty or not there, all or none, and check their digests.
+
+        Raises:
+            NotFoundError: There is no such version, or its files are gone.
+            UnexpectedReplyError: The files are not those that were registered.
+            InvalidRequestError: The folder holds something.
+        """
+        with span("models.download", model=name, version=version):
+            known = rules.live_version(self._read(name), version).registration
+            digest = known.manifest if known else ""
+            return model_files.download(self._context.backends.objects, _folder(name, version), digest, Path(to))
+
+    def delete(self, name: str, version: str, *, reason: str = "") -> None:
+        """Remove a version's files and record; the ledger keeps its history. Deleting again finishes what was cut off.
+
+        Raises:
+            InvalidMoveError: The version is in production.
+            NotFoundError: There is no such version.
+        """
+        with span("models.delete", model=name, version=version):
+            self._check_store(name, write=True)
+            self.ledger.append(name, self._context.actor, lambda fold: rules.deleting(fold, version, reason=reason))
+            self._context.backends.models.delete(name, version)
+            model_files.remove(self._context.backends.objects, _folder(name, version))
+
+    def verify(self, name: str) -> Verification:
+        """Read all of a model's records; report a broken chain, damaged entries, and records that disagree."""
+        with span("models.verify", model=name):
+            self._check_store(name)
+            return ledger_health.verify(name, ledger=self.ledger, port=self._context.backends.models)
+
+    def repair(self, name: str) -> Verification:
+        """Set right what can be: a damaged last entry is set aside, and the provider's records are drawn again."""
+        with span("models.repair", model=name):
+            self._check_store(name)
+            backends = self._context.backends
+            return ledger_health.repair(
+                name, self._context.actor, ledger=self.ledger, objects=backends.objects, port=backends.models
+            )
+
+    @cached_property
+    def _registrar(self) -> Registrar:
+        return Registrar(self._context, self.ledger)
+
+    @cached_property
+    def _policies(self) -> Policies:
+        path, table = _targets.configuration(Path.cwd())
+        return merged(policies_from(table.get("policies", {}), str(path)), self._given_policies)
+
+    def _read(self, name: str) -> Fold:
+        fold = self.ledger.read(name)
+        if fold.sequence == 0:
+            self._check_store(name)
+            raise _no_model(name)
+        return fold
+
+    def _write(self, name: str, version: str | None, plan: Plan, *, effect: str | None = None) -> ModelVersion:
+        """Append what `plan` says, draw it on the provider's records, and publish it."""
+        self._check_store(name, write=True)
+        appended = self.ledger.append(name, self._context.actor, plan)
+        fold, entry = appended.fold, appended.entry
+        if entry is None and effect is not None:
+            entry = next(self.ledger.entries(name, after=fold.effects[effect] - 1))
+            return model_version(name, fold.versions[entry.version or ""])
+        if entry is None:
+            return model_version(name, fold.versions[version or ""])
+        moved = [changed for changed, _, _ in entry.changes]
+        project(self._context.backends.models, self.ledger, fold, moved or [entry.version or ""])
+        if moved:
+            self._announce(name)
+        return model_version(name, fold.versions[entry.version or ""])
+
+    def _announce(self, name: str) -> None:
+        try:
+            self.outbox.flush(name)
+        except ServiceError as error:
+            # The entry stands, and whoever handles events publishes what the outbox still holds.
+            _log.warning("model %s: its ledger has changed, the event is not out yet: %s", name, error)
+
+    def _check_store(self, name: str, *, write: bool = False) -> None:
+        """Raise `ConfigurationError` when the model's ledger lies in another object store than ours."""
+        if name in self._stamped:
+            return
+        backends = self._context.backends
+        if write and (faults := name_faults("model", name)):
+            raise InvalidRequestError(faults[0])
+        ours, stamped = backends.objects.uri, backends.models.store(name)
+        if stamped is not None and stamped != ours:
+            raise ConfigurationError(
+                f"the ledger of model {name!r} lies in {stamped}, but this platform is configured with {ours}",
+                hint="Connect with the store that the model was registered in: two ledgers would be two truths.",
+            )
+        if stamped is None and write:
+            backends.models.stamp(name, ours)
+        if stamped is not None or write:
+            self._stamped.add(name)
+
+
+def _once(effect: str | None, plan: Plan) -> Plan:
+    """Ask `plan` only while the effect has no entry yet."""
+    return lambda fold: None if effect in fold.effects else plan(fold)
+
+
+def _folder(name: str, version: str | None) -> str:
+    return model_files.folder(name, version or "")
+
+
+def _no_model(name: str) -> NotFoundError:
+    return NotFoundError(f"there is no model {name!r}", hint="Register a version first.", resource=name)
+
+
+def _run_id(run: object) -> str | None:
+    return run if isinstance(run, str) else getattr(run, "id", None)
+
+
+def _evidence(given: Evidence | Mapping[str, Any] | None) -> Evidence | None:
+    if given is None or isinstance(given, Evidence):
+        return given
+    if unknown := set(given) - {"metrics", "baseline", "run", "reports"}:
+        raise InvalidRequestError(
+            f"evidence has no {', '.join(sorted(unknown))}", hint="It has metrics, baseline, run and reports."
+        )
+    metrics, baseline = given.get("metrics", {}), given.get("baseline", {})
+    faults = [*number_faults("metric", metrics), *number_faults("baseline", baseline)]
+    if faults:
+        raise InvalidRequestError("the evidence is not usable", faults=faults)
+    return Evidence(
+        metrics=metrics,
+        baseline=baseline,
+        run=_run_id(given.get("run")),
+        reports=tuple(map(str, given.get("reports", ()))),
+    )

@@ -1,0 +1,156 @@
+"""Bringing a model version into being: reserved in the ledger, made at the provider, then said in the ledger."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloudmlops.domain import ledger_rules as rules
+from cloudmlops.domain.ledger import Fold, Registration, Statement
+from cloudmlops.domain.models import FeatureServiceRef
+from cloudmlops.domain.names import name_faults
+from cloudmlops.errors import InvalidRequestError
+from cloudmlops.ports.models import NewVersion
+from cloudmlops.services import model_files
+from cloudmlops.services.context import ServiceContext
+from cloudmlops.services.effects import effect_key
+from cloudmlops.services.ledger import Ledger
+from cloudmlops.services.model_code import code_faults, code_files
+from cloudmlops.services.model_files import ModelFiles
+from cloudmlops.services.projection import project
+
+if TYPE_CHECKING:
+    from cloudmlops.domain.features import FeatureService
+
+FEATURES = "cloudmlops_features.json"
+"""The feature service's definition, beside the model's own files."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A checked request to register a version."""
+
+    name: str
+    files: ModelFiles
+    registration: Registration
+    """Without the addresses, which come with the version."""
+
+
+def prepared(
+    name: str,
+    artifact: Path,
+    *,
+    run: str | None,
+    metrics: Mapping[str, float],
+    features: FeatureService | None,
+    tags: Mapping[str, str],
+    card: object,
+    code: Sequence[Path | str],
+) -> Prepared:
+    """Check all arguments of a registration and read the files; raise `InvalidRequestError` with all faults at once."""
+    paths = [Path(path) for path in code]
+    faults = [
+        *name_faults("model", name),
+        *model_files.artifact_faults(artifact),
+        *number_faults("metric", metrics),
+        *text_faults("tag", tags),
+        *([] if isinstance(card, str) else [f"the card is {type(card).__name__}, not text"]),
+        *code_faults(features, paths),
+    ]
+    refuse(name, faults, hint="Save a model with mlflow.*.save_model(model, FOLDER) and register that folder.")
+    additions = code_files(features, paths)
+    if features is not None:
+        from cloudmlops.domain.features import service_to_json  # here: most models load without feature definitions
+
+        additions[FEATURES] = service_to_json(features).encode()
+    files = model_files.model_files(artifact, additions)
+    registration = Registration(
+        artifact_uri="",
+        manifest=files.digest,
+        run=run,
+        metrics={metric: float(value) for metric, value in metrics.items()},
+        tags=dict(tags),
+        features=FeatureServiceRef(name=features.name, schema_hash=features.schema_hash) if features else None,
+        signature=files.signature,
+        card=str(card),
+    )
+    return Prepared(name=name, files=files, registration=registration)
+
+
+class Registrar:
+    """Registers versions so that a retry never makes two."""
+
+    def __init__(self, context: ServiceContext, ledger: Ledger) -> None:
+        self._context = context
+        self._ledger = ledger
+        self._in_step: Counter[str] = Counter()
+
+    def register(self, new: Prepared, *, request: str | None) -> str:
+        """Register a version, or finish or find the one of the same request; return its number."""
+        name, actor, backends = new.name, self._context.actor, self._context.backends
+        key, effect = self._request_key(new, request)
+        fold = self._ledger.append(name, actor, lambda fold: _reserving(fold, key, effect)).fold
+        version = fold.requests[key]
+        if fold.versions[version].registration is not None:
+            return version
+        # Whatever part an earlier try has done is done again and changes nothing.
+        prefix = model_files.folder(name, version)
+        model_files.upload(backends.objects, prefix, new.files)
+        known = replace(new.registration, artifact_uri=f"{backends.objects.uri}/{prefix}/")
+        native = backends.models.create(NewVersion(model=name, version=version, request=key, registration=known))
+        known = replace(known, native=native)
+        fold = self._ledger.append(name, actor, lambda fold: rules.registering(fold, version, known)).fold
+        project(backends.models, self._ledger, fold, [version])
+        return version
+
+    def _request_key(self, new: Prepared, request: str | None) -> tuple[str, str | None]:
+        if request is not None:
+            return f"caller:{request}", None
+        if (effect := effect_key("register", new.name)) is not None:
+            return f"effect:{effect}", effect
+        run = self._context.run
+        if run is not None and run.step:
+            self._in_step[new.name] += 1
+            return f"step:{run.id}/{run.step}/{self._in_step[new.name]}", None
+        return f"content:{new.files.digest}/{self._context.actor.id}", None
+
+
+def refuse(name: str, faults: Sequence[str], *, hint: str = "") -> None:
+    """Raise `InvalidRequestError` when there are faults."""
+    if faults:
+        raise InvalidRequestError(f"the request for model {name!r} is wrong", faults=faults, hint=hint)
+
+
+def number_faults(kind: str, values: Mapping[str, object]) -> list[str]:
+    """List what is not a named, finite number."""
+    return [
+        f"{kind} {name!r} is {value!r}, not a finite number"
+        for name, value in values.items()
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value)
+    ]
+
+
+def text_faults(kind: str, values: Mapping[Any, object]) -> list[str]:
+    """List what is not a named text."""
+    return [
+        f"{kind} {name!r} = {value!r}: names and values are texts, and names are not empty"
+        for name, value in values.items()
+        if not isinstance(name, str) or not isinstance(value, str) or not name
+    ]
+
+
+def _reserving(fold: Fold, key: str, effect: str | None) -> Statement | None:
+    state = fold.versions.get(fold.requests.get(key, ""))
+    if state is None:
+        return rules.reserving(fold, key, effect=effect)
+    # By hand, the same files again are meant as a new version, unless the last try was cut off.
+    by_hand = key.startswith("content:")
+    if by_hand and (state.registration is not None or state.deleted is not None):
+        return rules.reserving(fold, key, effect=effect)
+    if state.deleted is not None:
+        rules.live_version(fold, state.version)
+    return None
