@@ -303,7 +303,7 @@ class FeatureService:
         for view in self.views:
             for name, kind in view.join_keys.items():
                 if kinds.setdefault(name, kind) != kind:
-                    yield f"key column {name!r} is {type_name(kinds[name])} in one view and {type_name(kind)} in another"
+                    yield f"key {name!r} is {type_name(kinds[name])} in one view and {type_name(kind)} in another"
             if stored.setdefault(view.name, view.stored) != view.stored:
                 yield f"two different views are named {view.name!r}"
         yields = [column for view in self.views for column in view.columns]
@@ -317,10 +317,7 @@ class FeatureService:
         for feature in self.on_demand:
             for name in feature.inputs:
                 if name not in known:
-                    yield (
-                        f"on-demand feature {feature.name!r} needs {name!r}, which is no key, request column or feature "
-                        "before it"
-                    )
+                    yield f"on-demand feature {feature.name!r} needs {name!r}, no key, request column or earlier feature"
             known.add(feature.name)
 
 

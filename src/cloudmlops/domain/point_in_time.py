@@ -1,7 +1,7 @@
 """Which feature values were known at a time: the reference join, as plain as it can be said.
 
-Every engine is tested against it. Times are whole microseconds since 1970 in UTC; a source's finer times are rounded up,
-an entity row's down, so that nothing is known before its time.
+Every engine is tested against it. Times are whole microseconds since 1970 in UTC; a source's finer times are rounded
+up, an entity row's down, so that nothing is known before its time.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def served(view: FeatureView, rows: Iterable[FeatureRow], at: int) -> tuple[Feat
 def reduced(view: FeatureView, rows: Iterable[FeatureRow]) -> list[FeatureRow]:
     """Return those of one key's rows that an online store must keep, greatest first: rule 6.
 
-    The greatest row, and with `nulls="last_value"` the greatest one that has a value, for each feature. Whoever merges two
-    such lists and reduces them again has the same as from all rows at once, in any order.
+    The greatest row, and with `nulls="last_value"` the greatest one that has a value, for each feature. Whoever merges
+    two such lists and reduces them again has the same as from all rows at once, in any order.
     """
     known = sorted(rows, key=lambda row: rank(view, row), reverse=True)
     if view.nulls == "row":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -34,7 +33,6 @@ class Rounding(Enum):
     """For feature rows: nothing is known before its time."""
 
 
-@cache
 def arrow_type(kind: FeatureType) -> pa.DataType:
     """Return the Arrow type in which values of a declared type are kept."""
     name = type_name(kind) or ""

@@ -15,7 +15,7 @@ _SHOWN: Final = 5
 
 
 def arrow_table(rows: Any) -> Any:
-    """Return rows as an Arrow table: one already, anything with the Arrow stream protocol, or a list of dictionaries."""
+    """Return rows as an Arrow table: from what has Arrow's stream protocol, or from a list of dictionaries."""
     import pyarrow as pa
 
     if isinstance(rows, pa.Table):
@@ -86,9 +86,11 @@ def checked_rows(view: FeatureView, rows: Any) -> Any:
                 columns[name] = microsecond_times(times, Rounding.UP)
             except ValueError as error:
                 faults.append(f"column {name!r} {error}")
-    for name in (*view.entity.keys, view.timestamp):
-        if name in columns and (nulls := columns[name].null_count):
-            faults.append(f"column {name!r} is null in {nulls} rows, {_where(columns[name])}")
+    faults += [
+        f"column {name!r} is null in {nulls} rows, {_where(columns[name])}"
+        for name in (*view.entity.keys, view.timestamp)
+        if name in columns and (nulls := columns[name].null_count)
+    ]
     _refuse("rows do not fit", view.name, faults)
     return pa.table(columns)
 
@@ -183,9 +185,8 @@ def _typed_columns(what: str, kinds: Mapping[str, FeatureType], table: Any, faul
 def _column(name: str, what: str, table: Any, faults: list[str]) -> Any:
     if (count := table.column_names.count(name)) == 1:
         return table[name]
-    faults.append(
-        f"{what} column {name!r} is {'missing' if not count else 'there twice'}; there are: {', '.join(table.column_names)}"
-    )
+    state = "there twice" if count else "missing"
+    faults.append(f"{what} column {name!r} is {state}; there are: {', '.join(table.column_names)}")
     return None
 
 

@@ -65,4 +65,5 @@ def _differing(first: Sequence[Any], second: Sequence[Any]) -> set[int]:
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other) or (one != one and other != other)  # noqa: PLR0124 NaN alone differs from itself
+    # NaN alone differs from itself.
+    return bool(one == other) or (one != one and other != other)

@@ -202,8 +202,8 @@ class Features:
 
         Args:
             features: A service, a view, or a registered service's name.
-            sample: What was served: an `OnlineFeatures`, or a table of join keys, request columns, `event_time` (when it
-                was served) and the served values. Or a list of dictionaries with keys alone: they are read online now.
+            sample: What was served: an `OnlineFeatures`, or a table of join keys, request columns, `event_time` (the
+                time of serving) and the served values. Or a list of dictionaries with keys alone: they are read now.
         """
         service = self._service(features)
         with span("features.skew", service=service.name):
@@ -247,7 +247,8 @@ class Features:
         newest = pc.max(table[view.timestamp]).as_py()
         if newest is not None and newest > now:
             raise InvalidEntitiesError(
-                f"rows for {view.name!r} lie in the future: {view.timestamp} is {newest.isoformat()}, now is {now.isoformat()}",
+                f"rows for {view.name!r} lie in the future: {view.timestamp} is {newest.isoformat()}, "
+                f"now is {now.isoformat()}",
                 hint="Push a row when its values are known.",
             )
 
@@ -276,30 +277,45 @@ def _served_table(service: FeatureService, served: OnlineFeatures) -> Any:
 
 
 def _with_parts(given: Iterable[Definition]) -> list[Definition]:
+    parts = [part for definition in given for part in _parts(definition)]
     wanted: dict[tuple[type[Definition], str], Definition] = {}
-    faults = []
-    for definition in given:
-        parts: list[Definition] = [definition]
-        if isinstance(definition, FeatureService):
-            parts += [view.stored for view in definition.views]
-        parts += [part.entity for part in parts if isinstance(part, FeatureView)]
-        for part in parts:
-            if wanted.setdefault((type(part), part.name), part) != part:
-                faults.append(f"two different definitions of {_FOLDERS[type(part)]} are named {part.name!r}")
+    faults = [
+        f"two different definitions of {_FOLDERS[type(part)]} are named {part.name!r}"
+        for part in parts
+        if wanted.setdefault((type(part), part.name), part) != part
+    ]
     if faults:
         raise InvalidRequestError("definitions contradict each other", faults=list(dict.fromkeys(faults)))
     return list(wanted.values())
+
+
+def _parts(definition: Definition) -> list[Definition]:
+    views: list[FeatureView] = []
+    if isinstance(definition, FeatureService):
+        views = [view.stored for view in definition.views]
+    elif isinstance(definition, FeatureView):
+        views = [definition.stored]
+    whole = [] if isinstance(definition, FeatureView) else [definition]
+    return [*whole, *views, *(view.entity for view in views)]
 
 
 def _placed(definition: Definition) -> Definition:
     """Make local paths absolute, so that a process in another folder finds the data."""
     match definition:
         case FeatureService(views=views):
-            return replace(definition, views=[_placed(view) for view in views])
-        case FeatureView(source=ParquetSource(uri=uri)) if "://" not in uri:
-            return replace(definition, source=ParquetSource(Path(uri).expanduser().absolute()))
+            return replace(definition, views=[_placed_view(view) for view in views])
+        case FeatureView():
+            return _placed_view(definition)
         case _:
             return definition
+
+
+def _placed_view(view: FeatureView) -> FeatureView:
+    match view.source:
+        case ParquetSource(uri=uri) if "://" not in uri:
+            return replace(view, source=ParquetSource(Path(uri).expanduser().absolute()))
+        case _:
+            return view
 
 
 def _key(definition: Definition) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,13 +22,13 @@ def add_to_table(service: FeatureService, columns: Mapping[str, Any]) -> dict[st
         Feature to Arrow column.
     """
     kinds = _kinds(service)
-    return _computed(service, lambda name: _from_arrow(columns[name], kinds[name]))
+    return _computed(service, kinds, lambda name: _from_arrow(columns[name], kinds[name]))
 
 
 def add_to_rows(service: FeatureService, columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     """Compute a service's on-demand features for a request; like `add_to_table`, but of and to Python values."""
     kinds = _kinds(service)
-    found = _computed(service, lambda name: _from_values(columns[name], kinds[name]))
+    found = _computed(service, kinds, lambda name: _from_values(columns[name], kinds[name]))
     return {name: column.to_pylist() for name, column in found.items()}
 
 
@@ -36,20 +36,17 @@ def _kinds(service: FeatureService) -> dict[str, FeatureType]:
     return {**service.join_keys, **service.request, **service.columns}
 
 
-def _computed(service: FeatureService, column: Any) -> dict[str, Any]:
+def _computed(
+    service: FeatureService, kinds: Mapping[str, FeatureType], column: Callable[[str], Any]
+) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     found: dict[str, Any] = {}
     for feature in service.on_demand:
         for name in feature.inputs:
             if name not in arrays:
-                arrays[name] = _from_arrow(found[name], feature_kind(service, name)) if name in found else column(name)
+                arrays[name] = _from_arrow(found[name], kinds[name]) if name in found else column(name)
         found[feature.name] = _result(feature, [arrays[name] for name in feature.inputs])
     return found
-
-
-def feature_kind(service: FeatureService, name: str) -> FeatureType:
-    """Return the declared type of one of a service's columns."""
-    return _kinds(service)[name]
 
 
 def _from_arrow(column: Any, kind: FeatureType) -> Any:
@@ -116,6 +113,7 @@ def _result(feature: OnDemandFeature, inputs: Sequence[Any]) -> Any:
         return pa.array(result, from_pandas=True).cast(arrow_type(feature.dtype))
     except (pa.ArrowException, TypeError) as error:
         raise InvalidRequestError(
-            f"on-demand feature {feature.name!r} returned {result.dtype} values that are no {type_name(feature.dtype)}: {error}",
+            f"on-demand feature {feature.name!r} returned {result.dtype} values that are no "
+            f"{type_name(feature.dtype)}: {error}",
             hint="Say @on_demand(dtype=…), or convert the result.",
         ) from error

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from cloudmlops.domain.feature_types import is_scalar
 from cloudmlops.domain.features import EVENT_TIME, FeatureView, microseconds
-from cloudmlops.providers.local.feature_keys import NOBODY, Codes, Integers, key_codes
+from cloudmlops.providers.local.feature_keys import NOBODY, Integers, key_codes
 from cloudmlops.providers.local.feature_sources import ViewSource
 from cloudmlops.providers.local.latest_rows import NONE, TimeOrdered
 
@@ -45,7 +45,8 @@ def latest_rows(view: FeatureView, source: ViewSource, *, at: int) -> Integers:
     newest = at - microseconds(view.source_delay)
     kept = [rows for _, rows in history.selections(lambda ordered: ordered.latest_of_all(newest, history.winners))]
     rows = np.unique(np.concatenate(kept))
-    return rows[rows != NONE]
+    known: Integers = rows[rows != NONE]
+    return known
 
 
 class _History:
@@ -89,7 +90,7 @@ class _History:
         ranked = self._source.features(scalars, rows)
         if (created := self._source.created(rows)) is not None:
             ranked.insert(0, created)
-        order = np.lexsort([rows, *(-_ranks(column) for column in reversed(ranked)), groups])
+        order = np.lexsort(np.stack([rows, *(-_ranks(column) for column in reversed(ranked)), groups]))
         first = np.concatenate(([True], groups[order][1:] != groups[order][:-1]))
         winners = np.empty(int(groups.max()) + 1, np.int64)
         winners[groups[order][first]] = rows[order][first]
@@ -113,16 +114,17 @@ def _gathered(source: ViewSource, names: Sequence[str], rows: Integers) -> Mappi
     }
 
 
-def _ranks(column: pa.ChunkedArray) -> Codes:
+def _ranks(column: pa.ChunkedArray) -> Integers:
     """Number values from the least: null, then values, NaN above infinity; -0.0 and 0.0 are one."""
     values = column.combine_chunks()
     if pa.types.is_floating(values.type):
         values = _ordered_floats(values)
     elif pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())
-    ranks = pc.rank(values, sort_keys="ascending", null_placement="at_start", tiebreaker="dense")
-    found: Codes = ranks.to_numpy(zero_copy_only=False).astype(np.int64)
-    return found
+    ranks = np.zeros(len(values), np.int64)
+    known = values.is_valid().to_numpy(zero_copy_only=False)
+    ranks[known] = pc.rank(values.drop_null(), sort_keys="ascending", tiebreaker="dense").to_numpy()
+    return ranks
 
 
 def _ordered_floats(values: pa.Array) -> pa.Array:

@@ -72,13 +72,14 @@ def _array_codes(wanted: pa.ChunkedArray, given: pa.ChunkedArray, low: int, span
     return _looked_up(wanted, codes, low, span), _looked_up(given, codes, low, span), int(present.sum())
 
 
-def _places(chunk: pa.Array, low: int, span: int) -> np.ndarray[Any, Any]:
+def _places(chunk: pa.Array, low: int, span: int) -> Integers:
     values = (pc.fill_null(chunk, 0) if chunk.null_count else chunk).to_numpy(zero_copy_only=False)
     # Wrapping subtraction, read as unsigned: whatever lies below `low` or far above becomes large, and so is nobody.
     places = np.minimum((values.astype(np.int64, copy=False) - np.int64(low)).view(np.uint64), np.uint64(span))
     if chunk.null_count:
         places[chunk.is_null().to_numpy(zero_copy_only=False)] = span
-    return places.view(np.int64)
+    found: Integers = places.view(np.int64)
+    return found
 
 
 def _looked_up(column: pa.ChunkedArray, codes: Codes, low: int, span: int) -> Codes:

@@ -30,7 +30,7 @@ from cloudmlops.materializers.feature_columns import (
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 
-_WHOLE_ROWS: Final = 200_000
+WHOLE_ROWS: Final = 200_000
 """A source of fewer rows is read at once: threads and second looks would cost more than they save."""
 _THREADS: Final = min(4, os.cpu_count() or 1)
 
@@ -38,8 +38,11 @@ _THREADS: Final = min(4, os.cpu_count() or 1)
 class SourceColumns(Protocol):
     """Rows of a source, by column and by position."""
 
-    schema: pa.Schema
-    rows: int
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    @property
+    def rows(self) -> int: ...
 
     def read(self, names: Sequence[str]) -> list[pa.ChunkedArray]:
         """Return whole columns as the source has them."""
@@ -128,25 +131,28 @@ class ViewSource:
             raise _unreadable(self._view, [f"its data is damaged: {error}"]) from error
 
 
-def open_source(view: FeatureView, *, tables: Path) -> ViewSource:
+def open_source(view: FeatureView, *, tables: Path, whole_rows: int = WHOLE_ROWS) -> ViewSource:
     """Open a view's source.
 
     Args:
         view: The view.
         tables: The folder of the platform's own tables.
+        whole_rows: A Parquet source of at most so many rows is read at once.
 
     Raises:
         InvalidEntitiesError: It cannot be read, lacks columns, or they have other types; all faults are listed.
         UnsupportedError: It is a query in a dialect that cannot be run here.
     """
-    return ViewSource(view, _columns(view, tables))
+    return ViewSource(view, _columns(view, tables, whole_rows))
 
 
 def source_faults(view: FeatureView, *, tables: Path) -> list[str]:
     """List what is wrong with a view's source, without reading its data."""
     try:
         schema = (
-            _query_schema(view.source, tables) if isinstance(view.source, SqlSource) else _columns(view, tables).schema
+            _query_schema(view.source, tables)
+            if isinstance(view.source, SqlSource)
+            else _columns(view, tables, WHOLE_ROWS).schema
         )
     except InvalidEntitiesError as error:
         return list(error.faults)
@@ -160,9 +166,7 @@ def schema_faults(view: FeatureView, schema: pa.Schema) -> Iterator[str]:
             yield f"column {name!r} is missing; there are: {', '.join(schema.names)}"
         elif fault := type_fault(schema.field(name).type, kind):
             yield f"column {name!r} {fault}"
-    for name in (view.timestamp, view.created):
-        if name is None:
-            continue
+    for name in filter(None, (view.timestamp, view.created)):
         if name not in schema.names:
             yield f"time column {name!r} is missing; there are: {', '.join(schema.names)}"
         elif fault := time_fault(schema.field(name).type):
@@ -248,21 +252,21 @@ class _Parquet:
         ]
 
 
-def _columns(view: FeatureView, tables: Path) -> SourceColumns:
+def _columns(view: FeatureView, tables: Path, whole_rows: int) -> SourceColumns:
     match view.source:
         case ParquetSource(uri=uri):
-            return _parquet(view, uri)
+            return _parquet(view, uri, whole_rows)
         case TableSource(table=name):
             path = tables / f"{name}.parquet"
             if not path.exists():
                 known = ", ".join(sorted(found.stem for found in tables.glob("*.parquet"))) or "none"
                 raise _unreadable(view, [f"the platform has no table {name!r}; there are: {known}"])
-            return _parquet(view, str(path))
+            return _parquet(view, str(path), whole_rows)
         case SqlSource() as query:
             return _Table(_query(query, tables, lambda found: found.to_arrow_table()))
 
 
-def _parquet(view: FeatureView, uri: str) -> SourceColumns:
+def _parquet(view: FeatureView, uri: str, whole_rows: int) -> SourceColumns:
     files = _remote_files(uri) if "://" in uri and not uri.startswith("file:") else _local_files(uri)
     opened, faults = [], []
     for name, file in files:
@@ -279,7 +283,7 @@ def _parquet(view: FeatureView, uri: str) -> SourceColumns:
     if faults:
         raise _unreadable(view, faults)
     found = _Parquet([file for _, file in files], opened)
-    if found.rows > _WHOLE_ROWS:
+    if found.rows > whole_rows:
         return found
     used = list(
         dict.fromkeys((*view.entity.keys, view.timestamp, *([view.created] if view.created else []), *view.features))

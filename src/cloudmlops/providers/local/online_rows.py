@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -135,7 +135,8 @@ def _date(days: int) -> date:
 
 
 def _list_decoder(item: str) -> Callable[[bytes], list[Any]]:
-    decode = {"bytes": bytes.fromhex, "date": _date, "datetime": to_datetime}.get(item)
+    decoders: Mapping[str, Callable[[Any], Any]] = {"bytes": bytes.fromhex, "date": _date, "datetime": to_datetime}
+    decode = decoders.get(item)
 
     def decoded(data: bytes) -> list[Any]:
         values = json.loads(data)
@@ -144,10 +145,10 @@ def _list_decoder(item: str) -> Callable[[bytes], list[Any]]:
     return decoded
 
 
-_DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
+_DECODERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "date": _date,
     "datetime": to_datetime,
-    "str": bytes.decode,
+    "str": lambda data: str(data, "utf-8"),
     **{f"list[{item}]": _list_decoder(item) for item in (*_FIXED, "str", "bytes")},
 }
 

@@ -107,9 +107,11 @@ class _Table:
             self.create = f"CREATE TABLE IF NOT EXISTS {self._name} (key0 INTEGER PRIMARY KEY, row BLOB NOT NULL)"
         else:
             # No types: SQLite would turn the text '1' into the number 1 for a numeric column.
-            self.create = f"CREATE TABLE IF NOT EXISTS {self._name} ({listed}, row BLOB NOT NULL, PRIMARY KEY ({listed})) WITHOUT ROWID"
+            columns = f"{listed}, row BLOB NOT NULL, PRIMARY KEY ({listed})"
+            self.create = f"CREATE TABLE IF NOT EXISTS {self._name} ({columns}) WITHOUT ROWID"
         marks = ", ".join("?" * (len(self._keys) + 1))
-        self.upsert = f"INSERT INTO {self._name} AS old ({listed}, row) VALUES ({marks}) ON CONFLICT DO UPDATE SET " + (  # noqa: S608 names are ours
+        insert = f"INSERT INTO {self._name} AS old ({listed}, row) VALUES ({marks})"  # noqa: S608 names are ours
+        self.upsert = f"{insert} ON CONFLICT DO UPDATE SET " + (
             self._replacing if view.nulls == "row" else self._merging
         )
 
@@ -189,8 +191,8 @@ class _Table:
             for start in range(0, len(keys), step):
                 part = keys[start : start + step]
                 sql = f"{many}{','.join([marks] * len(part))})"
-                for *key, row in execute(sql, [value for key in part for value in key]):
-                    rows[tuple(key)] = row
+                for *parts, row in execute(sql, [value for key in part for value in key]):
+                    rows[tuple(parts)] = row
             return [() if (row := rows.get(key)) is None else unpack(row) for key in keys]
 
         return read
