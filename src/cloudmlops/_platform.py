@@ -130,7 +130,7 @@ class Platform:
         """What happened, handled at least once."""
         from cloudmlops.services.events import Events
 
-        return Events(self._context, platform=self)
+        return Events(self._context, platform=self, outbox=lambda: self.models.outbox)
 
     @cached_property
     def access(self) -> Access:
