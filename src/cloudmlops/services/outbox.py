@@ -18,6 +18,8 @@ from cloudmlops.domain.ledger import Entry, EntryKind
 from cloudmlops.errors import CloudMLOpsError, NotFoundError
 from cloudmlops.services.context import ServiceContext
 
+_SAVE_EVERY: Final = 8
+"""Entries between two writings of a cursor: looking at a few entries again is cheaper than writing each time."""
 _log: Final = logging.getLogger("cloudmlops.events")
 
 
@@ -49,8 +51,9 @@ class Outbox:
                 self._context.publish(event)
             sequence = entry.sequence
         if sequence > start:
-            self._context.backends.objects.hint(_key(model), json.dumps({"sequence": sequence}).encode())
             self._cursors[model] = sequence
+        if sequence // _SAVE_EVERY > start // _SAVE_EVERY:
+            self._context.backends.objects.hint(_key(model), json.dumps({"sequence": sequence}).encode())
         return sequence - start
 
     def flush_all(self) -> int:
