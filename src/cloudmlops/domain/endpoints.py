@@ -22,7 +22,7 @@ class DeploymentState(StrEnum):
     DRAINING = "draining"
     """It gets no new requests and finishes those that it has."""
     DOWN = "down"
-    """What keeps it running has ended, by a crash or a restart of the machine; the next change or prediction revives it."""
+    """What keeps it running ended by a crash or a restart of the machine; the next change or prediction revives it."""
     FAILED = "failed"
     """It never became healthy and was removed."""
     GONE = "gone"
@@ -143,7 +143,7 @@ def check_spec(spec: DeploymentSpec) -> None:
         )
 
 
-def check_traffic(endpoint: str, traffic: Mapping[str, int], deployments: Mapping[str, DeploymentState]) -> None:
+def check_traffic(endpoint: str, traffic: Mapping[str, object], deployments: Mapping[str, DeploymentState]) -> None:
     """Raise `InvalidTrafficError` with all that is wrong with a split of an endpoint that has `deployments`."""
     faults = []
     for name, percent in traffic.items():
@@ -155,9 +155,8 @@ def check_traffic(endpoint: str, traffic: Mapping[str, int], deployments: Mappin
             faults.append(f"{name!r} is not deployed there")
         elif percent and deployments[name] not in (DeploymentState.HEALTHY, DeploymentState.DEGRADED):
             faults.append(f"{name!r} is {deployments[name].value}: wait until it is healthy")
-    shares = [percent for percent in traffic.values() if isinstance(percent, int)]
-    if sum(shares) != 100:
-        faults.append(f"the shares sum to {sum(shares)}, not 100")
+    if (total := sum(share for share in traffic.values() if isinstance(share, int | float))) != 100:
+        faults.append(f"the shares sum to {total}, not 100")
     if faults:
         raise InvalidTrafficError(
             f"the traffic of endpoint {endpoint!r} cannot be split as {dict(traffic)}",
@@ -187,7 +186,7 @@ def traffic_with(current: Mapping[str, int], name: str, percent: int | None) -> 
 
 
 def traffic_without(current: Mapping[str, int], name: str, remaining: Sequence[str]) -> dict[str, int]:
-    """Return the split after `name` has gone and the `remaining` deployments have taken its share; empty without any."""
+    """Return the split after `name` has gone and `remaining` deployments have taken its share; empty without any."""
     if not current.get(name):
         return {other: share for other, share in current.items() if other != name}
     others = {other: share for other, share in current.items() if share and other != name}
@@ -210,7 +209,7 @@ def previous_split(history: Sequence[TrafficChange]) -> Mapping[str, int] | None
     stack: list[Mapping[str, int]] = []
     for change in history:
         if change.reason is TrafficReason.ROLLED_BACK:
-            stack.pop()
+            del stack[-1:]
         elif not stack or dict(stack[-1]) != dict(change.traffic):
             stack.append(change.traffic)
     return stack[-2] if len(stack) > 1 else None

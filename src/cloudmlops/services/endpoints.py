@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +36,7 @@ from cloudmlops.services.telemetry import span
 
 if TYPE_CHECKING:
     from cloudmlops.domain.models import ModelVersion
+    from cloudmlops.ports.endpoints import EndpointsPort
     from cloudmlops.services.context import ServiceContext
     from cloudmlops.services.models import Models
 
@@ -220,7 +223,7 @@ class Endpoints:
         return status
 
     @property
-    def _port(self) -> Any:
+    def _port(self) -> EndpointsPort:
         return self._context.backends.endpoints
 
     def _traffic(self, endpoint: str) -> Mapping[str, int]:
@@ -283,8 +286,6 @@ class Deployment:
     @property
     def status(self) -> DeploymentStatus:
         """How it is now."""
-        from dataclasses import replace
-
         found = self._endpoints.deployment(self.endpoint, self._first.deployed_as)
         return found or replace(self._first, state=DeploymentState.GONE, traffic_percent=0, healthy_replicas=0)
 
@@ -300,12 +301,14 @@ class Deployment:
             status = self.status
             if status.state in _SERVING:
                 return self
-            if status.state in (DeploymentState.FAILED, DeploymentState.GONE):
+            if status.state is DeploymentState.GONE:  # it was healthy, and was undeployed since
+                return self
+            if status.state is DeploymentState.FAILED:
                 raise DeploymentFailedError(
                     f"deployment {self.name!r} of {status.model}@{status.version} at endpoint {self.endpoint!r} "
-                    f"{'failed' if status.failure else 'was undeployed'}: {status.failure}",
+                    f"failed: {status.failure}",
                     deployment=status,
-                    hint=f"The endpoint is as it was. Log: cloudmlops endpoints logs {self.endpoint} {self.name}",
+                    hint="The endpoint is as it was before.",
                 )
             if deadline is not None and time.monotonic() > deadline:
                 raise WaitTimeoutError(
@@ -319,8 +322,6 @@ class Deployment:
 
 
 def _default_name(version: ModelVersion) -> str:
-    import re
-
     text = re.sub(r"[^a-z0-9_-]", "-", version.version.lower())
     return text if re.match(r"v\d", text) else f"v{text}"[:63]
 

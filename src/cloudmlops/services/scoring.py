@@ -5,10 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import select
-import threading
-from collections.abc import Callable, Sequence
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cloudmlops.domain.endpoints import Scoring
 from cloudmlops.errors import InvalidRequestError, UnavailableError, UnexpectedReplyError
@@ -17,63 +20,86 @@ _TIMEOUT_S: Final = 60.0
 
 
 class ScoringClient:
-    """Sends instances to endpoints. Threads may share it: each has connections of its own.
+    """Sends instances to endpoints; threads may share it.
 
     Args:
-        locate: Returns an endpoint's scoring address; asked once an endpoint, and again when nobody answers there.
+        locate: Returns an endpoint's scoring address; asked once an endpoint, and again when it is not found there.
     """
 
     def __init__(self, locate: Callable[[str], Scoring]) -> None:
         self._locate = locate
         self._addresses: dict[str, Scoring] = {}
-        self._connections = threading.local()
+        self._idle: defaultdict[str, list[http.client.HTTPConnection]] = defaultdict(list)
+        weakref.finalize(self, _close_all, self._idle)
 
     def predict(self, endpoint: str, instances: Sequence[Any]) -> list[Any]:
         """Return a prediction for each instance."""
-        scoring = self._addresses.get(endpoint) or self._located(endpoint)
-        body = json.dumps({scoring.key: list(instances)}, default=str).encode()
         try:
-            status, reply = self._post(scoring, body)
-        except ConnectionRefusedError:  # nothing was sent: the endpoint may have been started again elsewhere
-            scoring = self._located(endpoint)
-            try:
-                status, reply = self._post(scoring, body)
-            except OSError as error:
-                raise _unavailable(endpoint, f"nobody answers at {scoring.url}: {error}") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise _unavailable(endpoint, f"the connection to {scoring.url} broke off: {error!r}") from error
-        return _predictions(endpoint, status, reply)
+            instances = [*instances]
+            body = json.dumps(instances, default=_plain).encode()
+        except TypeError as error:
+            raise InvalidRequestError(f"the instances for endpoint {endpoint!r} have no JSON form: {error}") from error
+        known = self._addresses.get(endpoint)
+        reply = self._post(endpoint, known, body) if known else None
+        if reply is None:  # nothing was done: the endpoint may have been started again elsewhere
+            self._addresses[endpoint] = found = self._locate(endpoint)
+            reply = self._post(endpoint, found, body)
+            if reply is None:
+                raise _unavailable(endpoint, f"nobody answers for it at {found.url}")
+        return _predictions(endpoint, *reply)
 
     def forget(self, endpoint: str) -> None:
         """Ask for the endpoint's address again next time."""
         self._addresses.pop(endpoint, None)
 
-    def _located(self, endpoint: str) -> Scoring:
-        self._addresses[endpoint] = scoring = self._locate(endpoint)
-        return scoring
-
-    def _post(self, scoring: Scoring, body: bytes) -> tuple[int, bytes]:
+    def _post(self, endpoint: str, scoring: Scoring, instances: bytes) -> tuple[int, bytes] | None:
+        """Return status and body of the answer; None when the endpoint is not there."""
         parts = urlsplit(scoring.url)
-        kept: dict[str, http.client.HTTPConnection] = self._connections.__dict__.setdefault("kept", {})
-        connection = kept.pop(parts.netloc, None)
-        if connection is not None and _closed(connection):
-            connection.close()
-            connection = None
-        if connection is None:
-            kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-            connection = kind(parts.netloc, timeout=_TIMEOUT_S)
+        body = b'{"%s":%s}' % (scoring.key.encode(), instances)
+        connection = self._connection(parts)
         try:
             connection.request("POST", parts.path, body, {"content-type": "application/json", **scoring.headers})
             response = connection.getresponse()
             read = response.read()
-        except BaseException:
+        except ConnectionRefusedError:
+            return None
+        except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise
+            raise _unavailable(endpoint, f"the connection to {scoring.url} broke off: {error!r}") from error
         if response.will_close:
             connection.close()
         else:
-            kept[parts.netloc] = connection
-        return response.status, read
+            self._idle[parts.netloc].append(connection)
+        return None if response.status == HTTPStatus.MISDIRECTED_REQUEST else (response.status, read)
+
+    def _connection(self, parts: SplitResult) -> http.client.HTTPConnection:
+        idle = self._idle[parts.netloc]
+        while idle:
+            try:
+                connection = idle.pop()
+            except IndexError:  # another thread took it
+                break
+            if not _closed(connection):
+                return connection
+            connection.close()
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        return kind(parts.netloc, timeout=_TIMEOUT_S)
+
+
+def _close_all(idle: Mapping[str, list[http.client.HTTPConnection]]) -> None:
+    for connections in idle.values():
+        for connection in connections:
+            connection.close()
+
+
+def _plain(value: object) -> object:
+    """Return a value that JSON does not know, such as a time or a number of numpy's, as one that it does."""
+    if isinstance(value, date):
+        return value.isoformat()
+    for method in ("tolist", "item"):
+        if hasattr(value, method):
+            return getattr(value, method)()
+    raise TypeError(f"{value!r} is a {type(value).__name__}")
 
 
 def _closed(connection: http.client.HTTPConnection) -> bool:

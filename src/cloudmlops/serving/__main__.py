@@ -56,7 +56,7 @@ def _serve(options: Options) -> None:
         log_level="warning",
         server_header=False,
         date_header=False,
-        # The front keeps its connections for as long as the worker lives; a timeout here would cut one as it is being used.
+        # An endpoint keeps its connections for as long as the worker lives; a timeout could cut one that is being used.
         timeout_keep_alive=86_400 if options.socket else 75,
         timeout_graceful_shutdown=options.grace_s,
     )
@@ -104,7 +104,7 @@ def _fetched(model: str) -> Path:
 
 
 def _end_with(descriptor: int) -> None:
-    """End this process at once when the other end of a pipe closes: whoever started it is gone, and nobody else knows it."""
+    """End this process at once when the other end of a pipe closes: who started it is gone."""
     os.read(descriptor, 1)
     os._exit(0)
 

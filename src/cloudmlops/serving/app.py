@@ -59,7 +59,7 @@ class App:
             await _send(send, problem.status, dumps(problem.plain()), extra)
         except _GoneError:
             return
-        except Exception:
+        except Exception:  # noqa: BLE001 the last resort of a server: logged whole, answered with 500
             _log.exception("%s %s failed", scope["method"], scope["path"])
             await _send(send, 500, dumps(ProblemError(500, "the server failed; its log says why").plain()), [])
         else:

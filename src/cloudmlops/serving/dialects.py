@@ -2,7 +2,8 @@
 
 Vertex AI     {"instances": [{"a": 1.0}, …] or [[1.0], …]}
 Azure ML      {"input_data": {"columns": […], "data": [[…], …]} or […]}, {"data": […]}, or plain […]
-MLflow        {"dataframe_split": {"columns": […], "data": […]}}, {"dataframe_records": […]}, {"inputs": …}, {"instances": …}
+MLflow        {"dataframe_split": {"columns": […], "data": […]}}, {"dataframe_records": […]}, {"inputs": …} or
+                  {"instances": …}
 """
 
 from __future__ import annotations

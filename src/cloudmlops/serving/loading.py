@@ -1,10 +1,10 @@
 """Loading a model folder in MLflow's format.
 
-Scikit-learn models and loader modules that are not MLflow's own are loaded straight from what the `MLmodel` file says: that
-spares importing MLflow (about a second of a server's start). Every other flavour goes through `mlflow.pyfunc`.
+Scikit-learn models and loader modules that are not MLflow's own are loaded straight from what the `MLmodel` file says:
+that spares importing MLflow (about a second of a server's start). Every other flavour goes through `mlflow.pyfunc`.
 
-Loading a pickle runs code. The folder comes from the registry, where the user put it, or was named on the command line: either
-is the user's word for it. `MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false` is obeyed and refuses every model of those formats.
+Loading a pickle runs code. The folder comes from the registry, where the user put it, or was named on the command line:
+either is the user's word for it. `MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false` is obeyed and refuses every such model.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class LoadedModel:
     """Whether named columns go in as a pandas frame; else as an array."""
     features: int | None = None
     """Values in a row, where the model knows."""
+    fitted_names: tuple[str, ...] = ()
+    """Columns of the frame that it was fitted on, where it knows them itself."""
 
 
 def find_model(folder: Path) -> Path:
@@ -123,6 +125,8 @@ def _load_sklearn(
         inputs=inputs,
         frames=hasattr(model, "feature_names_in_") or not hasattr(model, "n_features_in_"),
         features=getattr(model, "n_features_in_", None),
+        # Only the model's own: a pipeline answers for its first step, which may choose columns by name.
+        fitted_names=tuple(vars(model).get("feature_names_in_", ())),
     )
 
 

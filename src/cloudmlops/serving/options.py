@@ -35,7 +35,8 @@ def read_options(arguments: Sequence[str], variables: Mapping[str, str]) -> Opti
     """Read the command line and the environment; wrong ones end the process with the usage, as argparse does.
 
     Vertex AI sets `AIP_HTTP_PORT`, `AIP_HEALTH_ROUTE`, `AIP_PREDICT_ROUTE` and `AIP_STORAGE_URI`
-    (https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements); Azure ML sets `AZUREML_MODEL_DIR`.
+    (https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements);
+    Azure ML sets `AZUREML_MODEL_DIR`.
     """
     mounted = variables.get("AIP_STORAGE_URI") or variables.get("AZUREML_MODEL_DIR")
     in_container = bool(mounted) or "AIP_HTTP_PORT" in variables

@@ -66,6 +66,8 @@ def shown(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    kind = {str: "text ", list: "array ", dict: "object "}.get(type(value), "")
     text = repr(value)
-    return kind + (text if len(text) <= 60 else text[:57] + "…")
+    return _KINDS.get(type(value), "") + (text if len(text) <= 60 else f"{text[:57]}…")
+
+
+_KINDS: Final[Mapping[type, str]] = {str: "text ", list: "array ", dict: "object "}

@@ -46,7 +46,7 @@ def compile_signature(inputs: str | None, *, frames: bool, features: int | None 
     """
     specs: list[dict[str, Any]] = json.loads(inputs) if inputs else []
     if not specs:
-        return ShapeOnly(features)
+        return ShapeOnly(features, frames=frames)
     tensors = [spec for spec in specs if spec["type"] == "tensor"]
     if not tensors:
         return ColumnSignature([_column(spec, number) for number, spec in enumerate(specs)], frames=frames)
@@ -101,9 +101,11 @@ def _anything(value: Any) -> Any:
     return value
 
 
-_NUMBERS: Final = frozenset({float, int, type(None)})
+_NUMBERS: Final = frozenset[type]({float, int, type(None)})
+_TEXTS: Final = frozenset[type]({str, type(None)})
+_BOOLEANS: Final = frozenset[type]({bool})
 _TYPES: Final[Mapping[str, ColumnType]] = {
-    "boolean": ColumnType(expected="true or false", kinds=frozenset({bool}), dtype="bool", example=False),
+    "boolean": ColumnType(expected="true or false", kinds=_BOOLEANS, dtype="bool", example=False),
     "integer": ColumnType(
         expected="a whole number of 32 bits", kinds=frozenset(), dtype="int32", example=0, convert=_whole(32)
     ),
@@ -112,7 +114,7 @@ _TYPES: Final[Mapping[str, ColumnType]] = {
     ),
     "float": ColumnType(expected="a number or null", kinds=_NUMBERS, dtype="float32", example=0.0),
     "double": ColumnType(expected="a number or null", kinds=_NUMBERS, dtype="float64", example=0.0),
-    "string": ColumnType(expected="text or null", kinds=frozenset({str, type(None)}), dtype="object", example=""),
+    "string": ColumnType(expected="text or null", kinds=_TEXTS, dtype="object", example=""),
     "binary": ColumnType(expected="base64 text", kinds=frozenset(), dtype="object", example="", convert=_bytes),
     "datetime": ColumnType(
         expected="a time in ISO 8601, as text",
@@ -168,10 +170,10 @@ class ColumnSignature:
     def __init__(self, columns: Sequence[Column], *, frames: bool) -> None:
         self.columns = columns
         self.names = [column.name for column in columns if column.required]
-        self._known = [column.name for column in columns]
+        self.known = [column.name for column in columns]
         self._frames = frames
         dtypes = {column.type.dtype for column in columns}
-        self._dtype = next(iter(dtypes)) if len(dtypes) == 1 and dtypes != {"object"} else None
+        self.uniform = len(dtypes) == 1 and dtypes != {"object"}
 
     def convert(self, given: Input) -> Any:
         by_name = self._by_name(given)
@@ -181,7 +183,7 @@ class ColumnSignature:
             for column in self.columns
             if column.name in by_name
         }
-        unknown = sorted(set(_names(given)) - set(self._known))
+        unknown = sorted(set(_names(given)) - set(self.known))
         for column in self.columns:
             if column.required and column.name not in by_name:
                 got = f"nothing; columns that the model does not know: {unknown}" if unknown else "nothing"
@@ -197,10 +199,10 @@ class ColumnSignature:
         if isinstance(given, Columns):
             return given.columns
         if isinstance(given, Table):
-            present = set().union(*given.rows) if given.rows else set(self._known)
-            return {name: [row.get(name, _MISSING) for row in given.rows] for name in self._known if name in present}
-        width = len(self._known)
-        expected = f"an array of {width} values, in the order {self._known}"
+            present = set().union(*given.rows) if given.rows else set(self.known)
+            return {name: [row.get(name, _MISSING) for row in given.rows] for name in self.known if name in present}
+        width = len(self.known)
+        expected = f"an array of {width} values, in the order {self.known}"
         faults = [
             Fault(row=number, expected=expected, got=shown(row))
             for number, row in enumerate(given.rows)
@@ -209,14 +211,14 @@ class ColumnSignature:
         if faults:
             raise BadInputError(faults)
         columns: Iterable[Any] = zip(*given.rows, strict=True) if given.rows else ((),) * width
-        return dict(zip(self._known, map(list, columns), strict=True))
+        return dict(zip(self.known, map(list, columns), strict=True))
 
     def _joined(self, arrays: dict[str, Any]) -> Any:
         if not self._frames:
-            return np.column_stack([arrays[name] for name in self._known if name in arrays])
+            return np.column_stack([arrays[name] for name in self.known if name in arrays])
         import pandas as pd
 
-        if self._dtype is not None:
+        if self.uniform:
             # One block instead of one a column: several times faster to build, and to read for the model.
             block = np.column_stack(list(arrays.values())) if len(arrays) > 1 else next(iter(arrays.values()))[:, None]
             return pd.DataFrame(block, columns=list(arrays), copy=False)
@@ -261,7 +263,7 @@ class Tensor:
         for number, row in enumerate(rows):
             if (wrong := _row_fault(row, self.shape[1:], kinds)) is not None:
                 place, got = wrong
-                size = "×".join("any" if part < 0 else str(part) for part in self.shape[1:])
+                size = " x ".join("any" if part < 0 else str(part) for part in self.shape[1:])
                 expected = f"{what}, {size} of them" if size else what
                 faults.append(Fault(row=number, column=place or self.name, expected=expected, got=got))
         if len(faults) > found:
@@ -355,14 +357,16 @@ class ShapeOnly:
 
     names: Sequence[str] = ()
 
-    def __init__(self, features: int | None) -> None:
+    def __init__(self, features: int | None, *, frames: bool) -> None:
         self._features = features
+        self._frames = frames
 
     def convert(self, given: Input) -> Any:
         if not isinstance(given, Array):
             import pandas as pd
 
-            return pd.DataFrame(given.columns if isinstance(given, Columns) else list(given.rows))
+            frame = pd.DataFrame(given.columns if isinstance(given, Columns) else list(given.rows))
+            return frame if self._frames else frame.to_numpy()
         if self._features is not None:
             faults = [
                 Fault(row=number, expected=f"an array of {self._features} values", got=shown(row))

@@ -18,6 +18,7 @@ from cloudmlops.domain.capabilities import Capabilities
 from cloudmlops.ports.clock import Clock, SystemClock
 from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.providers.local.limits import LIMITS
+from cloudmlops.providers.local.ownership import mark_owner
 from cloudmlops.providers.local.settings import MEMORY, LocalSettings
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class LocalBackends:
         if self.settings.path == MEMORY:
             memory = Path("/dev/shm")  # noqa: S108 a memory file system where there is one; mkdtemp makes it private
             folder = Path(tempfile.mkdtemp(prefix="cloudmlops-", dir=memory if memory.is_dir() else None))
+            mark_owner(folder)
             self._remove = weakref.finalize(self, partial(_remove_own, folder, os.getpid()))
             return folder
         self.location.mkdir(parents=True, exist_ok=True)
@@ -134,7 +136,7 @@ class LocalBackends:
     def close(self) -> None:
         """Let go; a `:memory:` platform ends its processes and is removed."""
         if not self.durable:
-            if "endpoints" in self.__dict__:
+            if "folder" in self.__dict__ and (self.folder / "endpoints").is_dir():  # a step may have deployed
                 self.endpoints.stop_all()
             if "pipelines" in self.__dict__:
                 self.pipelines.stop_all()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 class SmoothWeighted:
-    """Smooth weighted round robin, as in nginx: each name is chosen exactly by its weight in every full round, well mixed."""
+    """Smooth weighted round robin, as in nginx: in a full round each name comes by its weight exactly, well mixed."""
 
     def __init__(self, weights: Mapping[str, int]) -> None:
         self._weights = {name: weight for name, weight in weights.items() if weight > 0}

@@ -28,7 +28,9 @@ def ensure_running(folder: Path) -> None:
     if supervised(folder):
         return
     command = [sys.executable, "-P", "-m", _FRONT, str(folder)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    # A step that deploys is gone when the endpoint serves: what is read there is not part of its run.
+    variables = {name: value for name, value in os.environ.items() if name != "CLOUDMLOPS_RUN"}
+    done = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         message, _, hint = done.stderr.strip().partition("\n")
         raise ConfigurationError(message, hint=hint.strip())

@@ -22,7 +22,7 @@ from typing import Any, Final, Self
 from cloudmlops.errors import UnexpectedReplyError
 
 KEPT_CHANGES: Final = 1000
-KEPT_FAILURES: Final = 20
+KEPT_FORMER: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,13 @@ class DeploymentRecord:
     traffic_percent: int | None
     created_at: str
     actor: str
+    target: str
+    """The platform whose features complete requests that carry keys alone."""
     healthy: bool = False
     """Whether it was healthy once: only then is it part of the endpoint."""
     announced: bool = False
     failure: str = ""
+    """Why it is no longer there, if not by an order."""
 
 
 @dataclass(kw_only=True)
@@ -54,14 +57,13 @@ class EndpointRecord:
     """0 before the supervisor first listened."""
     fixed_port: bool
     """Whether the port was asked for, so that no other will do."""
-    target: str
-    """The platform whose features complete requests that carry keys alone."""
     pid: int = 0
     """The supervisor's, for people; whether it lives is told by its lock."""
     traffic: dict[str, int] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     deployments: list[DeploymentRecord] = field(default_factory=list)
-    failures: list[DeploymentRecord] = field(default_factory=list)
+    former: list[DeploymentRecord] = field(default_factory=list)
+    """The last that failed or were undeployed: an act of deploying is not done twice, and its end can be asked for."""
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -76,7 +78,7 @@ class EndpointRecord:
             return None
         try:
             values = json.loads(text)
-            for part in ("deployments", "failures"):
+            for part in ("deployments", "former"):
                 values[part] = [DeploymentRecord(**record) for record in values[part]]
             return cls(**values)
         except (ValueError, TypeError, KeyError) as error:
@@ -93,6 +95,11 @@ class EndpointRecord:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(folder / "state.json")
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is an endpoint: not if all that was ever tried there failed."""
+        return bool(self.deployments or self.history)
 
     def find(self, name: str) -> DeploymentRecord | None:
         """Return the deployment of that name; None when there is none."""

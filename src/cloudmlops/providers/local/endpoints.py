@@ -6,8 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,34 +37,37 @@ class LocalEndpoints(EndpointsPort):
         self._backends = backends
 
     def deploy(self, spec: DeploymentSpec, *, fetch: Fetch, actor: str) -> DeploymentStatus:
-        folder = self._root / spec.endpoint
-        with changing(folder):
-            try:
-                return self._deploy(folder, spec, fetch, actor)
-            finally:
-                record = EndpointRecord.read(folder)
-                if record is None or not (record.deployments or record.failures):
-                    _remove(folder)
+        self._root.mkdir(parents=True, exist_ok=True)
+        if (known := self._known(spec)) is not None:
+            return known
+        # Fetched before the endpoint is locked: a large model must not keep others from deploying.
+        with tempfile.TemporaryDirectory(prefix=".deploying-", dir=self._root) as name:
+            prepared = Path(name) / "deployment"
+            prepared.mkdir()
+            fetch(prepared / "model")
+            folder = self._root / spec.endpoint
+            with changing(folder):
+                return self._known(spec) or self._begin(folder, spec, prepared, actor)
 
     def deployment(self, endpoint: str, deployed_as: str) -> DeploymentStatus | None:
         folder = self._root / endpoint
         record = EndpointRecord.read(folder)
-        return _known(record, deployed_as, _live(folder)) if record else None
+        if record is None or (found := _made(record, deployed_as)) is None:
+            return None
+        return _deployment(endpoint, found, record.traffic, _live(folder), former=found in record.former)
 
     def announced(self, endpoint: str, deployed_as: str) -> None:
-        with self._changing(endpoint) as folder:
-            give_order(folder, "announced", deployed_as=deployed_as)
+        give_order(self._running(endpoint), "announced", deployed_as=deployed_as)
 
     def get(self, endpoint: str) -> EndpointStatus:
         return _endpoint(*self._record(endpoint))
 
     def list(self) -> Sequence[EndpointStatus]:
         found = ((path, EndpointRecord.read(path)) for path in sorted(self._root.glob("*/")))
-        return [_endpoint(path, record) for path, record in found if record is not None]
+        return [_endpoint(path, record) for path, record in found if record is not None and record.exists]
 
     def set_traffic(self, endpoint: str, traffic: Mapping[str, int], *, reason: TrafficReason, actor: str) -> None:
-        with self._changing(endpoint) as folder:
-            give_order(folder, "traffic", traffic=dict(traffic), reason=reason.value, actor=actor)
+        give_order(self._running(endpoint), "traffic", traffic=dict(traffic), reason=reason.value, actor=actor)
 
     def traffic_history(self, endpoint: str) -> Sequence[TrafficChange]:
         _, record = self._record(endpoint)
@@ -80,30 +82,29 @@ class LocalEndpoints(EndpointsPort):
         ]
 
     def undeploy(self, endpoint: str, deployment: str, *, actor: str) -> None:
-        with self._changing(endpoint) as folder:
-            give_order(folder, "undeploy", name=deployment, actor=actor)
+        give_order(self._running(endpoint), "undeploy", name=deployment, actor=actor)
 
     def delete(self, endpoint: str) -> None:
         folder, _ = self._record(endpoint)
         with changing(folder):
             end(folder)
-            _remove(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def logs(self, endpoint: str, deployment: str) -> str:
-        folder, record = self._record(endpoint)
+        folder = self._root / endpoint
+        if (record := EndpointRecord.read(folder)) is None:
+            raise self._unknown(endpoint)
         if record.find(deployment) is not None:
             return (folder / deployment / "worker.log").read_text(encoding="utf-8", errors="replace")
-        failed = [found.failure for found in record.failures if found.name == deployment]
-        if not failed:
-            raise _unknown(f"deployment {deployment!r} at endpoint {endpoint!r}", [f.name for f in record.deployments])
-        return failed[-1]
+        failures = [found.failure for found in record.former if found.name == deployment and found.failure]
+        if not failures:
+            raise _no_such(f"deployment {deployment!r} at endpoint {endpoint!r}", [f.name for f in record.deployments])
+        return failures[-1]
 
     def scoring(self, endpoint: str) -> Scoring:
-        folder, record = self._record(endpoint)
-        if not supervised(folder):
-            with self._changing(endpoint):
-                record = EndpointRecord.read(folder) or record
-        return Scoring(url=f"{_address(record)}/predict")
+        self._running(endpoint)
+        _, record = self._record(endpoint)
+        return Scoring(url=f"{_address(record)}/predict", headers={"x-cloudmlops-endpoint": endpoint})
 
     def predict_batch(self, model: Fetch, *, input_uri: str, output_uri: str) -> None:
         with tempfile.TemporaryDirectory(prefix="cloudmlops-batch-") as name:
@@ -125,28 +126,38 @@ class LocalEndpoints(EndpointsPort):
     def _root(self) -> Path:
         return self._backends.folder / "endpoints"
 
-    def _deploy(self, folder: Path, spec: DeploymentSpec, fetch: Fetch, actor: str) -> DeploymentStatus:
-        record = EndpointRecord.read(folder)
+    def _known(self, spec: DeploymentSpec) -> DeploymentStatus | None:
+        """Return the deployment if this act of deploying was done before; refuse what clashes with the endpoint."""
+        record = EndpointRecord.read(self._root / spec.endpoint)
         if record is None:
-            record = EndpointRecord(
+            return None
+        if (done := self.deployment(spec.endpoint, spec.deployed_as)) is not None:
+            return done
+        if record.find(spec.name) is not None:
+            raise _conflict(
+                spec.endpoint,
+                f"a deployment {spec.name!r} exists at endpoint {spec.endpoint!r}",
+                "Give another name=, or undeploy it first.",
+            )
+        if spec.port is not None and record.exists and spec.port != record.port:
+            raise _conflict(
+                spec.endpoint,
+                f"endpoint {spec.endpoint!r} listens on port {record.port} and cannot move to {spec.port}",
+                "Leave port= out, or deploy to a new endpoint.",
+            )
+        return None
+
+    def _begin(self, folder: Path, spec: DeploymentSpec, prepared: Path, actor: str) -> DeploymentStatus:
+        record = EndpointRecord.read(folder)
+        if record is None or not (record.exists or supervised(folder)):
+            EndpointRecord(
                 name=spec.endpoint,
                 host="127.0.0.1",
                 port=spec.port or 0,
                 fixed_port=spec.port is not None,
-                target=self._backends.target,
-            )
-            record.write(folder)
-        if (known := _known(record, spec.deployed_as, _live(folder))) is not None:
-            return known
-        if record.find(spec.name) is not None:
-            raise ConflictError(
-                f"a deployment {spec.name!r} exists at endpoint {spec.endpoint!r}",
-                hint="Give another name=, or undeploy it first.",
-            )
+                former=record.former if record else [],
+            ).write(folder)
         ensure_running(folder)
-        shutil.rmtree(folder / spec.name, ignore_errors=True)
-        (folder / spec.name).mkdir()
-        fetch(folder / spec.name / "model")
         wanted = DeploymentRecord(
             name=spec.name,
             model=spec.model,
@@ -157,31 +168,37 @@ class LocalEndpoints(EndpointsPort):
             traffic_percent=spec.traffic_percent,
             created_at=datetime.now(UTC).isoformat(),
             actor=actor,
+            target=self._backends.target,
         )
-        give_order(folder, "deploy", record=asdict(wanted))
+        shutil.rmtree(folder / spec.name, ignore_errors=True)
+        prepared.rename(folder / spec.name)
+        try:
+            give_order(folder, "deploy", record=asdict(wanted))
+        except UnavailableError:  # it was about to end, because all that was deployed there had failed
+            end(folder)
+            ensure_running(folder)
+            if self.deployment(spec.endpoint, spec.deployed_as) is None:
+                give_order(folder, "deploy", record=asdict(wanted))
         return _deployment(spec.endpoint, wanted, {}, {})
 
     def _record(self, endpoint: str) -> tuple[Path, EndpointRecord]:
         folder = self._root / endpoint
-        if (record := EndpointRecord.read(folder)) is None:
-            raise _unknown(
-                f"endpoint {endpoint!r}", sorted(path.parent.name for path in self._root.glob("*/state.json"))
-            )
+        record = EndpointRecord.read(folder)
+        if record is None or not record.exists:
+            raise self._unknown(endpoint)
         return folder, record
 
-    @contextmanager
-    def _changing(self, endpoint: str) -> Iterator[Path]:
-        """Hold the endpoint against other processes, with its supervisor running."""
+    def _running(self, endpoint: str) -> Path:
+        """Return the endpoint's folder, its supervisor running."""
         folder, _ = self._record(endpoint)
-        with changing(folder):
-            self._record(endpoint)
-            ensure_running(folder)
-            yield folder
+        if not supervised(folder):
+            with changing(folder):
+                self._record(endpoint)
+                ensure_running(folder)
+        return folder
 
-
-def _remove(folder: Path) -> None:
-    end(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    def _unknown(self, endpoint: str) -> NotFoundError:
+        return _no_such(f"endpoint {endpoint!r}", [status.name for status in self.list()])
 
 
 def _live(folder: Path) -> Mapping[str, Mapping[str, Any]] | None:
@@ -193,13 +210,8 @@ def _live(folder: Path) -> Mapping[str, Mapping[str, Any]] | None:
     return answer
 
 
-def _known(
-    record: EndpointRecord, deployed_as: str, live: Mapping[str, Mapping[str, Any]] | None
-) -> DeploymentStatus | None:
-    for found in (*record.deployments, *record.failures):
-        if found.deployed_as == deployed_as:
-            return _deployment(record.name, found, record.traffic, live)
-    return None
+def _made(record: EndpointRecord, deployed_as: str) -> DeploymentRecord | None:
+    return next((found for found in (*record.deployments, *record.former) if found.deployed_as == deployed_as), None)
 
 
 def _endpoint(folder: Path, record: EndpointRecord) -> EndpointStatus:
@@ -217,9 +229,11 @@ def _deployment(
     record: DeploymentRecord,
     traffic: Mapping[str, int],
     live: Mapping[str, Mapping[str, Any]] | None,
+    *,
+    former: bool = False,
 ) -> DeploymentStatus:
-    if record.failure:
-        state = DeploymentState.FAILED
+    if former:
+        state = DeploymentState.FAILED if record.failure else DeploymentState.GONE
     elif live is None:
         state = DeploymentState.DOWN
     else:
@@ -232,7 +246,7 @@ def _deployment(
         version=record.version,
         deployed_as=record.deployed_as,
         state=state,
-        traffic_percent=0 if record.failure else traffic.get(record.name, 0),
+        traffic_percent=0 if former else traffic.get(record.name, 0),
         replicas=record.replicas,
         healthy_replicas=seen.get("healthy_replicas", 0),
         restarts=seen.get("restarts", 0),
@@ -248,7 +262,11 @@ def _address(record: EndpointRecord) -> str:
     return f"http://{host}:{record.port}"
 
 
-def _unknown(what: str, known: Sequence[str]) -> NotFoundError:
+def _conflict(endpoint: str, message: str, hint: str) -> ConflictError:
+    return ConflictError(message, hint=hint, provider="local", operation="endpoints.deploy", resource=endpoint)
+
+
+def _no_such(what: str, known: Sequence[str]) -> NotFoundError:
     return NotFoundError(
         f"there is no {what}",
         hint=f"Known: {', '.join(known) or 'none'}.",

@@ -1,7 +1,7 @@
 """`python -m cloudmlops.providers.local.front FOLDER`: one endpoint's address, in a process of its own.
 
-It goes into the background, keeps the workers (`supervisor.py`) and passes each request to one of them. The process that
-started it waits until it listens: exit code 0, or 1 with the reason on standard error.
+It goes into the background, keeps the workers (`supervisor.py`) and passes each request to one of them. The process
+that started it waits until it listens: exit code 0, or 1 with the reason on standard error.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.errors import CloudMLOpsError, ConfigurationError
 from cloudmlops.providers.local.endpoint_state import EndpointRecord
+from cloudmlops.providers.local.ownership import owner_is_gone
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.supervisor import Supervisor
@@ -67,7 +68,9 @@ def main() -> None:
 
         import uvloop
 
+        Path("control.sock").unlink(missing_ok=True)
         uvloop.run(_run(folder, record, listener, told))
+        Path("control.sock").unlink(missing_ok=True)
 
 
 async def _run(folder: Path, record: EndpointRecord, listener: socket.socket, told: int) -> None:
@@ -80,7 +83,6 @@ async def _run(folder: Path, record: EndpointRecord, listener: socket.socket, to
     record.write(folder)
     supervisor = Supervisor(folder, record)
     supervisor.revive()
-    Path("control.sock").unlink(missing_ok=True)
     control = await asyncio.start_unix_server(
         lambda reader, writer: _take_order(supervisor, reader, writer), "control.sock"
     )
@@ -114,7 +116,6 @@ async def _run(folder: Path, record: EndpointRecord, listener: socket.socket, to
     await serving
     await supervisor.stop()
     control.close()
-    Path("control.sock").unlink(missing_ok=True)
 
 
 class Front:
@@ -128,6 +129,13 @@ class Front:
         if scope["path"] == "/healthz":
             ready = self._supervisor.ready
             await _answer(send, 200 if ready else 503, b'{"status":"ok"}' if ready else b'{"status":"not ready"}')
+            return
+        if (meant := dict(scope["headers"]).get(b"x-cloudmlops-endpoint")) not in (
+            None,
+            self._supervisor.name.encode(),
+        ):
+            reason = f"this is endpoint {self._supervisor.name!r}, not {meant!r}: its address has changed hands"
+            await _answer(send, 421, _reason(reason))
             return
         if (body := await _whole(receive)) is None:
             await _answer(send, 413, _reason(f"the body is larger than {_BODY_LIMIT} bytes"), (b"connection", b"close"))
@@ -211,20 +219,24 @@ async def _take_order(supervisor: Supervisor, reader: asyncio.StreamReader, writ
 
 async def _watch(folder: Path, supervisor: Supervisor) -> None:
     """End the endpoint when its folder is gone, or when the process that owns a `:memory:` platform is."""
-    inode = folder.stat().st_ino
+    inode = _inode(folder)
     while True:
         await asyncio.sleep(_WATCH_S)
-        try:
-            present = folder.stat().st_ino == inode
-        except FileNotFoundError:
-            present = False
-        if not present:
-            _log.warning("%s is gone: the endpoint ends", folder)
+        if _inode(folder) != inode or owner_is_gone(folder.parent.parent):
+            _log.warning("%s, or who owns it, is gone: the endpoint ends", folder)
             supervisor.ended.set()
             return
 
 
+def _inode(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 def _listener(record: EndpointRecord) -> socket.socket:
+    reason: str | None = None
     for port in dict.fromkeys((record.port, record.port if record.fixed_port else 0)):
         listener = socket.socket(socket.AF_INET6 if ":" in record.host else socket.AF_INET)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from cloudmlops.domain.endpoints import DeploymentState, TrafficReason, check_traffic, traffic_with, traffic_without
 from cloudmlops.errors import CloudMLOpsError, ConflictError, NotFoundError
 from cloudmlops.providers.local.balancing import SmoothWeighted
-from cloudmlops.providers.local.endpoint_state import KEPT_CHANGES, KEPT_FAILURES, DeploymentRecord, EndpointRecord
+from cloudmlops.providers.local.endpoint_state import KEPT_CHANGES, KEPT_FORMER, DeploymentRecord, EndpointRecord
 from cloudmlops.providers.local.forwarding import BrokenOffError, NotSentError, Reply
 from cloudmlops.providers.local.workers import Worker
 
@@ -64,11 +64,16 @@ class Supervisor:
         self._starting: set[asyncio.Task[None]] = set()
         self.ended = asyncio.Event()
 
-    async def forward(self, head: bytes, body: bytes) -> tuple[Reply, str] | str:
-        """Pass a request to the deployment whose turn it is; return the answer and its name, or why there is none.
+    @property
+    def name(self) -> str:
+        """The endpoint's."""
+        return self.record.name
 
-        A worker that cannot be reached is passed over for another replica. A request that a worker died over is not sent
-        again: it may have had an effect.
+    async def forward(self, head: bytes, body: bytes) -> tuple[Reply, str] | str:
+        """Pass a request to the deployment whose turn it is; return the answer and its name, or why not.
+
+        A worker that cannot be reached is passed over for another replica. A request that a worker died over is not
+        sent again: it may have had an effect.
         """
         if (name := self._split.next()) is None:
             return f"endpoint {self.record.name!r} has no deployment with traffic"
@@ -133,7 +138,10 @@ class Supervisor:
             self._set_traffic(traffic_without(self.record.traffic, name, rest), TrafficReason.UNDEPLOYED, actor)
         else:
             self._save()
-        await self._remove(running)
+        await asyncio.gather(*(worker.quiet.wait() for worker in running.workers))
+        if not running.record.healthy:
+            self._replace(running, failure="it was undeployed before it was healthy")
+        await self._end(running)
 
     async def order_announced(self, deployed_as: str) -> None:
         """Note that the deployment's event was published."""
@@ -159,7 +167,7 @@ class Supervisor:
 
     def _begin(self, record: DeploymentRecord) -> None:
         folder = Path(record.name)
-        command = ["-P", "-m", "cloudmlops.serving", "--model", str(folder / "model"), "--target", self.record.target]
+        command = ["-P", "-m", "cloudmlops.serving", "--model", str(folder / "model"), "--target", record.target]
         log = folder / "worker.log"
         workers = [Worker(folder / f"{number}.sock", command=command, log=log) for number in range(record.replicas)]
         self._running[record.name] = running = Running(record, workers)
@@ -168,7 +176,15 @@ class Supervisor:
         task.add_done_callback(self._starting.discard)
 
     async def _bring_up(self, running: Running) -> None:
+        try:
+            await self._started(running)
+        except CloudMLOpsError as error:
+            await self._fail(running, error)
+
+    async def _started(self, running: Running) -> None:
         results = await asyncio.gather(*(worker.start() for worker in running.workers), return_exceptions=True)
+        if running.draining:
+            return
         faults = [result for result in results if isinstance(result, BaseException)]
         if faults and not running.record.healthy:
             await self._fail(running, faults[0])
@@ -186,24 +202,21 @@ class Supervisor:
 
     async def _fail(self, running: Running, fault: BaseException) -> None:
         log = (Path(running.record.name) / "worker.log").read_text(encoding="utf-8", errors="replace")
-        record = replace(running.record, failure=f"{fault}\n{log[-_LOG_TAIL:].strip()}")
-        _log.warning("%s failed: %s", record.name, fault)
-        await self._stop_workers(running)
-        self._forget(record.name)
-        self.record.failures = [*self.record.failures, record][-KEPT_FAILURES:]
-        self._save()
+        self._replace(running, failure=f"{fault}\n{log[-_LOG_TAIL:].strip()}")
+        _log.warning("%s failed: %s", running.record.name, fault)
+        await self._end(running)
+        if not self.record.exists:
+            self.ended.set()
 
-    async def _remove(self, running: Running) -> None:
-        while any(worker.in_flight for worker in running.workers):
-            await asyncio.sleep(0.01)
+    async def _end(self, running: Running) -> None:
+        """Stop a deployment's workers and forget it, but for what became of it."""
+        record = running.record
         await self._stop_workers(running)
-        self._forget(running.record.name)
+        del self._running[record.name]
+        self.record.deployments = [other for other in self.record.deployments if other.name != record.name]
+        self.record.former = [*self.record.former, record][-KEPT_FORMER:]
         self._save()
-
-    def _forget(self, name: str) -> None:
-        del self._running[name]
-        self.record.deployments = [record for record in self.record.deployments if record.name != name]
-        shutil.rmtree(name, ignore_errors=True)
+        shutil.rmtree(record.name, ignore_errors=True)
 
     async def _stop_workers(self, running: Running) -> None:
         await asyncio.gather(*(worker.stop(grace_s=_GRACE_S) for worker in running.workers))

@@ -40,6 +40,9 @@ class Worker:
         self._stopping = False
         self.healthy = False
         self.in_flight = 0
+        self.quiet = asyncio.Event()
+        """Set while no request is in flight."""
+        self.quiet.set()
         self.restarts = 0
 
     @property
@@ -96,8 +99,9 @@ class Worker:
                 _log.warning("worker %s did not come back: %s", self._socket, error)
 
     async def exchange(self, head: bytes, body: bytes) -> Reply:
-        """Pass on a request; `NotSentError` when nothing of it went out, `BrokenOffError` when the worker died over it."""
+        """Pass on a request; `NotSentError`: nothing of it went out; `BrokenOffError`: the worker died over it."""
         self.in_flight += 1
+        self.quiet.clear()
         try:
             connection = await self._connection()
             try:
@@ -110,6 +114,8 @@ class Worker:
             return reply
         finally:
             self.in_flight -= 1
+            if not self.in_flight:
+                self.quiet.set()
 
     async def stop(self, *, grace_s: float) -> None:
         """End the process: SIGTERM, then SIGKILL after `grace_s`."""
