@@ -129,7 +129,7 @@ class Pipeline(Generic[P, R]):
         if _building.get() is None:
             raise InvalidPipelineError(
                 f"pipeline {self.name!r} was called outside a pipeline",
-                hint="Run it with platform.pipelines.run(pipeline, {...}); pipeline.graph({...}) only builds its graph.",
+                hint="Run it with platform.pipelines.run(pipeline, {...}), or build its graph with pipeline.graph({...}).",
             )
         return self.function(*args, **kwargs)
 
@@ -152,7 +152,8 @@ class Pipeline(Generic[P, R]):
             parameters=encoded,
             functions=builder.functions,
         )
-        if listed := list(dict.fromkeys([*faults, *(graph.faults() if builder.steps or not faults else [])])):
+        also = graph.faults() if builder.steps or not faults else []
+        if listed := list(dict.fromkeys([*faults, *also])):
             raise InvalidPipelineError(f"pipeline {self.name!r} cannot run", faults=listed)
         return graph
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -67,4 +68,12 @@ class PipelinesPort(Protocol):
 
     def unschedule(self, name: str) -> None:
         """Remove a schedule; `NotFoundError` when there is none."""
+        ...
+
+    def run_schedules(self, stop: threading.Event, *, wait: bool) -> None:
+        """Start runs at their times until `stop` is set, where the provider does not do so by itself.
+
+        Raises:
+            ConflictError: Another process does so already, and `wait` is False.
+        """
         ...

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CloudMLOpsError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    except Exception:  # whatever a user's function raises belongs into the log, whole
+    except Exception:  # noqa: BLE001 whatever a user's function raises belongs into the log, whole
         traceback.print_exc()
         return 1
     return 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +25,7 @@ from cloudmlops.domain.runs import (
     step_inputs,
     step_key,
 )
+from cloudmlops.domain.schedules import Schedule
 from cloudmlops.domain.value_types import decode
 from cloudmlops.errors import InvalidRequestError, RunFailedError, WaitTimeoutError
 from cloudmlops.ports.pipelines import PipelinesPort
@@ -71,7 +73,7 @@ class Pipelines:
         """
         graph = _graph(pipeline, parameters)
         with span("pipelines.run", pipeline=graph.name):
-            run = id or effect_key("pipelines.run") or _fresh_id(graph.name)
+            run = id or _fresh_id(graph.name)
             if faults := name_faults("run", run):
                 raise InvalidRequestError(f"a run cannot be called {run!r}", faults=faults)
             mode = RunMode.IN_PROCESS if in_process else RunMode.ATTACHED if wait else RunMode.DETACHED
@@ -107,12 +109,73 @@ class Pipelines:
             records = self._port.list(pipeline, limit)
             return [Run(self._context, _announced(self._context, record)) for record in records]
 
+    def schedule(
+        self,
+        pipeline: Runnable,
+        *,
+        name: str,
+        cron: str,
+        timezone: str = "UTC",
+        parameters: Mapping[str, object] | None = None,
+    ) -> Schedule:
+        """Run a pipeline at times, with the source and the parameters of now; the same name again replaces it.
+
+        Args:
+            pipeline: A function decorated with `@pipeline`, or a graph.
+            name: Of the schedule; its runs are called `NAME-TIME`.
+            cron: Minute, hour, day of month, month, day of week.
+            timezone: In which `cron` is read, such as `Europe/Zurich`.
+            parameters: As for `run`.
+
+        Raises:
+            InvalidPipelineError: Lists all faults of the pipeline.
+            InvalidRequestError: The name, the expression or the time zone is wrong.
+        """
+        graph = _graph(pipeline, parameters)
+        with span("pipelines.schedule", pipeline=graph.name, schedule=name):
+            if faults := name_faults("schedule", name) or name_faults("schedule", f"{name}-yyyymmddthhmmssz"):
+                raise InvalidRequestError(f"a schedule cannot be called {name!r}", faults=faults)
+            kept = Schedule(
+                name=name,
+                pipeline=graph.name,
+                cron=cron,
+                timezone=timezone,
+                parameters=graph.parameters,
+                created_at=self._context.backends.clock.now(),
+            )
+            self._port.schedule(kept, self._request(name, graph, cache=True))
+        return kept
+
+    def schedules(self) -> Sequence[Schedule]:
+        """Return all schedules, by name."""
+        with span("pipelines.schedules"):
+            return self._port.schedules()
+
+    def unschedule(self, name: str) -> None:
+        """Remove a schedule; its runs stay. `NotFoundError` when there is none."""
+        with span("pipelines.unschedule", schedule=name):
+            self._port.unschedule(name)
+
+    def run_schedules(self, *, wait: bool = False, stop: threading.Event | None = None) -> None:
+        """Start runs at their times until `stop` is set, where the provider does not do so by itself.
+
+        Args:
+            wait: When another process is at it, wait to take its place.
+            stop: None is for ever.
+
+        Raises:
+            ConflictError: Another process is at it; the message says which.
+        """
+        with span("pipelines.run_schedules"):
+            self._port.run_schedules(stop or threading.Event(), wait=wait)
+
     @property
     def _port(self) -> PipelinesPort:
         return self._context.backends.pipelines
 
     def _request(self, run: str, graph: Graph, *, cache: bool) -> RunRequest:
         source = provenance.source_snapshot(graph.functions.values())
+        provenance.keep_snapshot(self._context.backends.objects, source)
         return RunRequest(
             id=run,
             graph=graph,
@@ -296,7 +359,8 @@ def _graph(pipeline: Runnable, parameters: Mapping[str, object] | None) -> Graph
 
 
 def _fresh_id(pipeline: str) -> str:
-    return f"{pipeline[:50]}-{secrets.token_hex(6)}"
+    # Inside an event handler the same event again means the same run.
+    return f"{pipeline[:30]}-{effect_key('pipelines.run') or secrets.token_hex(6)}"
 
 
 def _announced(context: ServiceContext, record: RunRecord) -> RunRecord:

@@ -18,6 +18,8 @@ from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.lineage import Lineage
 from cloudmlops.domain.runs import SourceSnapshot
 from cloudmlops.domain.source import ModuleSource, module_source
+from cloudmlops.materializers.snapshots import pack, snapshot_key, source_digest
+from cloudmlops.ports.objects import ObjectStore
 
 _IMPORT: Final = re.compile(rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import|import[ \t]+([\w., \t]+))", re.MULTILINE)
 _LARGEST: Final = 1 << 20
@@ -42,18 +44,15 @@ def source_snapshot(functions: Iterable[Callable[..., object]]) -> SourceSnapsho
     if not found:
         return SourceSnapshot(digest=_interactive_digest(modules.values()), root=str(Path.cwd()), files=())
     root = found[0].root
-    files = sorted(_closure(found, root))
-    return SourceSnapshot(
-        digest=source_digest(root, files), root=str(root), files=tuple(file.as_posix() for file in files)
-    )
+    files = tuple(sorted(file.as_posix() for file in _closure(found, root)))
+    return SourceSnapshot(digest=source_digest(root, files), root=str(root), files=files)
 
 
-def source_digest(root: Path, files: Iterable[Path | str]) -> str:
-    """Return the SHA-256 over the names and contents of `files`, which are relative to `root`."""
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(f"{Path(file).as_posix()}\0{hashlib.sha256((root / file).read_bytes()).hexdigest()}\0".encode())
-    return whole.hexdigest()
+def keep_snapshot(objects: ObjectStore, source: SourceSnapshot) -> None:
+    """Leave the source in the object store, once for each content."""
+    key = snapshot_key(source.digest)
+    if source.files and not objects.exists(key):
+        objects.create(key, pack(Path(source.root), source.files))
 
 
 def lineage(
@@ -174,7 +173,7 @@ def _interactive_digest(functions: Iterable[Callable[..., object]]) -> str:
 @cache
 def _distributions(folder: str, _changed: int) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for name in os.listdir(folder):
+    for name in os.listdir(folder):  # noqa: PTH208 a name is all that is needed of thousands of entries
         if name.endswith((".dist-info", ".egg-info")):
             distribution, _, version = name.rpartition(".")[0].partition("-")
             found[distribution.replace("_", "-").lower()] = version.partition("-")[0]

@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -96,17 +96,17 @@ def prepare(attempt: Attempt) -> Path:
     return work
 
 
-def perform(attempt: Attempt, called: Callable[[], Step[..., Any]] | None = None) -> bool:
+def perform(attempt: Attempt, called: Step[..., Any] | None = None) -> bool:
     """Run the step in this process and leave its result or its error in the folder; True when it succeeded.
 
     Args:
         attempt: What to run; its folder has been prepared.
-        called: Finds the step; by default it is imported.
+        called: The step; by default it is imported.
     """
     folder = Path(attempt.folder)
     try:
         outputs = run_step(
-            called() if called else find_step(attempt.function),
+            called or find_step(attempt.function),
             name=attempt.step,
             parameters=attempt.parameters,
             inputs={name: Path(path) for name, path in attempt.inputs.items()},
@@ -114,7 +114,7 @@ def perform(attempt: Attempt, called: Callable[[], Step[..., Any]] | None = None
             work=folder / "work",
         )
         _leave(folder / "result.json", {name: output.to_json() for name, output in outputs.items()})
-    except Exception as error:  # whatever a user's function raises fails the step and not the run's process
+    except Exception as error:  # noqa: BLE001 whatever a user's function raises fails the step and not the run's process
         traceback.print_exc()
         sys.stderr.flush()
         _leave(folder / "error.json", {"error": _told(error), "retryable": not isinstance(error, InvalidRequestError)})

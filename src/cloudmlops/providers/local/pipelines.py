@@ -8,27 +8,30 @@ import select
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cloudmlops.domain.graph import graph_to_json
 from cloudmlops.domain.pipelines import Step
-from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState
+from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, SourceSnapshot
+from cloudmlops.domain.schedules import Schedule, scheduled_run_id
 from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError
+from cloudmlops.materializers.snapshots import snapshot_key, source_digest, unpack
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.local import attempts, leases
 from cloudmlops.providers.local.execution import Execution, boot_id, cached_outputs
 from cloudmlops.providers.local.leases import Lease
 from cloudmlops.providers.local.run_process import Launch
 from cloudmlops.providers.local.run_store import RunStore
+from cloudmlops.providers.local.scheduler import Scheduler, check_schedule
 
 if TYPE_CHECKING:
-    from cloudmlops.domain.schedules import Schedule
     from cloudmlops.providers.local.backends import LocalBackends
 
 _POLL: Final = 0.02
@@ -78,7 +81,7 @@ class LocalPipelines(PipelinesPort):
     def wait(self, run: str, timeout: timedelta | None) -> RunRecord:
         deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
         started = self._started.get(run)
-        while (record := self.get(run)) and not record.state.ended:
+        while not (record := self.get(run)).state.ended:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 break
@@ -143,13 +146,40 @@ class LocalPipelines(PipelinesPort):
         self._store.announced(run)
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
-        raise NotImplementedError
+        check_schedule(schedule)
+        _check_importable(request)
+        self._store.keep_schedule(schedule, request)
 
     def schedules(self) -> Sequence[Schedule]:
-        raise NotImplementedError
+        return self._store.schedules()
 
     def unschedule(self, name: str) -> None:
-        raise NotImplementedError
+        if not self._store.drop_schedule(name):
+            raise NotFoundError(
+                f"there is no schedule {name!r}",
+                hint="List them with cloudmlops schedule list.",
+                provider="local",
+                resource=name,
+            )
+
+    def run_schedules(self, stop: threading.Event, *, wait: bool) -> None:
+        lease = self._backends.folder / "scheduler.lease"
+        holder = f"of {self._backends.actor().id}, since {self.now():%Y-%m-%d %H:%M:%S} UTC"
+        Scheduler.open(self, lease, holder=holder, wait=wait).run(stop)
+
+    def now(self) -> datetime:
+        """The platform's time."""
+        return self._backends.clock.now()
+
+    def fire(self, schedule: Schedule, at: datetime) -> None:
+        """Record the run for one time of a schedule; doing so again changes nothing."""
+        self._store.fire(schedule.name, scheduled_run_id(schedule.name, at), at, self.now())
+
+    def start_fired(self) -> None:
+        """Start the recorded runs of schedules that no process has taken up."""
+        for run in self._store.fired():
+            if (request := self._store.request(run)) is not None:
+                self._carry(request, RunMode.DETACHED)
 
     def stop_all(self) -> None:
         """Interrupt the runs that this process started, and wait until their processes are gone."""
@@ -182,7 +212,7 @@ class LocalPipelines(PipelinesPort):
         elif execution.finish_from_cache():
             lease.release()
         else:
-            self._spawn(request, lease, attached=mode is RunMode.ATTACHED)
+            self._spawn(request, lease, mode)
 
     def _call(self, request: RunRequest, execution: Execution) -> None:
         execution.begin()
@@ -191,9 +221,9 @@ class LocalPipelines(PipelinesPort):
             attempt = pending.pop(0)
             attempts.prepare(attempt)
             function = request.graph.functions.get(attempt.step)
-            options = request.graph.by_name[attempt.step].options
+            called = Step(function, request.graph.by_name[attempt.step].options) if function else None
             with _environment(attempt.variables()):
-                done = attempts.perform(attempt, (lambda: Step(function, options)) if function else None)
+                done = attempts.perform(attempt, called)
             if done:
                 execution.succeeded(attempt.step)
             elif (delay := execution.failed(attempt.step, attempts.failure(Path(attempt.folder), 1))) is not None:
@@ -202,7 +232,7 @@ class LocalPipelines(PipelinesPort):
             pending += execution.ready()
         execution.end()
 
-    def _spawn(self, request: RunRequest, lease: Lease, *, attached: bool) -> None:
+    def _spawn(self, request: RunRequest, lease: Lease, mode: RunMode) -> None:
         self._reap()
         ours, theirs = socket.socketpair()
         folder = self._folder(request.id)
@@ -211,11 +241,13 @@ class LocalPipelines(PipelinesPort):
             run=request.id,
             folder=str(folder),
             target=self._backends.target,
-            root=request.source.root,
+            root=str(self._source_root(request.source)),
             modules=tuple(dict.fromkeys(step.function.partition(":")[0] for step in request.graph.steps)),
             lease=lease.descriptor,
             channel=theirs.fileno(),
-            attached=attached,
+            # Nothing may go on in a private folder when its owner is gone.
+            attached=mode is RunMode.ATTACHED or not self._backends.durable,
+            announce=mode is RunMode.DETACHED,
         )
         with (folder / "process.log").open("ab") as log:
             process = subprocess.Popen(
@@ -231,6 +263,24 @@ class LocalPipelines(PipelinesPort):
         lease.release()
         theirs.close()
         self._started[request.id] = _Started(process, ours)
+
+    def _source_root(self, source: SourceSnapshot) -> Path:
+        """Return where the run's modules are imported from: the live files while they are as they were, else a copy."""
+        live = Path(source.root)
+        try:
+            unchanged = not source.files or source_digest(live, source.files) == source.digest
+        except FileNotFoundError:
+            unchanged = False
+        if unchanged:
+            return live
+        copy = self._backends.folder / "runs" / ".snapshots" / source.digest
+        if not copy.is_dir():
+            archive = copy.with_suffix(".zip")
+            archive.parent.mkdir(parents=True, exist_ok=True)
+            self._backends.objects.download(snapshot_key(source.digest), archive)
+            unpack(archive, copy)
+            archive.unlink()
+        return copy
 
     def _reap(self) -> None:
         for run in [run for run, started in self._started.items() if started.process.poll() is not None]:

@@ -1,8 +1,9 @@
 """The process that carries one run: `python -m cloudmlops.providers.local.run_process` with what `Launch` says.
 
 It holds the run's lease, forks the zygote before it opens anything, starts steps as they become ready, and records each
-transition before anything follows from it. It waits on file descriptors only: for the zygote's news, for signals, for the
-next deadline. When it dies, at any point, its steps die too, the lease is free, and a resume goes on from the records.
+transition before anything follows from it. It waits on file descriptors only: for the zygote's news, for signals, for
+the next deadline. When it dies, at any point, its steps die too, the lease is free, and a resume goes on from the
+records.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +30,6 @@ from cloudmlops.providers.local.run_store import RunStore
 from cloudmlops.providers.local.zygote import Zygote
 
 if TYPE_CHECKING:
-    from cloudmlops.domain.runs import RunRequest
     from cloudmlops.providers.local.attempts import Attempt
 
 
@@ -52,6 +51,8 @@ class Launch:
     """A socket to the starter; it closes when the run has ended."""
     attached: bool
     """Whether the run is to be interrupted when the starter is gone."""
+    announce: bool
+    """Whether to publish the run's end: nobody waits for it."""
 
     def command(self) -> list[str]:
         """Return the command that starts the process."""
@@ -90,7 +91,7 @@ def main() -> None:
     store.close()
     os.close(launch.lease)
     channel.close()
-    if ended and not launch.attached and request.announce:
+    if ended and launch.announce and request.announce:
         os.execv(request.announce[0], [*request.announce, launch.run])  # noqa: S606 the starter's own command
 
 

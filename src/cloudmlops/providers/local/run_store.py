@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -30,12 +30,13 @@ from cloudmlops.domain.runs import (
     StepState,
     output_from_json,
 )
+from cloudmlops.domain.schedules import Schedule
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (
     id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, created TEXT NOT NULL,
     started TEXT, ended TEXT, cancelled INTEGER NOT NULL DEFAULT 0, announced INTEGER NOT NULL DEFAULT 0,
-    request TEXT NOT NULL) WITHOUT ROWID;
+    schedule TEXT NOT NULL DEFAULT '', request TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS run_by_time ON run (created);
 CREATE TABLE IF NOT EXISTS step (
     run TEXT NOT NULL, name TEXT NOT NULL, place INTEGER NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL,
@@ -44,8 +45,8 @@ CREATE TABLE IF NOT EXISTS step (
 CREATE TABLE IF NOT EXISTS cache (
     key TEXT PRIMARY KEY, run TEXT NOT NULL, outputs TEXT NOT NULL, boot TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS schedule (
-    name TEXT PRIMARY KEY, cron TEXT NOT NULL, timezone TEXT NOT NULL, created TEXT NOT NULL, fired TEXT,
-    request TEXT NOT NULL) WITHOUT ROWID;
+    name TEXT PRIMARY KEY, pipeline TEXT NOT NULL, cron TEXT NOT NULL, timezone TEXT NOT NULL, created TEXT NOT NULL,
+    fired TEXT, request TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -59,21 +60,8 @@ class RunStore:
 
     def add(self, request: RunRequest, at: datetime) -> bool:
         """Record a new run; False when there is one of that id already."""
-        text = json.dumps(request_to_json(request))
         with self._transaction() as db:
-            added = db.execute(
-                "INSERT OR IGNORE INTO run (id, pipeline, state, attempt, created, request) VALUES (?, ?, ?, 1, ?, ?)",
-                (request.id, request.graph.name, RunState.WAITING, _text(at), text),
-            ).rowcount
-            if added:
-                db.executemany(
-                    "INSERT INTO step (run, name, place, state, attempt) VALUES (?, ?, ?, ?, 0)",
-                    [
-                        (request.id, step.name, place, StepState.WAITING)
-                        for place, step in enumerate(request.graph.order)
-                    ],
-                )
-        return bool(added)
+            return _add(db, request, at, schedule="")
 
     def request(self, run: str) -> RunRequest | None:
         """Return what the run was asked to do."""
@@ -109,7 +97,8 @@ class RunStore:
         """The run is resumed: what did not succeed waits again."""
         with self._transaction() as db:
             db.execute(
-                "UPDATE run SET state = ?, ended = NULL, cancelled = 0, announced = 0, attempt = attempt + 1 WHERE id = ?",
+                "UPDATE run SET state = ?, ended = NULL, cancelled = 0, announced = 0, attempt = attempt + 1"
+                " WHERE id = ?",
                 (RunState.WAITING, run),
             )
             db.execute(
@@ -172,7 +161,8 @@ class RunStore:
         now = _text(at)
         with self._transaction() as db:
             db.executemany(
-                "UPDATE step SET state = ?, started = ?, ended = ?, outputs = ?, cached_from = ? WHERE run = ? AND name = ?",
+                "UPDATE step SET state = ?, started = ?, ended = ?, outputs = ?, cached_from = ?"
+                " WHERE run = ? AND name = ?",
                 [
                     (StepState.CACHED, now, now, _outputs_text(outputs), origin, run, name)
                     for name, origin, outputs in steps
@@ -205,6 +195,57 @@ class RunStore:
     def forget_cached(self, key: str) -> None:
         """The outputs under `key` are gone or damaged."""
         self._write("DELETE FROM cache WHERE key = ?", key)
+
+    def keep_schedule(self, schedule: Schedule, request: RunRequest) -> None:
+        """Record a schedule, in place of one of that name."""
+        self._write(
+            "INSERT OR REPLACE INTO schedule (name, pipeline, cron, timezone, created, request)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            schedule.name,
+            schedule.pipeline,
+            schedule.cron,
+            schedule.timezone,
+            _text(schedule.created_at),
+            json.dumps(request_to_json(request)),
+        )
+
+    def schedules(self) -> Sequence[Schedule]:
+        """Return all schedules, by name."""
+        with self._reading() as db:
+            rows = db.execute("SELECT * FROM schedule ORDER BY name").fetchall()
+        return [
+            Schedule(
+                name=row["name"],
+                pipeline=row["pipeline"],
+                cron=row["cron"],
+                timezone=row["timezone"],
+                parameters=request_from_json(json.loads(row["request"])).graph.parameters,
+                created_at=_time(row["created"]),
+                last_fired_at=_maybe(row["fired"]),
+            )
+            for row in rows
+        ]
+
+    def drop_schedule(self, name: str) -> bool:
+        """Remove a schedule; False when there is none."""
+        with self._transaction() as db:
+            return bool(db.execute("DELETE FROM schedule WHERE name = ?", (name,)).rowcount)
+
+    def fire(self, schedule: str, run: str, time: datetime, at: datetime) -> None:
+        """Record the run for one time of a schedule, and that the time has come to pass, as one change."""
+        with self._transaction() as db:
+            row = db.execute("SELECT request FROM schedule WHERE name = ?", (schedule,)).fetchone()
+            if row is not None:
+                request = replace(request_from_json(json.loads(row["request"])), id=run)
+                request = replace(request, lineage=replace(request.lineage, started_at=at))
+                _add(db, request, at, schedule=schedule)
+                db.execute("UPDATE schedule SET fired = ? WHERE name = ?", (_text(time), schedule))
+
+    def fired(self) -> Sequence[str]:
+        """Return the runs of schedules that no process has taken up yet."""
+        with self._reading() as db:
+            rows = db.execute("SELECT id FROM run WHERE state = ? AND schedule != ''", (RunState.WAITING,)).fetchall()
+        return [row["id"] for row in rows]
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -301,9 +342,25 @@ def request_from_json(fields: Mapping[str, Any]) -> RunRequest:
     )
 
 
-def with_id(request: RunRequest, run: str) -> RunRequest:
-    """Return the request under another id."""
-    return replace(request, id=run)
+def _add(db: sqlite3.Connection, request: RunRequest, at: datetime, *, schedule: str) -> bool:
+    added = db.execute(
+        "INSERT OR IGNORE INTO run (id, pipeline, state, attempt, created, schedule, request)"
+        " VALUES (?, ?, ?, 1, ?, ?, ?)",
+        (
+            request.id,
+            request.graph.name,
+            RunState.WAITING,
+            _text(at),
+            schedule,
+            json.dumps(request_to_json(request)),
+        ),
+    ).rowcount
+    if added:
+        db.executemany(
+            "INSERT INTO step (run, name, place, state, attempt) VALUES (?, ?, ?, ?, 0)",
+            [(request.id, step.name, place, StepState.WAITING) for place, step in enumerate(request.graph.order)],
+        )
+    return bool(added)
 
 
 def _step(row: sqlite3.Row) -> StepRecord:

@@ -138,10 +138,9 @@ class Zygote:
 
 def _import(modules: list[str]) -> None:
     for module in modules:
-        try:
+        # The step that needs a module which cannot be imported fails with that error, in its own log.
+        with contextlib.suppress(Exception):
             __import__(module)
-        except Exception:  # the step that needs it fails with this error, in its own log
-            sys.modules.pop(module, None)
     if threading.active_count() > 1:
         sys.stderr.write(
             "the pipeline's modules start threads when they are imported: steps may misbehave after a fork\n"

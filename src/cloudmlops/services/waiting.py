@@ -1,0 +1,94 @@
+"""Waiting for a run while showing people how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from cloudmlops.domain.runs import RunRecord, StepRecord, StepState
+from cloudmlops.ports.pipelines import PipelinesPort
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_LOOK: Final = timedelta(milliseconds=100)
+"""Between two looks at a run that is shown."""
+_LOOKS: Final[Mapping[StepState, tuple[str, str]]] = {
+    StepState.WAITING: ("·", "dim"),
+    StepState.RUNNING: ("…", "cyan"),
+    StepState.SUCCEEDED: ("✓", "green"),
+    StepState.CACHED: ("=", "green"),
+    StepState.FAILED: ("✗", "red"),
+    StepState.SKIPPED: ("-", "dim"),
+    StepState.CANCELLED: ("■", "yellow"),
+}
+
+
+def wait_and_show(port: PipelinesPort, run: str, timeout: timedelta | None) -> RunRecord:
+    """Wait as the port does, and show the steps on standard error: live on a terminal, else a line a change."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    looks = _until_ended(port, run, timeout)
+    return _live(console, looks) if console.is_terminal else _lines(console, looks)
+
+
+def _until_ended(port: PipelinesPort, run: str, timeout: timedelta | None) -> Iterator[RunRecord]:
+    deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
+    record = port.get(run)
+    yield record
+    while not record.state.ended and (deadline is None or time.monotonic() < deadline):
+        record = port.wait(run, _LOOK)
+        yield record
+
+
+def _live(console: Console, looks: Iterator[RunRecord]) -> RunRecord:
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False) as live:
+        record = next(looks)
+        live.update(_table(record), refresh=True)
+        for record in looks:
+            live.update(_table(record), refresh=True)
+    return record
+
+
+def _lines(console: Console, looks: Iterator[RunRecord]) -> RunRecord:
+    shown: dict[str, tuple[StepState, int]] = {}
+    record = next(looks)
+    while True:
+        for step in record.steps.values():
+            if shown.get(step.name) != (step.state, step.attempt) and step.state is not StepState.WAITING:
+                shown[step.name] = (step.state, step.attempt)
+                console.print(f"{step.name}: {step.state}{_again(step)}{_took(step)}", highlight=False)
+        try:
+            record = next(looks)
+        except StopIteration:
+            return record
+
+
+def _table(record: RunRecord) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"{record.pipeline} · {record.id} · {record.state}", title_justify="left", box=None)
+    for column in ("", "step", "state", "time", ""):
+        table.add_column(column)
+    for step in record.steps.values():
+        mark, style = _LOOKS[step.state]
+        error = step.error.splitlines()[0] if step.error else ""
+        table.add_row(mark, step.name, f"{step.state}{_again(step)}", _took(step).strip(" ()"), error, style=style)
+    return table
+
+
+def _again(step: StepRecord) -> str:
+    return f", attempt {step.attempt}" if step.attempt > 1 else ""
+
+
+def _took(step: StepRecord) -> str:
+    if step.started_at is None or step.state is StepState.CACHED:
+        return ""
+    end = step.ended_at or datetime.now(UTC)
+    return f" ({(end - step.started_at).total_seconds():.1f} s)"
