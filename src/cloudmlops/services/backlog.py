@@ -60,7 +60,7 @@ class Backlog:
 
     def settle(self, work: Work) -> None:
         """Take work off the list."""
-        del self._open[work.arrival.place]
+        self._open.pop(work.arrival.place, None)
 
     def save(self) -> None:
         """Write the cursor if it moved."""

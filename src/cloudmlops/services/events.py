@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event as Signal
-from threading import Lock, Thread
+from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from cloudmlops.domain.events import DeadLetter, Event, EventContext, PlatformT, handling_key
@@ -59,7 +59,7 @@ class Events(Generic[PlatformT]):
         self._lease = lease
         self._backlogs: dict[str, Backlog] = {}
         self._arrived = Signal()
-        self._processing = Lock()
+        self._processing = RLock()
 
     def on(
         self,
@@ -161,13 +161,9 @@ class Events(Generic[PlatformT]):
             until_idle: Go on with what arrives meanwhile, until nothing is due. An event that waits for its next
                 attempt is not due; `run` waits for it.
         """
-        with span("events.process"), self._processing:
-            self._take_in()
-            handled, active = self._pass()
-            while until_idle and active:
-                more, active = self._pass()
-                handled += more
-            return handled
+        with span("events.process"):
+            self._flush_outboxes()
+            return self._work(until_idle=until_idle)
 
     def run(self, stop: Signal, *, poll: timedelta = timedelta(seconds=5)) -> None:
         """Handle events until `stop` is set.
@@ -178,14 +174,22 @@ class Events(Generic[PlatformT]):
             stop: Set it from another thread or a signal handler.
             poll: The longest pause, after which queues, outboxes and other machines' events are looked for.
         """
+        look_around_at = time.monotonic()
         while not stop.is_set():
             self._arrived.clear()
             rings = self._port.rings()
-            self.process()
-            until = time.monotonic() + poll.total_seconds()
-            while not (stop.is_set() or self._port.rings() != rings or time.monotonic() >= until or self._is_due()):
-                if self._arrived.wait(_GLANCE_SECONDS):
-                    break
+            if time.monotonic() >= look_around_at:
+                self._flush_outboxes()
+                look_around_at = time.monotonic() + poll.total_seconds()
+            self._work(until_idle=True)
+            while not (
+                stop.is_set()
+                or self._arrived.wait(_GLANCE_SECONDS)
+                or self._port.rings() != rings
+                or self._is_due()
+                or time.monotonic() >= look_around_at
+            ):
+                pass
 
     def list(self, *, kind: type[Event] | None = None, since: datetime | None = None) -> builtins.list[Event]:
         """Return events in order of arrival.
@@ -276,10 +280,22 @@ class Events(Generic[PlatformT]):
         self._arrived.set()
         self._port.ring()
 
-    def _take_in(self) -> None:
-        """Publish what ledgers still hold back, and store what waits in the provider's queue."""
+    def _flush_outboxes(self) -> None:
+        """Publish what a crash between a ledger's entry and its events left behind."""
         if self._outbox is not None:
             self._outbox().flush_all()
+
+    def _work(self, *, until_idle: bool) -> int:
+        with self._processing:
+            self._pull()
+            handled, active = self._pass()
+            while until_idle and active:
+                more, active = self._pass()
+                handled += more
+            return handled
+
+    def _pull(self) -> None:
+        """Store what waits in the provider's queue."""
         while pulled := self._port.pull(_PULL_LIMIT):
             for delivery in pulled:
                 self.accept(envelopes.to_event(self._port.normalise(delivery.event)))
