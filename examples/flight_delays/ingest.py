@@ -67,7 +67,9 @@ def read_planes(folder: Path) -> pl.DataFrame:
 
 
 def _day() -> pl.Expr:
-    return pl.format("{}-{}-{}", "year", "month", "day").str.to_date("%Y-%m-%d", strict=False)
+    # A day or month that does not exist becomes another one, and disagrees with `time_hour`: validation names the row.
+    first_of_month = pl.date(pl.col("year"), pl.col("month").clip(1, 12), 1)
+    return first_of_month + pl.duration(days=pl.col("day") - 1)
 
 
 def _read_csv(path: Path) -> pl.DataFrame:
