@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from cloudmlops.errors import CloudMLOpsError, InvalidRequestError
 from cloudmlops.serving.dialects import Array, Input, Table
+from cloudmlops.serving.problems import ProblemError
 
 if TYPE_CHECKING:
     from cloudmlops._platform import Platform
@@ -15,13 +19,22 @@ if TYPE_CHECKING:
 FILE: Final = "cloudmlops_features.json"
 """In the model's folder: the feature service that the model was registered with."""
 
+_FROM_TEXT: Final[Mapping[object, Callable[[str], object]]] = {
+    bytes: base64.b64decode,
+    date: date.fromisoformat,
+    datetime: datetime.fromisoformat,
+}
+"""Keys and request columns of these types are text in JSON."""
+
 
 class FeatureLookup:
     """Completes rows with the features of one service."""
 
     def __init__(self, platform: Platform, service: FeatureService) -> None:
-        self._platform = platform
-        self._service = service
+        self._read = platform.features.reader(service)
+        self._columns = tuple(service.columns)
+        kinds = {**service.join_keys, **service.request}
+        self._from_text = {name: _FROM_TEXT[kind] for name, kind in kinds.items() if kind in _FROM_TEXT}
 
     def completed(
         self, given: Input, names: Sequence[str], *, explain: bool
@@ -30,17 +43,44 @@ class FeatureLookup:
 
         A request whose rows all have every column is taken as it is. Otherwise each row is looked up by its keys and
         request columns; a value that the row gives itself is kept.
+
+        Args:
+            given: Rows; an array without names is returned as it is.
+            names: The columns that the model needs; without any it gets the service's.
+            explain: Whether to look up and tell statuses even if nothing is missing.
+
+        Raises:
+            ProblemError: 400, a key or request column is missing or of another type; 503, the features cannot be read.
         """
         if isinstance(given, Array):
             return given, None
         rows: Sequence[dict[str, Any]] = given.rows if isinstance(given, Table) else _as_rows(given.columns)
-        wanted = set(names)
-        if not explain and all(wanted <= row.keys() for row in rows):
+        wanted = names or self._columns
+        if not explain and all(row.keys() >= set(wanted) for row in rows):
             return given, None
-        online = self._platform.features.online(self._service, rows)
-        found = online.values()
+        try:
+            online = self._read([self._typed(row) for row in rows])
+        except InvalidRequestError as error:
+            raise ProblemError(400, error.message, hint=error.hint) from error
+        except CloudMLOpsError as error:
+            raise ProblemError(503, f"the features could not be read: {error.message}", hint=error.hint) from error
         statuses = [_explained(online.row(number)) for number in range(len(rows))] if explain else None
-        return Table(rows=[{**values, **row} for values, row in zip(found, rows, strict=True)]), statuses
+        completed = [{**values, **row} for values, row in zip(online.values(), rows, strict=True)]
+        if not names:
+            completed = [{name: row[name] for name in wanted} for row in completed]
+        return Table(rows=completed), statuses
+
+    def _typed(self, row: dict[str, Any]) -> dict[str, Any]:
+        if not self._from_text:
+            return row
+        typed = dict(row)
+        for name, convert in self._from_text.items():
+            if isinstance(text := row.get(name), str):
+                try:
+                    typed[name] = convert(text)
+                except ValueError as error:
+                    raise InvalidRequestError(f"column {name!r} has {text!r}: {error}") from error
+        return typed
 
 
 def open_lookup(folder: Path, target: str | None) -> FeatureLookup | None:
@@ -58,8 +98,8 @@ def _as_rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _explained(row: Any) -> dict[str, Any]:
+def _explained(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: {"value": value.value, "status": str(value.status), "event_time": value.event_time}
-        for name, value in row.items()
+        name: {"value": found.value, "status": str(found.status), "event_time": found.event_time}
+        for name, found in row.items()
     }
