@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import pytest
+
+from cloudmlops import Platform
+from cloudmlops.testing.contract.models import ModelsContract
+
+
+class TestModelsOnLocal(ModelsContract):
+    pass
+
+
+class TestModelsOnDisk(ModelsContract):
+    @pytest.fixture
+    def platform(self, platform_on_disk: Platform) -> Platform:
+        return platform_on_disk
