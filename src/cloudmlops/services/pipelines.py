@@ -6,7 +6,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -369,7 +369,7 @@ def _announced(context: ServiceContext, record: RunRecord) -> RunRecord:
         return record
     context.publish(event)
     context.backends.pipelines.announced(record.id)
-    return record
+    return replace(record, announced=True)
 
 
 def _event(context: ServiceContext, record: RunRecord) -> Event | None:

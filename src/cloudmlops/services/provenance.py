@@ -24,6 +24,8 @@ from cloudmlops.ports.objects import ObjectStore
 _IMPORT: Final = re.compile(rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import|import[ \t]+([\w., \t]+))", re.MULTILINE)
 _LARGEST: Final = 1 << 20
 """Bytes; larger files of a package are data and do not belong into its source."""
+_OURS: Final = Path(__file__).parent.parent
+"""This package counts as installed; its version is among the packages."""
 _SKIPPED_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist"})
 _SECRET: Final = re.compile(
     r"(^\.|^id_|secret|credential|password|token|\.(pem|key|p12|pfx|jks|keystore)$)", re.IGNORECASE
@@ -125,8 +127,10 @@ def _closure(start: Iterable[ModuleSource], root: Path) -> set[Path]:
 
 
 def _unit(file: Path) -> Path:
-    """Return the outermost package that holds a module, or the module itself."""
+    """Return the outermost package that holds a module, or the module itself; also for a module of ours."""
     unit = file
+    if file.is_relative_to(_OURS):
+        return unit
     folder = file.parent
     while (folder / "__init__.py").exists():
         unit = folder

@@ -96,6 +96,19 @@ def prepare(attempt: Attempt) -> Path:
     return work
 
 
+def lead(folder: Path) -> None:
+    """Note that this process leads the attempt's session."""
+    (folder / "process").write_text(str(os.getpid()), encoding="ascii")
+
+
+def leader(folder: Path) -> int | None:
+    """Return the process that led an attempt's session; None when it had not come so far."""
+    try:
+        return int((folder / "process").read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def perform(attempt: Attempt, called: Step[..., Any] | None = None) -> bool:
     """Run the step in this process and leave its result or its error in the folder; True when it succeeded.
 

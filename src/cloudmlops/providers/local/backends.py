@@ -135,11 +135,15 @@ class LocalBackends:
 
     def close(self) -> None:
         """Let go; a `:memory:` platform ends its processes and is removed."""
+        if "features" in self.__dict__:
+            self.features.close()
         if not self.durable:
             if "folder" in self.__dict__ and (self.folder / "endpoints").is_dir():  # a step may have deployed
                 self.endpoints.stop_all()
             if "pipelines" in self.__dict__:
                 self.pipelines.stop_all()
+        if "pipelines" in self.__dict__:
+            self.pipelines.close()
         if self._remove is not None:
             self._remove()
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from cloudmlops.domain.graph import graph_to_json
 from cloudmlops.domain.pipelines import Step
-from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, SourceSnapshot
+from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, SourceSnapshot, StepState
 from cloudmlops.domain.schedules import Schedule, scheduled_run_id
 from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError
 from cloudmlops.materializers.snapshots import snapshot_key, source_digest, unpack
@@ -27,6 +27,7 @@ from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.local import attempts, leases
 from cloudmlops.providers.local.execution import Execution, boot_id, cached_outputs
 from cloudmlops.providers.local.leases import Lease
+from cloudmlops.providers.local.orphans import end_orphans, is_alive
 from cloudmlops.providers.local.run_process import Launch
 from cloudmlops.providers.local.run_store import RunStore
 from cloudmlops.providers.local.scheduler import Scheduler, check_schedule
@@ -50,6 +51,7 @@ class LocalPipelines(PipelinesPort):
     def __init__(self, backends: LocalBackends) -> None:
         self._backends = backends
         self._started: dict[str, _Started] = {}
+        self._leaving: list[subprocess.Popen[bytes]] = []
 
     @cached_property
     def _store(self) -> RunStore:
@@ -86,9 +88,9 @@ class LocalPipelines(PipelinesPort):
             if left is not None and left <= 0:
                 break
             if started is not None:
-                select.select([started.channel], [], [], left)  # readable when it closes, at the run's end
-                self._reap()
-                started = None
+                if select.select([started.channel], [], [], left)[0]:  # it closes at the run's end
+                    self._let_go(run)
+                    started = None
             else:
                 time.sleep(_POLL if left is None else min(_POLL, left))
         return record
@@ -114,10 +116,13 @@ class LocalPipelines(PipelinesPort):
         if record.state.ended and record.state is not RunState.INTERRUPTED:
             return
         self._store.ask_to_cancel(run)
-        if (pid := leases.holder(self._lease(run))) and pid.isdecimal():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGTERM)
-        lease = Lease.take(self._lease(run), wait=True)  # free when the last of the run's processes is gone
+        if record.state is RunState.INTERRUPTED:
+            lease = self._take_over(record)
+        else:
+            if (pid := leases.holder(self._lease(run))) and pid.isdecimal():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGTERM)
+            lease = Lease.take(self._lease(run), wait=True)  # free when the last of the run's processes is gone
         if not self.get(run).state.ended:
             self._store.end(run, RunState.CANCELLED, self._backends.clock.now())
         if lease is not None:
@@ -127,7 +132,7 @@ class LocalPipelines(PipelinesPort):
         record = self.get(run)
         if record.state is RunState.SUCCEEDED:
             raise _conflict(run, "has succeeded: there is nothing to resume", "Start a new run.")
-        lease = Lease.take(self._lease(run), wait=record.state.ended)
+        lease = self._take_over(record)
         if lease is None:
             raise _conflict(run, "is going on", f"Wait for it (cloudmlops runs show {run}), or cancel it first.")
         request = self._store.request(run)
@@ -183,14 +188,25 @@ class LocalPipelines(PipelinesPort):
 
     def stop_all(self) -> None:
         """Interrupt the runs that this process started, and wait until their processes are gone."""
-        for run, started in self._started.items():
+        for run, started in list(self._started.items()):
             started.process.terminate()
-            started.process.wait()
+            self._let_go(run)
             # The zygote and the steps hold the lease as long as they live.
             if (lease := Lease.take(self._lease(run), wait=True)) is not None:
                 lease.release()
-            started.channel.close()
-        self._started.clear()
+        for process in self._leaving:
+            process.terminate()
+            process.wait()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of files and of processes; detached runs go on."""
+        for run in list(self._started):
+            self._let_go(run)
+        self._reap()
+        for process in self._leaving:
+            process.returncode = 0  # it outlives us; without this, subprocess would complain
+        self._leaving.clear()
         self._store.close()
 
     def _carry(self, request: RunRequest, mode: RunMode, lease: Lease | None = None) -> None:
@@ -213,6 +229,25 @@ class LocalPipelines(PipelinesPort):
             lease.release()
         else:
             self._spawn(request, lease, mode)
+
+    def _take_over(self, record: RunRecord) -> Lease | None:
+        """Take the lease of a run that is not going on, when nothing of it lives any more; None when it goes on."""
+        lease = self._lease(record.id)
+        if not record.state.ended or self._going_on(record.id):
+            return None
+        leaders = [
+            leader
+            for step in record.steps.values()
+            if step.state is StepState.RUNNING
+            and (leader := attempts.leader(self._folder(record.id) / step.name / str(step.attempt)))
+        ]
+        end_orphans(record.id, lease, leaders)
+        return Lease.take(lease, wait=True)
+
+    def _going_on(self, run: str) -> bool:
+        holder = leases.holder(self._lease(run))
+        # Between taking the lease and starting the process nobody's number is noted.
+        return holder is not None and (not holder.isdecimal() or is_alive(int(holder)))
 
     def _call(self, request: RunRequest, execution: Execution) -> None:
         execution.begin()
@@ -262,6 +297,7 @@ class LocalPipelines(PipelinesPort):
         os.pwrite(lease.descriptor, str(process.pid).encode(), 0)
         lease.release()
         theirs.close()
+        self._let_go(request.id)
         self._started[request.id] = _Started(process, ours)
 
     def _source_root(self, source: SourceSnapshot) -> Path:
@@ -282,13 +318,17 @@ class LocalPipelines(PipelinesPort):
             archive.unlink()
         return copy
 
+    def _let_go(self, run: str) -> None:
+        if (started := self._started.pop(run, None)) is not None:
+            started.channel.close()
+            self._leaving.append(started.process)
+
     def _reap(self) -> None:
-        for run in [run for run, started in self._started.items() if started.process.poll() is not None]:
-            self._started.pop(run).channel.close()
+        self._leaving = [process for process in self._leaving if process.poll() is None]
 
     def _seen(self, record: RunRecord) -> RunRecord:
         """Tell a run that goes on from one whose process is gone: the lease knows."""
-        if record.state.ended or leases.holder(self._lease(record.id)) is not None:
+        if record.state.ended or self._going_on(record.id):
             return record
         # It may have ended between the two looks.
         state = self._store.state(record.id) or record.state

@@ -93,6 +93,7 @@ def main() -> None:
     channel.close()
     if ended and launch.announce and request.announce:
         os.execv(request.announce[0], [*request.announce, launch.run])  # noqa: S606 the starter's own command
+    os._exit(0)  # nothing is left to tidy up, and somebody may be waiting
 
 
 class Carrier:

@@ -21,10 +21,9 @@ import warnings
 from pathlib import Path
 from typing import Final
 
-from cloudmlops.providers.local.attempts import Attempt, attempt_from_json, log_file, perform, prepare
+from cloudmlops.providers.local.attempts import Attempt, attempt_from_json, lead, log_file, perform, prepare
 
 _PR_SET_PDEATHSIG: Final = 1
-_PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 class Zygote:
@@ -37,7 +36,6 @@ class Zygote:
 
     def run(self, modules: list[str]) -> None:
         """Import the modules, then serve until the other side is gone."""
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what a step leaves behind becomes our child, and can be ended with us
         _die_with_parent()
         _import(modules)
         _prctl(_PR_SET_PDEATHSIG, 0)  # from here on the closed socket says so, and there are steps to end first
@@ -90,6 +88,7 @@ class Zygote:
                 signal.signal(number, signal.SIG_DFL)
             self._connection.close()
             work = prepare(attempt)
+            lead(Path(attempt.folder))
             _redirect(log_file(Path(attempt.folder)))
             os.chdir(work)
             os.environ.update(attempt.variables())
@@ -127,13 +126,8 @@ class Zygote:
     def _end(self) -> None:
         for child in self._running:
             _kill_group(child)
-        # Orphans of steps have become our children; some may have left their group.
-        while children := _children():
-            for child in children:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(-1, 0)
+        for child in self._running:
+            os.waitpid(child, 0)
 
 
 def _import(modules: list[str]) -> None:
@@ -188,11 +182,3 @@ def _kill_group(leader: int) -> None:
     for kill in (os.killpg, os.kill):  # the second for a child that has not made its group yet
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(leader, signal.SIGKILL)
-
-
-def _children() -> list[int]:
-    try:
-        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
-    except OSError:
-        return []
-    return [int(number) for number in text.split()]

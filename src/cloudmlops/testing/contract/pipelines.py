@@ -1,0 +1,434 @@
+"""What holds for pipelines on every provider."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+import pytest
+
+from cloudmlops.domain.artifacts import Dataset, Metrics, Model, Report
+from cloudmlops.domain.events import RunCompleted, RunFailed
+from cloudmlops.domain.pipelines import pipeline, step
+from cloudmlops.domain.runs import RunState, StepState
+from cloudmlops.errors import (
+    ConflictError,
+    InvalidPipelineError,
+    InvalidRequestError,
+    NotFoundError,
+    RunFailedError,
+    WaitTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from cloudmlops._platform import Platform
+    from cloudmlops.services.pipelines import Run
+
+
+class Parts(NamedTuple):
+    """Several outputs."""
+
+    train: pa.Table
+    rows: int
+
+
+@step
+def load(rows: int) -> pa.Table:
+    """Make a table."""
+    print(f"loading {rows} rows")  # noqa: T201 what a step prints is its log
+    return pa.table({"x": list(range(rows))})
+
+
+@step
+def split(data: Dataset, keep: float = 0.5) -> Parts:
+    """Keep the first part of a table."""
+    table = data.to_arrow()
+    return Parts(train=table.slice(0, int(table.num_rows * keep)), rows=table.num_rows)
+
+
+@step
+def train(data: pa.Table, rows: int) -> Model:
+    """Write a model's folder."""
+    model = Model.new()
+    model.path.mkdir()
+    (model.path / "MLmodel").write_text(f"{data.num_rows} of {rows}", encoding="utf-8")
+    return model
+
+
+@step
+def evaluate(model: Model) -> Metrics:
+    """Measure a model."""
+    return Metrics(rows=float((model.path / "MLmodel").read_text(encoding="utf-8").split()[0]))
+
+
+@step
+def describe(metrics: Metrics, on: date) -> Report:
+    """Write a report."""
+    return Report.from_text(f"# {on}: {metrics['rows']:.0f} rows", name="report.md")
+
+
+class Results(NamedTuple):
+    """What the whole pipeline returns."""
+
+    model: Model
+    metrics: Metrics
+    report: Report
+
+
+@pipeline
+def training(rows: int = 10, keep: float = 0.5, on: date = date(2013, 1, 1)) -> Results:
+    """Use every kind of output."""
+    parts = split(load(rows), keep=keep)
+    model = train(parts.train, parts.rows)
+    metrics = evaluate(model)
+    return Results(model, metrics, describe(metrics, on))
+
+
+@step
+def where(mark: int) -> dict[str, str]:
+    """Say where this step runs."""
+    return {"process": str(os.getpid()), "folder": str(Path.cwd()), "run": os.environ["CLOUDMLOPS_RUN"]}
+
+
+@step
+def both(first: dict[str, str], second: dict[str, str]) -> list[dict[str, str]]:
+    """Bring two results together."""
+    return [first, second]
+
+
+@pipeline
+def two_places() -> list[dict[str, str]]:
+    """Run a step twice."""
+    return both(where(1), where(2))
+
+
+@step
+def note(journal: str, name: str, after: int = 0) -> int:
+    """Write a line into a journal."""
+    with Path(journal).open("a", encoding="utf-8") as lines:
+        lines.write(f"{name}\n")
+    return after + 1
+
+
+@step
+def unless(journal: str, missing: str, after: int = 0) -> int:
+    """Fail while a file is missing."""
+    with Path(journal).open("a", encoding="utf-8") as lines:
+        lines.write("unless\n")
+    if not Path(missing).exists():
+        raise FileNotFoundError(missing)
+    return after + 1
+
+
+@pipeline
+def needs_file(journal: str, missing: str) -> int:
+    """Fail in the middle of one branch."""
+    first = note(journal, "first")
+    note(journal, "beside", first)
+    return note.with_options(name="last")(journal, "last", unless(journal, missing, first))
+
+
+@step(retries=2, retry_delay=timedelta(milliseconds=10))
+def flaky(journal: str) -> int:
+    """Succeed at the third attempt."""
+    path = Path(journal)
+    tried = len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+    print(f"attempt {tried + 1}")  # noqa: T201 what a step prints is its log
+    path.write_text("tried\n" * (tried + 1), encoding="utf-8")
+    if tried < 2:
+        raise RuntimeError("not yet")
+    return tried
+
+
+@pipeline
+def stubborn(journal: str) -> int:
+    """Run a step that needs retries."""
+    return flaky(journal)
+
+
+@step(timeout=timedelta(milliseconds=200), cache=False)
+def slow() -> int:
+    """Take longer than allowed."""
+    time.sleep(60)
+    return 1
+
+
+@pipeline
+def too_slow() -> int:
+    """Run into a timeout."""
+    return slow()
+
+
+@step(cache=False)
+def forever(journal: str) -> int:
+    """Go on until it is stopped."""
+    Path(journal).touch()
+    time.sleep(60)
+    return 1
+
+
+@pipeline
+def endless(journal: str) -> int:
+    """Run until it is cancelled."""
+    return note(journal, "never", forever(journal))
+
+
+@step
+def wrong() -> Model:
+    """Return what the annotation does not allow."""
+    return [1, 2]  # type: ignore[return-value] # the fault that is tested
+
+
+@pipeline
+def wrong_output() -> Model:
+    """Fail by a wrong type."""
+    return wrong()
+
+
+@step
+def unserialisable() -> dict[str, float]:
+    """Return what JSON cannot hold."""
+    return {"x": object()}  # type: ignore[dict-item] # the fault that is tested
+
+
+@pipeline
+def wrong_content() -> dict[str, float]:
+    """Fail by an output that cannot be stored."""
+    return unserialisable()
+
+
+class PipelinesContract:
+    """Inherit from it, supply the fixture `platform`, and a provider's pipelines are tested."""
+
+    def test_values_tables_models_metrics_and_reports_pass_from_step_to_step(self, platform: Platform) -> None:
+        run = platform.pipelines.run(training, {"rows": 8}, wait=True)
+
+        assert run.status is RunState.SUCCEEDED
+        assert (run.outputs["model"].path / "MLmodel").read_text() == "4 of 8"
+        assert run.outputs["metrics"] == {"rows": 4.0}
+        assert run.outputs["report"].text() == "# 2013-01-01: 4 rows"
+        assert run.output("load").to_arrow().num_rows == 8
+
+    def test_each_step_runs_in_its_own_process_and_folder(self, platform: Platform) -> None:
+        run = platform.pipelines.run(two_places, wait=True)
+
+        first, second = run.outputs["output"]
+        assert first["process"] != second["process"] != str(os.getpid())
+        assert first["folder"] != second["folder"]
+        assert first["run"] == f"{run.id}/two_places/where"
+
+    def test_what_a_step_prints_is_in_its_log_alone(self, platform: Platform) -> None:
+        run = platform.pipelines.run(training, {"rows": 3}, wait=True)
+
+        assert run.logs("load") == "loading 3 rows\n"
+        assert "loading" not in run.logs("split")
+
+    def test_a_run_goes_on_while_nobody_waits(self, platform: Platform) -> None:
+        started = platform.pipelines.run(training)
+
+        found = platform.pipelines.get(started.id)
+        assert found.wait(timedelta(seconds=60)).status is RunState.SUCCEEDED
+
+    def test_a_failure_names_the_step_and_nothing_downstream_runs(self, platform: Platform, tmp_path: Path) -> None:
+        journal = tmp_path / "journal"
+
+        with pytest.raises(RunFailedError, match=r"failed in step 'unless': FileNotFoundError") as failure:
+            platform.pipelines.run(needs_file, _files(journal, tmp_path / "missing"), wait=True)
+
+        run: Run = failure.value.run
+        assert run.status is RunState.FAILED
+        assert run.steps["last"].state is StepState.SKIPPED
+        assert run.steps["note_2"].state is StepState.SUCCEEDED
+        assert "FileNotFoundError" in run.logs("unless")
+        assert f"cloudmlops logs {run.id} unless" in failure.value.hint
+
+    def test_a_resumed_run_repeats_no_step_that_succeeded(self, platform: Platform, tmp_path: Path) -> None:
+        journal, missing = tmp_path / "journal", tmp_path / "missing"
+        with pytest.raises(RunFailedError) as failure:
+            platform.pipelines.run(needs_file, _files(journal, missing), wait=True)
+        missing.touch()
+
+        run = failure.value.run.resume(wait=True)
+
+        assert run.outputs == {"output": 3}
+        assert sorted(journal.read_text().split()) == ["beside", "first", "last", "unless", "unless"]
+
+    def test_what_has_succeeded_is_not_resumed(self, platform: Platform) -> None:
+        run = platform.pipelines.run(training, wait=True)
+
+        with pytest.raises(ConflictError, match="has succeeded: there is nothing to resume"):
+            run.resume()
+
+    def test_a_failed_attempt_is_tried_again(self, platform: Platform, tmp_path: Path) -> None:
+        run = platform.pipelines.run(stubborn, {"journal": str(tmp_path / "journal")}, wait=True)
+
+        assert run.outputs == {"output": 2}
+        assert run.steps["flaky"].attempt == 3
+        assert "RuntimeError: not yet" in run.logs("flaky", attempt=1)
+        assert run.logs("flaky") == "attempt 3\n"
+
+    def test_a_step_that_takes_too_long_is_killed(self, platform: Platform) -> None:
+        with pytest.raises(RunFailedError, match=r"step 'slow': it ran longer than its timeout"):
+            platform.pipelines.run(too_slow, wait=True)
+
+    def test_a_cancelled_run_stops_its_steps(self, platform: Platform, tmp_path: Path) -> None:
+        journal = tmp_path / "journal"
+        run = platform.pipelines.run(endless, {"journal": str(journal)})
+        _until(journal.exists)
+
+        run.cancel()
+
+        with pytest.raises(RunFailedError, match="was cancelled"):
+            run.wait(timedelta(seconds=60))
+        assert run.steps["forever"].state is StepState.CANCELLED
+        assert run.steps["note"].state is StepState.CANCELLED
+        assert journal.read_text() == ""
+
+    def test_waiting_ends_at_its_timeout_and_the_run_goes_on(self, platform: Platform, tmp_path: Path) -> None:
+        run = platform.pipelines.run(endless, {"journal": str(tmp_path / "journal")})
+
+        with pytest.raises(WaitTimeoutError, match="It goes on"):
+            run.wait(timedelta(milliseconds=50))
+
+        assert run.status in (RunState.WAITING, RunState.RUNNING)
+        run.cancel()
+
+    def test_unchanged_steps_are_cached(self, platform: Platform) -> None:
+        platform.pipelines.run(training, {"rows": 6}, wait=True)
+
+        again = platform.pipelines.run(training, {"rows": 6}, wait=True)
+
+        assert {step.state for step in again.steps.values()} == {StepState.CACHED}
+        assert again.outputs["metrics"] == {"rows": 3.0}
+        assert again.logs("load") == "loading 6 rows\n"
+
+    def test_a_changed_parameter_runs_what_depends_on_it_again(self, platform: Platform) -> None:
+        platform.pipelines.run(training, {"rows": 6}, wait=True)
+
+        again = platform.pipelines.run(training, {"rows": 6, "keep": 1.0}, wait=True)
+
+        assert again.steps["load"].state is StepState.CACHED
+        assert again.steps["split"].state is StepState.SUCCEEDED
+        assert again.outputs["metrics"] == {"rows": 6.0}
+
+    def test_without_the_cache_every_step_runs(self, platform: Platform) -> None:
+        platform.pipelines.run(training, wait=True)
+
+        again = platform.pipelines.run(training, wait=True, cache=False)
+
+        assert {step.state for step in again.steps.values()} == {StepState.SUCCEEDED}
+
+    def test_a_plan_says_what_would_run(self, platform: Platform) -> None:
+        assert platform.pipelines.plan(training, {"rows": 6}).to_run == (
+            "load",
+            "split",
+            "train",
+            "evaluate",
+            "describe",
+        )
+        platform.pipelines.run(training, {"rows": 6}, wait=True)
+
+        assert platform.pipelines.plan(training, {"rows": 6}).to_run == ()
+        assert platform.pipelines.plan(training, {"rows": 6, "on": date(2014, 1, 1)}).to_run == ("describe",)
+
+    def test_the_same_id_is_the_same_run(self, platform: Platform) -> None:
+        first = platform.pipelines.run(training, {"rows": 4}, id="monday", wait=True)
+
+        again = platform.pipelines.run(training, {"rows": 4}, id="monday", wait=True)
+
+        assert again.record == first.record
+        assert [run.id for run in platform.pipelines.list("training")] == ["monday"]
+        with pytest.raises(ConflictError, match="another pipeline or other parameters"):
+            platform.pipelines.run(training, {"rows": 5}, id="monday")
+
+    def test_the_newest_run_is_listed_first(self, platform: Platform) -> None:
+        older = platform.pipelines.run(training, wait=True)
+        newer = platform.pipelines.run(two_places, wait=True)
+
+        assert [run.id for run in platform.pipelines.list()] == [newer.id, older.id]
+        assert [run.id for run in platform.pipelines.list("training")] == [older.id]
+
+    def test_all_faults_are_listed_before_anything_runs(self, platform: Platform) -> None:
+        with pytest.raises(InvalidPipelineError) as refusal:
+            platform.pipelines.run(training, {"rows": "many", "colour": 1})
+
+        assert refusal.value.faults == (
+            "pipeline 'training' has no parameter 'colour'",
+            "pipeline 'training': parameter 'rows': expected int, not 'many' (str)",
+        )
+        assert platform.pipelines.list() == []
+
+    def test_a_result_of_the_wrong_type_is_explained(self, platform: Platform) -> None:
+        with pytest.raises(RunFailedError) as failure:
+            platform.pipelines.run(wrong_output, wait=True)
+
+        assert "step 'wrong' returned the wrong value for its output 'output'" in str(failure.value)
+        assert "expected a Model or a Path to one, not a value of type list" in str(failure.value)
+        assert "return that, or change the annotation" in str(failure.value)
+
+    def test_an_output_that_cannot_be_stored_is_explained(self, platform: Platform) -> None:
+        with pytest.raises(RunFailedError, match=r"the value of 'x': expected float, not <object object"):
+            platform.pipelines.run(wrong_content, wait=True)
+
+    def test_a_run_knows_where_it_comes_from(self, platform: Platform) -> None:
+        lineage = platform.acting_as("ada").pipelines.run(training, {"rows": 4}, wait=True).lineage
+
+        assert lineage.parameters == {"rows": 4, "keep": 0.5, "on": "2013-01-01"}
+        assert lineage.actor.id == "ada"
+        assert lineage.packages["pyarrow"] == pa.__version__
+        assert len(lineage.source_digest) == 64
+
+    def test_the_end_of_a_run_is_an_event(self, platform: Platform, tmp_path: Path) -> None:
+        done = platform.pipelines.run(training, wait=True)
+        with pytest.raises(RunFailedError) as failure:
+            platform.pipelines.run(needs_file, _files(tmp_path / "journal", tmp_path / "missing"), wait=True)
+
+        assert [event.run for event in platform.events.list(kind=RunCompleted)] == [done.id]
+        (failed,) = platform.events.list(kind=RunFailed)
+        assert (failed.run, failed.step) == (failure.value.run.id, "unless")
+
+    def test_what_does_not_exist_is_not_found(self, platform: Platform) -> None:
+        run = platform.pipelines.run(training, wait=True)
+
+        with pytest.raises(NotFoundError, match="there is no run 'sunday'"):
+            platform.pipelines.get("sunday")
+        with pytest.raises(NotFoundError, match="has no step 'tran'"):
+            run.logs("tran")
+        with pytest.raises(NotFoundError, match="there is no schedule 'nightly'"):
+            platform.pipelines.unschedule("nightly")
+
+    def test_a_schedule_is_kept_replaced_and_removed(self, platform: Platform) -> None:
+        platform.pipelines.schedule(training, name="nightly", cron="0 2 * * *", parameters={"rows": 3})
+        platform.pipelines.schedule(training, name="nightly", cron="0 3 * * *", timezone="Europe/Zurich")
+
+        (kept,) = platform.pipelines.schedules()
+        assert (kept.name, kept.pipeline, kept.cron, kept.timezone) == (
+            "nightly",
+            "training",
+            "0 3 * * *",
+            "Europe/Zurich",
+        )
+        platform.pipelines.unschedule("nightly")
+        assert platform.pipelines.schedules() == []
+
+    def test_a_wrong_schedule_is_refused_with_all_faults(self, platform: Platform) -> None:
+        with pytest.raises(InvalidRequestError) as refusal:
+            platform.pipelines.schedule(training, name="nightly", cron="at noon", timezone="Mars/Olympus")
+
+        assert len(refusal.value.faults) == 2
+        assert platform.pipelines.schedules() == []
+
+
+def _files(journal: Path, missing: Path) -> dict[str, object]:
+    return {"journal": str(journal), "missing": str(missing)}
+
+
+def _until(condition: object, *, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator] # a function without arguments
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.01)
