@@ -224,3 +224,24 @@ def test_a_lease_that_nobody_renews_ends_by_the_clock_alone(tmp_path: Path) -> N
 class Later:
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(hours=2)
+
+
+def test_killed_at_any_write_of_its_work_a_handler_ends_with_each_effect_once(tmp_path: Path) -> None:
+    program = Path(__file__).with_name("event_kill_points.py")
+
+    done = subprocess.run([sys.executable, str(program), str(tmp_path)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(outcome.pop("killed") for outcome in outcomes) >= 16, "it writes at least eight times"
+    for outcome in outcomes:
+        where = {"write": outcome.pop("write"), "after": outcome.pop("after"), "handled": outcome.pop("handled")}
+        assert outcome == {
+            "moves": 1,
+            "stage_changes": 1,
+            "drifts": 1,
+            "dead_letters": 0,
+            "left": 0,
+            "stage": "candidate",
+            "problems": [],
+        }, where

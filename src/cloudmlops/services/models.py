@@ -350,11 +350,11 @@ class Models:
         self._check_store(name, write=True)
         appended = self.ledger.append(name, self._context.actor, plan)
         fold, entry = appended.fold, appended.entry
-        if entry is None and effect is not None:
-            entry = next(self.ledger.entries(name, after=fold.effects[effect] - 1))
-            return model_version(name, fold.versions[entry.version or ""])
-        if entry is None:
+        if entry is None and effect is None:
             return model_version(name, fold.versions[version or ""])
+        if entry is None:
+            # An earlier attempt of the event handler wrote it, and may have ended before the rest was done.
+            entry = next(self.ledger.entries(name, after=fold.effects[effect or ""] - 1))
         moved = [changed for changed, _, _ in entry.changes]
         project(self._context.backends.models, self.ledger, fold, moved or [entry.version or ""])
         if moved:
