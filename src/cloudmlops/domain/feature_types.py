@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from types import GenericAlias
 from typing import Any, Final, get_args, get_origin
@@ -37,7 +37,10 @@ def type_name(kind: object) -> str | None:
     if get_origin(kind) is list:
         (item,) = get_args(kind)
         kind = GenericAlias(list, (item,))  # so that typing.List[int] counts as list[int]
-    return _NAMES.get(kind) if isinstance(kind, Hashable) else None
+    try:
+        return _NAMES.get(kind)
+    except TypeError:  # not hashable, so no type at all
+        return None
 
 
 def type_named(name: str) -> FeatureType:

@@ -317,7 +317,7 @@ class FeatureService:
         for feature in self.on_demand:
             for name in feature.inputs:
                 if name not in known:
-                    yield f"on-demand feature {feature.name!r} needs {name!r}, no key, request column or earlier feature"
+                    yield f"on-demand feature {feature.name!r} needs {name!r}, no key, request column or earlier one"
             known.add(feature.name)
 
 

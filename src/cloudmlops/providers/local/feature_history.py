@@ -36,8 +36,8 @@ def joined_columns(view: FeatureView, source: ViewSource, entities: pa.Table) ->
     return [columns[name] for name in view.features]
 
 
-def latest_rows(view: FeatureView, source: ViewSource, *, at: int) -> Integers:
-    """Return which rows of the source an online store must keep at a time, ascending: rule 6.
+def latest_rows(view: FeatureView, source: ViewSource, *, at: int) -> tuple[Integers, int]:
+    """Return which rows of the source an online store must keep at a time, ascending, and of how many keys: rule 6.
 
     One a key, or several with `nulls="last_value"`, where each has a value that the greater ones lack.
     """
@@ -46,7 +46,7 @@ def latest_rows(view: FeatureView, source: ViewSource, *, at: int) -> Integers:
     kept = [rows for _, rows in history.selections(lambda ordered: ordered.latest_of_all(newest, history.winners))]
     rows = np.unique(np.concatenate(kept))
     known: Integers = rows[rows != NONE]
-    return known
+    return known, int(np.count_nonzero(kept[0] != NONE))
 
 
 class _History:

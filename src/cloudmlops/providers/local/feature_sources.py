@@ -334,7 +334,8 @@ def _query(query: SqlSource, tables: Path, answer: Callable[[Any], Any]) -> Any:
     import duckdb
 
     text = _duckdb_text(query)
-    with duckdb.connect(config={"TimeZone": "UTC"}) as connection:
+    with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:  # nothing is downloaded
+        connection.execute("SET TimeZone = 'UTC'")
         for table in sorted(tables.glob("*.parquet")):
             connection.read_parquet(str(table)).create_view(table.stem)
         try:

@@ -52,14 +52,12 @@ class LocalFeatures(FeaturesPort):
         from cloudmlops.providers.local.feature_sources import open_source
 
         source = open_source(view, tables=self._tables)
-        rows = latest_rows(view, source, at=to_microseconds(at))
-        keys = 0
+        rows, keys = latest_rows(view, source, at=to_microseconds(at))
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = rows[start : start + _ROWS_AT_ONCE]
             columns = source.features(list(view.features), part)
             packed = _packed(view, source.keys_in(part), source.times_in(part), source.created(part), columns)
             self._store.write(view, packed)
-            keys += len(part)
         return keys
 
     def push(self, view: FeatureView, rows: Table) -> None:

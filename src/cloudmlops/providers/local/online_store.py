@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -69,12 +70,16 @@ class OnlineStore:
         self._local = threading.local()
 
     def _connection(self) -> sqlite3.Connection:
-        try:
+        process = os.getpid()
+        if getattr(self._local, "process", None) == process:
             found: sqlite3.Connection = self._local.connection
-        except AttributeError:
+        else:
+            # SQLite's connections belong to one thread here, and must never be carried over a fork.
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             found = self._local.connection = sqlite3.connect(
                 self._path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False
             )
+            self._local.process = process
             found.execute("PRAGMA journal_mode=WAL")
             found.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
             self._opened.append(found)
