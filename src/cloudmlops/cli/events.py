@@ -119,6 +119,7 @@ def serve(session: Session, *, handlers: str | None, host: str, port: int) -> No
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            listener.listen(128)  # before the address is told: who hears it may connect at once
         except OSError as error:
             raise ConfigurationError(
                 f"the address {host}:{port} cannot be used: {error.strerror}",
