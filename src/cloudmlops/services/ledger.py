@@ -96,6 +96,10 @@ class Ledger:
         self._keep(name, fold)
         return fold
 
+    def forget(self, name: str) -> None:
+        """Read a model's ledger from the store again the next time."""
+        self._folds.pop(name, None)
+
     def append(self, name: str, actor: Actor, plan: Plan) -> Appended:
         """Append what `plan` says of the current fold, exactly once, after every other writer's entries.
 

@@ -8,12 +8,12 @@ from enum import StrEnum
 from itertools import takewhile
 
 from cloudmlops.domain.actors import Actor
-from cloudmlops.domain.ledger import EntryKind, Fold, Folding, Statement, extended
+from cloudmlops.domain.ledger import Entry, EntryKind, Fold, Folding, Statement, extended
 from cloudmlops.domain.ledger_json import digest_of
 from cloudmlops.errors import NotFoundError, UnexpectedReplyError
 from cloudmlops.ports.models import ModelsPort
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.services.ledger import CHECKPOINT_EVERY, Ledger, checkpoint_key
+from cloudmlops.services.ledger import CHECKPOINT_EVERY, Ledger
 from cloudmlops.services.projection import project, projection_of
 
 
@@ -84,7 +84,7 @@ def repair(name: str, actor: Actor, *, ledger: Ledger, objects: ObjectStore, por
         done.append(_set_aside(last, fold, actor, ledger, objects))
         fold, problems = _read_all(name, ledger)
     if not problems:
-        again = _redone(fold, ledger, objects, port)
+        again = _redone(fold, ledger, port)
         if again:
             said = Statement(kind=EntryKind.REPAIRED, reason="; ".join(again))
             ledger.append(name, actor, lambda _: said)
@@ -120,14 +120,16 @@ def _lost(ledger: Ledger, fold: Fold) -> Iterator[Problem]:
 
 
 def _wrong_checkpoints(fold: Fold, ledger: Ledger) -> Iterator[Problem]:
-    """Compare the last checkpoint with the fold of all entries up to it; earlier ones serve nobody any more."""
+    """Fold on from the last checkpoint to the end and compare; earlier ones serve nobody any more."""
     last = fold.sequence - fold.sequence % CHECKPOINT_EVERY
     if last == 0 or ledger.raw(fold.model, last) is None:
         return
-    truth = extended(
-        Fold(model=fold.model), takewhile(lambda entry: entry.sequence <= last, ledger.entries(fold.model))
-    )
-    if ledger.checkpoint(fold.model, last) != truth and truth.sequence == last:
+    kept = ledger.checkpoint(fold.model, last)
+    try:
+        ends_as = kept and extended(kept, ledger.entries(fold.model, after=last))
+    except UnexpectedReplyError:
+        ends_as = None
+    if ends_as != fold:
         message = f"the checkpoint of entry {last} of model {fold.model!r} is missing or not what the entries add up to"
         yield Problem(fault=Fault.CHECKPOINT, message=message, sequence=last)
 
@@ -150,6 +152,10 @@ def _wrong_projections(fold: Fold, port: ModelsPort) -> Iterator[Problem]:
         yield Problem(fault=Fault.PROJECTION, message=message, version=state.version)
 
 
+def _until(ledger: Ledger, name: str, last: int) -> Iterator[Entry]:
+    return takewhile(lambda entry: entry.sequence <= last, ledger.entries(name))
+
+
 def _set_aside(sequence: int, fold: Fold, actor: Actor, ledger: Ledger, objects: ObjectStore) -> str:
     """Keep a copy of the damaged last entry, and declare it void by an entry of its own."""
     data = ledger.raw(fold.model, sequence) or b""
@@ -165,14 +171,15 @@ def _set_aside(sequence: int, fold: Fold, actor: Actor, ledger: Ledger, objects:
     return what
 
 
-def _redone(fold: Fold, ledger: Ledger, objects: ObjectStore, port: ModelsPort) -> list[str]:
+def _redone(fold: Fold, ledger: Ledger, port: ModelsPort) -> list[str]:
     done = []
     for lost in _lost(ledger, fold):
         ledger.write_head(fold.model, fold.sequence)
         done.append(f"{lost.message} and given up: entry {fold.sequence} is the last one")
     for wrong in _wrong_checkpoints(fold, ledger):
-        objects.delete(checkpoint_key(fold.model, wrong.sequence or 0))
-        done.append(f"{wrong.message}: removed")
+        ledger.write_checkpoint(extended(Fold(model=fold.model), _until(ledger, fold.model, wrong.sequence or 0)))
+        done.append(f"{wrong.message}: it was written again")
+    ledger.forget(fold.model)
     disagreeing = [problem.version for problem in _wrong_projections(fold, port) if problem.version is not None]
     for version in disagreeing:
         if not fold.versions[version].live:

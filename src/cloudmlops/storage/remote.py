@@ -56,7 +56,7 @@ class RemoteStore:
         config = {_SETTING[scheme]: endpoint} if endpoint else {}
         client: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
         build = _BUILDERS[scheme]
-        with _translated(scheme, "open", bucket):
+        with _translated(f"{scheme}://{bucket}", "open", bucket):
             store = build(bucket, prefix=prefix or None, config=config, client_options=client, retry_config=_RETRY)
         return cls(store, f"{scheme}://{bucket}/{prefix}".rstrip("/"))
 
@@ -132,7 +132,7 @@ class RemoteStore:
 
     @contextmanager
     def _asked(self, operation: str, key: str) -> Iterator[None]:
-        with _translated(self._uri.partition(":")[0], operation, key):
+        with _translated(self._uri, operation, key):
             yield
 
 
@@ -146,13 +146,22 @@ _ERRORS: Final[tuple[tuple[type[Exception], type[ServiceError], str], ...]] = (
 )
 """The first row that matches counts."""
 
+_READING: Final = frozenset({"read", "download", "look up"})
+_NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+
 
 @contextmanager
-def _translated(provider: str, operation: str, key: str) -> Iterator[None]:
-    details: dict[str, Any] = {"provider": provider, "operation": f"objects.{operation}", "resource": key}
+def _translated(uri: str, operation: str, key: str) -> Iterator[None]:
+    details: dict[str, Any] = {"provider": uri.partition(":")[0], "operation": f"objects.{operation}", "resource": key}
     try:
         yield
     except FileNotFoundError as error:
+        if operation not in _READING or any(word in str(error) for word in _NO_BUCKET):
+            raise NotFoundError(
+                f"cannot {operation} object {key!r}: there is no {uri.split('/')[2]} at {uri.partition(':')[0]}://",
+                hint="Create the bucket or container, or correct the store's address.",
+                **details,
+            ) from error
         raise NotFoundError(f"there is no object {key!r}", **details) from error
     except (exceptions.BaseError, OSError) as error:
         if isinstance(error, CloudMLOpsError):
