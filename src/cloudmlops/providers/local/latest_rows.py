@@ -100,12 +100,14 @@ class TimeOrdered:
         chosen = np.zeros(len(self._times), bool)
         chosen[found[found != NONE]] = True
         chosen &= beside
+        if not chosen.any():
+            return nothing, nothing
         wanted = np.zeros(self._count + 1, bool)
         wanted[self._codes[chosen]] = True
         wanted[NOBODY] = False
         near = np.flatnonzero(beside & wanted[self._codes])
-        moment = np.cumsum(np.concatenate(([0], ~same)))
-        pairs = moment[near] * np.int64(self._count) + self._codes[near]
+        moment = np.cumsum(np.concatenate(([0], self._times[near[1:]] != self._times[near[:-1]])))
+        pairs = moment * np.int64(self._count) + self._codes[near]
         order = np.argsort(pairs, kind="stable")
         pairs, near = pairs[order], near[order]
         alike = pairs[1:] == pairs[:-1]
