@@ -222,6 +222,10 @@ class Endpoints:
             self._announce([status])
         return status
 
+    def revive(self, endpoint: str) -> None:
+        """Start an endpoint again whose supervision has ended; one that runs is left alone."""
+        self._port.scoring(endpoint)
+
     @property
     def _port(self) -> EndpointsPort:
         return self._context.backends.endpoints
@@ -310,6 +314,8 @@ class Deployment:
                     deployment=status,
                     hint="The endpoint is as it was before.",
                 )
+            if status.state is DeploymentState.DOWN:
+                self._endpoints.revive(self.endpoint)
             if deadline is not None and time.monotonic() > deadline:
                 raise WaitTimeoutError(
                     f"deployment {self.name!r} at endpoint {self.endpoint!r} is still {status.state.value}",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cloudmlops.domain.endpoints import DeploymentState, TrafficReason, check_traffic, traffic_with, traffic_without
-from cloudmlops.errors import CloudMLOpsError, ConflictError, NotFoundError
+from cloudmlops.errors import CloudMLOpsError, ConflictError, NotFoundError, UnavailableError
 from cloudmlops.providers.local.balancing import SmoothWeighted
 from cloudmlops.providers.local.endpoint_state import KEPT_CHANGES, KEPT_FORMER, DeploymentRecord, EndpointRecord
 from cloudmlops.providers.local.forwarding import BrokenOffError, NotSentError, Reply
@@ -116,6 +116,8 @@ class Supervisor:
 
     async def order_deploy(self, record: Mapping[str, Any]) -> None:
         """Begin to deploy; the model's files are in place."""
+        if self.ended.is_set():
+            raise UnavailableError(f"the supervisor of endpoint {self.name!r} is about to end")
         wanted = DeploymentRecord(**record)
         if self.record.find(wanted.name) is not None:
             raise ConflictError(f"a deployment {wanted.name!r} exists at endpoint {self.record.name!r}")
