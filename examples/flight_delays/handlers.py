@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import cloudmlops as cm
-
 from pipeline import MODEL
 
 

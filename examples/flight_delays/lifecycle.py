@@ -11,14 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import cloudmlops as cm
-
 import handlers
 from features import flight_delay_service
 from pipeline import MODEL, flight_delay
 
 ENDPOINT = "flight-delay"
 FIRST = {"learning_rate": 0.1, "iterations": 60, "leaves": 8}
-SECOND = {"learning_rate": 0.05, "iterations": 200, "leaves": 31}
+SECOND = {"learning_rate": 0.1, "iterations": 120, "leaves": 15}
 FLIGHTS = [
     {"carrier": "AA", "origin": "LGA", "tailnum": "N3ENAA", "distance": 1096, "scheduled_hour": 17},
     {"carrier": "9E", "origin": "EWR", "tailnum": "N8930E", "distance": 569, "scheduled_hour": 17},
@@ -29,13 +28,16 @@ FLIGHTS = [
 Say = Callable[[str], None]
 
 
-def tell(platform: cm.Platform, say: Say, *, data: dict[str, object] | None = None) -> dict[str, Any]:
+def tell(
+    platform: cm.Platform, say: Say, *, data: dict[str, object] | None = None, progress: bool = True
+) -> dict[str, Any]:
     """Take the project through its life.
 
     Args:
         platform: Where it runs.
         say: Told what happens, line by line.
         data: Parameters of the pipeline that choose less data.
+        progress: Show the steps of each run on standard error.
 
     Returns:
         What was made, for programs.
@@ -44,37 +46,39 @@ def tell(platform: cm.Platform, say: Say, *, data: dict[str, object] | None = No
     data = data or {}
 
     say("1. Train a first version: ingest, validate, features, point-in-time join, boosted trees, evaluation.")
-    first = train(platform, say, data | FIRST)
+    first = train(platform, say, data | FIRST, progress=progress)
     say("2. The same run again: nothing has changed, so nothing runs.")
-    train(platform, say, data | FIRST)
+    again = train(platform, say, data | FIRST, progress=False)
     say("3. Bring it to production: validated by an event handler, approved by somebody else.")
     to_production(platform, say, first)
     say("4. Serve it: features go online, a process answers over HTTP.")
     materialize(platform, say, first)
     serve(platform, say, first, percent=None)
-    before = predict(platform, say)
+    forecasts = predict(platform, say)
 
     say("5. Train a second version with other parameters; data and features come from the cache.")
-    second = train(platform, say, data | SECOND)
+    second = train(platform, say, data | SECOND, progress=progress)
     say("6. Give it a tenth of the traffic, then production, then go back.")
     released = compare(platform, say, first, second)
     return {
         "model": MODEL,
         "versions": {run.outputs["version"]: dict(run.outputs["metrics"]) for run in (first, second)},
-        "runs": [first.id, second.id],
+        "runs": [first.id, again.id, second.id],
+        "cached_when_run_again": sum(step.state == "cached" for step in again.steps.values()),
         "production": platform.models.get(MODEL, stage="production").version,
-        "before_the_rollback": released,
-        "endpoint": platform.endpoints.status(ENDPOINT).address,
+        "in_production_before_the_rollback": released,
+        "endpoint": ENDPOINT,
+        "address": platform.endpoints.status(ENDPOINT).address,
         "traffic": dict(platform.endpoints.status(ENDPOINT).traffic),
-        "forecasts": before,
-        "report": str(first.outputs["report"].path),
+        "forecasts": forecasts,
+        "reports": [str(run.outputs["report"].path) for run in (first, second)],
     }
 
 
-def train(platform: cm.Platform, say: Say, parameters: dict[str, object]) -> Any:
+def train(platform: cm.Platform, say: Say, parameters: dict[str, object], *, progress: bool) -> Any:
     """Run the pipeline and say what came of it."""
     began = time.perf_counter()
-    run = platform.pipelines.run(flight_delay, parameters, wait=True, progress=True)
+    run = platform.pipelines.run(flight_delay, parameters, wait=True, progress=progress)
     cached = sum(step.state == "cached" for step in run.steps.values())
     metrics = run.outputs["metrics"]
     say(
@@ -113,7 +117,11 @@ def to_production(platform: cm.Platform, say: Say, run: Any) -> None:
 
 def in_production(platform: cm.Platform) -> dict[str, float]:
     """Return the metrics of the version in production; none when there is none."""
-    return {name: value for found in platform.models.list(MODEL, stage="production") for name, value in found.metrics.items()}
+    return {
+        name: value
+        for found in platform.models.list(MODEL, stage="production")
+        for name, value in found.metrics.items()
+    }
 
 
 def materialize(platform: cm.Platform, say: Say, run: Any) -> None:
@@ -140,7 +148,9 @@ def predict(platform: cm.Platform, say: Say) -> list[float]:
     """Ask for three flights; the server looks their features up by key."""
     forecasts = [late for _, late in platform.endpoints.predict(ENDPOINT, FLIGHTS)]
     for flight, forecast in zip(FLIGHTS, forecasts, strict=True):
-        say(f"   {flight['carrier']} from {flight['origin']} at {flight['scheduled_hour']}:00: late with {forecast:.0%}")
+        say(
+            f"   {flight['carrier']} from {flight['origin']} at {flight['scheduled_hour']}:00: late with {forecast:.0%}"
+        )
     return forecasts
 
 

@@ -14,6 +14,8 @@ import polars as pl
 import cloudmlops as cm
 
 MODEL = "flight-delay"
+# scikit-learn's threads wait for each other by spinning, which is slow wherever a core is shared; so let them sleep.
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class Tables(NamedTuple):
@@ -144,10 +146,11 @@ def split(table: pl.DataFrame, test_from: date) -> Parts:
     return parts
 
 
-@cm.step
+@cm.step(environment=PATIENT)
 def train(table: pl.DataFrame, learning_rate: float, iterations: int, leaves: int) -> cm.Model:
-    """Fit boosted trees; MLflow records parameters and training metrics with this run."""
+    """Fit boosted trees; what MLflow logs by itself becomes part of this run's record."""
     import mlflow
+    import sklearn
 
     import on_demand
     import training
@@ -163,11 +166,12 @@ def train(table: pl.DataFrame, learning_rate: float, iterations: int, leaves: in
         pyfunc_predict_fn="predict_proba",
         code_paths=[on_demand.__file__],
         serialization_format="cloudpickle",
+        pip_requirements=[f"scikit-learn=={sklearn.__version__}"],
     )
     return model
 
 
-@cm.step
+@cm.step(environment=PATIENT)
 def forecast_otherwise(train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
     """Forecast the test flights by the trivial baseline and by a linear model, for comparison."""
     import training
@@ -177,7 +181,7 @@ def forecast_otherwise(train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame({"baseline": baseline, "linear": linear})
 
 
-@cm.step
+@cm.step(environment=PATIENT)
 def evaluate(model: cm.Model, test: pl.DataFrame, others: pl.DataFrame, parameters: dict[str, float]) -> Evaluated:
     """Measure the model against the others on later weeks, and write a report."""
     import mlflow
@@ -198,6 +202,7 @@ def evaluate(model: cm.Model, test: pl.DataFrame, others: pl.DataFrame, paramete
         parameters=parameters,
     )
     metrics = cm.Metrics(model_scores) | {f"baseline_{name}": score for name, score in baseline_scores.items()}
+    mlflow.log_metrics(metrics)
     return Evaluated(metrics=metrics, report=cm.Report.from_text(page))
 
 

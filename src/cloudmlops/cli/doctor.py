@@ -9,12 +9,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from cloudmlops.cli.packages import missing_packages
 from cloudmlops.cli.session import Session, session_options
 from cloudmlops.errors import CloudMLOpsError
 
@@ -71,7 +72,7 @@ def _installation() -> Iterator[Finding]:
         found=f"{python.python_version()} at {sys.executable}",
         fix="" if sys.version_info >= OLDEST_PYTHON else "cloudmlops needs Python 3.11 or newer.",
     )
-    missing = [f"{name} ({why})" for name, why in _missing_packages("local")]
+    missing = [*missing_packages("local")]
     yield Finding(
         check="Packages of cloudmlops[local]",
         ok=not missing,
@@ -85,22 +86,6 @@ def _installation() -> Iterator[Finding]:
         found=sqlite3.sqlite_version,
         fix="" if new_enough else "Use a Python that was built with SQLite 3.35 or newer.",
     )
-
-
-def _missing_packages(extra: str) -> Iterator[tuple[str, str]]:
-    from packaging.requirements import Requirement
-
-    for text in requires("cloudmlops") or ():
-        wanted = Requirement(text)
-        if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
-            continue
-        try:
-            installed = version(wanted.name)
-        except PackageNotFoundError:
-            yield wanted.name, "not installed"
-        else:
-            if not wanted.specifier.contains(installed, prereleases=True):
-                yield wanted.name, f"{installed} is installed, wanted {wanted.specifier}"
 
 
 def _platform(session: Session) -> Iterator[Finding]:
