@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-_WARM_UP_CALLS = 20
+WARM_UP: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +38,11 @@ Figure = Spread | Missing
 
 
 def latencies(call: Callable[[int], object], count: int) -> dict[str, float]:
-    """Call `call(0)`, `call(1)`, … and return p50 and p99 in microseconds; the first calls are not counted."""
-    for index in range(min(_WARM_UP_CALLS, count)):
+    """Call with 0, 1, …, `WARM_UP` + `count` - 1; p50 and p99 in microseconds of all but the first `WARM_UP` calls."""
+    for index in range(WARM_UP):
         call(index)
     seconds = []
-    for index in range(count):
+    for index in range(WARM_UP, WARM_UP + count):
         begun = time.perf_counter()
         call(index)
         seconds.append(time.perf_counter() - begun)

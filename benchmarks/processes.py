@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class ProcessFailedError(Exception):
@@ -97,6 +99,28 @@ def server(
             yield time.perf_counter() - begun
         finally:
             _end(process)
+
+
+@contextlib.contextmanager
+def announced(command: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> Iterator[dict[str, Any]]:
+    """Run a program that prints one line of JSON when it is ready, and ends when its stdin does; yields that line."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        )
+        try:
+            assert process.stdout
+            if not (line := process.stdout.readline()):
+                process.wait()
+                log.seek(0)
+                raise ProcessFailedError(_last_line(log.read()) or "ended without a word")
+            yield json.loads(line)
+        finally:
+            try:
+                process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def free_port() -> int:

@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         for topic in options.topics or TOPICS:
             say(f"{topic} …")
             measure = import_module(f"benchmarks.topics.{topic}").measure
-            reports[topic] = measure(Bench(scale=scale, scratch=Path(scratch)))
+            reports[topic] = measure(Bench(scale=scale, scratch=Path(scratch), only_ours=options.ours or options.tiny))
     about["load average"] += f" at the start, {machine.load()} at the end"
     about["scale"] = f"{scale.value}, taken in {(time.perf_counter() - begun) / 60:.1f} minutes"
     rows = [row for report in reports.values() for row in report.rows]
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     scales = parser.add_mutually_exclusive_group()
     scales.add_argument("--quick", action="store_true", help="small sizes: an indication within two minutes")
     scales.add_argument("--tiny", action="store_true", help="our own engines at the least sizes: do the scripts work?")
+    parser.add_argument("--ours", action="store_true", help="leave out peers and floors")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the tables to FILE, between its marks if any"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from benchmarks import peers, processes
 from benchmarks.bench import Answer, Bench, Engine, Runs, Scale
+from benchmarks.peers import OURS
+from benchmarks.processes import ProcessFailedError
 from benchmarks.table import Details, Goal, Report, Row, shown
 
 _ISOLATED = Engine(name="cloudmlops, a process a step", module="pipelines.ours", options={"in_process": False})
@@ -21,7 +26,7 @@ _PREFECT = Engine(name="Prefect threads", module="pipelines.prefect", peer="pref
 _ASKED: Mapping[str, tuple[Engine, ...]] = {
     "chain": (_ISOLATED, _IN_PROCESS, _SPAWN, _SQLITE, _KFP, _ZENML, _METAFLOW, _DAGSTER),
     "cached": (_ISOLATED, _IN_PROCESS, _SQLITE, _KFP, _ZENML),
-    "diamond": (_ISOLATED, _IN_PROCESS, _SPAWN, _SQLITE, _KFP, _PREFECT),
+    "diamond": (_ISOLATED, _SPAWN, _SQLITE, _KFP, _PREFECT),
     "shell": (_ISOLATED, _SPAWN, _KFP),
 }
 """Which engines run which shape; a slow one is not asked for what no goal names."""
@@ -58,12 +63,33 @@ def measure(bench: Bench) -> Report:
         asked = {name: shape for name, shape in shapes.items() if engine in _ASKED[name]}
         answer = bench.ask(engine, {"folder": folder, "shapes": asked}) if asked else {}
         if engine in _ASKED["shell"]:
-            shell = {"folder": folder, "shapes": {"shell": {"layers": [[0.0]] * sizes.shell}}, "warm": False}
-            answer["shell"] = bench.ask(engine, shell)["process"]
+            layers = [[0.0]] * sizes.shell
+            answer["shell"] = (
+                _command(bench, Path(folder), layers) if engine.ours else _program(bench, engine, folder, layers)
+            )
         return answer
 
     runs = bench.in_turns(_ENGINES, run, rounds=sizes.rounds, slow_rounds=sizes.peer_rounds)
     return Report(rows=_rows(runs, sizes), details=[_details(runs, sizes)])
+
+
+def _program(bench: Bench, engine: Engine, folder: str, layers: list[list[float]]) -> Answer:
+    """The whole of a program that runs the layers once."""
+    parameters = {"folder": folder, "shapes": {"shell": {"layers": layers}}, "warm": False}
+    account: Answer = bench.ask(engine, parameters)["process"]
+    return account
+
+
+def _command(bench: Bench, folder: Path, layers: list[list[float]]) -> Answer:
+    """Our own command, in the project that was made before."""
+    peer, marks = peers.peer(OURS), folder / "marks-shell"
+    given = ["-p", f"marks={marks}", "-p", f"layers={json.dumps(layers)}"]
+    environment = {**peer.environment(bench.home(OURS)), "CLOUDMLOPS_TARGET": f"local://{folder / 'platform'}"}
+    command = [peer.tool("cloudmlops"), "run", "flow.py:bench", *given]
+    finished = processes.run(command, environment=environment, folder=folder / "project")
+    if (ran := len(marks.read_text().splitlines())) != len(layers):
+        raise ProcessFailedError(f"{ran} of {len(layers)} steps ran")
+    return {"wall_s": finished.wall_s}
 
 
 def _rows(runs: Runs, sizes: _Sizes) -> list[Row]:

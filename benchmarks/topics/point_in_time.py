@@ -78,8 +78,9 @@ def measure(bench: Bench) -> Report:
             theirs=Spread.of([raw_mib]),
             goal=Goal(bound=2.5),
         ),
-        *(_agreement(_size(*size), run) for size, run in runs.items() if size[0] == many),
     ]
+    agreements = [_agreement(_size(*size), run) for size, run in runs.items()]
+    rows += [row for row in agreements if row is not None]
     return Report(rows=rows, details=[_details(_size(*size), run) for size, run in runs.items()])
 
 
@@ -118,23 +119,20 @@ def _exponent(figures: dict[tuple[int, int], Figure], sizes: _Sizes) -> Figure:
     return Spread.of([max(by_features + by_entities)])
 
 
-def _agreement(size: str, runs: Runs) -> Row:
-    """The share of the other engines whose rows, hits and sum are ours."""
+def _agreement(size: str, runs: Runs) -> Row | None:
+    """The share of the other engines whose rows, hits and sum are ours; None if nobody else answered."""
 
     def answers(engine: Engine) -> set[tuple[float, ...]]:
         return {(run["rows"], run["hits"], round(run["sum"], 1)) for run in runs.answers[engine.name]}
 
-    ours = runs.figure(_OURS.name, _seconds)
-    others = [engine for engine in _ALL if engine not in (_OURS, _SCAN) and runs.answers[engine.name]]
-    what = f"join {size}: engines that answer as we do"
-    if isinstance(ours, Missing) or not others:
-        reason = ours.reason if isinstance(ours, Missing) else "no other engine answered"
-        return Row(what=what, unit="", ours=Missing(reason=reason), goal=Goal(bound=1, at_least=True))
-    alike = sum(answers(engine) == answers(_OURS) for engine in others)
+    others = [engine for engine in _ALL if engine not in (_OURS, _SCAN) and runs.answers.get(engine.name)]
+    if not (others and runs.answers[_OURS.name]):
+        return None
+    alike = [engine for engine in others if answers(engine) == answers(_OURS)]
     return Row(
-        what=what,
+        what=f"join {size}: engines that answer as we do",
         unit="",
-        ours=Spread.of([alike]),
+        ours=Spread.of([len(alike)]),
         against="of all",
         theirs=Spread.of([len(others)]),
         goal=Goal(bound=1, at_least=True),

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from benchmarks.measuring import latencies, peak_mib
+from benchmarks.measuring import WARM_UP, latencies, peak_mib
 
 
 class Store(Protocol):
@@ -56,7 +56,7 @@ def _made(folder: Path) -> Path:
 
 def _read(store: Store, size: int, keys: int, count: int) -> dict[str, float]:
     chance = random.Random(5)
-    asked = [chance.choices(range(keys), k=size) for _ in range(count)]
+    asked = [chance.choices(range(keys), k=size) for _ in range(WARM_UP + count)]
     found = store.read(asked[0])
     if len(found) != size or any(row is None for row in found):
         raise AssertionError(f"{len(found)} rows were found for {size} keys: {found[:2]}")
