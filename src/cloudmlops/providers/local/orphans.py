@@ -30,14 +30,11 @@ def end_orphans(run: str, lease: Path, leaders: Iterable[int]) -> None:
 
 
 def is_alive(process: int) -> bool:
-    """Say whether there is a process of that number."""
+    """Say whether a process of that number lives; one that ended and was not waited for does not."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        return _stat(Path(f"/proc/{process}"))[0] != b"Z"
+    except OSError:
         return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _processes() -> Iterator[Path]:
@@ -46,10 +43,15 @@ def _processes() -> Iterator[Path]:
 
 def _session(process: Path) -> int:
     try:
-        # The name in parentheses may hold anything, so the fields are counted from its end.
-        return int((process / "stat").read_bytes().rpartition(b")")[2].split()[3])
-    except (OSError, IndexError):
+        return int(_stat(process)[3])
+    except OSError:
         return 0
+
+
+def _stat(process: Path) -> list[bytes]:
+    """Return the fields after the name: state, parent, group, session, …; see proc(5)."""
+    # The name stands in parentheses and may hold anything, so the fields are counted from its end.
+    return (process / "stat").read_bytes().rpartition(b")")[2].split()
 
 
 def _starts_within(process: Path, run: str) -> bool:

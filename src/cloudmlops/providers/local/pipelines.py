@@ -116,17 +116,19 @@ class LocalPipelines(PipelinesPort):
         if record.state.ended and record.state is not RunState.INTERRUPTED:
             return
         self._store.ask_to_cancel(run)
+        if (pid := leases.holder(self._lease(run))) and pid.isdecimal():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
         if record.state is RunState.INTERRUPTED:
             lease = self._take_over(record)
         else:
-            if (pid := leases.holder(self._lease(run))) and pid.isdecimal():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGTERM)
             lease = Lease.take(self._lease(run), wait=True)  # free when the last of the run's processes is gone
-        if not self.get(run).state.ended:
+        if lease is None:
+            self.cancel(run)  # somebody has just resumed it
+            return
+        if (state := self._store.state(run)) is not None and not state.ended:
             self._store.end(run, RunState.CANCELLED, self._backends.clock.now())
-        if lease is not None:
-            lease.release()
+        lease.release()
 
     def resume(self, run: str, mode: RunMode) -> RunRecord:
         record = self.get(run)
@@ -231,18 +233,24 @@ class LocalPipelines(PipelinesPort):
             self._spawn(request, lease, mode)
 
     def _take_over(self, record: RunRecord) -> Lease | None:
-        """Take the lease of a run that is not going on, when nothing of it lives any more; None when it goes on."""
-        lease = self._lease(record.id)
-        if not record.state.ended or self._going_on(record.id):
-            return None
+        """Take the lease of a run of which nothing lives any more; None when somebody else goes on with it."""
+        file = self._lease(record.id)
         leaders = [
             leader
             for step in record.steps.values()
             if step.state is StepState.RUNNING
             and (leader := attempts.leader(self._folder(record.id) / step.name / str(step.attempt)))
         ]
-        end_orphans(record.id, lease, leaders)
-        return Lease.take(lease, wait=True)
+        while not self._going_on(record.id):
+            end_orphans(record.id, file, leaders)
+            if (lease := Lease.take(file)) is None:
+                time.sleep(_POLL)  # what was killed is about to be gone
+                continue
+            if self.get(record.id).attempt == record.attempt:
+                return lease
+            lease.release()  # somebody was faster, and has already ended
+            break
+        return None
 
     def _going_on(self, run: str) -> bool:
         holder = leases.holder(self._lease(run))

@@ -91,6 +91,7 @@ def training(rows: int = 10, keep: float = 0.5, on: date = date(2013, 1, 1)) -> 
 @step
 def where(mark: int) -> dict[str, str]:
     """Say where this step runs."""
+    print(mark)  # noqa: T201 what a step prints is its log
     return {"process": str(os.getpid()), "folder": str(Path.cwd()), "run": os.environ["CLOUDMLOPS_RUN"]}
 
 
