@@ -103,7 +103,7 @@ def test_a_killed_materialisation_run_again_is_as_if_never_killed(tmp_path: Path
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("nulls", ["row", "last_value"])
 def test_hundreds_of_kills_lose_nothing(tmp_path: Path, source: Path, nulls: str) -> None:
-    check_kills(tmp_path, source, nulls, kills=300)
+    check_kills(tmp_path, source, nulls, kills=100)
 
 
 def test_materialising_and_pushing_at_once_keeps_what_is_newer(tmp_path: Path, source: Path) -> None:

@@ -60,6 +60,19 @@ def test_columns_may_be_wider_or_encoded_otherwise(platform: cm.Platform, tmp_pa
     assert winds(platform, view(cm.ParquetSource(tmp_path / "a.parquet"))) == [3.0, 3.0]
 
 
+def test_files_may_have_columns_of_different_width_and_order(tmp_path: Path) -> None:
+    pq.write_table(table(1.0), tmp_path / "a.parquet")
+    narrow = table(2.0)
+    pq.write_table(
+        narrow.set_column(2, "wind", pa.array([2], pa.int32())).select(["wind", "at", "origin"]), tmp_path / "b.parquet"
+    )
+
+    for whole_rows in (0, 10):
+        source = open_source(view(cm.ParquetSource(tmp_path)), tables=tmp_path, whole_rows=whole_rows)
+        assert source.features(["wind"], np.arange(2))[0].to_pylist() == [1.0, 2.0]
+        assert source.keys()[0].to_pylist() == ["JFK", "JFK"]
+
+
 def test_a_corrupt_file_is_named(platform: cm.Platform, tmp_path: Path) -> None:
     pq.write_table(table(1.0), tmp_path / "a.parquet")
     (tmp_path / "b.parquet").write_bytes(b"PAR1 this is not Parquet")

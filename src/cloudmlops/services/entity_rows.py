@@ -15,18 +15,20 @@ _SHOWN: Final = 5
 
 
 def arrow_table(rows: Any) -> Any:
-    """Return rows as an Arrow table: from what has Arrow's stream protocol, or from a list of dictionaries."""
+    """Return rows as an Arrow table: from a data frame, a `Dataset`, or a list of dictionaries."""
     import pyarrow as pa
 
     if isinstance(rows, pa.Table):
         return rows
     if hasattr(rows, "__arrow_c_stream__"):
         return pa.table(rows)
+    if hasattr(rows, "to_arrow"):
+        return rows.to_arrow()
     if isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
         return pa.Table.from_pylist([dict(row) for row in rows])
     raise InvalidEntitiesError(
         f"rows come as a {type(rows).__name__}",
-        hint="Give an Arrow table, a polars or pandas data frame, or a list of dictionaries.",
+        hint="Give an Arrow table, a polars or pandas data frame, a Dataset, or a list of dictionaries.",
     )
 
 

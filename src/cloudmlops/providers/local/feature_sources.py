@@ -205,10 +205,12 @@ class _RowGroup:
 class _Parquet:
     """Columns of Parquet files, decoded row group by row group on few threads, so that little is in memory at once."""
 
-    def __init__(self, files: Sequence[Path | bytes], opened: Sequence[pq.ParquetFile]) -> None:
+    def __init__(self, files: Sequence[Path | bytes], opened: Sequence[pq.ParquetFile], names: Sequence[str]) -> None:
         self._files = files
         self._metadata = [file.metadata for file in opened]
-        self.schema = opened[0].schema_arrow
+        # One file may have narrower numbers than the next.
+        used = [pa.schema([file.schema_arrow.field(name) for name in names], {}) for file in opened]
+        self.schema = pa.unify_schemas(used, promote_options="permissive")
         sizes = [
             (number, group, metadata.row_group(group).num_rows)
             for number, metadata in enumerate(self._metadata)
@@ -239,7 +241,9 @@ class _Parquet:
             name, (group, rows) = job
             file = _parquet_file(self._files[group.file], self._metadata[group.file])
             column = file.read_row_group(group.group, columns=[name], use_threads=False)[name]
-            return column if rows is None else column.take(rows)
+            column = column if rows is None else column.take(rows)
+            wanted = self.schema.field(name).type
+            return column if column.type == wanted else column.cast(wanted)
 
         jobs = [(name, group) for name in names for group in groups]
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -282,12 +286,10 @@ def _parquet(view: FeatureView, uri: str, whole_rows: int) -> SourceColumns:
             faults += [f"{name}: {fault}" for fault in schema_faults(view, file.schema_arrow)]
     if faults:
         raise _unreadable(view, faults)
-    found = _Parquet([file for _, file in files], opened)
+    used = [*view.entity.keys, view.timestamp, *([view.created] if view.created else []), *view.features]
+    found = _Parquet([file for _, file in files], opened, used)
     if found.rows > whole_rows:
         return found
-    used = list(
-        dict.fromkeys((*view.entity.keys, view.timestamp, *([view.created] if view.created else []), *view.features))
-    )
     try:
         return _Table(pa.concat_tables([file.read(columns=used) for file in opened], promote_options="permissive"))
     except (pa.ArrowException, OSError) as error:
@@ -320,9 +322,11 @@ def _remote_files(uri: str) -> list[tuple[str, Path | bytes]]:
         try:
             return [(uri, store.get(name))]
         except NotFoundError:
-            store, folder, name = open_store(uri), uri, "*.parquet"
-    pattern = name or "*.parquet"
-    return [(f"{folder}/{key}", store.get(key)) for key in store.list() if fnmatchcase(key, pattern)]
+            store, folder, name = open_store(uri), uri, ""  # a folder, written without its last slash
+    keys = [
+        key for key in store.list() if (fnmatchcase(key, name) and "/" not in key if name else key.endswith(".parquet"))
+    ]
+    return [(f"{folder}/{key}", store.get(key)) for key in keys]
 
 
 def _query_schema(query: SqlSource, tables: Path) -> pa.Schema:
