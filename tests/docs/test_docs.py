@@ -1,8 +1,8 @@
 """What users read is run: the Python blocks of each page, in order, as one program in an empty folder.
 
 A block with a title (` ```python title="hello.py" `) is a file of that name, there before the program starts; a test
-file among them is run by pytest. Other languages are not run. The program has the page's own line numbers, so that a failure
-names the line of the page.
+file among them is run by pytest. Other languages are not run. The program has the page's own line numbers, so that a
+failure names the line of the page.
 """
 
 from __future__ import annotations
