@@ -31,7 +31,7 @@ def models() -> None:
 def list_versions(session: Session, name: str | None, stage: str | None, tags: tuple[str, ...]) -> None:
     """List the versions of model NAME, or of all models."""
     found = session.platform.models.list(name, stage=stage, tags=_pairs(tags))
-    columns = ("model", "version", "stage", "metrics", "tags", "run", "registered_by", "registered_at")
+    columns = ("model", "version", "stage", "registered_by", "registered_at", "run")
     session.table("models", columns, [_version(version) for version in found])
 
 
