@@ -139,8 +139,12 @@ def text_faults(kind: str, values: Mapping[Any, object]) -> list[str]:
     return [
         f"{kind} {name!r} = {value!r}: names and values are texts, and names are not empty"
         for name, value in values.items()
-        if not isinstance(name, str) or not isinstance(value, str) or not name
+        if not _is_text(name) or not _is_text(value) or not name
     ]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.encode(errors="ignore").decode() == value
 
 
 def _reserving(fold: Fold, key: str, effect: str | None) -> Statement | None:
