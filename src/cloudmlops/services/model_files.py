@@ -52,7 +52,9 @@ def artifact_faults(artifact: Path) -> list[str]:
     for path in artifact.rglob("*"):
         if not path.resolve().is_relative_to(root):
             faults.append(f"{path} is a link that leads out of the folder")
-        elif not path.is_dir():
+        elif not path.is_file() and not path.is_dir():
+            faults.append(f"{path} is neither a file nor a folder")
+        elif path.is_file():
             name = path.relative_to(artifact).as_posix()
             faults += [f"the file name {name!r} cannot be kept: {fault}" for fault in key_faults(name)]
     return faults

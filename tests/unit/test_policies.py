@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cloudmlops import connect
+from cloudmlops.domain.actors import Actor
+from cloudmlops.domain.ledger import Approval, Evidence, Fold, Mark, Registration, VersionState
+from cloudmlops.domain.models import Stage
+from cloudmlops.domain.policies import (
+    BeatsBaseline,
+    MetricAtLeast,
+    Policy,
+    Proposal,
+    RequiresApprovals,
+    merged,
+    policies_from,
+)
+from cloudmlops.errors import ConfigurationError, InvalidMoveError
+from cloudmlops.testing.contract.models import written_model
+
+NAN = float("nan")
+
+
+def state(version: str, metrics: dict[str, float], approvals: tuple[Approval, ...] = ()) -> VersionState:
+    alice = Mark(sequence=1, actor=Actor(id="alice"), at=datetime(2026, 1, 1, tzinfo=UTC))
+    return VersionState(
+        version=version,
+        request="r",
+        reserved=alice,
+        registered=alice,
+        registration=Registration(artifact_uri="x", manifest="y", metrics=metrics),
+        approvals=approvals,
+    )
+
+
+def proposal(
+    *,
+    registered: dict[str, float] | None = None,
+    production: dict[str, float] | None = None,
+    metrics: dict[str, float] | None = None,
+    baseline: dict[str, float] | None = None,
+    approvals: tuple[tuple[str, Stage], ...] = (),
+) -> Proposal:
+    given = tuple(
+        Approval(sequence=number, actor=Actor(id=who), stage=stage) for number, (who, stage) in enumerate(approvals)
+    )
+    mine = state("2", registered or {}, given)
+    versions = {"1": state("1", production or {}), "2": mine}
+    return Proposal(
+        fold=Fold(model="churn", versions=versions, production=None if production is None else "1"),
+        state=mine,
+        to=Stage.PRODUCTION,
+        actor=Actor(id="pam"),
+        evidence=Evidence(metrics=metrics or {}, baseline=baseline or {}),
+    )
+
+
+BOB = ("bob", Stage.PRODUCTION)
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked", "unmet"),
+    [
+        (RequiresApprovals(1), proposal(approvals=(BOB,)), None),
+        (RequiresApprovals(2), proposal(approvals=(BOB, BOB)), "1 of 2"),
+        (RequiresApprovals(1), proposal(approvals=(("bob", Stage.STAGING),)), "0 of 1"),
+        (RequiresApprovals(1), proposal(approvals=(("alice", Stage.PRODUCTION),)), "not counted: alice"),
+        (RequiresApprovals(1), proposal(approvals=(("pam", Stage.PRODUCTION),)), "not counted: pam"),
+        (MetricAtLeast("auc", 0.8), proposal(registered={"auc": 0.8}), None),
+        (MetricAtLeast("auc", 0.8), proposal(registered={"auc": 0.9}, metrics={"auc": 0.7}), "is 0.7, below 0.8"),
+        (MetricAtLeast("auc", 0.8), proposal(metrics={"auc": NAN}), "is nan, below 0.8"),
+        (MetricAtLeast("auc", 0.8), proposal(), "neither in the evidence nor registered"),
+        (BeatsBaseline("auc"), proposal(metrics={"auc": 0.9}, baseline={"auc": 0.8}), None),
+        (BeatsBaseline("auc"), proposal(metrics={"auc": 0.8}, baseline={"auc": 0.8}), "does not beat"),
+        (BeatsBaseline("auc", by=0.25), proposal(metrics={"auc": 0.75}, baseline={"auc": 0.5}), None),
+        (BeatsBaseline("auc", by=0.25), proposal(metrics={"auc": 0.7}, baseline={"auc": 0.5}), "0.5 by 0.25"),
+        (BeatsBaseline("auc"), proposal(registered={"auc": 0.9}, production={"auc": 0.8}), None),
+        (BeatsBaseline("auc"), proposal(metrics={"auc": 0.9}), "there is no baseline for 'auc'"),
+        (BeatsBaseline("auc"), proposal(metrics={"auc": NAN}, baseline={"auc": 0.8}), "is nan and does not beat"),
+        (BeatsBaseline("loss", lower_is_better=True), proposal(metrics={"loss": 1.0}, baseline={"loss": 2.0}), None),
+        (BeatsBaseline("loss", lower_is_better=True), proposal(metrics={"loss": 2.0}, baseline={"loss": 1.0}), "is 2"),
+    ],
+    ids=lambda value: value.name if hasattr(value, "name") else None,
+)
+def test_a_policy_says_why_it_is_unmet(policy: Policy, asked: Proposal, unmet: str | None) -> None:
+    answer = policy.unmet(asked)
+
+    assert (answer is None) if unmet is None else (answer is not None and unmet in answer)
+
+
+def test_policies_are_read_from_the_configuration() -> None:
+    table = {
+        "production": [{"requires_approvals": 2}, {"beats_baseline": {"metric": "auc", "by": 0.01}}],
+        "staging": [{"metric_at_least": {"metric": "auc", "value": 0.5}}],
+    }
+
+    assert policies_from(table, "cloudmlops.toml") == {
+        Stage.PRODUCTION: [RequiresApprovals(2), BeatsBaseline("auc", by=0.01)],
+        Stage.STAGING: [MetricAtLeast("auc", 0.5)],
+    }
+
+
+def test_policies_of_two_sources_all_count() -> None:
+    both = merged({Stage.PRODUCTION: [RequiresApprovals(1)]}, {Stage.PRODUCTION: [MetricAtLeast("auc", 0.5)]})
+
+    assert both[Stage.PRODUCTION] == [RequiresApprovals(1), MetricAtLeast("auc", 0.5)]
+
+
+def test_all_faults_of_configured_policies_are_listed() -> None:
+    table = {"prod": [], "production": [{"requires_luck": 1}, {"metric_at_least": {"metrik": "auc"}}, "x"]}
+
+    with pytest.raises(ConfigurationError) as refused:
+        policies_from(table, "cloudmlops.toml")
+
+    for fault in ("'prod' is not a stage", "no policy is named 'requires_luck'", "metrik", "'x' is not a table"):
+        assert fault in str(refused.value)
+
+
+def test_a_configured_policy_holds_a_promotion_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cloudmlops.toml").write_text(
+        "[policies]\ncandidate = [{metric_at_least = {metric = 'auc', value = 0.5}}]"
+    )
+    monkeypatch.chdir(tmp_path)
+    with connect("local://:memory:") as platform:
+        version = platform.models.register("churn", written_model(tmp_path / "artifact"), metrics={"auc": 0.4}).version
+
+        with pytest.raises(
+            InvalidMoveError, match=r"1 of 1 policies unmet\n  - metric_at_least\(auc, 0.5\): .* below 0.5"
+        ):
+            platform.models.promote("churn", version, to=Stage.CANDIDATE)
+        assert platform.models.get("churn", version).stage is Stage.NONE
