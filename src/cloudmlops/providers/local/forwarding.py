@@ -32,11 +32,11 @@ class Reply:
 
 
 class NotSentError(ConnectionError):
-    """The worker was not reached: nothing of the request went out, so another may have it."""
+    """The worker did not get the request: another may have it."""
 
 
 class BrokenOffError(ConnectionError):
-    """The worker ended after it had got the request: it may or may not have acted on it."""
+    """The worker ended after it had read the request: it may or may not have acted on it."""
 
 
 class Connection(asyncio.Protocol):
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         """Send a request and return the answer.
 
         Raises:
-            NotSentError: The connection was closed before.
+            NotSentError: The connection was closed before the worker had read the request.
             BrokenOffError: It closed before the answer was whole.
         """
         if self._transport is None or self._transport.is_closing():
@@ -118,5 +118,9 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, cause: Exception | None) -> None:
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(BrokenOffError(f"the worker closed the connection: {cause}"))
+            # Linux resets a Unix socket whose other end closes with unread data (unix_release_sock in af_unix.c),
+            # and the worker acts on whole requests only: a reset says that it did not act on this one.
+            unread = isinstance(cause, ConnectionResetError | BrokenPipeError)
+            kind = NotSentError if unread else BrokenOffError
+            self._answer.set_exception(kind(f"the worker closed the connection: {cause}"))
         self._answer = None

@@ -108,6 +108,7 @@ class Supervisor:
             name: {
                 "state": running.state.value,
                 "healthy_replicas": sum(worker.healthy for worker in running.workers),
+                "in_flight": sum(worker.in_flight for worker in running.workers),
                 "restarts": sum(worker.restarts for worker in running.workers),
                 "pids": [worker.pid for worker in running.workers],
             }
