@@ -39,11 +39,12 @@ class Session:
         if self.as_json:
             _print_json(listed)
             return
+        from rich import box
         from rich.table import Table
 
-        drawn = Table(title=title, title_justify="left")
+        drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in columns:
-            drawn.add_column(column.replace("_", " "))
+            drawn.add_column(column.replace("_", " "), overflow="fold")
         for row in listed:
             drawn.add_row(*(_cell(row.get(column)) for column in columns))
         _print_rich(drawn if listed else f"{title}: none")
@@ -96,7 +97,8 @@ def _print_json(value: object) -> None:
 def _print_rich(value: object) -> None:
     from rich.console import Console
 
-    Console().print(value)
+    # Into a file or a pipe a table is written as wide as it is: nothing there wraps for a reader.
+    Console(width=None if sys.stdout.isatty() else 10_000).print(value)
 
 
 def plain(value: object) -> object:
