@@ -30,6 +30,7 @@ EVENT_TIME: Final = "event_time"
 """The column of entity rows that says as of when their features are wanted."""
 
 Nulls = Literal["row", "last_value"]
+_LONGEST: Final = timedelta(days=36_525_000)  # so that no sum of times leaves 64 bits
 _COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -161,8 +162,10 @@ class FeatureView:
             yield "two keys are renamed to the same column"
         if self.ttl is not None and self.ttl < timedelta(0):
             yield f"ttl is negative: {self.ttl}"
-        if self.source_delay < timedelta(0):
-            yield f"source_delay is negative: {self.source_delay}"
+        elif self.ttl is not None and self.ttl > _LONGEST:
+            yield f"ttl is longer than {_LONGEST.days:,} days; None is for ever"
+        if not timedelta(0) <= self.source_delay <= _LONGEST:
+            yield f"source_delay is negative or too long: {self.source_delay}"
         if self.nulls not in ("row", "last_value"):
             yield f"nulls is {self.nulls!r}, not 'row' or 'last_value'"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,12 @@ def joined_columns(view: FeatureView, source: ViewSource, entities: pa.Table) ->
     newest = times - microseconds(view.source_delay)
     oldest = None if view.ttl is None else times - microseconds(view.ttl)
     columns: dict[str, pa.ChunkedArray] = {}
-    for names, rows in history.selections(
-        lambda ordered: ordered.latest(history.asked, newest, oldest, history.winners)
-    ):
+
+    def select(ordered: TimeOrdered, askers: Any) -> Integers:
+        bound = None if oldest is None else oldest[askers]
+        return ordered.latest(history.asked[askers], newest[askers], bound, history.winners)
+
+    for names, rows in history.selections(select):
         columns |= _gathered(source, names, rows)
     return [columns[name] for name in view.features]
 
@@ -43,7 +46,12 @@ def latest_rows(view: FeatureView, source: ViewSource, *, at: int) -> tuple[Inte
     """
     history = _History(view, source, None)
     newest = at - microseconds(view.source_delay)
-    kept = [rows for _, rows in history.selections(lambda ordered: ordered.latest_of_all(newest, history.winners))]
+
+    def select(ordered: TimeOrdered, keys: Any) -> Integers:
+        rows: Integers = ordered.latest_of_all(newest, history.winners)[keys]
+        return rows
+
+    kept = [rows for _, rows in history.selections(select)]
     rows = np.unique(np.concatenate(kept))
     known: Integers = rows[rows != NONE]
     return known, int(np.count_nonzero(kept[0] != NONE))
@@ -65,22 +73,30 @@ class _History:
         self._times = _integers(times)
         self._everything = TimeOrdered(self._times, self._codes, self._count)
 
-    def selections(self, select: Any) -> list[tuple[list[str], Integers]]:
+    def selections(self, select: Callable[[TimeOrdered, Any], Integers]) -> list[tuple[list[str], Integers]]:
         """Return selected rows and for which features they are: one selection for all, unless nulls are passed over.
 
-        The first selection passes no row over; with `nulls="last_value"` it may be for no feature.
+        Args:
+            select: Given rows and the numbers of askers, returns the row that each of them gets.
+
+        Returns:
+            Features and, for each asker, a row. The first selection passes no row over; with `nulls="last_value"` it
+            may be for no feature.
         """
-        whole = select(self._everything)
+        whole = select(self._everything, slice(None))
         if self._view.nulls == "row":
             return [(list(self._view.features), whole)]
         complete: list[str] = []
         others: list[tuple[list[str], Integers]] = []
+        found = np.flatnonzero(whole != NONE)
         for name in self._view.features:
-            if not (null := _flags(self._source.nulls(name))).any():
+            null = _flags(self._source.nulls(name))
+            if not len(lacking := found[null[whole[found]]]):
                 complete.append(name)
-            else:
-                known = TimeOrdered(self._times, self._codes, self._count, known=~null)
-                others.append(([name], select(known)))
+                continue
+            rows = whole.copy()
+            rows[lacking] = select(self._everything.only(~null), lacking)
+            others.append(([name], rows))
         return [(complete, whole), *others]
 
     def winners(self, rows: Integers, groups: Integers) -> Integers:

@@ -27,25 +27,28 @@ _BLOCK: Final = 32_768
 class TimeOrdered:
     """The rows of a source that belong to somebody, in order of time."""
 
-    def __init__(self, times: Integers, codes: Codes, count: int, *, known: Flags | None = None) -> None:
+    def __init__(self, times: Integers, codes: Codes, count: int, *, rows: Integers | None = None) -> None:
         """Put rows into order of time.
 
         Args:
             times: (n,) microseconds; without nulls.
             codes: (n,) key codes below `count`, or `NOBODY`.
             count: The number of codes.
-            known: (n,) rows to use; None is all.
+            rows: (n,) the source's row of each, where they were put into order before; None where they were not.
         """
-        self._rows: Integers | None = None
+        self._rows = rows
         self._count = count
-        if known is not None:
-            codes = np.where(known, codes, np.int32(NOBODY))
-        if len(times) and not (times[1:] >= times[:-1]).all():
+        if rows is None and len(times) and not (times[1:] >= times[:-1]).all():
             rows = np.flatnonzero(codes != NOBODY)
             rows = rows[np.argsort(times[rows])]
             times, codes, self._rows = times[rows], codes[rows], rows
         self._times = times
         self._codes = codes
+
+    def only(self, known: Flags) -> TimeOrdered:
+        """Return the same rows without those that are not `known`, a flag for each row of the source."""
+        known = known if self._rows is None else known[self._rows]
+        return TimeOrdered(self._times, np.where(known, self._codes, np.int32(NOBODY)), self._count, rows=self._rows)
 
     def latest(self, codes: Codes, newest: Integers, oldest: Integers | None, break_ties: BreakTies) -> Integers:
         """Return for each asker the source's row that is the greatest by rule 3, or `NONE`.
