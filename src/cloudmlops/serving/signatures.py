@@ -127,6 +127,10 @@ _TYPES: Final[Mapping[str, ColumnType]] = {
 _NESTED: Final = ColumnType(expected="any value", kinds=frozenset(), dtype="object", example=None, convert=_anything)
 
 
+_WITH_NULLS: Final = {"bool": "object", "int32": "float64", "int64": "float64"}
+"""What pandas makes of a column of that type in which values are missing."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
     """A named column; nested types (arrays, objects, maps) are passed on as JSON gives them."""
@@ -148,15 +152,16 @@ class Column:
                 faults.append(Fault(row=row, column=self.name, expected=self.type.expected, got=got))
         if len(converted) < len(values):
             return None
-        array = np.empty(len(converted), dtype=self.type.dtype)
+        dtype = _WITH_NULLS.get(self.type.dtype, self.type.dtype) if None in converted else self.type.dtype
+        array = np.empty(len(converted), dtype=dtype)
         array[:] = converted
         return array
 
     def _one(self, value: Any) -> Any:
-        if value is _MISSING:
-            if self.required:
-                raise ValueError(value)
+        if not self.required and (value is _MISSING or value is None):
             return None
+        if value is _MISSING:
+            raise ValueError(value)
         if type(value) in self.type.kinds:
             return value
         if self.type.convert is None:
