@@ -165,9 +165,10 @@ class Graph:
 
     def _cycle(self) -> list[str]:
         try:
-            TopologicalSorter({step.name: step.upstream & self.by_name.keys() for step in self.steps}).prepare()
+            known = {step.name: sorted(step.upstream & self.by_name.keys()) for step in self.steps}
+            TopologicalSorter(known).prepare()
         except CycleError as error:
-            return [f"the steps form a cycle: {' -> '.join(reversed(error.args[1]))}"]
+            return [f"the steps form a cycle: {' -> '.join(error.args[1])}"]
         return []
 
 

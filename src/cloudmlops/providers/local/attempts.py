@@ -126,10 +126,12 @@ def perform(attempt: Attempt, called: Step[..., Any] | None = None) -> bool:
             outputs={name: folder / "outputs" / name for name in attempt.outputs},
             work=folder / "work",
         )
+        _end_mlflow_run("FINISHED")
         _leave(folder / "result.json", {name: output.to_json() for name, output in outputs.items()})
     except Exception as error:  # noqa: BLE001 whatever a user's function raises fails the step and not the run's process
         traceback.print_exc()
         sys.stderr.flush()
+        _end_mlflow_run("FAILED")
         _leave(folder / "error.json", {"error": _told(error), "retryable": not isinstance(error, InvalidRequestError)})
         return False
     return True
@@ -164,6 +166,12 @@ def failure(folder: Path, status: int) -> Failure:
 def discard(folder: Path) -> None:
     """Remove what a success no longer needs."""
     shutil.rmtree(folder / "work", ignore_errors=True)
+
+
+def _end_mlflow_run(status: str) -> None:
+    # MLflow would do so when the interpreter ends, which a forked step does not wait for.
+    if (mlflow := sys.modules.get("mlflow")) is not None:
+        mlflow.end_run(status)
 
 
 def _told(error: Exception) -> str:

@@ -1,0 +1,195 @@
+"""What the embedded provider does beyond the contract, and how it fails."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from tests.unit import odd_flow
+
+import cloudmlops as cm
+from cloudmlops import Platform
+from cloudmlops.domain.runs import RunState, StepState
+from cloudmlops.errors import InvalidPipelineError, RunFailedError
+
+
+def fails(platform: Platform, pipeline, **parameters: object) -> RunFailedError:
+    with pytest.raises(RunFailedError) as failure:
+        platform.pipelines.run(pipeline, parameters, wait=True)
+    return failure.value
+
+
+def test_independent_steps_run_at_the_same_time(platform: Platform, tmp_path: Path) -> None:
+    assert platform.pipelines.run(odd_flow.meeting, {"folder": str(tmp_path)}, wait=True).outputs == {"output": True}
+
+
+def test_a_full_disk_fails_the_step_and_the_run_can_be_resumed(platform: Platform, tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    error = fails(platform, odd_flow.filling, room=str(room))
+
+    assert "failed in step 'big': OSError: [Errno 27] File too large" in str(error)
+    room.touch()
+    assert error.run.resume(wait=True).outputs == {"output": 1 << 20}
+
+
+def test_a_damaged_table_is_named_with_its_step_and_what_to_do(platform: Platform) -> None:
+    error = fails(platform, odd_flow.damaged)
+
+    assert "failed in step 'rows'" in str(error)
+    assert "broken_table/1/outputs/output/data.parquet cannot be read as Parquet" in str(error)
+    assert "Run the step that makes it again without the cache" in str(error)
+
+
+def test_a_step_that_is_killed_is_reported_with_its_signal(platform: Platform) -> None:
+    error = fails(platform, odd_flow.killing)
+
+    assert "failed in step 'killed': its process was killed by signal 9; the machine may have run out" in str(error)
+
+
+def test_a_step_that_exits_is_a_failure(platform: Platform) -> None:
+    error = fails(platform, odd_flow.leaving)
+
+    assert "failed in step 'leaves': its process ended with status 1 and left no result" in str(error)
+    assert "SystemExit: enough" in error.run.logs("leaves")
+
+
+def test_an_artifact_that_was_never_written_is_explained(platform: Platform) -> None:
+    error = fails(platform, odd_flow.forgetting)
+
+    assert "step 'never_written' returned the wrong value" in str(error)
+    assert "the Model that it returned was never written" in str(error)
+
+
+def test_what_a_step_logs_through_mlflow_is_in_the_runs_record(platform: Platform) -> None:
+    run = platform.pipelines.run(odd_flow.logging, wait=True)
+
+    assert run.metrics == {"logs_metrics": {"auc": 0.9}}
+    assert run.steps["logs_metrics"].logged == {
+        "metrics": {"auc": 0.9},
+        "params": {"depth": "3"},
+        "tags": {"owner": "ada"},
+    }
+
+
+def test_a_step_that_needs_no_package_loads_none(platform: Platform) -> None:
+    loaded = set(platform.pipelines.run(odd_flow.light, wait=True).outputs["output"])
+
+    assert not loaded & {"pyarrow", "pandas", "polars", "numpy", "duckdb", "mlflow", "pydantic", "obstore", "click"}
+
+
+def test_connect_within_a_step_is_the_same_platform(platform: Platform) -> None:
+    assert platform.pipelines.run(odd_flow.connecting, wait=True).outputs == {"output": platform.target}
+
+
+def test_a_step_has_its_environment(platform: Platform) -> None:
+    assert platform.pipelines.run(odd_flow.colouring, wait=True).outputs == {"output": "blue"}
+    assert platform.pipelines.run(odd_flow.colouring, in_process=True, cache=False).outputs == {"output": "blue"}
+    assert "COLOUR" not in os.environ
+
+
+def test_in_process_the_steps_are_calls(platform: Platform) -> None:
+    @cm.step
+    def here() -> int:
+        return os.getpid()
+
+    @cm.pipeline
+    def local() -> int:
+        return here()
+
+    assert platform.pipelines.run(local, in_process=True).outputs == {"output": os.getpid()}
+    with pytest.raises(InvalidPipelineError, match=r"step 'here' .* is not at the top of a module"):
+        platform.pipelines.run(local)
+
+
+def test_in_process_a_failure_is_the_same_error(platform: Platform) -> None:
+    with pytest.raises(RunFailedError, match="failed in step 'rows'"):
+        platform.pipelines.run(odd_flow.damaged, in_process=True)
+
+
+def test_a_cached_output_that_was_removed_is_made_again(platform: Platform, tmp_path: Path) -> None:
+    (tmp_path / "room").touch()
+    first = platform.pipelines.run(odd_flow.filling, {"room": str(tmp_path / "room")}, wait=True)
+    first.output("big").path.unlink()
+
+    again = platform.pipelines.run(odd_flow.filling, {"room": str(tmp_path / "room")}, wait=True)
+
+    assert again.steps["big"].state is StepState.SUCCEEDED
+    assert again.steps["size"].state is StepState.CACHED
+
+
+def write_flow(folder: Path, number: int) -> None:
+    (folder / "flow.py").write_text(
+        textwrap.dedent(
+            f"""
+            from pathlib import Path
+            import cloudmlops as cm
+            import constants
+
+            @cm.step
+            def first() -> int:
+                return constants.NUMBER
+
+            @cm.step
+            def second(x: int, gate: str) -> list[int]:
+                if not Path(gate).exists():
+                    raise FileNotFoundError(gate)
+                return [x, {number}]
+
+            @cm.pipeline
+            def flow(gate: str) -> list[int]:
+                return second(first(), gate)
+            """
+        )
+    )
+    (folder / "constants.py").write_text(f"NUMBER = {number}\n")
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "CLOUDMLOPS_TARGET": f"local://{folder / 'platform'}", "PYTHONDONTWRITEBYTECODE": "1"}
+    program = "from cloudmlops.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def connect(folder: Path) -> Platform:
+    return cm.connect(f"local://{folder / 'platform'}")
+
+
+def test_a_changed_module_invalidates_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "gate").touch()
+    write_flow(tmp_path, 1)
+    assert command(tmp_path, "run", "flow.py:flow", "-p", "gate=gate", "--id", "gone").returncode == 5
+    arguments = ("run", "flow.py", "-p", f"gate={tmp_path / 'gate'}", "--id")
+    for run in ("first", "second"):
+        assert command(tmp_path, *arguments, run).returncode == 0
+    (tmp_path / "constants.py").write_text("NUMBER = 2\n")
+    assert command(tmp_path, *arguments, "third").returncode == 0
+
+    with connect(tmp_path) as platform:
+        states = [
+            [step.state for step in platform.pipelines.get(run).steps.values()] for run in ("first", "second", "third")
+        ]
+        assert states == [
+            [StepState.CACHED, StepState.SUCCEEDED],
+            [StepState.CACHED, StepState.CACHED],
+            [StepState.SUCCEEDED, StepState.SUCCEEDED],
+        ]
+        assert platform.pipelines.get("third").outputs == {"output": [2, 1]}
+
+
+def test_a_resumed_run_goes_on_with_the_source_it_began_with(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    write_flow(tmp_path, 1)
+    assert command(tmp_path, "run", "flow:flow", "-p", f"gate={gate}", "--id", "old").returncode == 5
+    write_flow(tmp_path, 2)
+    gate.touch()
+
+    assert command(tmp_path, "runs", "resume", "old").returncode == 0
+
+    with connect(tmp_path) as platform:
+        run = platform.pipelines.get("old")
+        assert run.status is RunState.SUCCEEDED
+        assert run.outputs == {"output": [1, 1]}
