@@ -75,6 +75,11 @@ class Platform:
         return self._backends.target
 
     @property
+    def address(self) -> str:
+        """The platform's stable name in events and records: the target without query and credentials."""
+        return self._backends.address
+
+    @property
     def capabilities(self) -> Capabilities:
         """For every feature on which providers differ: native, emulated or absent, with reason and way round."""
         return self._backends.capabilities

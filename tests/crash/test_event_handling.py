@@ -210,6 +210,7 @@ def test_a_lease_that_nobody_renews_ends_by_the_clock_alone(tmp_path: Path) -> N
             "worker": "another machine:1:1",
             "token": "t",
             "failures": 0,
+            "vanished": 0,
             "expires": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
         }
         platform._backends.objects.create(f"inbox/attempts/report/{drift(1).key}.0001.json", json.dumps(lease).encode())

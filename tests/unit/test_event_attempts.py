@@ -13,7 +13,7 @@ from cloudmlops.services.attempts import Attempts, Failure, Item, Lease, Settled
 from cloudmlops.storage.local import LocalStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-ITEM = Item(handler="watch", key="k" * 40)
+ITEM = Item(handler="watch", key="k" * 40, place=7)
 SECOND = timedelta(seconds=1)
 
 
@@ -116,6 +116,15 @@ def test_interruptions_cost_no_retry_until_they_are_many(attempts: Attempts) -> 
     ((_, letter),) = attempts.dead()
     assert letter["error"] == "WorkerVanished"
     assert letter["message"] == "11 workers ended while they handled this event"
+
+
+def test_a_worker_that_is_stopped_again_and_again_costs_nothing(attempts: Attempts) -> None:
+    for number in range(1, 30):
+        lease = claimed(attempts, retries=0)
+        assert lease.number == number
+        attempts.release(lease, now=NOON)
+
+    assert attempts.dead() == []
 
 
 def test_a_failure_after_a_takeover_is_the_new_owners_to_tell(attempts: Attempts) -> None:

@@ -2,16 +2,28 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloudmlops import DriftDetected, Event, EventContext, ModelRegistered, Platform, RunCompleted, connect
+from cloudmlops import (
+    DriftDetected,
+    Event,
+    EventContext,
+    ModelRegistered,
+    Platform,
+    RunCompleted,
+    UnknownEvent,
+    connect,
+)
+from cloudmlops.domain.events import Envelope
 from cloudmlops.errors import InvalidRequestError, UnavailableError
 from cloudmlops.ports.clock import FixedClock
+from cloudmlops.ports.events import Pulled
+from cloudmlops.providers.local.events import LocalEvents
 from cloudmlops.services.effects import effect_key, handling
 from cloudmlops.services.events import Events
 from cloudmlops.services.handlers import without_secrets
@@ -253,6 +265,104 @@ def test_a_failure_is_logged_and_holds_no_secret(platform: Platform, caplog: pyt
 )
 def test_what_looks_like_a_secret_is_hidden(text: str, expected: str) -> None:
     assert without_secrets(text) == expected
+
+
+class Queue(LocalEvents):
+    """A provider whose events wait in a queue until they are acknowledged."""
+
+    def __init__(self, backends: Any, *waiting: Envelope) -> None:
+        super().__init__(backends)
+        self.waiting = {str(number): event for number, event in enumerate(waiting)}
+        self.reported_kinds = frozenset({ModelRegistered.kind})
+
+    @property
+    def reported(self) -> frozenset[str]:
+        return self.reported_kinds
+
+    def pull(self, limit: int) -> Sequence[Pulled]:
+        return [Pulled(event=event, receipt=receipt) for receipt, event in self.waiting.items()][:limit]
+
+    def acknowledge(self, receipts: Sequence[str]) -> None:
+        for receipt in receipts:
+            del self.waiting[receipt]
+
+
+def with_queue(platform: Platform, *types: str) -> Queue:
+    queue = Queue(
+        platform._backends,
+        *(Envelope(id=str(number), source="vendor", type=type_, time=NOON) for number, type_ in enumerate(types)),
+    )
+    platform._backends.__dict__["events"] = queue
+    return queue
+
+
+def test_what_waits_in_a_queue_is_stored_then_acknowledged_then_handled(platform: Platform) -> None:
+    queue = with_queue(platform, *["vendor.thing"] * 150)
+    seen: list[str] = []
+    platform.events.on(UnknownEvent, handler="watch")(lambda event, _: seen.append(event.id))
+
+    assert platform.events.process() == 150
+
+    assert queue.waiting == {}
+    assert seen == [str(number) for number in range(150)]
+
+
+def test_a_malformed_event_in_a_queue_is_kept_and_holds_up_nothing(platform: Platform) -> None:
+    queue = with_queue(platform, RunCompleted.kind, "vendor.thing")
+    platform.events.process()
+
+    assert queue.waiting == {}
+    assert [(type(event), event.type) for event in platform.events.list(kind=UnknownEvent)] == [
+        (UnknownEvent, RunCompleted.kind),
+        (UnknownEvent, "vendor.thing"),
+    ]
+
+
+def test_what_the_platform_reports_by_itself_is_left_to_it(platform: Platform) -> None:
+    with_queue(platform)
+    registered = ModelRegistered(platform="p", time=NOON, model="m", version="1")
+
+    platform.events.emit(registered)
+    with pytest.raises(InvalidRequestError, match="the platform itself reports this kind"):
+        platform.events.publish(registered)
+
+    assert platform.events.list() == []
+
+
+def test_all_that_keeps_an_event_from_being_published_is_told_at_once(platform: Platform) -> None:
+    event = UnknownEvent(
+        platform="p",
+        time=datetime(2026, 1, 1),  # noqa: DTZ001 the fault under test
+        type=RunCompleted.kind,
+        source="s",
+        id="1",
+        data={"when": NOON},
+    )
+
+    with pytest.raises(InvalidRequestError) as caught:
+        platform.events.publish(event)
+
+    assert caught.value.faults == (
+        "its time 2026-01-01T00:00:00 has no time zone: use datetime.now(UTC)",
+        "its type is ours: publish it as RunCompleted",
+        "its data are not JSON: Object of type datetime is not JSON serializable",
+    )
+
+
+def test_a_dead_letter_is_readable_though_its_sender_crashed_before_it_was_acknowledged(platform: Platform) -> None:
+    @platform.events.on(DriftDetected, handler="fails", retries=0)
+    def fails(_event: DriftDetected, _ctx: object) -> None:
+        raise ValueError("no")
+
+    platform.events.publish(drift(platform))
+    platform._backends.objects.delete(f"inbox/events/{drift(platform).key}.json")
+    platform.events.process()
+
+    assert [letter.event for letter in platform.events.dead_letters()] == [drift(platform)]
+    assert platform.events.retry() == 1
+    platform.events.publish(drift(platform))
+    platform.events.process()
+    assert len(platform.events.dead_letters()) == 1
 
 
 def test_all_faults_of_a_registration_are_told_at_once(platform: Platform) -> None:

@@ -56,7 +56,9 @@ def events() -> None:
 @session_options
 def list_events(session: Session, *, kind: str | None, since: datetime | None) -> None:
     """List events in order of arrival."""
-    found = session.platform.events.list(kind=_kind(kind) if kind else None, since=since)
+    from cloudmlops.domain.events import Event
+
+    found = session.platform.events.list(kind=_kind(kind) if kind else Event, since=since)
     session.table("Events", ["time", "kind", "about", "key"], [_row(event) for event in found])
 
 

@@ -36,6 +36,8 @@ class Item:
     key: str
     """The event's."""
     round: str = ""
+    place: int = 0
+    """Where the inbox's log has it."""
 
     @property
     def name(self) -> str:
@@ -61,6 +63,8 @@ class Lease:
     """Counted from 1, over failed and interrupted attempts."""
     failures: int
     """Attempts before this one that ended in an error."""
+    vanished: int
+    """Attempts before this one whose workers vanished."""
     token: str
     worker: str
     expires: datetime
@@ -98,7 +102,7 @@ class Attempts:
         """Take the next attempt at an item, if it is free; give it up when its attempts are used."""
         if self._is_settled(item):
             return Settled()
-        if isinstance(lease := self._create(item, number=1, failures=0, now=now), Lease):
+        if isinstance(lease := self._create(item, number=1, failures=0, vanished=0, now=now), Lease):
             return lease
         number = self._latest(item)
         latest = self._get(item, number)
@@ -108,22 +112,18 @@ class Attempts:
         elif now < (expires := datetime.fromisoformat(latest["expires"])) and not workers.is_gone(latest["worker"]):
             return Waiting(until=expires, leased=True)
         failures = int(latest["failures"]) + (retry_at is not None)
+        vanished = int(latest["vanished"]) + (retry_at is None and not latest.get("released"))
         if failures > retries:
             # Its worker recorded the last failure and vanished before it wrote the dead letter.
             self._bury(
                 item, number, Failure(**{**latest["failure"], "at": datetime.fromisoformat(latest["failure"]["at"])})
             )
             return Settled()
-        if number - failures > _INTERRUPTIONS:
-            vanished = Failure(
-                error="WorkerVanished",
-                message=f"{number - failures} workers ended while they handled this event",
-                traceback="",
-                at=now,
-            )
-            self._bury(item, number, vanished)
+        if vanished > _INTERRUPTIONS:
+            message = f"{vanished} workers ended while they handled this event"
+            self._bury(item, number, Failure(error="WorkerVanished", message=message, traceback="", at=now))
             return Settled()
-        lease = self._create(item, number=number + 1, failures=failures, now=now)
+        lease = self._create(item, number=number + 1, failures=failures, vanished=vanished, now=now)
         if isinstance(lease, Lease) and self._is_settled(item):
             # The worker whose lease had expired finished between our look and our claim.
             return Settled()
@@ -139,7 +139,7 @@ class Attempts:
 
     def release(self, lease: Lease, *, now: datetime) -> None:
         """Give an unfinished lease back, so that the next attempt need not wait for its expiry."""
-        self._write(replace(lease, expires=now))
+        self._write(replace(lease, expires=now), released=True)
 
     def succeed(self, lease: Lease, *, now: datetime) -> None:
         """Record that the item is handled."""
@@ -158,19 +158,19 @@ class Attempts:
         return retry_at
 
     def dead(self) -> list[tuple[Item, dict[str, Any]]]:
-        """List what was given up and not replayed since."""
+        """List what was given up and not replayed since, oldest first."""
         found = []
         for key in self._objects.list("inbox/dead/"):
             handler, _, name = key.removeprefix("inbox/dead/").removesuffix(".json").partition("/")
             event, _, round_ = name.partition("-")
-            item = Item(handler=handler, key=event, round=round_)
-            if self._objects.exists(_done_key(item)):
+            if self._objects.exists(_done_key(Item(handler=handler, key=event, round=round_))):
                 continue  # replayed, or handled after all by a worker whose lease had expired
             try:
-                found.append((item, json.loads(self._objects.get(key))))
+                letter = json.loads(self._objects.get(key))
             except NotFoundError:
                 continue  # replayed since the listing
-        return found
+            found.append((Item(handler=handler, key=event, round=round_, place=letter["place"]), letter))
+        return sorted(found, key=lambda pair: str(pair[1]["at"]))
 
     def exhume(self, item: Item, *, round_: str, now: datetime) -> None:
         """Close a dead letter that is handled again in another round."""
@@ -180,11 +180,12 @@ class Attempts:
     def _is_settled(self, item: Item) -> bool:
         return self._objects.exists(_done_key(item)) or self._objects.exists(_dead_key(item))
 
-    def _create(self, item: Item, *, number: int, failures: int, now: datetime) -> Lease | Waiting:
+    def _create(self, item: Item, *, number: int, failures: int, vanished: int, now: datetime) -> Lease | Waiting:
         lease = Lease(
             item=item,
             number=number,
             failures=failures,
+            vanished=vanished,
             token=uuid4().hex,
             worker=workers.this_worker(),
             expires=now + self.lease,
@@ -223,7 +224,7 @@ class Attempts:
         self._objects.put(_attempt_key(lease.item, lease.number), _lease_json(lease, **outcome))
 
     def _bury(self, item: Item, number: int, failure: Failure) -> None:
-        letter = {"attempts": number, **asdict(failure), "at": failure.at.isoformat()}
+        letter = {"place": item.place, "attempts": number, **asdict(failure), "at": failure.at.isoformat()}
         self._objects.create(_dead_key(item), _json(letter))
 
 
@@ -233,6 +234,7 @@ def _lease_json(lease: Lease, **outcome: object) -> bytes:
             "worker": lease.worker,
             "token": lease.token,
             "failures": lease.failures,
+            "vanished": lease.vanished,
             "expires": lease.expires.isoformat(),
             **outcome,
         }

@@ -51,7 +51,7 @@ class Backlog:
         for arrival in self._inbox.after(self._read):
             self._read = arrival.place
             if self._concerns(arrival):
-                item = Item(handler=self.handler.name, key=arrival.event.key, round=arrival.round)
+                item = Item(handler=self.handler.name, key=arrival.event.key, round=arrival.round, place=arrival.place)
                 self._open[arrival.place] = Work(arrival=arrival, item=item)
 
     def open(self) -> Iterator[Work]:

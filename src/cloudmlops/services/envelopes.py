@@ -51,15 +51,7 @@ def to_event(envelope: Envelope) -> Event:
         InvalidRequestError: The type is ours, and its data lack a field or have it in the wrong form.
     """
     if (read := _READERS.get(envelope.type)) is None:
-        return UnknownEvent(
-            platform=envelope.source,
-            time=envelope.time,
-            type=envelope.type,
-            source=envelope.source,
-            id=envelope.id,
-            data=envelope.data,
-            extensions=envelope.extensions,
-        )
+        return _unknown(envelope)
     fields = _Fields(envelope.data)
     event = read(fields, {"platform": envelope.source, "time": envelope.time})
     if fields.faults:
@@ -69,6 +61,14 @@ def to_event(envelope: Envelope) -> Event:
             faults=fields.faults,
         )
     return event
+
+
+def to_event_or_unknown(envelope: Envelope) -> Event:
+    """Read a CloudEvent that nobody can be told to send better: a malformed one is kept as an `UnknownEvent`."""
+    try:
+        return to_event(envelope)
+    except InvalidRequestError:
+        return _unknown(envelope)
 
 
 def to_json(envelope: Envelope) -> dict[str, object]:
@@ -98,6 +98,18 @@ def from_json(written: Mapping[str, Any]) -> Envelope:
         subject=written.get("subject", ""),
         data=written["data"],
         extensions={name: value for name, value in written.items() if name not in _STANDARD},
+    )
+
+
+def _unknown(envelope: Envelope) -> UnknownEvent:
+    return UnknownEvent(
+        platform=envelope.source,
+        time=envelope.time,
+        type=envelope.type,
+        source=envelope.source,
+        id=envelope.id,
+        data=envelope.data,
+        extensions=envelope.extensions,
     )
 
 

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event as Signal
 from threading import RLock, Thread
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from cloudmlops.domain.events import DeadLetter, Event, EventContext, PlatformT, handling_key
+from cloudmlops.domain.events import KINDS, DeadLetter, Event, EventContext, PlatformT, UnknownEvent, handling_key
 from cloudmlops.errors import InvalidRequestError, NotFoundError
 from cloudmlops.services import envelopes
 from cloudmlops.services.attempts import LEASE, Attempts, Failure, Item, Lease, Settled, Waiting
@@ -121,18 +121,11 @@ class Events(Generic[PlatformT]):
         Inside a handler the n-th event of a kind is published once, as it was in the first attempt that came so far.
 
         Raises:
-            InvalidRequestError: Its time has no time zone, or the platform itself reports events of this kind.
+            InvalidRequestError: Its time has no time zone, its data are not JSON, or the platform itself reports events
+                of this kind.
         """
         with span("events.publish", kind=event.kind):
-            if event.time.tzinfo is None:
-                raise InvalidRequestError(
-                    f"the event's time {event.time.isoformat()} has no time zone", hint="Use datetime.now(UTC)."
-                )
-            if event.kind in self._port.reported:
-                raise InvalidRequestError(
-                    f"{event.kind} is reported by the platform itself and cannot be published",
-                    hint="Publish what only you know, such as DriftDetected.",
-                )
+            self._check_publishable(event)
             if (key := effect_key("publish", event.kind)) is not None:
                 event = self._same_event(key, event)
             self.emit(event)
@@ -191,7 +184,13 @@ class Events(Generic[PlatformT]):
             ):
                 pass
 
-    def list(self, *, kind: type[Event] | None = None, since: datetime | None = None) -> builtins.list[Event]:
+    @overload
+    def list(self, *, kind: type[EventT], since: datetime | None = None) -> builtins.list[EventT]: ...
+
+    @overload
+    def list(self, *, since: datetime | None = None) -> builtins.list[Event]: ...
+
+    def list(self, *, kind: type[Event] = Event, since: datetime | None = None) -> builtins.list[Any]:
         """Return events in order of arrival.
 
         Args:
@@ -202,15 +201,26 @@ class Events(Generic[PlatformT]):
             found = {
                 arrival.event.key: arrival.event
                 for arrival in self._since(since)
-                if not arrival.round and isinstance(arrival.event, kind or Event)
+                if not arrival.round and isinstance(arrival.event, kind)
             }
             return list(reversed(found.values()))
 
     def dead_letters(self, *, handler: str | None = None) -> builtins.list[DeadLetter]:
         """Return the events that handlers gave up on and that were not replayed since, oldest first."""
         with span("events.dead_letters"):
-            letters = [letter for _, letter in self._dead_letters(handler)]
-            return sorted(letters, key=lambda letter: letter.time)
+            return [
+                DeadLetter(
+                    handler=item.handler,
+                    event=arrival.event,
+                    attempts=written["attempts"],
+                    time=datetime.fromisoformat(written["at"]),
+                    error=written["error"],
+                    message=written["message"],
+                    traceback=written["traceback"],
+                )
+                for item, written in self._attempts.dead()
+                if handler in (None, item.handler) and (arrival := self._inbox.at(item.place)) is not None
+            ]
 
     def replay(self, *, since: datetime, handler: str | None = None) -> int:
         """Have events handled again, whether they were handled or given up; return how many.
@@ -229,8 +239,8 @@ class Events(Generic[PlatformT]):
             if handler is not None:
                 self._check_known(handler)
             backlog = self._backlogs.get(handler or "")
-            events = {
-                arrival.event.key: arrival.event
+            places = {
+                arrival.event.key: arrival.place
                 for arrival in self._since(since)
                 if not arrival.round and (backlog is None or backlog.handler.wants(arrival.event))
             }
@@ -238,21 +248,17 @@ class Events(Generic[PlatformT]):
             for item, _ in self._attempts.dead():
                 if handler in (None, item.handler):
                     buried.setdefault(item.key, []).append(item)
-            for key, event in reversed(events.items()):
-                self._again(event, handler, buried.get(key, []))
-            return len(events)
+            for key, place in reversed(places.items()):
+                self._again(place, handler, buried.get(key, []))
+            return len(places)
 
     def retry(self, *letters: DeadLetter) -> int:
         """Have dead letters handled again by their handlers, all open ones when none is given; return how many."""
         with span("events.retry"):
             wanted = {(letter.handler, letter.event.key) for letter in letters}
-            found = [
-                (item, letter)
-                for item, letter in self._dead_letters(None)
-                if not letters or (item.handler, item.key) in wanted
-            ]
-            for item, letter in found:
-                self._again(letter.event, item.handler, [item])
+            found = [item for item, _ in self._attempts.dead() if not letters or (item.handler, item.key) in wanted]
+            for item in found:
+                self._again(item.place, item.handler, [item])
             return len(found)
 
     def asgi(self) -> AsgiApp:
@@ -298,7 +304,7 @@ class Events(Generic[PlatformT]):
         """Store what waits in the provider's queue."""
         while pulled := self._port.pull(_PULL_LIMIT):
             for delivery in pulled:
-                self.accept(envelopes.to_event(self._port.normalise(delivery.event)))
+                self.accept(envelopes.to_event_or_unknown(self._port.normalise(delivery.event)))
             self._port.acknowledge([delivery.receipt for delivery in pulled])
 
     def _pass(self) -> tuple[int, bool]:
@@ -395,7 +401,7 @@ class Events(Generic[PlatformT]):
         now = self._now()
         return any(
             work.waiting is not None and work.is_due(now)
-            for backlog in self._backlogs.values()
+            for backlog in tuple(self._backlogs.values())
             for work in backlog.open()
         )
 
@@ -417,27 +423,27 @@ class Events(Generic[PlatformT]):
             elif arrival.received_at < since - _SKEW:
                 return
 
-    def _again(self, event: Event, handler: str | None, buried: Iterable[Item]) -> None:
-        round_ = self._inbox.store_again(event, handler=handler, at=self._now())
+    def _again(self, place: int, handler: str | None, buried: Iterable[Item]) -> None:
+        round_ = self._inbox.store_again(place, handler=handler, at=self._now())
         for item in buried:
             self._attempts.exhume(item, round_=round_, now=self._now())
         self._wake()
 
-    def _dead_letters(self, handler: str | None) -> Iterator[tuple[Item, DeadLetter]]:
-        for item, written in self._attempts.dead():
-            if handler in (None, item.handler):
-                yield (
-                    item,
-                    DeadLetter(
-                        handler=item.handler,
-                        event=self._inbox.find(item.key),
-                        attempts=written["attempts"],
-                        time=datetime.fromisoformat(written["at"]),
-                        error=written["error"],
-                        message=written["message"],
-                        traceback=written["traceback"],
-                    ),
-                )
+    def _check_publishable(self, event: Event) -> None:
+        faults = []
+        if event.time.tzinfo is None:
+            faults.append(f"its time {event.time.isoformat()} has no time zone: use datetime.now(UTC)")
+        if event.kind in self._port.reported:
+            faults.append("the platform itself reports this kind: publish what only you know, such as DriftDetected")
+        if isinstance(event, UnknownEvent):
+            if event.type in KINDS:
+                faults.append(f"its type is ours: publish it as {KINDS[event.type].__name__}")
+            try:
+                json.dumps([event.data, event.extensions])
+            except (TypeError, ValueError) as error:
+                faults.append(f"its data are not JSON: {error}")
+        if faults:
+            raise InvalidRequestError(f"the {type(event).__name__} cannot be published", faults=faults)
 
     def _check_known(self, handler: str) -> None:
         if handler in self._backlogs or saved_cursor(self._context.backends.objects, handler):

@@ -23,7 +23,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from cloudmlops.domain.events import Event
-from cloudmlops.errors import InvalidRequestError, NotFoundError, UnexpectedReplyError
+from cloudmlops.errors import NotFoundError, UnexpectedReplyError
 from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.services import envelopes
 
@@ -71,18 +71,11 @@ class Inbox:
         self._objects.create(_event_key(key), json.dumps({"place": place}).encode())
         return True
 
-    def store_again(self, event: Event, *, handler: str | None, at: datetime) -> str:
-        """Ask that an event be handled once more, by one handler or by all; return the round's name."""
-        place = self._place(event.key)
+    def store_again(self, place: int, *, handler: str | None, at: datetime) -> str:
+        """Ask that the event at a place be handled once more, by one handler or by all; return the round's name."""
         round_ = uuid4().hex[:12]
         self._append({"again": place, "round": round_, "handler": handler}, at)
         return round_
-
-    def find(self, key: str) -> Event:
-        """Return the event with a key; `NotFoundError` when the inbox has none."""
-        if (arrival := self.at(self._place(key))) is None:
-            raise NotFoundError(f"the inbox has no event {key!r}", operation="events.find", resource=key)
-        return arrival.event
 
     def at(self, place: int) -> Arrival | None:
         """Read one place; None where an operator emptied it with `{}`; `NotFoundError` beyond the end."""
@@ -146,9 +139,6 @@ class Inbox:
         except (NotFoundError, ValueError, KeyError, TypeError):
             return 0  # a hint may be missing or damaged: the search then begins at the start
 
-    def _place(self, key: str) -> int:
-        return int(json.loads(self._objects.get(_event_key(key)))["place"])
-
     def _read(self, place: int) -> dict[str, Any]:
         data = self._objects.get(_place_key(place))
         try:
@@ -173,8 +163,8 @@ class Inbox:
                     round=written["round"],
                     handler=written["handler"],
                 )
-            event = envelopes.to_event(envelopes.from_json(written["event"]))
-        except (KeyError, TypeError, ValueError, InvalidRequestError) as error:
+            event = envelopes.to_event_or_unknown(envelopes.from_json(written["event"]))
+        except (KeyError, TypeError, ValueError) as error:
             raise _damaged(place, f"{type(error).__name__}: {error}") from error
         return Arrival(place=place, received_at=received_at, event=event)
 

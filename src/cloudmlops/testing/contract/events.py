@@ -19,7 +19,7 @@ _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 def drift(platform: Platform, metric: str = "psi", *, subject: str = "delays", minute: int = 0) -> DriftDetected:
     """Make an event that only its arguments tell apart from others."""
     time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
-    return DriftDetected(platform=platform.target, time=time, subject=subject, metric=metric, value=0.3, threshold=0.2)
+    return DriftDetected(platform=platform.address, time=time, subject=subject, metric=metric, value=0.3, threshold=0.2)
 
 
 class EventsContract:
@@ -62,8 +62,8 @@ class EventsContract:
         platform.events.on(Event, handler="all")(lambda event, _: seen.append(("all", event.meaning[0])))
         now = datetime.now(UTC)
 
-        platform.events.publish(RunCompleted(platform=platform.target, time=now, pipeline="delays", run="r1"))
-        platform.events.publish(RunCompleted(platform=platform.target, time=now, pipeline="other", run="r2"))
+        platform.events.publish(RunCompleted(platform=platform.address, time=now, pipeline="delays", run="r1"))
+        platform.events.publish(RunCompleted(platform=platform.address, time=now, pipeline="other", run="r2"))
 
         assert platform.events.process() == 3
         assert sorted(seen) == [("all", "r1"), ("all", "r2"), ("delays", "r1")]
@@ -177,7 +177,7 @@ class EventsContract:
                 )
             )
 
-        failed = RunFailed(platform=platform.target, time=_LONG_AGO, pipeline="p", run="r", step="s", error="e")
+        failed = RunFailed(platform=platform.address, time=_LONG_AGO, pipeline="p", run="r", step="s", error="e")
         platform.events.publish(failed)
         platform.events.process()
         before = platform.events.list(kind=DriftDetected)
@@ -204,7 +204,7 @@ class EventsContract:
 
     def test_events_can_be_listed_by_kind_and_time(self, platform: Platform) -> None:
         now = datetime.now(UTC)
-        run = RunCompleted(platform=platform.target, time=now, pipeline="p", run="r1")
+        run = RunCompleted(platform=platform.address, time=now, pipeline="p", run="r1")
         platform.events.publish(drift(platform))
         platform.events.publish(run)
 
@@ -224,7 +224,7 @@ class EventsContract:
 
     def test_an_event_whose_time_has_no_zone_is_refused(self, platform: Platform) -> None:
         naive = DriftDetected(
-            platform=platform.target,
+            platform=platform.address,
             time=datetime(2026, 1, 1),  # noqa: DTZ001 the fault under test
             subject="s",
             metric="m",
@@ -232,6 +232,6 @@ class EventsContract:
             threshold=0.5,
         )
 
-        with pytest.raises(InvalidRequestError, match="no time zone"):
+        with pytest.raises(InvalidRequestError, match="has no time zone"):
             platform.events.publish(naive)
         assert platform.events.list() == []
