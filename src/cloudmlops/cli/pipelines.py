@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,8 +159,9 @@ def remove_schedule(session: Session, name: str) -> None:
 @session_options
 def run_schedules(session: Session, wait: bool) -> None:
     """Start runs at their times until this process is stopped."""
-    session.note("scheduling; stop with Ctrl-C")
-    session.platform.pipelines.run_schedules(wait=wait)
+    platform = session.platform
+    with suppress(KeyboardInterrupt):
+        platform.pipelines.run_schedules(wait=wait, started=lambda: session.note("scheduling; stop with Ctrl-C"))
 
 
 def load_pipeline(reference: str) -> Pipeline[..., Any]:

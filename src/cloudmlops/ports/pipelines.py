@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -70,8 +70,13 @@ class PipelinesPort(Protocol):
         """Remove a schedule; `NotFoundError` when there is none."""
         ...
 
-    def run_schedules(self, stop: threading.Event, *, wait: bool) -> None:
+    def run_schedules(self, stop: threading.Event, *, wait: bool, started: Callable[[], None]) -> None:
         """Start runs at their times until `stop` is set, where the provider does not do so by itself.
+
+        Args:
+            stop: Ends it.
+            wait: When another process does so already, wait to take its place.
+            started: Called when this process is the one.
 
         Raises:
             ConflictError: Another process does so already, and `wait` is False.

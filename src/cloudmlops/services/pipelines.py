@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -156,18 +156,25 @@ class Pipelines:
         with span("pipelines.unschedule", schedule=name):
             self._port.unschedule(name)
 
-    def run_schedules(self, *, wait: bool = False, stop: threading.Event | None = None) -> None:
+    def run_schedules(
+        self,
+        *,
+        wait: bool = False,
+        stop: threading.Event | None = None,
+        started: Callable[[], None] = lambda: None,
+    ) -> None:
         """Start runs at their times until `stop` is set, where the provider does not do so by itself.
 
         Args:
             wait: When another process is at it, wait to take its place.
             stop: None is for ever.
+            started: Called when this process is the one at it.
 
         Raises:
             ConflictError: Another process is at it; the message says which.
         """
         with span("pipelines.run_schedules"):
-            self._port.run_schedules(stop or threading.Event(), wait=wait)
+            self._port.run_schedules(stop or threading.Event(), wait=wait, started=started)
 
     @property
     def _port(self) -> PipelinesPort:

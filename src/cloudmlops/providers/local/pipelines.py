@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -169,10 +169,12 @@ class LocalPipelines(PipelinesPort):
                 resource=name,
             )
 
-    def run_schedules(self, stop: threading.Event, *, wait: bool) -> None:
+    def run_schedules(self, stop: threading.Event, *, wait: bool, started: Callable[[], None]) -> None:
         lease = self._backends.folder / "scheduler.lease"
         holder = f"of {self._backends.actor().id}, since {self.now():%Y-%m-%d %H:%M:%S} UTC"
-        Scheduler.open(self, lease, holder=holder, wait=wait).run(stop)
+        scheduler = Scheduler.open(self, lease, holder=holder, wait=wait)
+        started()
+        scheduler.run(stop)
 
     def now(self) -> datetime:
         """The platform's time."""

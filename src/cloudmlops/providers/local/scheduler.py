@@ -27,7 +27,7 @@ class Scheduler:
 
     def __init__(self, pipelines: LocalPipelines, lease: Lease) -> None:
         self._pipelines = pipelines
-        self._lease = lease
+        self._lease: Lease | None = lease
 
     @classmethod
     def open(cls, pipelines: LocalPipelines, lease_file: Path, *, holder: str, wait: bool) -> Scheduler:
@@ -53,7 +53,13 @@ class Scheduler:
                 self.tick()
                 stop.wait(_LONGEST_WAIT.total_seconds())
         finally:
-            self._lease.release()
+            self.close()
+
+    def close(self) -> None:
+        """Let another scheduler take over; a second time changes nothing."""
+        if (lease := self._lease) is not None:
+            self._lease = None
+            lease.release()
 
     def tick(self) -> None:
         """Start what is due now; of several times missed, only the latest."""
