@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import cloudmlops as cm
-from cloudmlops.errors import InvalidEntitiesError, InvalidRequestError, UnsupportedError
+from cloudmlops.errors import (
+    InvalidEntitiesError,
+    InvalidRequestError,
+    ServiceError,
+    UnexpectedReplyError,
+    UnsupportedError,
+)
 from cloudmlops.providers.local.feature_sources import open_source
 
 T = datetime(2026, 1, 1, tzinfo=UTC)
@@ -238,3 +248,47 @@ def test_history_is_replayed_as_of_a_time(tmp_path: Path) -> None:
         assert then.features.online(wanted, [{"origin": "JFK"}]).values() == [{"wind": 1.0}]
     with cm.connect(f"{target}?as_of=2025-12-31T23:59:59Z") as before:
         assert before.features.online(wanted, [{"origin": "JFK"}]).row(0)["wind"].status == "missing"
+
+
+def test_a_full_disk_is_said_and_the_store_stays_as_it_was(tmp_path: Path) -> None:
+    wanted = view(cm.TableSource("weather"), entity=cm.Entity("thing", keys={"number": int}))
+    many = pa.table({"number": np.arange(50_000), "at": pa.array([T] * 50_000), "wind": np.arange(50_000.0)})
+    with cm.connect(f"local://{tmp_path}/platform") as platform:
+        platform.features.write_table("weather", many.slice(0, 10))
+        platform.features.materialize(wanted)
+        platform.features.write_table("weather", many)
+        with file_size_limit(300_000):
+            with pytest.raises(ServiceError, match="the online store cannot write feature view 'weather'"):
+                platform.features.materialize(wanted)
+            with pytest.raises(ServiceError, match="table 'weather' cannot be kept"):
+                platform.features.write_table("weather", many)
+
+        assert platform.features.online(wanted, [{"number": 9}, {"number": 10}]).values() == [
+            {"wind": 9.0},
+            {"wind": None},
+        ]
+        platform.features.materialize(wanted)
+        assert platform.features.online(wanted, [{"number": 49_999}]).values() == [{"wind": 49_999.0}]
+
+
+def test_a_damaged_store_is_said(tmp_path: Path) -> None:
+    (tmp_path / "platform").mkdir()
+    (tmp_path / "platform" / "online.db").write_bytes(b"not a database at all, " * 100)
+    with (
+        cm.connect(f"local://{tmp_path}/platform") as platform,
+        pytest.raises(UnexpectedReplyError, match=r"cannot read feature view 'weather'[\s\S]*materialise again"),
+    ):
+        platform.features.online(view(cm.TableSource("weather")), [{"origin": "JFK"}])
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)

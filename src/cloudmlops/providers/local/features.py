@@ -12,6 +12,7 @@ from uuid import uuid4
 from cloudmlops.domain.feature_types import type_name
 from cloudmlops.domain.features import FeatureView
 from cloudmlops.domain.point_in_time import to_microseconds
+from cloudmlops.errors import UnavailableError
 from cloudmlops.ports.features import FeaturesPort, OnlineReader, Table
 from cloudmlops.providers.local.online_rows import RowPacking
 from cloudmlops.providers.local.online_store import OnlineStore, key_column
@@ -72,13 +73,21 @@ class LocalFeatures(FeaturesPort):
     def write_table(self, name: str, table: Table) -> None:
         import pyarrow.parquet as pq
 
-        self._tables.mkdir(parents=True, exist_ok=True)
         draft = self._tables / f".{name}-{uuid4().hex}.draft"
         try:
+            self._tables.mkdir(parents=True, exist_ok=True)
             pq.write_table(table, draft)
             if self._durable:
                 _sync(draft)
             draft.replace(self._tables / f"{name}.parquet")
+        except OSError as error:
+            raise UnavailableError(
+                f"table {name!r} cannot be kept: {error}",
+                hint="Nothing was written. Free space on the disk, then try again.",
+                provider="local",
+                operation="features.write_table",
+                resource=name,
+            ) from error
         finally:
             draft.unlink(missing_ok=True)
 

@@ -18,6 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 from cloudmlops.domain.feature_types import type_name
 from cloudmlops.domain.features import FeatureView
 from cloudmlops.domain.point_in_time import FeatureRow, rank, reduced
+from cloudmlops.errors import (
+    PermissionDeniedError,
+    QuotaExceededError,
+    ServiceError,
+    UnavailableError,
+    UnexpectedReplyError,
+)
 from cloudmlops.providers.local.online_rows import HEADER_BYTES, RowPacking, day_number
 
 if TYPE_CHECKING:
@@ -48,19 +55,33 @@ class OnlineStore:
             rows: The key's parts, as `key_column` stores them, then the packed row.
         """
         table = _Table(view)
-        connection = self._connection()
-        self._ensure(table)
-        table.add_comparison(connection)
         waiting = iter(rows)
-        while batch := list(islice(waiting, _BATCH)):
-            with _transaction(connection):
-                connection.executemany(table.upsert, batch)
+        try:
+            connection = self._connection()
+            connection.execute(table.create)
+            table.add_comparison(connection)
+            while batch := list(islice(waiting, _BATCH)):
+                with _transaction(connection):
+                    connection.executemany(table.upsert, batch)
+        except sqlite3.Error as error:
+            raise _service_error(error, "write", view.name) from error
 
     def reader(self, view: FeatureView) -> OnlineReader:
         """Prepare reading a view."""
         table = _Table(view)
-        self._ensure(table)
-        return table.reader(self._connection)
+        try:
+            self._connection().execute(table.create)
+        except sqlite3.Error as error:
+            raise _service_error(error, "read", view.name) from error
+        read = table.reader(self._connection)
+
+        def read_or_say(keys: Sequence[Any]) -> list[Sequence[FeatureRow]]:
+            try:
+                return read(keys)
+            except sqlite3.Error as error:
+                raise _service_error(error, "read", view.name) from error
+
+        return read_or_say
 
     def close(self) -> None:
         """Close all connections."""
@@ -84,9 +105,6 @@ class OnlineStore:
             found.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
             self._opened.append(found)
         return found
-
-    def _ensure(self, table: _Table) -> None:
-        self._connection().execute(table.create)
 
 
 def key_column(kind: str) -> Callable[[Any], Any] | None:
@@ -203,12 +221,29 @@ class _Table:
         return read
 
 
+def _service_error(error: sqlite3.Error, operation: str, view: str) -> ServiceError:
+    details: dict[str, Any] = {"provider": "local", "operation": f"features.{operation}", "resource": view}
+    said = f"the online store cannot {operation} feature view {view!r}: {error}"
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the rest of an extended code is detail
+        case sqlite3.SQLITE_FULL:
+            return QuotaExceededError(said, hint="Free space on the disk, then try again.", **details)
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return PermissionDeniedError(said, hint="Ask the folder's owner for the permission.", **details)
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return UnexpectedReplyError(said, hint="Remove online.db, and materialise again.", **details)
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return UnavailableError(said, hint="Another process writes for long; try again.", retryable=True, **details)
+        case _:
+            return UnavailableError(said, **details)
+
+
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite ends it itself when the disk is full
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
