@@ -1,12 +1,15 @@
-"""A process that handles events until it is idle, for tests to kill: `event_worker.py TARGET NOTES [until-killed]`.
+"""A process that handles events until it is idle, for tests to kill: `event_worker.py TARGET NOTES [HOW]`.
 
-Each handling appends a line to NOTES at its beginning and at its end.
+Each handling appends a line to NOTES at its beginning and at its end. HOW is `until-killed`, or `together`: then no
+handling ends before another worker has begun one.
 """
 
 import os
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from cloudmlops import DriftDetected, EventContext, Platform, RunCompleted, UnknownEvent, connect
 
@@ -17,10 +20,17 @@ def note(*words: object) -> None:
     os.write(NOTES, (" ".join(map(str, words)) + "\n").encode())
 
 
+def wait_for_another_worker() -> None:
+    while len({line.split()[-1] for line in Path(sys.argv[2]).read_text().splitlines()}) < 2:
+        time.sleep(0.001)
+
+
 def register(platform: Platform) -> None:
     @platform.events.on(DriftDetected, handler="report")
     def report(event: DriftDetected, ctx: EventContext[Platform]) -> None:
         note("begin", "report", event.metric, ctx.attempt, os.getpid())
+        if sys.argv[3:] == ["together"]:
+            wait_for_another_worker()
         # Time and id differ in each attempt: without the platform's keys a second attempt would publish a second event.
         platform.events.publish(
             UnknownEvent(
