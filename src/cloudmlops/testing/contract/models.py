@@ -11,7 +11,7 @@ import pytest
 
 from cloudmlops import Platform, Stage
 from cloudmlops.domain.ledger import EntryKind
-from cloudmlops.domain.policies import BeatsBaseline, MetricAtLeast, RequiresApprovals
+from cloudmlops.domain.policies import BeatsBaseline, MetricAtLeast, Policies, RequiresApprovals
 from cloudmlops.errors import ConflictError, InvalidMoveError, InvalidRequestError, NotFoundError
 from cloudmlops.services.effects import handling
 
@@ -312,7 +312,7 @@ class ModelsContract:
 
 
 def _with_policies(platform: Platform, actor: str) -> Platform:
-    policies = {Stage.PRODUCTION: [RequiresApprovals(1), BeatsBaseline("auc"), MetricAtLeast("recall", 0.5)]}
+    policies: Policies = {Stage.PRODUCTION: [RequiresApprovals(1), BeatsBaseline("auc"), MetricAtLeast("recall", 0.5)]}
     return Platform(platform._backends, policies=policies).acting_as(actor)  # noqa: SLF001 the rig's own backends
 
 
