@@ -28,3 +28,6 @@ def platform_on_disk(tmp_path: Path) -> Iterator[Platform]:
 
     with connect(f"local://{tmp_path / 'platform'}") as opened:
         yield opened
+        if (tmp_path / "platform" / "endpoints").is_dir():
+            for status in opened.endpoints.list():
+                opened.endpoints.delete(status.name)
