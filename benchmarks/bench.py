@@ -100,7 +100,7 @@ class Bench:
 
     def _left_out(self, engine: Engine) -> str | None:
         if self.only_ours and not engine.ours:
-            return "only our own engines were asked for"
+            return "left out"
         return peers.peer(engine.peer).missing
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -140,14 +141,16 @@ def _answers(address: str, body: bytes) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for last_resort in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, last_resort)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
-            return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # also what it started and left behind
+    process.wait()
 
 
 def _last_line(text: bytes) -> str:
+    """What a traceback ends with, in short."""
     lines = text.decode(errors="replace").strip().splitlines()
-    return lines[-1][:200] if lines else ""
+    return re.sub(r"^(\w+\.)+", "", lines[-1])[:100] if lines else ""

@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     about["load average"] += f" at the start, {machine.load()} at the end"
     about["scale"] = f"{scale.value}, taken in {(time.perf_counter() - begun) / 60:.1f} minutes"
     rows = [row for report in reports.values() for row in report.rows]
+    if scale is not Scale.FULL:
+        about["scale"] += "; the goals are for full sizes, so that a verdict is an indication only"
     _print(about, reports, rows)
     if options.json:
         options.json.write_text(json.dumps(_as_json(about, reports), indent=1))

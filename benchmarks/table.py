@@ -52,12 +52,14 @@ class Row:
             return "printed"
         value = self.ratio if self.goal.unit == "x" and self.theirs is not None else self.ours.median
         if value is None:
-            return f"not measured: {self.theirs.reason}" if isinstance(self.theirs, Missing) else "not measured"
+            return "not measured"
         return "met" if self.goal.met_by(value) else "missed"
 
     @property
     def cells(self) -> tuple[str, ...]:
         theirs = f"{self.against}: {shown(self.theirs, self.unit)}" if self.theirs is not None else ""
+        if isinstance(self.theirs, Missing):
+            theirs += f" ({self.theirs.reason})"
         ratio = "" if self.ratio is None else f"{self.ratio:.3g}x"
         return (self.what, shown(self.ours, self.unit), theirs, ratio, str(self.goal or ""), self.verdict)
 
@@ -84,7 +86,7 @@ def shown(figure: Figure | None, unit: str) -> str:
     if figure is None:
         return ""
     if isinstance(figure, Missing):
-        return "-"
+        return "not measured"
     spread = f" [{_number(figure.low)}-{_number(figure.high)}]" if figure.count > 1 else ""
     return f"{_number(figure.median)}{_spaced(unit)}{spread}"
 

@@ -54,7 +54,7 @@ def measure(bench: Bench) -> Report:
         (
             engine.name,
             shown(walls[engine.name], "ms"),
-            f"{ratio:.3g}x" if (ratio := row(engine.name, _BARE).ratio) else "-",
+            f"{ratio:.3g}x" if (ratio := row(engine.name, _BARE).ratio) else "",
             shown(runs.figure(engine.name, lambda answer: answer["cpu_ms"]), "ms"),
             shown(runs.figure(engine.name, lambda answer: answer["peak_mib"]), "MiB"),
         )

@@ -43,8 +43,8 @@ class _Sizes:
 
 
 _SIZES = {
-    Scale.FULL: _Sizes(chain=50, shell=10, nap_s=1, rounds=5, peer_rounds=2),
-    Scale.QUICK: _Sizes(chain=10, shell=10, nap_s=1, rounds=2, peer_rounds=1),
+    Scale.FULL: _Sizes(chain=50, shell=10, nap_s=1.0, rounds=5, peer_rounds=2),
+    Scale.QUICK: _Sizes(chain=10, shell=10, nap_s=1.0, rounds=2, peer_rounds=1),
     Scale.TINY: _Sizes(chain=3, shell=2, nap_s=0.05, rounds=1, peer_rounds=1),
 }
 
@@ -125,7 +125,6 @@ def _details(runs: Runs, sizes: _Sizes) -> Details:
         return (
             engine.name,
             cell("chain_ms", "ms", "chain"),
-            cell("chain_cpu_ms", "ms", "chain"),
             cell("cached_ms", "ms", "cached"),
             cell("diamond_s", "s", "diamond"),
             cell("shell_s", "s", "shell"),
@@ -134,7 +133,6 @@ def _details(runs: Runs, sizes: _Sizes) -> Details:
     headings = (
         "engine",
         f"chain of {sizes.chain}, a step",
-        "CPU",
         "cached, a step",
         "diamond",
         f"{sizes.shell} from the shell",
@@ -145,7 +143,6 @@ def _details(runs: Runs, sizes: _Sizes) -> Details:
 def _picks(sizes: _Sizes) -> dict[str, Callable[[Answer], float]]:
     return {
         "chain_ms": lambda answer: answer["chain"]["s"] / sizes.chain * 1e3,
-        "chain_cpu_ms": lambda answer: answer["chain"]["cpu_s"] / sizes.chain * 1e3,
         "cached_ms": lambda answer: answer["cached"]["again_s"] / sizes.chain * 1e3,
         "diamond_s": lambda answer: answer["diamond"]["between_s"],
         "shell_s": lambda answer: answer["shell"]["wall_s"],

@@ -4,7 +4,6 @@ An engine's module has `prepare(folder, **options) -> RunLayers`; a step comes a
 """
 
 import os
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,9 +67,9 @@ def _timed(run: RunLayers, shape: Shape, marks: Path) -> dict[str, float]:
     figures: dict[str, float] = {}
     for prefix in ("", "again_") if again else ("",):
         marks.write_text("")
-        begun, cpu_s = time.perf_counter(), _cpu_s()
+        begun = time.perf_counter()
         run(layers, again, str(marks))
-        figures |= {f"{prefix}s": time.perf_counter() - begun, f"{prefix}cpu_s": _cpu_s() - cpu_s}
+        figures[f"{prefix}s"] = time.perf_counter() - begun
         noted = [line.split() for line in marks.read_text().splitlines()]
         expected = 0 if prefix else steps
         if len(noted) != expected:
@@ -79,9 +78,3 @@ def _timed(run: RunLayers, shape: Shape, marks: Path) -> dict[str, float]:
             first, last = noted[0], noted[-1]
             figures["between_s"] = float(last[1]) - float(first[2])
     return figures
-
-
-def _cpu_s() -> float:
-    """Of this process and the children that it has waited for."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

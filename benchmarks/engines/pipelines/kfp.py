@@ -1,6 +1,7 @@
-"""Kubeflow Pipelines' local subprocess runner, without the virtual environment a step that it makes by default."""
+"""Kubeflow Pipelines' local subprocess runner, without the virtual environment a step that it makes by default.
 
-from __future__ import annotations
+Kubeflow Pipelines reads annotations as they are, so that their evaluation is not put off here.
+"""
 
 import logging
 from pathlib import Path

@@ -21,7 +21,9 @@ def main(destination: Path) -> None:
         return
     import mlflow.sklearn
 
-    mlflow.sklearn.save_model(model, destination, signature=mlflow.models.infer_signature(rows, model.predict(rows)))
+    signature = mlflow.models.infer_signature(rows, model.predict(rows))
+    # Named, for to find them out it would load the model in another process.
+    mlflow.sklearn.save_model(model, destination, signature=signature, pip_requirements=["scikit-learn"])
 
 
 if __name__ == "__main__":
