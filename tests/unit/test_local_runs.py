@@ -38,7 +38,7 @@ def test_a_damaged_table_is_named_with_its_step_and_what_to_do(platform: Platfor
     error = fails(platform, odd_flow.damaged)
 
     assert "failed in step 'rows'" in str(error)
-    assert "broken_table/1/outputs/output/data.parquet cannot be read as Parquet" in str(error)
+    assert "broken_table.1/outputs/output/data.parquet cannot be read as Parquet" in str(error)
     assert "Run the step that makes it again without the cache" in str(error)
 
 

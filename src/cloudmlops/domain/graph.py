@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, Final
 
 from cloudmlops.domain import value_types
 from cloudmlops.domain.names import name_faults
@@ -213,26 +213,22 @@ def graph_from_json(text: str) -> Graph:
 
 
 def _step_to_json(step: StepSpec) -> dict[str, object]:
-    options = asdict(step.options)
-    options["retry_delay"] = step.options.retry_delay.total_seconds()
-    options["timeout"] = None if step.options.timeout is None else step.options.timeout.total_seconds()
-    return {
+    fields: dict[str, object] = {
         "name": step.name,
         "function": step.function,
         "parameters": dict(step.parameters),
         "inputs": {name: [ref.step, ref.output] for name, ref in step.inputs.items()},
         "input_types": {name: value_types.to_json(kind) for name, kind in step.input_types.items()},
         "outputs": {name: value_types.to_json(kind) for name, kind in step.outputs.items()},
-        "after": list(step.after),
-        "options": options,
     }
+    if step.after:
+        fields["after"] = list(step.after)
+    if step.options != _DEFAULT_OPTIONS:
+        fields["options"] = _options_to_json(step.options)
+    return fields
 
 
 def _step_from_json(fields: Mapping[str, Any]) -> StepSpec:
-    options = dict(fields["options"])
-    options["retry_delay"] = timedelta(seconds=options["retry_delay"])
-    options["timeout"] = None if options["timeout"] is None else timedelta(seconds=options["timeout"])
-    options["resources"] = Resources(**options["resources"])
     return StepSpec(
         name=fields["name"],
         function=fields["function"],
@@ -240,6 +236,30 @@ def _step_from_json(fields: Mapping[str, Any]) -> StepSpec:
         inputs={name: OutputRef(step=step, output=output) for name, (step, output) in fields["inputs"].items()},
         input_types={name: value_types.from_json(kind) for name, kind in fields["input_types"].items()},
         outputs={name: value_types.from_json(kind) for name, kind in fields["outputs"].items()},
-        after=tuple(fields["after"]),
-        options=StepOptions(**options),
+        after=tuple(fields.get("after", ())),
+        options=_options_from_json(fields["options"]) if "options" in fields else _DEFAULT_OPTIONS,
+    )
+
+
+_DEFAULT_OPTIONS: Final = StepOptions()
+
+
+def _options_to_json(options: StepOptions) -> dict[str, object]:
+    return {
+        **asdict(options),
+        "retry_delay": options.retry_delay.total_seconds(),
+        "timeout": None if options.timeout is None else options.timeout.total_seconds(),
+    }
+
+
+def _options_from_json(fields: Mapping[str, Any]) -> StepOptions:
+    timeout = fields["timeout"]
+    return StepOptions(
+        retries=fields["retries"],
+        retry_delay=timedelta(seconds=fields["retry_delay"]),
+        timeout=None if timeout is None else timedelta(seconds=timeout),
+        cache=fields["cache"],
+        resources=Resources(**fields["resources"]),
+        image=fields["image"],
+        environment=fields["environment"],
     )

@@ -55,7 +55,8 @@ def run_step(
         name: Its name in the run, for messages.
         parameters: JSON values of parameters; those that have a default may be missing.
         inputs: Where each input artifact lies.
-        outputs: Where each output goes: a folder for an artifact, a file for a parameter.
+        outputs: Where each output goes: a folder for an artifact, a file for a parameter; one whose parameter has no
+            place here is only returned.
         work: A folder for the step's new files.
 
     Raises:
@@ -69,7 +70,7 @@ def run_step(
     try:
         result = called.function(**arguments)
         return {
-            output: _write(name, output, value, kind, outputs[output], work)
+            output: _write(name, output, value, kind, outputs.get(output), work)
             for output, value, kind in _results(name, called, result)
         }
     finally:
@@ -96,10 +97,10 @@ def _read(name: str, key: str, path: Path, kind: ValueType) -> object:
         raise
 
 
-def _write(name: str, key: str, value: object, kind: ValueType, target: Path, work: Path) -> OutputRecord:
+def _write(name: str, key: str, value: object, kind: ValueType, target: Path | None, work: Path) -> OutputRecord:
     try:
         if kind.kind.is_artifact:
-            return store(value, kind, target, within=work)
+            return store(value, kind, target or work / "outputs" / key, within=work)
         return _write_parameter(value, kind, target)
     except TypeError as error:
         raise InvalidPipelineError(
@@ -111,10 +112,11 @@ def _write(name: str, key: str, value: object, kind: ValueType, target: Path, wo
         raise
 
 
-def _write_parameter(value: object, kind: ValueType, target: Path) -> OutputRecord:
+def _write_parameter(value: object, kind: ValueType, target: Path | None) -> OutputRecord:
     encoded = encode(value, kind)
     text = json.dumps(encoded)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
     found = hashlib.sha256(text.encode()).hexdigest()
     return OutputRecord(kind=kind.kind, digest=found, size_bytes=len(text), value=encoded)

@@ -1,8 +1,8 @@
 """One attempt at a step: its folder, its environment, and what it leaves there.
 
-runs/RUN/STEP/ATTEMPT/  log.txt    all that the step printed
-                        work/      the step's working folder, removed after a success
-                        outputs/   one folder or file an output
+runs/RUN/STEP.ATTEMPT/  log.txt    all that the step printed
+                        work.PID/  the step's working folder, named for its process, emptied after a success
+                        outputs/   one folder an artifact
                         mlflow/    what it logged through MLflow
                         result.json or error.json, written last
 """
@@ -41,7 +41,8 @@ class Attempt:
     parameters: Mapping[str, object]
     inputs: Mapping[str, str]
     """Where each input artifact lies."""
-    outputs: tuple[str, ...]
+    artifacts: tuple[str, ...]
+    """The outputs that are files; parameters are part of the result."""
     target: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,7 +71,7 @@ class Attempt:
 def attempt_from_json(text: str | bytes) -> Attempt:
     """Read what `Attempt.to_json` wrote."""
     fields = json.loads(text)
-    return Attempt(**{**fields, "outputs": tuple(fields["outputs"])})
+    return Attempt(**{**fields, "artifacts": tuple(fields["artifacts"])})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,39 +82,37 @@ class Failure:
     retryable: bool = True
 
 
+def attempt_folder(run_folder: Path, step: str, number: int) -> Path:
+    """Return the folder of an attempt."""
+    return run_folder / f"{step}.{number}"
+
+
 def log_file(folder: Path) -> Path:
     """Return where an attempt's output goes."""
     return folder / "log.txt"
 
 
-def prepare(attempt: Attempt) -> Path:
-    """Make the attempt's folder, empty, and return its working folder."""
-    folder = Path(attempt.folder)
+def prepare(folder: Path) -> Path:
+    """Make an attempt's folder, without what an interrupted one may have left, and return its working folder."""
     if folder.exists():
         shutil.rmtree(folder)
-    work = folder / "work"
+    work = folder / f"work.{os.getpid()}"
     work.mkdir(parents=True)
     return work
 
 
-def lead(folder: Path) -> None:
-    """Note that this process leads the attempt's session."""
-    (folder / "process").write_text(str(os.getpid()), encoding="ascii")
-
-
 def leader(folder: Path) -> int | None:
     """Return the process that led an attempt's session; None when it had not come so far."""
-    try:
-        return int((folder / "process").read_text(encoding="ascii"))
-    except (FileNotFoundError, ValueError):
-        return None
+    found = next(folder.glob("work.*"), None)
+    return None if found is None else int(found.suffix[1:])
 
 
-def perform(attempt: Attempt, called: Step[..., Any] | None = None) -> bool:
-    """Run the step in this process and leave its result or its error in the folder; True when it succeeded.
+def perform(attempt: Attempt, work: Path, called: Step[..., Any] | None = None) -> dict[str, OutputRecord] | Failure:
+    """Run the step in this process.
 
     Args:
-        attempt: What to run; its folder has been prepared.
+        attempt: What to run.
+        work: Where its new files begin.
         called: The step; by default it is imported.
     """
     folder = Path(attempt.folder)
@@ -123,25 +122,31 @@ def perform(attempt: Attempt, called: Step[..., Any] | None = None) -> bool:
             name=attempt.step,
             parameters=attempt.parameters,
             inputs={name: Path(path) for name, path in attempt.inputs.items()},
-            outputs={name: folder / "outputs" / name for name in attempt.outputs},
-            work=folder / "work",
+            outputs={name: folder / "outputs" / name for name in attempt.artifacts},
+            work=work,
         )
-        _end_mlflow_run("FINISHED")
-        _leave(folder / "result.json", {name: output.to_json() for name, output in outputs.items()})
     except Exception as error:  # noqa: BLE001 whatever a user's function raises fails the step and not the run's process
         traceback.print_exc()
-        sys.stderr.flush()
         _end_mlflow_run("FAILED")
-        _leave(folder / "error.json", {"error": _told(error), "retryable": not isinstance(error, InvalidRequestError)})
-        return False
-    return True
+        return Failure(error=_told(error), retryable=not isinstance(error, InvalidRequestError))
+    _end_mlflow_run("FINISHED")
+    return outputs
+
+
+def leave(folder: Path, outcome: dict[str, OutputRecord] | Failure) -> None:
+    """Write how an attempt ended; a file that a crash cut short is no JSON, and as good as none."""
+    if isinstance(outcome, Failure):
+        (folder / "error.json").write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+    else:
+        fields = {name: output.to_json() for name, output in outcome.items()}
+        (folder / "result.json").write_text(json.dumps(fields), encoding="utf-8")
 
 
 def result(folder: Path) -> dict[str, OutputRecord] | None:
     """Return what a succeeded attempt left; None when it did not succeed."""
     try:
         fields = json.loads((folder / "result.json").read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     return {name: output_from_json(output) for name, output in fields.items()}
 
@@ -165,7 +170,11 @@ def failure(folder: Path, status: int) -> Failure:
 
 def discard(folder: Path) -> None:
     """Remove what a success no longer needs."""
-    shutil.rmtree(folder / "work", ignore_errors=True)
+    for left in folder.glob("work.*/*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _end_mlflow_run(status: str) -> None:
@@ -179,9 +188,3 @@ def _told(error: Exception) -> str:
         return str(error)
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return f"{type(error).__name__}: {error}{notes}"
-
-
-def _leave(file: Path, content: Mapping[str, object]) -> None:
-    temporary = file.with_suffix(".new")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(temporary, file)  # noqa: PTH105 atomic, and said so by name

@@ -76,13 +76,10 @@ class Execution:
         self.end()
         return True
 
-    def succeeded(self, step: str) -> None:
-        """The step's attempt has left its result."""
-        folder = self._attempt_folder(step)
-        outputs = attempts.result(folder)
-        if outputs is None:
-            raise FileNotFoundError(folder / "result.json")
-        self._finish(step, outputs)
+    def succeeded(self, step: str, outputs: dict[str, OutputRecord]) -> None:
+        """The step's attempt has succeeded."""
+        self._record(step, outputs)
+        self._advance(step, outputs)
 
     def failed(self, step: str, failure: Failure) -> timedelta | None:
         """The step's attempt has failed; return after which delay `again` is due, or None when that was the last."""
@@ -91,7 +88,8 @@ class Execution:
         if failure.retryable and tried <= options.retries:
             self._store.fail_step(self.request.id, step, StepState.WAITING, failure.error, self._clock.now())
             delay = min(options.retry_delay * 2 ** (tried - 1), LONGEST_DELAY)
-            return delay * random.uniform(0.5, 1.5)  # noqa: S311 jitter, no secret
+            jittered: timedelta = delay * random.uniform(0.5, 1.5)  # noqa: S311 jitter, no secret
+            return jittered
         self._failed = True
         self._store.fail_step(self.request.id, step, StepState.FAILED, failure.error, self._clock.now())
         return None
@@ -160,17 +158,13 @@ class Execution:
                 **{name: one.value for name, one in inputs.items() if not one.kind.is_artifact},
             },
             inputs={name: one.path for name, one in inputs.items() if one.kind.is_artifact},
-            outputs=tuple(step.outputs),
+            artifacts=tuple(name for name, kind in step.outputs.items() if kind.kind.is_artifact),
             target=self._target,
             environment=step.options.environment,
         )
 
     def _attempt_folder(self, step: str) -> Path:
-        return self._folder / step / str(self._attempts[step])
-
-    def _finish(self, step: str, outputs: dict[str, OutputRecord]) -> None:
-        self._record(step, outputs)
-        self._advance(step, outputs)
+        return attempts.attempt_folder(self._folder, step, self._attempts[step])
 
     def _record(self, step: str, outputs: dict[str, OutputRecord]) -> None:
         folder = self._attempt_folder(step)

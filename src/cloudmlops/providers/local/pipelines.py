@@ -25,6 +25,7 @@ from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError
 from cloudmlops.materializers.snapshots import snapshot_key, source_digest, unpack
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.local import attempts, leases
+from cloudmlops.providers.local.attempts import Failure
 from cloudmlops.providers.local.execution import Execution, boot_id, cached_outputs
 from cloudmlops.providers.local.leases import Lease
 from cloudmlops.providers.local.orphans import end_orphans, is_alive
@@ -108,7 +109,7 @@ class LocalPipelines(PipelinesPort):
         known = record.steps[step]
         origin = known.cached_from or run
         number = attempt or known.attempt or self._last_attempt(origin, step)
-        file = attempts.log_file(self._folder(origin) / step / str(number))
+        file = attempts.log_file(attempts.attempt_folder(self._folder(origin), step, number))
         return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
 
     def cancel(self, run: str) -> None:
@@ -241,7 +242,7 @@ class LocalPipelines(PipelinesPort):
             leader
             for step in record.steps.values()
             if step.state is StepState.RUNNING
-            and (leader := attempts.leader(self._folder(record.id) / step.name / str(step.attempt)))
+            and (leader := attempts.leader(attempts.attempt_folder(self._folder(record.id), step.name, step.attempt)))
         ]
         while not self._going_on(record.id):
             end_orphans(record.id, file, leaders)
@@ -264,14 +265,13 @@ class LocalPipelines(PipelinesPort):
         pending = list(execution.ready())
         while pending:
             attempt = pending.pop(0)
-            attempts.prepare(attempt)
             function = request.graph.functions.get(attempt.step)
             called = Step(function, request.graph.by_name[attempt.step].options) if function else None
             with _environment(attempt.variables()):
-                done = attempts.perform(attempt, called)
-            if done:
-                execution.succeeded(attempt.step)
-            elif (delay := execution.failed(attempt.step, attempts.failure(Path(attempt.folder), 1))) is not None:
+                outcome = attempts.perform(attempt, Path(attempt.folder, f"work.{os.getpid()}"), called)
+            if not isinstance(outcome, Failure):
+                execution.succeeded(attempt.step, outcome)
+            elif (delay := execution.failed(attempt.step, outcome)) is not None:
                 time.sleep(delay.total_seconds())
                 execution.again(attempt.step)
             pending += execution.ready()

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cloudmlops.ports.clock import SystemClock
-from cloudmlops.providers.local.attempts import Failure, failure
+from cloudmlops.providers.local.attempts import Failure, failure, result
 from cloudmlops.providers.local.execution import Execution, parallelism
 from cloudmlops.providers.local.run_store import RunStore
 from cloudmlops.providers.local.zygote import Zygote
@@ -167,8 +167,8 @@ class Carrier:
 
     def _ended(self, attempt: Attempt, status: int) -> None:
         folder = Path(attempt.folder)
-        if (folder / "result.json").exists():
-            self._execution.succeeded(attempt.step)
+        if (outputs := result(folder)) is not None:
+            self._execution.succeeded(attempt.step, outputs)
         elif self.cancelled:
             self._execution.cancelled(attempt.step)
         else:

@@ -10,12 +10,13 @@ import json
 import os
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cloudmlops.domain.actors import Actor, ActorKind
 from cloudmlops.domain.graph import graph_from_json, graph_to_json
@@ -50,23 +51,33 @@ CREATE TABLE IF NOT EXISTS schedule (
 """
 
 
+_REMEMBERED: Final = 64
+"""Requests kept in memory."""
+
+
 class RunStore:
     """Runs, their steps and the cache."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.RLock()
+        self._requests: OrderedDict[str, RunRequest] = OrderedDict()
         self._opened: tuple[int, sqlite3.Connection] | None = None
 
     def add(self, request: RunRequest, at: datetime) -> bool:
         """Record a new run; False when there is one of that id already."""
         with self._transaction() as db:
-            return _add(db, request, at, schedule="")
+            added = _add(db, request, at, schedule="")
+        if added:
+            self._remember(request)
+        return added
 
     def request(self, run: str) -> RunRequest | None:
         """Return what the run was asked to do."""
+        if (known := self._requests.get(run)) is not None:
+            return known
         row = self._one("SELECT request FROM run WHERE id = ?", run)
-        return None if row is None else request_from_json(json.loads(row["request"]))
+        return None if row is None else self._remember(request_from_json(json.loads(row["request"])))
 
     def get(self, run: str) -> RunRecord | None:
         """Return all that is known of a run."""
@@ -255,7 +266,7 @@ class RunStore:
             self._opened = None
 
     def _record(self, row: sqlite3.Row) -> RunRecord:
-        request = request_from_json(json.loads(row["request"]))
+        request = self._requests.get(row["id"]) or self._remember(request_from_json(json.loads(row["request"])))
         with self._reading() as db:
             steps = db.execute("SELECT * FROM step WHERE run = ? ORDER BY place", (row["id"],)).fetchall()
         return RunRecord(
@@ -271,6 +282,13 @@ class RunStore:
             announced=bool(row["announced"]),
             steps={step["name"]: _step(step) for step in steps},
         )
+
+    def _remember(self, request: RunRequest) -> RunRequest:
+        # What a run was asked to do never changes, and reading it is most of the cost of looking at a run.
+        self._requests[request.id] = request
+        if len(self._requests) > _REMEMBERED:
+            self._requests.popitem(last=False)
+        return request
 
     def _one(self, statement: str, *values: object) -> sqlite3.Row | None:
         with self._reading() as db:

@@ -21,7 +21,7 @@ import warnings
 from pathlib import Path
 from typing import Final
 
-from cloudmlops.providers.local.attempts import Attempt, attempt_from_json, lead, log_file, perform, prepare
+from cloudmlops.providers.local.attempts import Attempt, Failure, attempt_from_json, leave, log_file, perform, prepare
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -87,13 +87,15 @@ class Zygote:
             for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
             self._connection.close()
-            work = prepare(attempt)
-            lead(Path(attempt.folder))
-            _redirect(log_file(Path(attempt.folder)))
+            folder = Path(attempt.folder)
+            work = prepare(folder)
+            _redirect(log_file(folder))
             os.chdir(work)
             os.environ.update(attempt.variables())
             _reseed()
-            status = 0 if perform(attempt) else 1
+            outcome = perform(attempt, work)
+            leave(folder, outcome)
+            status = 1 if isinstance(outcome, Failure) else 0
         except BaseException:  # noqa: BLE001 nothing may return into the zygote's loop
             traceback.print_exc()
         finally:
