@@ -139,6 +139,45 @@ def test_a_running_worker_wakes_for_the_next_attempt(platform: Platform) -> None
         worker.join()
 
 
+def test_a_running_worker_that_is_stopped_begins_no_further_event(platform: Platform) -> None:
+    stop = threading.Event()
+    handled: list[str] = []
+
+    @platform.events.on(DriftDetected, handler="watch")
+    def watch(event: DriftDetected, _ctx: object) -> None:
+        handled.append(event.metric)
+        stop.set()
+
+    for metric in "abc":
+        platform.events.publish(drift(platform, metric))
+    platform.events.run(stop)
+
+    assert handled == ["a"]
+    assert platform.events.process() == 2
+
+
+def test_a_running_worker_outlives_a_queue_that_does_not_answer(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(Queue):
+        answers = iter([False, True])
+
+        def pull(self, limit: int) -> Sequence[Pulled]:
+            if not next(self.answers, True):
+                raise UnavailableError("the queue does not answer")
+            return super().pull(limit)
+
+    waiting = Envelope(id="1", source="vendor", type="vendor.thing", time=NOON)
+    platform._backends.__dict__["events"] = Failing(platform._backends, waiting)
+    stop = threading.Event()
+    platform.events.on(UnknownEvent, handler="watch")(lambda *_: stop.set())
+
+    with caplog.at_level(logging.WARNING, logger="cloudmlops.events"):
+        platform.events.run(stop, poll=timedelta(milliseconds=1))
+
+    assert "the queue does not answer" in caplog.text
+
+
 def test_a_long_handler_keeps_its_lease(platform: Platform) -> None:
     def with_short_lease() -> Events[Platform]:
         return Events(platform._context, platform=platform, lease=timedelta(milliseconds=30))

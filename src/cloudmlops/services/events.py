@@ -6,24 +6,23 @@ import builtins
 import json
 import logging
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event as Signal
-from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from cloudmlops.domain.events import KINDS, DeadLetter, Event, EventContext, PlatformT, UnknownEvent, handling_key
-from cloudmlops.errors import InvalidRequestError, NotFoundError
+from cloudmlops.domain.events import KINDS, DeadLetter, Event, EventContext, PlatformT, UnknownEvent
+from cloudmlops.errors import InvalidRequestError, NotFoundError, UnavailableError
+from cloudmlops.ports.events import EventsPort
 from cloudmlops.services import envelopes
-from cloudmlops.services.attempts import LEASE, Attempts, Failure, Item, Lease, Settled, Waiting
-from cloudmlops.services.backlog import Backlog, Work, saved_cursor
+from cloudmlops.services.attempts import LEASE, Attempts, Item
+from cloudmlops.services.backlog import saved_cursor
 from cloudmlops.services.context import ServiceContext
-from cloudmlops.services.effects import effect_key, handling
-from cloudmlops.services.handlers import Handler, checked, without_secrets
-from cloudmlops.services.inbox import Inbox
+from cloudmlops.services.effects import effect_key
+from cloudmlops.services.handlers import Handler, checked
+from cloudmlops.services.handling import Worker
+from cloudmlops.services.inbox import Arrival, Inbox
 from cloudmlops.services.telemetry import span
 
 if TYPE_CHECKING:
@@ -38,8 +37,6 @@ _GLANCE_SECONDS: Final = 0.05
 _PULL_LIMIT: Final = 100
 _SKEW: Final = timedelta(hours=1)
 """How far the clocks of machines that store events may differ: so much farther back a search goes."""
-_SAVE_EVERY: Final = 64
-"""Attempts between two writings of a handler's cursor."""
 
 
 class Events(Generic[PlatformT]):
@@ -57,9 +54,7 @@ class Events(Generic[PlatformT]):
         self._platform = platform
         self._outbox = outbox
         self._lease = lease
-        self._backlogs: dict[str, Backlog] = {}
         self._arrived = Signal()
-        self._processing = RLock()
 
     def on(
         self,
@@ -104,8 +99,7 @@ class Events(Generic[PlatformT]):
                 retries=retries,
                 backoff=backoff,
             )
-            checked(made, taken=frozenset(self._backlogs))
-            self._backlogs[made.name] = Backlog(made, inbox=self._inbox, objects=self._context.backends.objects)
+            self._worker.add(checked(made, taken=frozenset(self.handlers)))
             return function
 
         return register
@@ -113,7 +107,7 @@ class Events(Generic[PlatformT]):
     @property
     def handlers(self) -> tuple[str, ...]:
         """The names of the handlers registered in this process."""
-        return tuple(self._backlogs)
+        return tuple(self._worker.handlers)
 
     def publish(self, event: Event) -> None:
         """Make an event known; durable on return. The same event twice is one.
@@ -156,12 +150,14 @@ class Events(Generic[PlatformT]):
         """
         with span("events.process"):
             self._flush_outboxes()
-            return self._work(until_idle=until_idle)
+            self._pull()
+            return self._worker.work(until_idle=until_idle, stop=Signal())
 
     def run(self, stop: Signal, *, poll: timedelta = timedelta(seconds=5)) -> None:
         """Handle events until `stop` is set.
 
-        Wakes at once for an event published on this machine and for the next attempt that falls due.
+        Wakes at once for an event published on this machine and for the next attempt that falls due. When the store or
+        the queue does not answer, it is asked again after the pause.
 
         Args:
             stop: Set it from another thread or a signal handler.
@@ -171,15 +167,21 @@ class Events(Generic[PlatformT]):
         while not stop.is_set():
             self._arrived.clear()
             rings = self._port.rings()
-            if time.monotonic() >= look_around_at:
-                self._flush_outboxes()
-                look_around_at = time.monotonic() + poll.total_seconds()
-            self._work(until_idle=True)
+            due: datetime | None = None
+            try:
+                if time.monotonic() >= look_around_at:
+                    look_around_at = time.monotonic() + poll.total_seconds()
+                    self._flush_outboxes()
+                    self._pull()
+                self._worker.work(until_idle=True, stop=stop)
+                due = self._worker.next_due()
+            except UnavailableError as error:
+                _log.warning("events wait for up to %s: %s", poll, error)
             while not (
                 stop.is_set()
                 or self._arrived.wait(_GLANCE_SECONDS)
                 or self._port.rings() != rings
-                or self._is_due()
+                or (due is not None and self._now() >= due)
                 or time.monotonic() >= look_around_at
             ):
                 pass
@@ -238,11 +240,11 @@ class Events(Generic[PlatformT]):
         with span("events.replay", handler=handler):
             if handler is not None:
                 self._check_known(handler)
-            backlog = self._backlogs.get(handler or "")
+            known = self._worker.handlers.get(handler or "")
             places = {
                 arrival.event.key: arrival.place
                 for arrival in self._since(since)
-                if not arrival.round and (backlog is None or backlog.handler.wants(arrival.event))
+                if not arrival.round and (known is None or known.wants(arrival.event))
             }
             buried: dict[str, builtins.list[Item]] = {}
             for item, _ in self._attempts.dead():
@@ -275,8 +277,12 @@ class Events(Generic[PlatformT]):
     def _attempts(self) -> Attempts:
         return Attempts(self._context.backends.objects, lease=self._lease)
 
+    @cached_property
+    def _worker(self) -> Worker[PlatformT]:
+        return Worker(self._context.backends, platform=self._platform, inbox=self._inbox, attempts=self._attempts)
+
     @property
-    def _port(self) -> Any:
+    def _port(self) -> EventsPort:
         return self._context.backends.events
 
     def _now(self) -> datetime:
@@ -291,119 +297,12 @@ class Events(Generic[PlatformT]):
         if self._outbox is not None:
             self._outbox().flush_all()
 
-    def _work(self, *, until_idle: bool) -> int:
-        with self._processing:
-            self._pull()
-            handled, active = self._pass()
-            while until_idle and active:
-                more, active = self._pass()
-                handled += more
-            return handled
-
     def _pull(self) -> None:
         """Store what waits in the provider's queue."""
         while pulled := self._port.pull(_PULL_LIMIT):
             for delivery in pulled:
                 self.accept(envelopes.to_event_or_unknown(self._port.normalise(delivery.event)))
             self._port.acknowledge([delivery.receipt for delivery in pulled])
-
-    def _pass(self) -> tuple[int, bool]:
-        """Try everything that is due once; return how much was handled, and whether there was anything to try."""
-        handled = 0
-        active = False
-        for backlog in tuple(self._backlogs.values()):
-            backlog.take_in()
-            for tried, work in enumerate(backlog.open(), start=1):
-                if (outcome := self._try(backlog, work)) is not None:
-                    active = True
-                    handled += outcome
-                if tried % _SAVE_EVERY == 0:
-                    backlog.save()
-            backlog.save()
-        return handled, active
-
-    def _try(self, backlog: Backlog, work: Work) -> bool | None:
-        """Attempt one event; return whether it succeeded, or None when it was not to be had."""
-        if work.waiting is not None and not work.waiting.leased and not work.is_due(self._now()):
-            return None
-        handler = backlog.handler
-        lease = self._attempts.claim(work.item, retries=handler.retries, now=self._now())
-        if isinstance(lease, Settled):
-            backlog.settle(work)
-            return None
-        if isinstance(lease, Waiting):
-            work.waiting = lease
-            return None
-        failure = self._call(handler, work, lease)
-        if failure is None:
-            self._attempts.succeed(lease, now=self._now())
-            backlog.settle(work)
-            return True
-        again = self._attempts.fail(lease, failure, retries=handler.retries, backoff=handler.backoff)
-        _log.warning(
-            "handler %r failed on %s %s in attempt %d: %s: %s; %s",
-            handler.name,
-            work.arrival.event.kind,
-            "/".join(work.arrival.event.meaning),
-            lease.number,
-            failure.error,
-            failure.message,
-            f"next attempt at {again.isoformat()}" if again else "no attempt is left: it is a dead letter",
-        )
-        if again is None:
-            backlog.settle(work)
-        else:
-            work.waiting = Waiting(until=again, leased=False)
-        return False
-
-    def _call(self, handler: Handler, work: Work, lease: Lease) -> Failure | None:
-        event = work.arrival.event
-        key = handling_key(handler.name, event)
-        context = EventContext(key=key, attempt=lease.number, event=event, platform=self._platform)
-        try:
-            with self._renewed(lease), handling(key), span("events.handle", handler=handler.name, kind=event.kind):
-                handler.function(event, context)
-        except Exception as error:  # noqa: BLE001 whatever a handler raises is the outcome of the attempt
-            return Failure(
-                error=type(error).__qualname__,
-                message=without_secrets(str(error)),
-                traceback=without_secrets("".join(traceback.format_exception(error))),
-                at=self._now(),
-            )
-        except BaseException:
-            # The worker is being stopped, not the handler failing: the next worker need not wait for the lease.
-            self._attempts.release(lease, now=self._now())
-            raise
-        return None
-
-    @contextmanager
-    def _renewed(self, lease: Lease) -> Iterator[None]:
-        """Keep a lease alive as long as the block runs."""
-        ended = Signal()
-
-        def renew() -> None:
-            held: Lease | None = lease
-            while held is not None and not ended.wait(self._lease.total_seconds() / 3):
-                held = self._attempts.renew(held, now=self._now())
-            if held is None:
-                _log.warning("another worker took over %s: its lease had expired", lease.item.name)
-
-        renewer = Thread(target=renew, name="cloudmlops-lease", daemon=True)
-        renewer.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            renewer.join()
-
-    def _is_due(self) -> bool:
-        """Say whether work that waited for its next attempt can be tried now."""
-        now = self._now()
-        return any(
-            work.waiting is not None and work.is_due(now)
-            for backlog in tuple(self._backlogs.values())
-            for work in backlog.open()
-        )
 
     def _same_event(self, key: str, event: Event) -> Event:
         """Return what an earlier attempt published in this place, else remember `event` for later ones."""
@@ -413,7 +312,7 @@ class Events(Generic[PlatformT]):
             return event
         return envelopes.to_event(envelopes.from_json(json.loads(self._context.backends.objects.get(name))))
 
-    def _since(self, since: datetime | None) -> Iterator[Any]:
+    def _since(self, since: datetime | None) -> Iterator[Arrival]:
         """Yield arrivals latest first, back to `since`."""
         if since is not None and since.tzinfo is None:
             raise InvalidRequestError(f"since={since.isoformat()} has no time zone", hint="Use datetime.now(UTC).")
@@ -446,11 +345,11 @@ class Events(Generic[PlatformT]):
             raise InvalidRequestError(f"the {type(event).__name__} cannot be published", faults=faults)
 
     def _check_known(self, handler: str) -> None:
-        if handler in self._backlogs or saved_cursor(self._context.backends.objects, handler):
+        if handler in self.handlers or saved_cursor(self._context.backends.objects, handler):
             return
         raise NotFoundError(
             f"no handler named {handler!r} is registered or has ever worked on {self._context.backends.address}",
-            hint=f"Registered here: {', '.join(sorted(self._backlogs)) or 'none'}.",
+            hint=f"Registered here: {', '.join(sorted(self.handlers)) or 'none'}.",
             operation="events.replay",
             resource=handler,
         )
