@@ -6,8 +6,9 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,8 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import cloudmlops as cm
+from cloudmlops.domain.point_in_time import FeatureStatus
 
-KEYS = 40_000
+KEYS = 110_000
+SEEN = sorted({*range(0, KEYS, 7), *range(0, KEYS, 500), *range(1, KEYS, 500), KEYS - 1})
+BATCH = 50_000  # as many rows are written at once
 T = datetime(2026, 1, 1, tzinfo=UTC)
 CHILD = """
 import sys
@@ -56,24 +60,33 @@ def numbers(source: Path, nulls: str) -> cm.FeatureView:
     )
 
 
-def everything(platform: cm.Platform, view: cm.FeatureView) -> list[float | None]:
-    return [row["value"] for row in platform.features.online(view, [{"key": key} for key in range(KEYS)]).values()]
+def seen(platform: cm.Platform, view: cm.FeatureView) -> list[float | None]:
+    return [row["value"] for row in platform.features.online(view, [{"key": key} for key in SEEN]).values()]
 
 
-def kill_in_the_middle(target: str, after: float) -> bool:
-    """Materialise in another process and kill it; return whether it was still at work."""
+@contextmanager
+def materialising(target: str) -> Iterator[subprocess.Popen[str]]:
+    """Materialise in another process, which is killed at the end of the block."""
     with subprocess.Popen(
         [sys.executable, "-c", CHILD, target], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        child.stdin.write("\n")
-        child.stdin.flush()
+        try:
+            assert child.stdout.readline() == "ready\n"
+            child.stdin.write("\n")
+            child.stdin.flush()
+            yield child
+        finally:
+            child.send_signal(signal.SIGKILL)
+
+
+def wait_until_written(platform: cm.Platform, view: cm.FeatureView, key: int, child: subprocess.Popen[str]) -> None:
+    """Rows are written in order of their keys: wait for the batch that has this one."""
+    read = platform.features.reader(view)
+    while child.poll() is None and read([{"key": key}]).row(0)["value"].status is FeatureStatus.MISSING:
         with suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=after)
-        child.send_signal(signal.SIGKILL)
-        return child.wait() == -signal.SIGKILL
+            child.wait(timeout=0.005)
 
 
 def check_kills(tmp_path: Path, source: Path, nulls: str, kills: int) -> None:
@@ -81,17 +94,18 @@ def check_kills(tmp_path: Path, source: Path, nulls: str, kills: int) -> None:
     chance = random.Random(7)
     with cm.connect(f"local://{tmp_path / 'whole'}") as whole:
         whole.features.materialize(view)
-        expected = everything(whole, view)
-    with cm.connect(f"local://{tmp_path / 'killed'}") as platform:
-        platform.features.apply([view])
-        for _ in range(kills):
-            kill_in_the_middle(platform.target, chance.uniform(0.0, 0.4))
+        expected = seen(whole, view)
+    for number in range(kills):
+        with cm.connect(f"local://{tmp_path / f'killed-{number}'}") as platform:
+            platform.features.apply([view])
+            with materialising(platform.target) as child:
+                wait_until_written(platform, view, chance.choice([0, BATCH]), child)
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(timeout=chance.uniform(0.0, 0.05))
             # Whatever is there already is right.
-            assert all(
-                found in (None, wanted) for found, wanted in zip(everything(platform, view), expected, strict=True)
-            )
-        assert platform.features.materialize(view) == {"numbers": KEYS}
-        assert everything(platform, view) == expected
+            assert all(found in (None, wanted) for found, wanted in zip(seen(platform, view), expected, strict=True))
+            assert platform.features.materialize(view) == {"numbers": KEYS}
+            assert seen(platform, view) == expected
 
 
 @pytest.mark.parametrize("nulls", ["row", "last_value"])
@@ -118,7 +132,7 @@ def test_materialising_and_pushing_at_once_keeps_what_is_newer(tmp_path: Path, s
                 platform.features.push(view, older[start : start + 10])
             for job in jobs:
                 job.result()
-        found = everything(platform, view)
+        found = seen(platform, view)
 
-    assert all(found[row["key"]] == -1.0 for row in newer)
+    assert all(value == -1.0 for key, value in zip(SEEN, found, strict=True) if key % 500 == 0)
     assert -2.0 not in found

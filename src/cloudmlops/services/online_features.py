@@ -125,17 +125,17 @@ class _ViewReader:
 
     def values(self, stored: Sequence[Sequence[FeatureRow]], at: int) -> list[dict[str, Any]]:
         """Return what holds at a time, as `domain.point_in_time.served` says it, in fewer steps for the common case."""
-        if self.view.nulls != "row":
-            return [
-                dict(zip(self._columns, [value.value for value in served(self.view, rows, at)], strict=True))
-                for rows in stored
-            ]
         columns, nothing = self._columns, self._nothing
         newest = at - self._newest
         oldest = None if self._oldest is None else at - self._oldest
-        return [
-            dict(zip(columns, rows[0].values, strict=True))
-            if rows and rows[0].ts <= newest and (oldest is None or rows[0].ts >= oldest)
-            else nothing.copy()
-            for rows in stored
-        ]
+        told = []
+        for rows in stored:
+            if len(rows) > 1:
+                values: Sequence[Any] = [value.value for value in served(self.view, rows, at)]
+            elif rows and rows[0].ts <= newest and (oldest is None or rows[0].ts >= oldest):
+                values = rows[0].values
+            else:
+                told.append(nothing.copy())
+                continue
+            told.append(dict(zip(columns, values, strict=True)))
+        return told

@@ -52,9 +52,9 @@ def latest_rows(view: FeatureView, source: ViewSource, *, at: int) -> tuple[Inte
         return rows
 
     kept = [rows for _, rows in history.selections(select)]
-    rows = np.unique(np.concatenate(kept))
-    known: Integers = rows[rows != NONE]
-    return known, int(np.count_nonzero(kept[0] != NONE))
+    # Keys share no rows, so one selection has none twice; sorting is much cheaper than looking for those.
+    rows: Integers = np.sort(kept[0]) if len(kept) == 1 else np.unique(np.concatenate(kept))
+    return rows[rows != NONE], int(np.count_nonzero(kept[0] != NONE))
 
 
 class _History:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cloudmlops.ports.features import OnlineReader
 
 _BUSY_SECONDS: Final = 60.0
-_BATCH: Final = 20_000
+_BATCH: Final = 50_000
 _PARAMETERS: Final = 30_000
 """SQLite takes at most 32,766 in a statement."""
 
