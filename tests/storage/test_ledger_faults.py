@@ -16,6 +16,7 @@ from cloudmlops.domain.ledger_json import fold_from_json
 from cloudmlops.errors import ConfigurationError, QuotaExceededError, UnavailableError, UnexpectedReplyError
 from cloudmlops.ports.clock import FixedClock
 from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.services import projection
 from cloudmlops.services.ledger import Ledger, checkpoint_key, entry_key
 from cloudmlops.services.ledger_health import Fault
 from cloudmlops.testing.contract.models import in_production, written_model
@@ -333,6 +334,26 @@ class TestDamage:
         with pytest.raises(Exception, match=r"cannot roll back to churn@1: its files are gone"):
             platform_on_disk.models.rollback("churn")
         assert platform_on_disk.models.get("churn", stage="production").version == "2"
+
+    def test_a_record_that_cannot_be_written_is_reported_and_undoes_nothing(
+        self,
+        platform_on_disk: Platform,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(projection, "_PAUSES_SECONDS", (0.0, 0.0))
+        record = folder.parent / "registry/churn/1.jsonl"
+        record.unlink()
+        record.mkdir()
+
+        moved = platform_on_disk.models.promote("churn", "1", to=Stage.CANDIDATE)
+
+        assert moved.stage is Stage.CANDIDATE
+        assert "`cloudmlops models repair churn` draws them again" in caplog.text
+        record.rmdir()
+        assert [problem.fault for problem in platform_on_disk.models.verify("churn").problems] == [Fault.PROJECTION]
+        assert platform_on_disk.models.repair("churn").ok
 
     def test_hints_that_cannot_be_written_do_not_undo_the_entry(self, store: ObjectStore) -> None:
         class Full(Wire):

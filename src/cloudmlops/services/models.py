@@ -22,7 +22,7 @@ from cloudmlops.domain.ledger import (
 from cloudmlops.domain.models import ModelVersion, Stage, stage_named
 from cloudmlops.domain.names import name_faults
 from cloudmlops.domain.policies import Policies, merged, policies_from
-from cloudmlops.errors import ConfigurationError, InvalidMoveError, InvalidRequestError, NotFoundError, ServiceError
+from cloudmlops.errors import CloudMLOpsError, ConfigurationError, InvalidMoveError, InvalidRequestError, NotFoundError
 from cloudmlops.services import ledger_health, model_files
 from cloudmlops.services.context import ServiceContext
 from cloudmlops.services.effects import effect_key
@@ -50,6 +50,7 @@ class Models:
         self._context = context
         self._given_policies = policies or {}
         self._stamped: set[str] = set()
+        self._read_before: set[str] = set()
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -339,9 +340,11 @@ class Models:
         return merged(policies_from(table.get("policies", {}), str(path)), self._given_policies)
 
     def _read(self, name: str) -> Fold:
+        if name not in self._read_before:
+            self._check_store(name)
+            self._read_before.add(name)
         fold = self.ledger.read(name)
         if fold.sequence == 0:
-            self._check_store(name)
             raise _no_model(name)
         return fold
 
@@ -364,7 +367,7 @@ class Models:
     def _announce(self, name: str) -> None:
         try:
             self.outbox.flush(name)
-        except ServiceError as error:
+        except CloudMLOpsError as error:
             # The entry stands, and whoever handles events publishes what the outbox still holds.
             _log.warning("model %s: its ledger has changed, the event is not out yet: %s", name, error)
 

@@ -50,7 +50,7 @@ class LocalStore:
 
     def get(self, key: str) -> bytes:
         """Read an object; `NotFoundError` when there is none."""
-        with _translated("read", key):
+        with translated("read", key):
             fd = os.open(self._path(key), os.O_RDONLY)
             try:
                 size = os.fstat(fd).st_size
@@ -63,17 +63,17 @@ class LocalStore:
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whole, replacing what was there."""
-        with _translated("write", key):
+        with translated("write", key):
             self._replace(self._path(key), data, durable=self._durable)
 
     def hint(self, key: str, data: bytes) -> None:
         """Write like `put`, but do not wait for the disk."""
-        with _translated("write", key):
+        with translated("write", key):
             self._replace(self._path(key), data, durable=False)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object only if there is none; True when this call made it."""
-        with _translated("create", key):
+        with translated("create", key):
             folder, name = os.path.split(self._path(key))
             self._make(folder)
             if self._unnamed:
@@ -89,7 +89,7 @@ class LocalStore:
 
     def delete(self, key: str) -> None:
         """Remove an object; absent is no error."""
-        with _translated("delete", key), suppress(FileNotFoundError):
+        with translated("delete", key), suppress(FileNotFoundError):
             path = self._path(key)
             os.unlink(path)  # noqa: PTH108
             self._sync_folder(os.path.dirname(path))  # noqa: PTH120
@@ -109,7 +109,7 @@ class LocalStore:
 
     def upload(self, key: str, source: Path) -> None:
         """Write a local file as an object, streaming."""
-        with _translated("upload", key):
+        with translated("upload", key):
             path = self._path(key)
             self._make(os.path.dirname(path))  # noqa: PTH120
             with source.open("rb") as content, self._scratch_file() as (scratch, file):
@@ -118,7 +118,7 @@ class LocalStore:
 
     def download(self, key: str, target: Path) -> None:
         """Write an object to a local file, streaming; `NotFoundError` when there is none."""
-        with _translated("download", key):
+        with translated("download", key):
             shutil.copyfile(self._path(key), target)
 
     def _path(self, key: str) -> str:
@@ -242,7 +242,8 @@ def _sweep(folder: str) -> None:
 
 
 @contextmanager
-def _translated(operation: str, key: str) -> Iterator[None]:
+def translated(operation: str, key: str) -> Iterator[None]:
+    """Turn what the operating system says about a file into an error of ours that names the object."""
     try:
         yield
     except OSError as error:

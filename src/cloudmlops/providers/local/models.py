@@ -18,6 +18,7 @@ from cloudmlops.domain.models import Stage
 from cloudmlops.errors import UnexpectedReplyError
 from cloudmlops.ports.models import NewVersion, Projection
 from cloudmlops.storage.keys import checked_key
+from cloudmlops.storage.local import translated
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.backends import LocalBackends
@@ -49,12 +50,14 @@ class LocalModels:
 
     def projected(self, model: str) -> Mapping[str, Projection]:
         """Read stage, revision and tags of all records."""
-        records = sorted(self._path(model).glob(f"*{_ENDING}"))
-        return {record.name.removesuffix(_ENDING): _latest(record) for record in records}
+        with translated("read the records", model):
+            records = sorted(self._path(model).glob(f"*{_ENDING}"))
+            return {record.name.removesuffix(_ENDING): _latest(record) for record in records}
 
     def delete(self, model: str, version: str) -> None:
         """Remove the version's record."""
-        self._path(model, f"{version}{_ENDING}").unlink(missing_ok=True)
+        with translated("delete the record", f"{model}/{version}"):
+            self._path(model, f"{version}{_ENDING}").unlink(missing_ok=True)
 
     def store(self, model: str) -> str | None:
         """Read the address of the store that holds the model's ledger."""
@@ -74,21 +77,23 @@ class LocalModels:
     def stamp(self, model: str, store: str) -> None:
         """Write the address of the store that holds the model's ledger."""
         path = self._path(model, _MODEL)
-        path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{_MODEL}.{os.getpid()}")
-        scratch.write_text(json.dumps({"store": store}), encoding="utf-8")
-        scratch.replace(path)
+        with translated("write the record", model):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_text(json.dumps({"store": store}), encoding="utf-8")
+            scratch.replace(path)
 
     def _path(self, *parts: str) -> Path:
         return self._folder / checked_key("/".join(parts))
 
     def _append(self, model: str, version: str, line: Mapping[str, Any]) -> None:
         path = self._path(model, f"{version}{_ENDING}")
-        path.parent.mkdir(parents=True, exist_ok=True)
         # A line begins a line of its own even after one that was cut off.
         data = b"\n" + json.dumps(line).encode() + b"\n"
-        with path.open("ab", buffering=0) as record:
-            record.write(data)
+        with translated("write the record", f"{model}/{version}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab", buffering=0) as record:
+                record.write(data)
 
 
 def _latest(record: Path) -> Projection:
