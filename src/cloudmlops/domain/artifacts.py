@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from uuid import uuid4
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,8 +105,12 @@ class Metrics(dict[str, float]):
 
 def _fresh(name: str) -> Path:
     root = workspace.get()
-    folder = Path(tempfile.mkdtemp(prefix="cloudmlops-")) if root is None else root / "new" / uuid4().hex
-    folder.mkdir(parents=True, exist_ok=True)
+    if root is None:
+        import tempfile  # here, because a step does without it
+
+        return Path(tempfile.mkdtemp(prefix="cloudmlops-"), name)
+    folder = root / "new" / os.urandom(8).hex()
+    folder.mkdir(parents=True)
     return folder / name
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from cloudmlops.domain.actors import Actor
-from cloudmlops.domain.capabilities import Capabilities
-from cloudmlops.ports.access import AccessPort
-from cloudmlops.ports.clock import Clock
-from cloudmlops.ports.endpoints import EndpointsPort
-from cloudmlops.ports.events import EventsPort
-from cloudmlops.ports.features import FeaturesPort
-from cloudmlops.ports.models import ModelsPort
-from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.ports.pipelines import PipelinesPort
+if TYPE_CHECKING:  # a process of one noun does not load the values of all
+    from cloudmlops.domain.actors import Actor
+    from cloudmlops.domain.capabilities import Capabilities
+    from cloudmlops.ports.access import AccessPort
+    from cloudmlops.ports.clock import Clock
+    from cloudmlops.ports.endpoints import EndpointsPort
+    from cloudmlops.ports.events import EventsPort
+    from cloudmlops.ports.features import FeaturesPort
+    from cloudmlops.ports.models import ModelsPort
+    from cloudmlops.ports.objects import ObjectStore
+    from cloudmlops.ports.pipelines import PipelinesPort
 
 
 class Backends(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,6 @@ from cloudmlops.domain.runs import RunRecord, StepRecord, StepState
 from cloudmlops.ports.pipelines import PipelinesPort
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
 _LOOK: Final = timedelta(milliseconds=100)
@@ -29,11 +29,8 @@ _LOOKS: Final[Mapping[StepState, tuple[str, str]]] = {
 
 def wait_and_show(port: PipelinesPort, run: str, timeout: timedelta | None) -> RunRecord:
     """Wait as the port does, and show the steps on standard error: live on a terminal, else a line a change."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
     looks = _until_ended(port, run, timeout)
-    return _live(console, looks) if console.is_terminal else _lines(console, looks)
+    return _live(looks) if sys.stderr.isatty() else _lines(looks)
 
 
 def _until_ended(port: PipelinesPort, run: str, timeout: timedelta | None) -> Iterator[RunRecord]:
@@ -45,10 +42,11 @@ def _until_ended(port: PipelinesPort, run: str, timeout: timedelta | None) -> It
         yield record
 
 
-def _live(console: Console, looks: Iterator[RunRecord]) -> RunRecord:
+def _live(looks: Iterator[RunRecord]) -> RunRecord:
+    from rich.console import Console
     from rich.live import Live
 
-    with Live(console=console, auto_refresh=False) as live:
+    with Live(console=Console(stderr=True), auto_refresh=False) as live:
         record = next(looks)
         live.update(_table(record), refresh=True)
         for record in looks:
@@ -56,14 +54,14 @@ def _live(console: Console, looks: Iterator[RunRecord]) -> RunRecord:
     return record
 
 
-def _lines(console: Console, looks: Iterator[RunRecord]) -> RunRecord:
+def _lines(looks: Iterator[RunRecord]) -> RunRecord:
     shown: dict[str, tuple[StepState, int]] = {}
     record = next(looks)
     while True:
         for step in record.steps.values():
             if shown.get(step.name) != (step.state, step.attempt) and step.state is not StepState.WAITING:
                 shown[step.name] = (step.state, step.attempt)
-                console.print(f"{step.name}: {step.state}{_again(step)}{_took(step)}", highlight=False)
+                sys.stderr.write(f"{step.name}: {step.state}{_again(step)}{_took(step)}\n")
         try:
             record = next(looks)
         except StopIteration:
