@@ -110,7 +110,7 @@ def check_kills(tmp_path: Path, source: Path, nulls: str, kills: int) -> None:
 
 @pytest.mark.parametrize("nulls", ["row", "last_value"])
 def test_a_killed_materialisation_run_again_is_as_if_never_killed(tmp_path: Path, source: Path, nulls: str) -> None:
-    check_kills(tmp_path, source, nulls, kills=3)
+    check_kills(tmp_path, source, nulls, kills=2)
 
 
 @pytest.mark.conformance

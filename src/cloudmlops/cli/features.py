@@ -19,7 +19,6 @@ from cloudmlops.errors import ConfigurationError, InvalidRequestError, NotFoundE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cloudmlops._platform import Platform
     from cloudmlops.services.features import Definition
 
 _KINDS: Final = {Entity: "entity", FeatureView: "view", FeatureService: "service"}
@@ -68,7 +67,7 @@ def apply(session: Session, *, definitions: Sequence[str]) -> None:
 @session_options
 def materialize(session: Session, *, name: str, at: str | None) -> None:
     """Write what is known of each entity to the online store, for the service or view NAME."""
-    written = session.platform.features.materialize(_wanted(session.platform, name), at=_moment(at))
+    written = session.platform.features.materialize(name, at=_moment(at))
     session.table("Materialised", ["view", "entities"], [{"view": view, "entities": n} for view, n in written.items()])
 
 
@@ -82,7 +81,7 @@ def online(session: Session, *, name: str, rows: str) -> None:
     Give one entity or a list: '{"origin": "JFK"}', a file with the like, or - for standard input.
     """
     asked = _entities(rows)
-    read = session.platform.features.online(_wanted(session.platform, name), asked)
+    read = session.platform.features.online(name, asked)
     told = [
         {
             **asked[number],
@@ -113,7 +112,7 @@ def skew(session: Session, *, name: str, sample: str) -> None:
         served = pq.read_table(sample)
     else:
         served = _entities(sample)
-    found = session.platform.features.skew(_wanted(session.platform, name), served)
+    found = session.platform.features.skew(name, served)
     session.record(
         f"skew of {name}",
         {"rows": found.rows, "differing": found.differing, "share": found.share, "features": found.features},
@@ -160,13 +159,6 @@ def _details(definition: Definition) -> Mapping[str, object]:
 
 def _types(columns: Mapping[str, Any]) -> dict[str, str | None]:
     return {name: type_name(kind) for name, kind in columns.items()}
-
-
-def _wanted(platform: Platform, name: str) -> FeatureService | FeatureView:
-    try:
-        return platform.features.get(name)
-    except NotFoundError:
-        return platform.features.view(name)
 
 
 def _load(name: str) -> list[Definition]:

@@ -309,6 +309,9 @@ class FeatureService:
                     yield f"key {name!r} is {type_name(kinds[name])} in one view and {type_name(kind)} in another"
             if stored.setdefault(view.name, view.stored) != view.stored:
                 yield f"two different views are named {view.name!r}"
+        for name, kind in self.request.items():
+            if kinds.get(name, kind) != kind:
+                yield f"column {name!r} is a key of type {type_name(kinds[name])} and a request column of another"
         yields = [column for view in self.views for column in view.columns]
         yields += [feature.name for feature in self.on_demand]
         for name, count in Counter(yields).items():

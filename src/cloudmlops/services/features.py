@@ -68,7 +68,7 @@ class Features:
                     faults=faults,
                     hint="Mend the data, or change the views' columns and types.",
                 )
-            texts = {_key(definition): _to_json(definition) for definition in wanted}
+            texts = {_place(type(definition), definition.name): _to_json(definition) for definition in wanted}
             for key, text in texts.items():
                 self._context.backends.objects.put(key, text.encode())
 
@@ -106,7 +106,7 @@ class Features:
         """Join to each entity row the feature values known at its time, and add the on-demand features.
 
         Args:
-            features: A service, a view, or a registered service's name; f features.
+            features: A service, a view, or the name of a registered one; f features.
             entities: (n, c) Arrow table, or a data frame: the join keys, the request columns, `event_time` (aware), and
                 whatever else is to be kept, such as labels.
 
@@ -140,7 +140,7 @@ class Features:
         It may be killed at any moment and called again; the outcome is the same.
 
         Args:
-            features: A service, a view, or a registered service's name.
+            features: A service, a view, or the name of a registered one.
             at: Time-zone aware; now by default.
 
         Returns:
@@ -177,7 +177,7 @@ class Features:
     def reader(self, features: FeatureService | FeatureView | str) -> FeatureReader:
         """Prepare an online read: a function from entity rows to their features, for callers that read often."""
         if isinstance(features, str):
-            return self.reader(self.get(features))
+            features = self._service(features)
         if (found := self._readers.get(features)) is None:
             found = self._readers[features] = FeatureReader(
                 as_service(features), open_view=self._port.reader, now=self._context.backends.feature_time
@@ -188,7 +188,7 @@ class Features:
         """Read the features of entities as of now.
 
         Args:
-            features: A service, a view, or a registered service's name (which is looked up at each call).
+            features: A service, a view, or the name of a registered one, which is looked up at each call.
             rows: Each with the join keys and request columns.
 
         Raises:
@@ -201,7 +201,7 @@ class Features:
         """Recompute served features from history and report how many differ.
 
         Args:
-            features: A service, a view, or a registered service's name.
+            features: A service, a view, or the name of a registered one.
             sample: What was served: an `OnlineFeatures`, or a table of join keys, request columns, `event_time` (the
                 time of serving) and the served values. Or a list of dictionaries with keys alone: they are read now.
         """
@@ -209,6 +209,14 @@ class Features:
         with span("features.skew", service=service.name):
             served = self._served(service, sample)
             columns = [name for name in served.column_names if name in service.columns]
+            if not columns:
+                raise InvalidEntitiesError(
+                    f"the sample holds none of the features of {service.name!r}",
+                    faults=[
+                        f"wanted are: {', '.join(service.columns)}",
+                        f"there are: {', '.join(served.column_names)}",
+                    ],
+                )
             recomputed = self.training_table(service, served.drop_columns(columns))
             return compared(served, recomputed, columns=columns, keys=list(service.join_keys))
 
@@ -225,11 +233,18 @@ class Features:
             self._port.write_table(name, arrow_table(table))
 
     def _service(self, features: FeatureService | FeatureView | str) -> FeatureService:
-        return self.get(features) if isinstance(features, str) else as_service(features)
+        if not isinstance(features, str):
+            return as_service(features)
+        try:
+            return self.get(features)
+        except NotFoundError:
+            if self._context.backends.objects.exists(_place(FeatureView, features)):
+                return as_service(self.view(features))
+            raise
 
     def _registered(self, kind: type[Definition], name: str) -> str:
         try:
-            return self._context.backends.objects.get(f"{_REGISTRY}{_FOLDERS[kind]}/{name}.json").decode()
+            return self._context.backends.objects.get(_place(kind, name)).decode()
         except NotFoundError as error:
             known = [definition.name for definition in self.list() if isinstance(definition, kind)]
             what = "feature service" if kind is FeatureService else "feature view"
@@ -318,8 +333,8 @@ def _placed_view(view: FeatureView) -> FeatureView:
             return view
 
 
-def _key(definition: Definition) -> str:
-    return f"{_REGISTRY}{_FOLDERS[type(definition)]}/{definition.name}.json"
+def _place(kind: type[Definition], name: str) -> str:
+    return f"{_REGISTRY}{_FOLDERS[kind]}/{name}.json"
 
 
 def _to_json(definition: Definition) -> str:

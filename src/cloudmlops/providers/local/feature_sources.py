@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -99,7 +99,7 @@ class ViewSource:
         return pa.chunked_array([chunk.is_null() for chunk in self._read([name])[0].chunks], pa.bool_())
 
     def _conformed(
-        self, kinds: dict[str, FeatureType] | Any, read: Callable[[Sequence[str]], list[pa.ChunkedArray]]
+        self, kinds: Mapping[str, FeatureType], read: Callable[[Sequence[str]], list[pa.ChunkedArray]]
     ) -> list[pa.ChunkedArray]:
         found, faults = [], []
         for (name, kind), column in zip(kinds.items(), read(list(kinds)), strict=True):
@@ -152,7 +152,7 @@ def source_faults(view: FeatureView, *, tables: Path) -> list[str]:
         schema = (
             _query_schema(view.source, tables)
             if isinstance(view.source, SqlSource)
-            else _columns(view, tables, WHOLE_ROWS).schema
+            else _columns(view, tables, 0).schema
         )
     except InvalidEntitiesError as error:
         return list(error.faults)

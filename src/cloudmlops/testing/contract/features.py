@@ -245,6 +245,10 @@ class FeaturesContract:
         assert platform.features.get("flight_delay") == service
         assert platform.features.get("flight_delay").schema_hash == service.schema_hash
         assert platform.features.view("weather") == view
+        assert (
+            platform.features.materialize("weather") == platform.features.materialize("flight_delay") == {"weather": 1}
+        )
+        assert platform.features.online("weather", [{"origin": "JFK"}]).service.views == (view,)
         assert platform.features.list() == [airport, view, service]
         with pytest.raises(NotFoundError, match=r"no feature service is named 'delay'[\s\S]*flight_delay"):
             platform.features.get("delay")
