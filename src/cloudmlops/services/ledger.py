@@ -13,6 +13,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from cloudmlops.domain.actors import Actor
@@ -21,6 +22,7 @@ from cloudmlops.domain.ledger_json import digest_of, entry_from_json, entry_to_j
 from cloudmlops.errors import NotFoundError, ServiceError, UnavailableError, UnexpectedReplyError
 from cloudmlops.ports.clock import Clock
 from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.services.reading_ahead import Read, ReadAhead
 
 CHECKPOINT_EVERY: Final = 100
 HEAD_EVERY: Final = 8
@@ -131,25 +133,17 @@ class Ledger:
         """
         sequence = after
         digest = self._digest_at(name, after) if after else ""
-        while (entry := self.next_entry(name, sequence)) is not None:
+        read = self.reader(name)
+        while (entry := next_entry(name, sequence, read)) is not None:
             check_link(name, sequence, digest, entry)
             yield entry
             sequence, digest = entry.sequence, entry.digest
 
-    def next_entry(self, name: str, sequence: int) -> Entry | None:
-        """Read the entry after `sequence`, passing over one that a later entry declares void; None at the end."""
-        wanted = sequence + 1
-        if (data := self.raw(name, wanted)) is None:
-            return None
-        try:
-            return _read(name, wanted, data)
-        except UnexpectedReplyError:
-            if (after := self.raw(name, wanted + 1)) is None:
-                raise
-            entry = _read(name, wanted + 1, after)
-            if entry.quarantined != wanted or entry.quarantined_digest != digest_of(data):
-                raise
-            return entry
+    def reader(self, name: str) -> Read:
+        """Return what reads a model's entries one after the other."""
+        read = partial(self.raw, name)
+        # On this machine a file is read before a thread could be told to.
+        return read if self._objects.uri.startswith("file:") else ReadAhead(read)
 
     def raw(self, name: str, sequence: int) -> bytes | None:
         """Return an entry's bytes; None when there is none."""
@@ -204,7 +198,8 @@ class Ledger:
         """Add at most as many entries as a checkpoint spans; say whether there may be more."""
         found: list[Entry] = []
         sequence = fold.sequence
-        while len(found) < CHECKPOINT_EVERY and (entry := self.next_entry(name, sequence)) is not None:
+        read = self.reader(name)
+        while len(found) < CHECKPOINT_EVERY and (entry := next_entry(name, sequence, read)) is not None:
             found.append(entry)
             sequence = entry.sequence
         return (extended(fold, found) if found else fold), len(found) == CHECKPOINT_EVERY
@@ -255,6 +250,26 @@ class Ledger:
         if (data := self.raw(name, sequence)) is None:
             raise NotFoundError(f"the ledger of model {name!r} has no entry {sequence}", resource=f"{name}#{sequence}")
         return digest_of(data)
+
+
+def next_entry(name: str, sequence: int, read: Read) -> Entry | None:
+    """Read the entry after `sequence`, passing over one that a later entry declares void; None at the end.
+
+    Raises:
+        UnexpectedReplyError: It is damaged, or is not the entry that its place says.
+    """
+    wanted = sequence + 1
+    if (data := read(wanted)) is None:
+        return None
+    try:
+        return _read(name, wanted, data)
+    except UnexpectedReplyError:
+        if (after := read(wanted + 1)) is None:
+            raise
+        entry = _read(name, wanted + 1, after)
+        if entry.quarantined != wanted or entry.quarantined_digest != digest_of(data):
+            raise
+        return entry
 
 
 def _read(name: str, sequence: int, data: bytes) -> Entry:

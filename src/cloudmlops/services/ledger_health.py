@@ -13,7 +13,7 @@ from cloudmlops.domain.ledger_json import digest_of
 from cloudmlops.errors import NotFoundError, UnexpectedReplyError
 from cloudmlops.ports.models import ModelsPort
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.services.ledger import CHECKPOINT_EVERY, Ledger
+from cloudmlops.services.ledger import CHECKPOINT_EVERY, Ledger, next_entry
 from cloudmlops.services.projection import project, projection_of
 
 
@@ -96,9 +96,10 @@ def _read_all(name: str, ledger: Ledger) -> tuple[Fold, list[Problem]]:
     """Fold the entries from the first on, up to one that is damaged or does not continue the one before."""
     folding = Folding(Fold(model=name))
     sequence = 0
+    read = ledger.reader(name)
     while True:
         try:
-            entry = ledger.next_entry(name, sequence)
+            entry = next_entry(name, sequence, read)
         except UnexpectedReplyError as error:
             damage = Problem(fault=Fault.DAMAGED_ENTRY, message=error.message, sequence=sequence + 1)
             return folding.fold(), [damage]

@@ -50,7 +50,8 @@ class LocalStore:
 
     def get(self, key: str) -> bytes:
         """Read an object; `NotFoundError` when there is none."""
-        with translated("read", key):
+        # Without `translated`: a context manager would be a tenth of what reading a small file costs.
+        try:
             fd = os.open(self._path(key), os.O_RDONLY)
             try:
                 size = os.fstat(fd).st_size
@@ -60,6 +61,8 @@ class LocalStore:
                 return data
             finally:
                 os.close(fd)
+        except OSError as error:
+            raise _error(error, "read", key) from error
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whole, replacing what was there."""
