@@ -60,6 +60,14 @@ def test_all_that_is_wrong_with_a_view_is_said_at_once() -> None:
         assert part in said
 
 
+def test_a_part_of_the_wrong_kind_is_said() -> None:
+    assert "entity is a str, not an Entity" in faults(lambda: view(entity="airport"))
+    assert "source is a str, not a ParquetSource" in faults(lambda: view(source="weather.parquet"))
+    assert "'../x' must be" in faults(lambda: view(source=cm.TableSource("../x")))
+    assert "views holds a Entity" in faults(lambda: cm.FeatureService("s", views=[AIRPORT]))  # type: ignore[list-item]
+    assert "decorate the function" in faults(lambda: cm.FeatureService("s", views=[view()], on_demand=[len]))  # type: ignore[list-item]
+
+
 def test_columns_of_two_views_must_not_clash() -> None:
     said = faults(lambda: cm.FeatureService("s", views=[view(), view("forecast")]))
 

@@ -112,7 +112,7 @@ class FeatureView:
 
     def __post_init__(self) -> None:
         """Refuse a wrong definition, listing all faults."""
-        _refuse(f"feature view {self.name!r}", list(self._faults()))
+        _refuse(f"feature view {self.name!r}", list(self._misplaced()) or list(self._faults()))
 
     def __hash__(self) -> int:
         return hash((self.name, self.prefix))
@@ -144,8 +144,16 @@ class FeatureView:
         """
         return replace(self, prefix=self.prefix + prefix, renamed_keys={**self.renamed_keys, **keys})
 
+    def _misplaced(self) -> Iterable[str]:
+        if not isinstance(self.entity, Entity):
+            yield f"entity is a {type(self.entity).__name__}, not an Entity"
+        if not isinstance(self.source, Source):
+            yield f"source is a {type(self.source).__name__}, not a ParquetSource, TableSource or SqlSource"
+
     def _faults(self) -> Iterable[str]:
         yield from name_faults("feature view", self.name)
+        if isinstance(self.source, TableSource):
+            yield from name_faults("table", self.source.table)
         if not self.features:
             yield "a feature view needs at least one feature"
         yield from _column_faults("feature", self.features)
@@ -266,7 +274,7 @@ class FeatureService:
         """Refuse a wrong definition, listing all faults."""
         object.__setattr__(self, "views", tuple(self.views))
         object.__setattr__(self, "on_demand", tuple(self.on_demand))
-        _refuse(f"feature service {self.name!r}", list(self._faults()))
+        _refuse(f"feature service {self.name!r}", list(self._misplaced()) or list(self._faults()))
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -294,6 +302,14 @@ class FeatureService:
         for feature in described["on_demand"]:
             del feature["function"]
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+    def _misplaced(self) -> Iterable[str]:
+        for view in self.views:
+            if not isinstance(view, FeatureView):
+                yield f"views holds a {type(view).__name__}, not a FeatureView"
+        for feature in self.on_demand:
+            if not isinstance(feature, OnDemandFeature):
+                yield f"on_demand holds a {type(feature).__name__}; decorate the function with @on_demand"
 
     def _faults(self) -> Iterable[str]:
         yield from name_faults("feature service", self.name)

@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -45,7 +46,9 @@ class OnlineStore:
         self._path = path
         self._durable = durable
         self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._opened: list[tuple[int, sqlite3.Connection]] = []
+        # Whoever forgets to close a platform gets no warning about a connection that he never saw.
+        self._forgotten = weakref.finalize(self, _close, self._opened)
 
     def write(self, view: FeatureView, rows: Iterable[tuple[Any, ...]]) -> None:
         """Write rows where they are newer than what is stored, in batches that are each written whole or not at all.
@@ -85,9 +88,7 @@ class OnlineStore:
 
     def close(self) -> None:
         """Close all connections."""
-        for connection in self._opened:
-            connection.close()
-        self._opened.clear()
+        _close(self._opened)
         self._local = threading.local()
 
     def _connection(self) -> sqlite3.Connection:
@@ -103,8 +104,15 @@ class OnlineStore:
             self._local.process = process
             found.execute("PRAGMA journal_mode=WAL")
             found.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
-            self._opened.append(found)
+            self._opened.append((process, found))
         return found
+
+
+def _close(opened: list[tuple[int, sqlite3.Connection]]) -> None:
+    for process, connection in opened:
+        if process == os.getpid():
+            connection.close()
+    opened.clear()
 
 
 def key_column(kind: str) -> Callable[[Any], Any] | None:
