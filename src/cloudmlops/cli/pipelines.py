@@ -13,10 +13,12 @@ import click
 
 from cloudmlops.cli.session import Session, session_options
 from cloudmlops.domain.pipelines import Pipeline
+from cloudmlops.domain.runs import RunState
 from cloudmlops.domain.value_types import parse
 from cloudmlops.errors import InvalidPipelineError, InvalidRequestError
 
 if TYPE_CHECKING:
+    from cloudmlops.domain.lineage import Lineage
     from cloudmlops.services.pipelines import Run
 
 
@@ -47,12 +49,14 @@ def run(
         rows = [{"step": step.name, "cached": step.cached, "needs": step.needs} for step in planned.steps]
         session.table(f"plan of {planned.pipeline}", ("step", "cached", "needs"), rows)
         return
-    started = (
-        session.platform.pipelines.run(found, parameters, id=run_id, cache=cache, in_process=in_process, wait=False)
-        if not wait
-        else session.platform.pipelines.run(
-            found, parameters, id=run_id, cache=cache, in_process=in_process, wait=True, progress=not session.as_json
-        )
+    started = session.platform.pipelines.run(
+        found,
+        parameters,
+        wait=wait,
+        id=run_id,
+        in_process=in_process,
+        cache=cache,
+        progress=wait and not session.as_json,
     )
     _show(session, started)
 
@@ -81,6 +85,14 @@ def list_runs(session: Session, pipeline: str | None, limit: int) -> None:
 def show(session: Session, run_id: str) -> None:
     """Show a run: its steps, outputs, metrics and lineage."""
     _show(session, session.platform.pipelines.get(run_id), whole=True)
+
+
+@runs.command("wait")
+@click.argument("run_id", metavar="RUN")
+@session_options
+def wait_for(session: Session, run_id: str) -> None:
+    """Wait until a run has ended; fails when it did not succeed."""
+    _show(session, session.platform.pipelines.get(run_id).wait(progress=not session.as_json))
 
 
 @runs.command("cancel")
@@ -224,33 +236,32 @@ def _file_module(file: Path) -> tuple[Path, str]:
 
 def _show(session: Session, run: Run, *, whole: bool = False) -> None:
     record = run.record
+    fields: dict[str, object] = {"id": run.id, "pipeline": run.pipeline, "status": record.state}
     steps = {
         name: {"state": step.state, "attempt": step.attempt, "error": step.error, "cached_from": step.cached_from}
         for name, step in record.steps.items()
     }
-    fields: dict[str, object] = {"id": run.id, "pipeline": run.pipeline, "status": record.state}
-    if whole:
-        fields |= {"created_at": record.created_at, "started_at": record.started_at, "ended_at": record.ended_at}
     if session.as_json:
         fields["steps"] = steps
-    elif whole:
-        fields |= {
-            name: f"{step['state']}{' · ' + str(step['error']) if step['error'] else ''}"
-            for name, step in steps.items()
-        }
-    if run.status == "succeeded":
+    if record.state is RunState.SUCCEEDED:
         fields["outputs"] = {name: getattr(value, "uri", value) for name, value in run.outputs.items()}
     if logged := run.metrics:
         fields["logged"] = logged
     if whole:
-        lineage = run.lineage
-        fields |= {
-            "parameters": lineage.parameters,
-            "git_commit": f"{lineage.git_commit}{' (changed)' if lineage.git_dirty else ''}"
-            if lineage.git_commit
-            else None,
-            "source_digest": lineage.source_digest,
-            "python": lineage.python,
-            "actor": str(lineage.actor),
-        }
+        fields |= {"created_at": record.created_at, "started_at": record.started_at, "ended_at": record.ended_at}
+        fields |= _origin(run.lineage)
     session.record(f"run {run.id}", fields)
+    if whole and not session.as_json:
+        rows = [{"step": name, **step} for name, step in steps.items()]
+        session.table("steps", ("step", "state", "attempt", "error"), rows)
+
+
+def _origin(lineage: Lineage) -> dict[str, object]:
+    return {
+        "parameters": lineage.parameters,
+        "git_commit": lineage.git_commit,
+        "git_dirty": lineage.git_dirty,
+        "source_digest": lineage.source_digest,
+        "python": lineage.python,
+        "actor": str(lineage.actor),
+    }

@@ -33,6 +33,11 @@ class Session:
 
         return connect(self._target, actor=self._actor)
 
+    def close(self) -> None:
+        """Let go of the platform, if the command has used it."""
+        if "platform" in self.__dict__:
+            self.platform.close()
+
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
         """Print rows: for scripts a JSON list of objects with all keys, for people a table of `columns`."""
         listed = list(rows)
@@ -68,7 +73,11 @@ def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--target`, `--actor` and `--json` to a command and hand it a `Session` as its first argument."""
 
     def wrapped(*args: Any, target: str | None, actor: str | None, as_json: bool, **kwargs: Any) -> Any:
-        return command(Session(target=target, actor=actor, as_json=as_json), *args, **kwargs)
+        session = Session(target=target, actor=actor, as_json=as_json)
+        try:
+            return command(session, *args, **kwargs)
+        finally:
+            session.close()
 
     options = (
         click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),

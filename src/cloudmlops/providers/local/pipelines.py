@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _POLL: Final = 0.02
 """Seconds between looks at a run that another process started."""
+_GRACE: Final = 0.5
+"""Seconds in which a run whose starter was killed ends its steps."""
 
 
 @dataclass
@@ -244,7 +246,13 @@ class LocalPipelines(PipelinesPort):
             if step.state is StepState.RUNNING
             and (leader := attempts.leader(attempts.attempt_folder(self._folder(record.id), step.name, step.attempt)))
         ]
-        while not self._going_on(record.id):
+        given_up = time.monotonic() + _GRACE
+        while True:
+            if self._going_on(record.id):
+                if time.monotonic() > given_up:
+                    return None
+                time.sleep(_POLL)
+                continue
             end_orphans(record.id, file, leaders)
             if (lease := Lease.take(file)) is None:
                 time.sleep(_POLL)  # what was killed is about to be gone
@@ -252,8 +260,7 @@ class LocalPipelines(PipelinesPort):
             if self.get(record.id).attempt == record.attempt:
                 return lease
             lease.release()  # somebody was faster, and has already ended
-            break
-        return None
+            return None
 
     def _going_on(self, run: str) -> bool:
         holder = leases.holder(self._lease(run))
