@@ -152,7 +152,6 @@ def train(table: pl.DataFrame, learning_rate: float, iterations: int, leaves: in
     import mlflow
     import sklearn
 
-    import on_demand
     import training
 
     mlflow.autolog(log_models=False, log_datasets=False, silent=True)
@@ -164,7 +163,6 @@ def train(table: pl.DataFrame, learning_rate: float, iterations: int, leaves: in
         model.path,
         signature=mlflow.models.infer_signature(example, classifier.predict_proba(example)),
         pyfunc_predict_fn="predict_proba",
-        code_paths=[on_demand.__file__],
         serialization_format="cloudpickle",
         pip_requirements=[f"scikit-learn=={sklearn.__version__}"],
     )

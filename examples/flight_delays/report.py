@@ -10,9 +10,11 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.dates import DateFormatter
+from matplotlib.dates import DateFormatter, WeekdayLocator
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
+
+from ingest import NEW_YORK
 
 MODEL, BASELINE, OBSERVED = "#1f5fa8", "#c2702a", "#333333"
 
@@ -22,7 +24,7 @@ def page(
     *,
     measured: Mapping[str, Mapping[str, float]],
     importance: Mapping[str, float],
-    parameters: Mapping[str, object],
+    parameters: Mapping[str, float],
 ) -> str:
     """Return the page.
 
@@ -32,14 +34,15 @@ def page(
         importance: Feature to the ROC AUC that is lost when its values are shuffled.
         parameters: What the model was trained with.
     """
-    first, last = test["event_time"].min(), test["event_time"].max()
+    days = test["event_time"].dt.convert_time_zone(NEW_YORK)
+    first, last = days.min(), days.max()
     names = list(next(iter(measured.values())))
     head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in names)
     rows = "".join(
         f"<tr><td>{html.escape(who)}</td>" + "".join(f"<td>{values[name]:.4f}</td>" for name in names) + "</tr>"
         for who, values in measured.items()
     )
-    given = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    given = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in parameters.items())
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Will this flight leave late?</title><style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
@@ -49,7 +52,7 @@ td:first-child {{ text-align: left }} img {{ max-width: 100% }}
 </style></head><body>
 <h1>Will this flight leave late?</h1>
 <p>Late is more than 15 minutes after the schedule. Asked one hour before the schedule, for {test.height:,} flights from
-{first:%d %B %Y} to {last:%d %B %Y}, of which {test["late"].mean():.1%} left late. None of them was trained on.</p>
+{first:%-d %B} to {last:%-d %B %Y}, of which {test["late"].mean():.1%} left late. None of them was trained on.</p>
 <table><tr><th></th>{head}</tr>{rows}</table>
 <p>ROC AUC and average precision: higher is better. Log loss and Brier score: lower is better.</p>
 <p>Trained with {html.escape(given)}.</p>
@@ -85,6 +88,7 @@ def _draw_weeks(axes: Axes, test: pl.DataFrame) -> None:
     axes.plot(days, baseline, "o-", color=BASELINE, label="baseline")
     axes.axhline(0.5, color="#aaaaaa", linewidth=1, linestyle=":")
     axes.set(title="Ranking of flights, week by week", ylabel="ROC AUC", ylim=(0.45, 0.9))
+    axes.xaxis.set_major_locator(WeekdayLocator(interval=2))
     axes.xaxis.set_major_formatter(DateFormatter("%d %b"))
     axes.legend(frameon=False)
 

@@ -91,11 +91,12 @@ def _installation() -> Iterator[Finding]:
 def _platform(session: Session) -> Iterator[Finding]:
     try:
         opened = session.platform
+        folder = opened.native
     except CloudMLOpsError as error:
         yield Finding(check="Target", ok=False, found=error.message, fix=error.hint)
         return
     yield Finding(check="Target", ok=True, found=opened.target)
-    if isinstance(folder := opened.native, Path):
+    if isinstance(folder, Path):
         yield from _folder(folder)
     checks: dict[str, Callable[[Platform], Finding]] = {
         "Runs": _runs,

@@ -38,6 +38,7 @@ def quickstart(session: Session, folder: Path, force: bool, stop: bool) -> None:
             hint='pip install "cloudmlops[local]"',
         )
     copy_example("flight_delays", folder, overwrite=force)
+    folder = folder.absolute()
     os.chdir(folder)  # where the project's configuration lies, as for one who works there
     sys.path.insert(0, str(Path.cwd()))
     session.note(f"The project is in {folder}; it runs on {session.platform.target}\n")
@@ -48,7 +49,7 @@ def quickstart(session: Session, folder: Path, force: bool, stop: bool) -> None:
             platform.endpoints.delete(told["endpoint"])
     seconds = time.perf_counter() - began
     if session.as_json:
-        session.record("", {"folder": folder.absolute(), "seconds": seconds, "endpoint_stopped": stop, **told})
+        session.record("", {"folder": folder, "seconds": seconds, "endpoint_stopped": stop, **told})
         return
     _summarise(folder, told, seconds, stopped=stop)
 

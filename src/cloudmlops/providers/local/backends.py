@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.capabilities import Capabilities
+from cloudmlops.errors import ConfigurationError
 from cloudmlops.ports.clock import Clock, SystemClock
 from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.providers.local.limits import LIMITS
@@ -53,7 +54,13 @@ class LocalBackends:
             mark_owner(folder)
             self._remove = weakref.finalize(self, partial(_remove_own, folder, os.getpid()))
             return folder
-        self.location.mkdir(parents=True, exist_ok=True)
+        try:
+            self.location.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the platform's folder {self.location} cannot be made: {error.strerror}",
+                hint="Name a folder that you can write to: local://FOLDER.",
+            ) from error
         return self.location
 
     @property
