@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -80,6 +81,12 @@ def supervisor(folder: Path) -> int:
     return record.pid
 
 
+def is_up(platform: cm.Platform) -> bool:
+    """Say whether a replica serves; an endpoint whose supervisor was killed is started again."""
+    platform.endpoints.revive("scaling")
+    return platform.endpoints.status("scaling").deployments[0].healthy_replicas > 0
+
+
 def shell(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
@@ -99,6 +106,64 @@ def test_a_killed_worker_is_started_again_and_its_deployment_serves(
     until(restarted, what="the worker is back")
     assert pids(folder) != [killed]
     assert platform.endpoints.predict("scaling", [[1, 0]]) == [1.0]
+
+
+@pytest.mark.conformance
+def test_a_worker_that_hangs_is_replaced(platform: cm.Platform, folder: Path, tmp_path: Path) -> None:
+    platform.endpoints.deploy(register(platform, tmp_path), to="scaling").wait(timeout=LONG)
+
+    os.kill(pids(folder)[0], signal.SIGSTOP)
+
+    for _ in range(3):
+        if platform.endpoints.status("scaling").deployments[0].restarts:
+            break
+        time.sleep(20)
+    until(lambda: platform.endpoints.status("scaling").deployments[0].restarts == 1, what="the worker is replaced")
+    until(lambda: platform.endpoints.status("scaling").deployments[0].healthy_replicas == 1, what="it is healthy")
+    assert platform.endpoints.predict("scaling", [[1, 0]]) == [1.0]
+
+
+def test_kills_under_load_lose_no_answer_that_may_be_tried_again(
+    platform: cm.Platform, folder: Path, tmp_path: Path
+) -> None:
+    platform.endpoints.deploy(register(platform, tmp_path, 3.0), to="scaling", replicas=(2, 2)).wait(timeout=LONG)
+    wrong: list[object] = []
+    ended = threading.Event()
+
+    def ask(number: int) -> None:
+        while not ended.is_set():
+            try:
+                if (told := platform.endpoints.predict("scaling", [[number, 0.001]])) != [3.0 * number]:
+                    wrong.append(told)
+            except UnavailableError as error:
+                if not error.retryable:
+                    wrong.append(error)
+            except Exception as error:  # noqa: BLE001 whatever else comes is what this test is about
+                wrong.append(error)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for kill in range(20):
+            alive = until(lambda: pids(folder), what="a worker to kill")
+            with contextlib.suppress(ProcessLookupError):  # the one killed before may not be buried yet
+                os.kill(supervisor(folder) if kill % 7 == 6 else alive[kill % len(alive)], signal.SIGKILL)
+            until(lambda: is_up(platform), what="a replica is up")
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+    assert wrong == []
+
+
+def test_endpoints_listen_where_the_target_says(folder: Path, tmp_path: Path) -> None:
+    with cm.connect(f"local://{folder}?endpoint_host=127.0.0.2") as platform:
+        platform.endpoints.deploy(register(platform, tmp_path), to="scaling").wait(timeout=LONG)
+
+        assert platform.endpoints.status("scaling").address.startswith("http://127.0.0.2:")
+        assert platform.endpoints.predict("scaling", [[1, 0]]) == [1.0]
 
 
 def test_other_replicas_answer_while_one_is_down(platform: cm.Platform, folder: Path, tmp_path: Path) -> None:

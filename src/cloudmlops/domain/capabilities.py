@@ -20,6 +20,7 @@ class Capability(StrEnum):
     MIRROR_TRAFFIC = "endpoints.mirror_traffic"
     SCALE_TO_ZERO = "endpoints.scale_to_zero"
     AUTOSCALE = "endpoints.autoscale"
+    MACHINE_TYPES = "endpoints.machine_types"
     FEATURE_PUSH = "features.push"
     SHARED_REGISTRY = "models.shared_registry"
 

@@ -95,7 +95,7 @@ class Endpoints:
                 traffic_percent=traffic_percent,
                 features=version.features,
                 port=port,
-                deployed_as=effect_key("endpoints.deploy") or uuid.uuid4().hex,
+                deployed_as=effect_key("deploy", *_subject(version, to, name)) or uuid.uuid4().hex,
             )
             check_spec(spec)
             if replicas[0] != replicas[1]:
@@ -325,6 +325,10 @@ class Deployment:
 
     def __repr__(self) -> str:
         return f"Deployment({self.endpoint!r}, {self.name!r})"
+
+
+def _subject(version: ModelVersion, endpoint: str, name: str | None) -> tuple[str, ...]:
+    return (version.model, version.version, endpoint, name or _default_name(version))
 
 
 def _default_name(version: ModelVersion) -> str:

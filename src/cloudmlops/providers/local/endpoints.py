@@ -152,7 +152,7 @@ class LocalEndpoints(EndpointsPort):
         if record is None or not (record.exists or supervised(folder)):
             EndpointRecord(
                 name=spec.endpoint,
-                host="127.0.0.1",
+                host=self._backends.settings.endpoint_host,
                 port=spec.port or 0,
                 fixed_port=spec.port is not None,
                 former=record.former if record else [],

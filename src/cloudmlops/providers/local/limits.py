@@ -22,6 +22,9 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
         kind=Support.EMULATED,
         reason="a step sees the accelerators that this machine has; none is reserved for it",
     ),
+    Capability.MACHINE_TYPES: Limit(
+        kind=Support.EMULATED, reason="a deployment runs on this machine: the type is recorded and has no effect"
+    ),
     Capability.MIRROR_TRAFFIC: Limit(
         kind=Support.ABSENT,
         reason="an endpoint splits traffic but does not mirror it",

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from cloudmlops.errors import ConfigurationError
 
 MEMORY = ":memory:"
+_LOOPBACK = "127.0.0.1"
 
 
 class LocalSettings(BaseSettings):
@@ -26,10 +27,12 @@ class LocalSettings(BaseSettings):
     """Another object store for ledger, inbox and artifacts, such as `s3://bucket/prefix`; None is the folder itself."""
     as_of: AwareDatetime | None = None
     """Replay history: features are read online as they were known at this time."""
+    endpoint_host: str = _LOOPBACK
+    """Where new endpoints listen; `0.0.0.0` lets other machines in, and nothing asks them who they are."""
 
     @classmethod
     def from_target(cls, target: str) -> Self:
-        """Read `local://PATH?store=…&as_of=…`; raise `ConfigurationError` for anything else."""
+        """Read `local://PATH?store=…&as_of=…&endpoint_host=…`; raise `ConfigurationError` for anything else."""
         rest = target.removeprefix("local://")
         path, _, query = rest.partition("?")
         path = unquote(path)
@@ -43,12 +46,15 @@ class LocalSettings(BaseSettings):
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigurationError(
-                f"the target {target!r} is not understood: {faults}", hint="Known settings: store, as_of."
+                f"the target {target!r} is not understood: {faults}",
+                hint="Known settings: store, as_of, endpoint_host.",
             ) from error
 
     def target(self, folder: Path) -> str:
         """Return the URL of this platform for another process; `folder` is where it lies."""
-        query = {name: value for name, value in (("store", self.store), ("as_of", self._as_of_text())) if value}
+        host = self.endpoint_host if self.endpoint_host != _LOOPBACK else None
+        known = (("store", self.store), ("as_of", self._as_of_text()), ("endpoint_host", host))
+        query = {name: value for name, value in known if value}
         return f"local://{quote(str(folder))}" + (f"?{urlencode(query)}" if query else "")
 
     def _as_of_text(self) -> str | None:

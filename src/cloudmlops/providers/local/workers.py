@@ -15,6 +15,9 @@ from cloudmlops.providers.local.forwarding import BrokenOffError, Connection, No
 _log = logging.getLogger("cloudmlops.endpoints")
 
 _HEALTH: Final = b"GET /healthz HTTP/1.1\r\nhost: worker\r\n\r\n"
+_PROBE_EVERY_S: Final = 10.0
+_HANGS_S: Final = 30.0
+"""Long predictions run beside the answers for health, so a worker that is silent for so long will stay so."""
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 30.0
 _PROVEN_S: Final = 60.0
@@ -48,7 +51,7 @@ class Worker:
     @property
     def pid(self) -> int | None:
         """The process; None while there is none."""
-        return self._process.pid if self._process else None
+        return self._process.pid if self._process and self._process.returncode is None else None
 
     async def start(self) -> None:
         """Start the process and wait until it is healthy; ConnectionError when it ends before that."""
@@ -79,7 +82,7 @@ class Worker:
         pause = _FIRST_PAUSE_S
         while not self._stopping and self._process is not None:
             began = asyncio.get_running_loop().time()
-            code = await self._process.wait()
+            code = await self._ended(self._process)
             self._lost()
             if self._stopping:
                 return
@@ -144,6 +147,27 @@ class Worker:
                 self.healthy = True
                 return
         raise ConnectionError(f"it ended with exit code {process.returncode} before it was healthy")
+
+    async def _ended(self, process: asyncio.subprocess.Process) -> int:
+        """Wait until the process ends and return its exit code; one that hangs is killed."""
+        while True:
+            try:
+                return await asyncio.wait_for(process.wait(), _PROBE_EVERY_S)
+            except TimeoutError:
+                if not await self._answers():
+                    _log.warning("worker %s (pid %d) hangs and is killed", self._socket, process.pid)
+                    _signal(process, signal.SIGKILL)
+
+    async def _answers(self) -> bool:
+        try:
+            async with asyncio.timeout(_HANGS_S):
+                connection = await Connection.open(str(self._socket))
+                try:
+                    return (await connection.exchange(_HEALTH, b"")).status == 200
+                finally:
+                    connection.close()
+        except (TimeoutError, NotSentError, BrokenOffError):
+            return False
 
     async def _connection(self) -> Connection:
         while self._idle:

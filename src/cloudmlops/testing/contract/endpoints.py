@@ -23,6 +23,7 @@ from cloudmlops.errors import (
     NotFoundError,
     UnsupportedError,
 )
+from cloudmlops.services.effects import handling
 from cloudmlops.testing.model_folders import write_scaling_model
 
 if TYPE_CHECKING:
@@ -200,6 +201,21 @@ class EndpointsContract:
 
         with pytest.raises(ConflictError, match="'blue' exists"):
             platform.endpoints.deploy(version, to="scaling", name="blue")
+
+    def test_a_handler_that_runs_again_deploys_once(self, platform: Platform, register: Register) -> None:
+        version = register(2.0)
+        with handling("key of one event"):
+            first = platform.endpoints.deploy(version, to="scaling").wait(timeout=LONG)
+
+        with handling("key of one event"):
+            again = platform.endpoints.deploy(version, to="scaling").wait(timeout=LONG)
+
+        assert again.status == first.status
+        assert len(platform.endpoints.status("scaling").deployments) == 1
+        platform.endpoints.undeploy("scaling", first.name)
+        with handling("key of one event"):
+            late = platform.endpoints.deploy(version, to="scaling").wait(timeout=LONG)
+        assert late.status.state is DeploymentState.GONE
 
     def test_what_cannot_be_deployed_is_refused_with_all_faults(self, platform: Platform, register: Register) -> None:
         with pytest.raises(InvalidRequestError) as caught:
