@@ -1,7 +1,18 @@
 """Which feature values were known at a time: the reference join, as plain as it can be said.
 
-Every engine is tested against it. Times are whole microseconds since 1970 in UTC; a source's finer times are rounded
-up, an entity row's down, so that nothing is known before its time.
+Every engine is tested against it. The rules, by the numbers that other modules call them:
+
+1. Times are aware and become whole microseconds since 1970 in UTC: a source's finer times are rounded up, an entity
+   row's down, so that nothing is known before its time.
+2. For an entity row (key, t) the candidates are rows with the same typed key tuple, `ts <= t - source_delay` and, with
+   a ttl, `ts >= t - ttl`; both inclusive.
+3. Of them the greatest counts: by `ts`, then `created` (null last), then the scalar features in order (null last, NaN
+   above infinity, -0.0 as 0.0). Lists never decide. `created` breaks ties and nothing else.
+4. `nulls="row"` takes that row as it is; `nulls="last_value"` takes per feature the first value that is not null, in
+   the order of rule 3.
+5. A training table has one row per entity row, in order; null where there is no candidate or the key has a null part.
+6. An online store holds what is known at a time, reduced by rules 3 and 4; whatever is written, the greater row stays.
+7. What is read online is what rules 2 to 4 say of the rows written; each value says how it stands, and since when.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class FeaturesPort(Protocol):
         ...
 
     def join(self, views: Sequence[FeatureView], entities: Table) -> Table:
-        """Join to each row of `entities` the feature values known at its time: design §5, rules 2 to 5.
+        """Join to each row of `entities` the feature values known at its time: rules 2 to 5 of `domain.point_in_time`.
 
         Args:
             views: The views to read.

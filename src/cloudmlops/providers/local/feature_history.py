@@ -17,7 +17,7 @@ from cloudmlops.providers.local.latest_rows import NONE, TimeOrdered
 
 
 def joined_columns(view: FeatureView, source: ViewSource, entities: pa.Table) -> list[pa.ChunkedArray]:
-    """Return each feature's values at the entity rows' times, in their order: design §5, rules 2 to 5.
+    """Return each feature's values at the entity rows' times, in their order: rules 2 to 5.
 
     Args:
         view: The view.
