@@ -123,6 +123,8 @@ class RunRecord:
     """1, and one more for each resume."""
     announced: bool = False
     """Whether its end has been published as an event."""
+    error: str = ""
+    """What the run's own process, not a step, said last before it was interrupted."""
 
     @property
     def failed_step(self) -> StepRecord | None:

@@ -232,8 +232,15 @@ class Run:
 
     @property
     def lineage(self) -> Lineage:
-        """What the run is made from."""
-        return self._known.lineage
+        """What the run is made from; with the digests of what its steps have taken so far."""
+        record = self.record
+        digests = {
+            f"{step.name}.{name}": record.steps[ref.step].outputs[ref.output].digest
+            for step in record.graph.steps
+            for name, ref in step.inputs.items()
+            if record.steps[ref.step].state.succeeded
+        }
+        return replace(record.lineage, input_digests=digests)
 
     @property
     def created_at(self) -> datetime:
@@ -400,7 +407,7 @@ def _failure(record: RunRecord) -> str:
     what = f"run {record.id!r} of pipeline {record.pipeline!r}"
     if (step := record.failed_step) is not None:
         return f"{what} failed in step {step.name!r}: {step.error}"
-    return f"{what} was {record.state}"
+    return f"{what} was {record.state}" + (f": {record.error}" if record.error else "")
 
 
 def _hint(record: RunRecord) -> str:

@@ -30,9 +30,14 @@ class Lease:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder.encode(), 0)
-        return cls(descriptor)
+        lease = cls(descriptor)
+        lease.tell(holder)
+        return lease
+
+    def tell(self, holder: str) -> None:
+        """Change the text for those who find the lease taken."""
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, holder.encode(), 0)
 
     def release(self) -> None:
         """Let go of this process's hold."""

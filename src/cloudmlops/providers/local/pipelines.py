@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cloudmlops.domain.graph import graph_to_json
+from cloudmlops.domain.graph import Graph, graph_to_json
 from cloudmlops.domain.pipelines import Step
 from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, SourceSnapshot, StepState
 from cloudmlops.domain.schedules import Schedule, scheduled_run_id
@@ -66,7 +66,7 @@ class LocalPipelines(PipelinesPort):
 
     def submit(self, request: RunRequest, mode: RunMode) -> RunRecord:
         if mode is not RunMode.IN_PROCESS:
-            _check_importable(request)
+            _check_importable(request.graph)
         if not self._store.add(request, self._backends.clock.now()):
             self._check_same(request)
         record = self.get(request.id)
@@ -118,10 +118,13 @@ class LocalPipelines(PipelinesPort):
         record = self.get(run)
         if record.state.ended and record.state is not RunState.INTERRUPTED:
             return
+        holder = leases.holder(self._lease(run))
+        if holder and not holder.isdecimal():
+            raise _conflict(run, f"is {holder} and cannot be cancelled from here", "Stop it there.")
         self._store.ask_to_cancel(run)
-        if (pid := leases.holder(self._lease(run))) and pid.isdecimal():
+        if holder:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGTERM)
+                os.kill(int(holder), signal.SIGTERM)
         if record.state is RunState.INTERRUPTED:
             lease = self._take_over(record)
         else:
@@ -137,6 +140,8 @@ class LocalPipelines(PipelinesPort):
         record = self.get(run)
         if record.state is RunState.SUCCEEDED:
             raise _conflict(run, "has succeeded: there is nothing to resume", "Start a new run.")
+        if mode is not RunMode.IN_PROCESS:
+            _check_importable(record.graph)
         lease = self._take_over(record)
         if lease is None:
             raise _conflict(run, "is going on", f"Wait for it (cloudmlops runs show {run}), or cancel it first.")
@@ -157,7 +162,7 @@ class LocalPipelines(PipelinesPort):
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         check_schedule(schedule)
-        _check_importable(request)
+        _check_importable(request.graph)
         self._store.keep_schedule(schedule, request)
 
     def schedules(self) -> Sequence[Schedule]:
@@ -220,6 +225,9 @@ class LocalPipelines(PipelinesPort):
         lease = lease or Lease.take(self._lease(request.id))
         if lease is None:
             return  # another process has just taken it up
+        if self._store.state(request.id) is not RunState.WAITING:
+            lease.release()  # and has already ended it
+            return
         execution = Execution(
             self._store,
             self._folder(request.id),
@@ -228,6 +236,7 @@ class LocalPipelines(PipelinesPort):
             clock=self._backends.clock,
         )
         if mode is RunMode.IN_PROCESS:
+            lease.tell(f"function calls of process {os.getpid()}")
             try:
                 self._call(request, execution)
             finally:
@@ -311,7 +320,7 @@ class LocalPipelines(PipelinesPort):
                 start_new_session=True,
                 cwd=folder,
             )
-        os.pwrite(lease.descriptor, str(process.pid).encode(), 0)
+        lease.tell(str(process.pid))
         lease.release()
         theirs.close()
         self._let_go(request.id)
@@ -349,7 +358,16 @@ class LocalPipelines(PipelinesPort):
             return record
         # It may have ended between the two looks.
         state = self._store.state(record.id) or record.state
-        return replace(record, state=state if state.ended else RunState.INTERRUPTED)
+        if state.ended:
+            return self._store.get(record.id) or record
+        return replace(record, state=RunState.INTERRUPTED, error=self._last_words(record.id))
+
+    def _last_words(self, run: str) -> str:
+        try:
+            lines = (self._folder(run) / "process.log").read_text(encoding="utf-8", errors="replace").split("\n")
+        except FileNotFoundError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _check_same(self, request: RunRequest) -> None:
         known = self._store.request(request.id)
@@ -385,15 +403,15 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _check_importable(request: RunRequest) -> None:
+def _check_importable(graph: Graph) -> None:
     faults = [
         f"step {step.name!r} ({step.function[1:]}) is not at the top of a module that has a file"
-        for step in request.graph.steps
+        for step in graph.steps
         if step.function.startswith(":")
     ]
     if faults:
         raise InvalidPipelineError(
-            f"pipeline {request.graph.name!r} cannot be imported by its steps' own processes",
+            f"pipeline {graph.name!r} cannot be imported by its steps' own processes",
             faults=faults,
             hint="Move the steps to the top level of a module, or run with in_process=True.",
         )

@@ -62,7 +62,6 @@ class Launch:
 def main() -> None:
     """Carry the run that the command line names to its end."""
     launch = Launch(**json.loads(sys.argv[1]))
-    sys.path.insert(0, launch.root)
     channel = socket.socket(fileno=launch.channel)
     os.pwrite(launch.lease, str(os.getpid()).encode(), 0)
     for descriptor in (launch.lease, launch.channel):
@@ -73,6 +72,7 @@ def main() -> None:
         ours.close()
         channel.close()
         try:
+            sys.path.insert(0, launch.root)  # here only: a module of the user's must not hide one that we need
             Zygote(theirs).run(list(launch.modules))
         finally:
             os._exit(0)

@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,6 +52,8 @@ CREATE TABLE IF NOT EXISTS schedule (
 """
 
 
+_PATIENCE: Final = 30.0
+"""Seconds to wait for another process's write."""
 _REMEMBERED: Final = 64
 """Requests kept in memory."""
 
@@ -319,13 +322,27 @@ class RunStore:
     def _connection(self) -> sqlite3.Connection:
         # A connection must not cross a fork: the child opens its own.
         if self._opened is None or self._opened[0] != os.getpid():
-            db = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
+            db = sqlite3.connect(self._file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             db.row_factory = sqlite3.Row
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.executescript(_SCHEMA)
+            _prepare(db)
             self._opened = (os.getpid(), db)
         return self._opened[1]
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA synchronous = NORMAL")
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.executescript(_SCHEMA)
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait for its lock while the first process changes the mode of a new file.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def request_to_json(request: RunRequest) -> dict[str, Any]:

@@ -382,6 +382,13 @@ class PipelinesContract:
         assert lineage.actor.id == "ada"
         assert lineage.packages["pyarrow"] == pa.__version__
         assert len(lineage.source_digest) == 64
+        assert lineage.input_digests.keys() == {
+            "split.data",
+            "train.data",
+            "train.rows",
+            "evaluate.model",
+            "describe.metrics",
+        }
 
     def test_the_end_of_a_run_is_an_event(self, platform: Platform, tmp_path: Path) -> None:
         done = platform.pipelines.run(training, wait=True)
