@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import cloudmlops as cm
+from cloudmlops.domain.artifacts import workspace
 from cloudmlops.domain.events import ModelRegistered, StageChanged
 from cloudmlops.domain.ledger import EntryKind
 from cloudmlops.errors import InvalidRequestError, NotFoundError, QuotaExceededError
@@ -70,9 +71,14 @@ def test_a_step_that_runs_again_finds_what_it_registered(
     monkeypatch.setenv("CLOUDMLOPS_RUN", "run-1/flights/train")
     versions = []
     for attempt in range(2):
+        token = workspace.set(artifact.parent / f"train.{attempt}")  # as the runtime does for each attempt
         written_model(artifact, weights=str(attempt).encode())  # training again makes other files
-        with cm.connect(platform.target) as inside:
-            versions.append([inside.models.register("churn", artifact) for _ in range(2)])
+        made = []
+        for _ in range(2):
+            with cm.connect(platform.target) as inside:
+                made.append(inside.models.register("churn", artifact))
+        versions.append(made)
+        workspace.reset(token)
 
     assert [[version.version for version in attempt] for attempt in versions] == [["1", "2"]] * 2
     assert versions[0][0].run == "run-1"

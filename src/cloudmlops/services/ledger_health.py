@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import takewhile
+from typing import Final
 
 from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.ledger import Entry, EntryKind, Fold, Folding, Statement, extended
@@ -15,6 +16,9 @@ from cloudmlops.ports.models import ModelsPort
 from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.services.ledger import CHECKPOINT_EVERY, Ledger, next_entry
 from cloudmlops.services.projection import project, projection_of
+
+_MORE_LOOKS: Final = 2
+"""How often a ledger is read again because it went on while it was compared."""
 
 
 class Fault(StrEnum):
@@ -64,11 +68,12 @@ def verify(name: str, *, ledger: Ledger, port: ModelsPort) -> Verification:
     Raises:
         NotFoundError: There is no such model.
     """
-    fold, problems = _read_all(name, ledger)
-    if not problems:
-        if fold.sequence == 0:
-            raise NotFoundError(f"there is no model {name!r}", hint="Register a version first.", resource=name)
-        problems = [*_lost(ledger, fold), *_wrong_checkpoints(fold, ledger), *_wrong_projections(fold, port)]
+    fold, problems = _compared(name, ledger, port)
+    # What disagrees with a ledger that goes on meanwhile may only be newer than what was read of it.
+    for _ in range(_MORE_LOOKS):
+        if not problems or ledger.raw(name, fold.sequence + 1) is None:
+            break
+        fold, problems = _compared(name, ledger, port)
     return Verification(model=name, entries=fold.sequence, digest=fold.digest, problems=tuple(problems))
 
 
@@ -90,6 +95,15 @@ def repair(name: str, actor: Actor, *, ledger: Ledger, objects: ObjectStore, por
             ledger.append(name, actor, lambda _: said)
         done += again
     return replace(verify(name, ledger=ledger, port=port), repaired=tuple(done))
+
+
+def _compared(name: str, ledger: Ledger, port: ModelsPort) -> tuple[Fold, list[Problem]]:
+    fold, problems = _read_all(name, ledger)
+    if problems:
+        return fold, problems
+    if fold.sequence == 0:
+        raise NotFoundError(f"there is no model {name!r}", hint="Register a version first.", resource=name)
+    return fold, [*_lost(ledger, fold), *_wrong_checkpoints(fold, ledger), *_wrong_projections(fold, port)]
 
 
 def _read_all(name: str, ledger: Ledger) -> tuple[Fold, list[Problem]]:
@@ -127,7 +141,7 @@ def _wrong_checkpoints(fold: Fold, ledger: Ledger) -> Iterator[Problem]:
         return
     kept = ledger.checkpoint(fold.model, last)
     try:
-        ends_as = kept and extended(kept, ledger.entries(fold.model, after=last))
+        ends_as = kept and extended(kept, _until(ledger, fold.model, fold.sequence, after=last))
     except UnexpectedReplyError:
         ends_as = None
     if ends_as != fold:
@@ -153,8 +167,8 @@ def _wrong_projections(fold: Fold, port: ModelsPort) -> Iterator[Problem]:
         yield Problem(fault=Fault.PROJECTION, message=message, version=state.version)
 
 
-def _until(ledger: Ledger, name: str, last: int) -> Iterator[Entry]:
-    return takewhile(lambda entry: entry.sequence <= last, ledger.entries(name))
+def _until(ledger: Ledger, name: str, last: int, *, after: int = 0) -> Iterator[Entry]:
+    return takewhile(lambda entry: entry.sequence <= last, ledger.entries(name, after=after))
 
 
 def _set_aside(sequence: int, fold: Fold, actor: Actor, ledger: Ledger, objects: ObjectStore) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.domain import ledger_rules as rules
+from cloudmlops.domain.artifacts import workspace
 from cloudmlops.domain.ledger import Fold, Registration, Statement
+from cloudmlops.domain.lineage import RunRef
 from cloudmlops.domain.models import FeatureServiceRef
 from cloudmlops.domain.names import name_faults
 from cloudmlops.errors import InvalidRequestError
@@ -87,7 +89,6 @@ class Registrar:
     def __init__(self, context: ServiceContext, ledger: Ledger) -> None:
         self._context = context
         self._ledger = ledger
-        self._in_step: Counter[str] = Counter()
 
     def register(self, new: Prepared, *, request: str | None) -> str:
         """Register a version, or finish or find the one of the same request; return its number."""
@@ -114,8 +115,7 @@ class Registrar:
             return f"effect:{effect}", effect
         run = self._context.run
         if run is not None and run.step:
-            self._in_step[new.name] += 1
-            return f"step:{run.id}/{run.step}/{self._in_step[new.name]}", None
+            return f"step:{run.id}/{run.step}/{_place_in_step(run, new.name)}", None
         return f"content:{new.files.digest}/{self._context.actor.id}", None
 
 
@@ -145,6 +145,22 @@ def text_faults(kind: str, values: Mapping[Any, object]) -> list[str]:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and value.encode(errors="ignore").decode() == value
+
+
+_places: Final[dict[tuple[RunRef, str], tuple[Path | None, int]]] = {}
+"""By step and model: in which attempt's folder, and how often, this process registered it. Not kept by a platform, for
+a step may connect more than once."""
+_counting: Final = Lock()
+
+
+def _place_in_step(run: RunRef, name: str) -> int:
+    """Count a step's registrations of a model from 1; another attempt in the same process begins anew."""
+    with _counting:
+        attempt, count = _places.get((run, name), (None, 0))
+        current = workspace.get() or attempt  # a thread of the step does not see its folder
+        count = count + 1 if current == attempt else 1
+        _places[run, name] = (current, count)
+        return count
 
 
 def _reserving(fold: Fold, key: str, effect: str | None) -> Statement | None:
