@@ -129,7 +129,7 @@ def _read_all(name: str, ledger: Ledger) -> tuple[Fold, list[Problem]]:
 
 def _lost(ledger: Ledger, fold: Fold) -> Iterator[Problem]:
     hinted = ledger.hinted_end(fold.model)
-    if hinted > fold.sequence:
+    if hinted > fold.sequence and ledger.raw(fold.model, fold.sequence + 1) is None:
         message = f"entries {fold.sequence + 1} to {hinted} of the ledger of model {fold.model!r} are missing"
         yield Problem(fault=Fault.MISSING_ENTRY, message=message, sequence=fold.sequence + 1)
 
