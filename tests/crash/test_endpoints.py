@@ -314,6 +314,28 @@ def _busy(folder: Path) -> bool:
     return bool(give_order(folder / "endpoints" / "scaling", "status")["v1"]["in_flight"])
 
 
+def test_what_a_killed_process_had_fetched_is_cleared_by_the_next_deploy(
+    platform: cm.Platform, folder: Path, tmp_path: Path
+) -> None:
+    version = register(platform, tmp_path)
+    killed = shell(
+        "import os, signal, sys, cloudmlops as cm\n"
+        "from cloudmlops.services.models import Models\n"
+        "Models.download = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "platform = cm.connect(sys.argv[1])\n"
+        "platform.endpoints.deploy(platform.models.get('scaling', sys.argv[2]), to='scaling')\n",
+        platform.target,
+        version.version,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert list((folder / "endpoints").iterdir())
+    assert platform.endpoints.list() == []
+
+    platform.endpoints.deploy(version, to="scaling").wait(timeout=LONG)
+
+    assert [path.name for path in (folder / "endpoints").iterdir()] == ["scaling"]
+
+
 def test_a_port_in_use_is_named_with_the_way_out(platform: cm.Platform, tmp_path: Path) -> None:
     version = register(platform, tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:

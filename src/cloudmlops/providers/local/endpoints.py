@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.domain.endpoints import (
     DeploymentSpec,
@@ -25,9 +25,13 @@ from cloudmlops.errors import ConflictError, InvalidRequestError, NotFoundError,
 from cloudmlops.ports.endpoints import EndpointsPort, Fetch
 from cloudmlops.providers.local.endpoint_process import end, ensure_running, give_order
 from cloudmlops.providers.local.endpoint_state import DeploymentRecord, EndpointRecord, changing, supervised
+from cloudmlops.providers.local.ownership import mark_owner, owner_is_gone
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.backends import LocalBackends
+
+
+_PREPARING: Final = ".deploying-"
 
 
 class LocalEndpoints(EndpointsPort):
@@ -41,7 +45,9 @@ class LocalEndpoints(EndpointsPort):
         if (known := self._known(spec)) is not None:
             return known
         # Fetched before the endpoint is locked: a large model must not keep others from deploying.
-        with tempfile.TemporaryDirectory(prefix=".deploying-", dir=self._root) as name:
+        self._clear_abandoned()
+        with tempfile.TemporaryDirectory(prefix=_PREPARING, dir=self._root) as name:
+            mark_owner(Path(name))
             prepared = Path(name) / "deployment"
             prepared.mkdir()
             fetch(prepared / "model")
@@ -125,6 +131,12 @@ class LocalEndpoints(EndpointsPort):
     @property
     def _root(self) -> Path:
         return self._backends.folder / "endpoints"
+
+    def _clear_abandoned(self) -> None:
+        """Remove what processes that were killed had fetched."""
+        for folder in self._root.glob(f"{_PREPARING}*"):
+            if owner_is_gone(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _known(self, spec: DeploymentSpec) -> DeploymentStatus | None:
         """Return the deployment if this act of deploying was done before; refuse what clashes with the endpoint."""

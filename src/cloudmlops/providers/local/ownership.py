@@ -1,4 +1,4 @@
-"""Who owns a `:memory:` platform's folder: with its process goes what works for it."""
+"""Which process a folder belongs to: a `:memory:` platform's, or one in which something is prepared."""
 
 from __future__ import annotations
 
