@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cloudmlops.domain.actors import Actor
     from cloudmlops.domain.artifacts import Dataset, Metrics, Model, Report
     from cloudmlops.domain.capabilities import Capability, Support
+    from cloudmlops.domain.endpoints import Shortfall
     from cloudmlops.domain.events import (
         DriftDetected,
         Event,
@@ -58,6 +59,7 @@ _HOME = {
     "Resources": "domain.pipelines",
     "RunCompleted": "domain.events",
     "RunFailed": "domain.events",
+    "Shortfall": "domain.endpoints",
     "SqlSource": "domain.features",
     "Stage": "domain.models",
     "StageChanged": "domain.events",
@@ -94,6 +96,7 @@ __all__ = [
     "Resources",
     "RunCompleted",
     "RunFailed",
+    "Shortfall",
     "SqlSource",
     "Stage",
     "StageChanged",

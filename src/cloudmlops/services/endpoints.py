@@ -185,7 +185,7 @@ class Endpoints:
             if found.traffic_percent and others and traffic is Shortfall.REFUSE:
                 raise InvalidTrafficError(
                     f"deployment {deployment!r} has {found.traffic_percent} % of the traffic of endpoint {endpoint!r}",
-                    hint=f"Shift it to {', '.join(others)} first, or undeploy with traffic=Shortfall.REDISTRIBUTE.",
+                    hint=f"Shift it to {', '.join(others)} first, or undeploy with traffic=cm.Shortfall.REDISTRIBUTE.",
                 )
             self._port.undeploy(endpoint, deployment, actor=str(self._context.actor))
 
