@@ -26,6 +26,7 @@ PUBLIC = [
     "Resources",
     "RunCompleted",
     "RunFailed",
+    "Shortfall",
     "SqlSource",
     "Stage",
     "StageChanged",
