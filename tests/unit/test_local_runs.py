@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.unit import odd_flow
+from tests.unit import odd_flow, threaded_flow
 
 import cloudmlops as cm
 from cloudmlops import Platform
@@ -77,6 +77,12 @@ def test_a_step_that_needs_no_package_loads_none(platform: Platform) -> None:
     loaded = set(platform.pipelines.run(odd_flow.light, wait=True).outputs["output"])
 
     assert not loaded & {"pyarrow", "pandas", "polars", "numpy", "duckdb", "mlflow", "pydantic", "obstore", "click"}
+
+
+def test_a_module_that_starts_threads_gets_a_new_interpreter_for_each_step(platform: Platform) -> None:
+    run = platform.pipelines.run(threaded_flow.asking, wait=True)
+
+    assert run.outputs == {"output": ["answered", "answered"]}
 
 
 def test_connect_within_a_step_is_the_same_platform(platform: Platform) -> None:

@@ -71,7 +71,9 @@ class OutputRecord:
     """SHA-256 of the content, in hexadecimal."""
     size_bytes: int = 0
     path: str = ""
-    """Of an artifact: the folder or address that holds it."""
+    """Of an artifact: the folder that holds it, where this machine can read it."""
+    uri: str = ""
+    """Of an artifact: its address in the platform's object store, when that is elsewhere."""
     value: object = None
     """Of a parameter or of metrics, as JSON."""
 
@@ -82,6 +84,7 @@ class OutputRecord:
             "digest": self.digest,
             "size_bytes": self.size_bytes,
             "path": self.path,
+            "uri": self.uri,
             "value": self.value,
         }
 
@@ -186,5 +189,6 @@ def output_from_json(fields: Mapping[str, object]) -> OutputRecord:
         digest=str(fields["digest"]),
         size_bytes=int(str(fields["size_bytes"])),
         path=str(fields["path"]),
+        uri=str(fields["uri"]),
         value=fields["value"],
     )

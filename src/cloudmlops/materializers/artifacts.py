@@ -37,7 +37,7 @@ def store(value: object, kind: ValueType, folder: Path, *, within: Path | None =
     """
     folder.mkdir(parents=True, exist_ok=True)
     entry, shown = _write(value, kind, folder, within)
-    _mark(folder, kind.kind, entry)
+    mark(folder, kind.kind, entry)
     found, size = digest(folder / entry)
     return OutputRecord(kind=kind.kind, digest=found, size_bytes=size, path=str(folder), value=shown)
 
@@ -61,6 +61,13 @@ def handle(output: OutputRecord) -> object:
     return load(Path(output.path), ValueType(kind=output.kind))
 
 
+def mark(folder: Path, kind: Kind, entry: str) -> None:
+    """Note which entry of `folder` is the artifact."""
+    temporary = folder / f"{MARKER}.new"
+    temporary.write_text(json.dumps({"kind": kind.value, "entry": entry}), encoding="utf-8")
+    temporary.replace(folder / MARKER)
+
+
 def locate(path: Path) -> Path:
     """Return the artifact's own file or folder."""
     marker = path / MARKER
@@ -82,7 +89,7 @@ def _write(value: object, kind: ValueType, folder: Path, within: Path | None) ->
     handle = _HANDLES.get(kind.kind, Path)
     if not isinstance(value, handle) and not (isinstance(value, Path) and kind.kind in _HANDLES):
         raise TypeError(f"expected {_wanted(kind)}, not a value of type {type(value).__name__}")
-    source = Path(value)  # type: ignore[arg-type] # a Path or a handle, which is path-like
+    source = Path(value)
     if not source.exists():
         raise TypeError(f"the {kind.kind} that it returned was never written: {source} does not exist")
     _take(source, folder / source.name, within)
@@ -116,9 +123,3 @@ def _take(source: Path, target: Path, within: Path | None) -> None:
         shutil.copytree(source, target)
     else:
         shutil.copyfile(source, target)
-
-
-def _mark(folder: Path, kind: Kind, entry: str) -> None:
-    temporary = folder / f"{MARKER}.new"
-    temporary.write_text(json.dumps({"kind": kind.value, "entry": entry}), encoding="utf-8")
-    temporary.replace(folder / MARKER)

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,7 @@ from typing import Any, Final
 from cloudmlops.domain.pipelines import Step
 from cloudmlops.domain.runs import OutputRecord, output_from_json
 from cloudmlops.errors import CloudMLOpsError, InvalidRequestError
+from cloudmlops.providers.local.kept import KeptArtifacts
 from cloudmlops.runtime.steps import find_step, run_step
 
 RUN_VARIABLE: Final = "CLOUDMLOPS_RUN"
@@ -44,6 +46,8 @@ class Attempt:
     artifacts: tuple[str, ...]
     """The outputs that are files; parameters are part of the result."""
     target: str
+    store: str = ""
+    """The object store that keeps copies of artifacts; empty is none but the folder."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -125,12 +129,31 @@ def perform(attempt: Attempt, work: Path, called: Step[..., Any] | None = None) 
             outputs={name: folder / "outputs" / name for name in attempt.artifacts},
             work=work,
         )
+        if attempt.store:
+            kept = KeptArtifacts(attempt.store)
+            outputs = {name: kept.keep(one) if one.kind.is_artifact else one for name, one in outputs.items()}
     except Exception as error:  # noqa: BLE001 whatever a user's function raises fails the step and not the run's process
         traceback.print_exc()
         _end_mlflow_run("FAILED")
         return Failure(error=_told(error), retryable=not isinstance(error, InvalidRequestError))
     _end_mlflow_run("FINISHED")
     return outputs
+
+
+def carry_out(attempt: Attempt) -> bool:
+    """Turn this process into the step's: its folder, its log, its variables; True when it succeeded."""
+    folder = Path(attempt.folder)
+    work = prepare(folder)
+    _redirect(log_file(folder))
+    os.chdir(work)
+    os.environ.update(attempt.variables())
+    _reseed()
+    outcome = perform(attempt, work)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()  # it belongs to the step, as it would to a program
+    leave(folder, outcome)
+    return not isinstance(outcome, Failure)
 
 
 def leave(folder: Path, outcome: dict[str, OutputRecord] | Failure) -> None:
@@ -188,3 +211,21 @@ def _told(error: Exception) -> str:
         return str(error)
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return f"{type(error).__name__}: {error}{notes}"
+
+
+def _redirect(log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    os.close(nothing)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr] # both are text files over 1 and 2
+
+
+def _reseed() -> None:
+    # Python's own generator reseeds itself after a fork; numpy's global one would repeat its numbers in every step.
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed()

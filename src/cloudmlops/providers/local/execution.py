@@ -11,10 +11,12 @@ from pathlib import Path
 
 from cloudmlops.domain.graph import StepSpec
 from cloudmlops.domain.runs import OutputRecord, RunRequest, RunState, StepState, step_inputs, step_key
+from cloudmlops.materializers.artifacts import locate
 from cloudmlops.materializers.digests import digest, size
 from cloudmlops.ports.clock import Clock
 from cloudmlops.providers.local import attempts
 from cloudmlops.providers.local.attempts import Attempt, Failure
+from cloudmlops.providers.local.kept import KeptArtifacts
 from cloudmlops.providers.local.logged import read_logged
 from cloudmlops.providers.local.run_store import RunStore
 
@@ -24,12 +26,16 @@ LONGEST_DELAY = timedelta(minutes=1)
 class Execution:
     """The bookkeeping of a run; each change is one commit, made before anything follows from it."""
 
-    def __init__(self, store: RunStore, folder: Path, request: RunRequest, *, target: str, clock: Clock) -> None:
+    def __init__(
+        self, store: RunStore, folder: Path, request: RunRequest, *, target: str, clock: Clock, objects: str = ""
+    ) -> None:
         self.request = request
         self._store = store
         self._folder = folder
         self._target = target
         self._clock = clock
+        self._objects = objects
+        self._kept = KeptArtifacts(objects) if objects else None
         self._boot = boot_id()
         self._done: dict[str, dict[str, OutputRecord]] = {}
         self._attempts: dict[str, int] = {}
@@ -66,7 +72,10 @@ class Execution:
         for step in self.request.graph.order:
             if step.name in before:
                 continue
-            if not step.options.cache or (hit := cached_outputs(self._store, self._key(step), boot=self._boot)) is None:
+            if (
+                not step.options.cache
+                or (hit := cached_outputs(self._store, self._key(step), boot=self._boot, kept=self._kept)) is None
+            ):
                 self._done = before
                 return False
             hits.append((step.name, *hit))
@@ -125,7 +134,7 @@ class Execution:
             self._attempts[step.name] = was.attempt if was else 0
             self._tried[step.name] = 0
             outputs = None
-            if was and was.state.succeeded and all(intact(output) for output in was.outputs.values()):
+            if was and was.state.succeeded and all(intact(output, self._kept) for output in was.outputs.values()):
                 outputs = dict(was.outputs)
             elif was and was.state.succeeded:
                 self._store.forget_step(self.request.id, step.name)
@@ -160,6 +169,7 @@ class Execution:
             inputs={name: one.path for name, one in inputs.items() if one.kind.is_artifact},
             artifacts=tuple(name for name, kind in step.outputs.items() if kind.kind.is_artifact),
             target=self._target,
+            store=self._objects,
             environment=step.options.environment,
         )
 
@@ -197,27 +207,34 @@ class Execution:
         if not step.options.cache or self._tried[step.name]:
             return None
         key = self._key(step)
-        return cached_outputs(self._store, key, boot=self._boot) if self.request.cache else None
+        return cached_outputs(self._store, key, boot=self._boot, kept=self._kept) if self.request.cache else None
 
 
-def cached_outputs(store: RunStore, key: str, *, boot: str) -> tuple[str, dict[str, OutputRecord]] | None:
+def cached_outputs(
+    store: RunStore, key: str, *, boot: str, kept: KeptArtifacts | None
+) -> tuple[str, dict[str, OutputRecord]] | None:
     """Return the run and the outputs of an earlier success, if its files are still what they were."""
     if (found := store.cached(key)) is None:
         return None
     run, outputs, then = found
     # Since a restart of the machine, files that had not reached the disk may be damaged though they are there.
-    if all(intact(output, thoroughly=then != boot) for output in outputs.values()):
+    if all(intact(output, kept, thoroughly=then != boot) for output in outputs.values()):
         return run, dict(outputs)
     store.forget_cached(key)
     return None
 
 
-def intact(output: OutputRecord, *, thoroughly: bool = False) -> bool:
-    """Say whether an output's files are there, of the size they had, or thoroughly: of the same content."""
-    if not output.kind.is_artifact:
-        return True
-    from cloudmlops.materializers.artifacts import locate
+def intact(output: OutputRecord, kept: KeptArtifacts | None, *, thoroughly: bool = False) -> bool:
+    """Say whether an output's files are there, of the size they had, or thoroughly: of the same content.
 
+    Files that are not, but are kept in the object store, are brought back first.
+    """
+    if not output.kind.is_artifact or _is_intact(output, thoroughly=thoroughly):
+        return True
+    return bool(output.uri) and kept is not None and kept.restore(output) and _is_intact(output, thoroughly=True)
+
+
+def _is_intact(output: OutputRecord, *, thoroughly: bool) -> bool:
     entry = locate(Path(output.path))
     if not entry.exists():
         return False

@@ -27,6 +27,7 @@ from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.local import attempts, leases
 from cloudmlops.providers.local.attempts import Failure
 from cloudmlops.providers.local.execution import Execution, boot_id, cached_outputs
+from cloudmlops.providers.local.kept import KeptArtifacts
 from cloudmlops.providers.local.leases import Lease
 from cloudmlops.providers.local.orphans import end_orphans, is_alive
 from cloudmlops.providers.local.run_process import Launch
@@ -63,6 +64,10 @@ class LocalPipelines(PipelinesPort):
     @property
     def _database(self) -> Path:
         return self._backends.folder / "runs.db"
+
+    @property
+    def _objects(self) -> str:
+        return self._backends.settings.store or ""
 
     def submit(self, request: RunRequest, mode: RunMode) -> RunRecord:
         if mode is not RunMode.IN_PROCESS:
@@ -154,7 +159,8 @@ class LocalPipelines(PipelinesPort):
 
     def cached(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, OutputRecord]]:
         boot = boot_id()
-        found = {key: cached_outputs(self._store, key, boot=boot) for key in keys}
+        kept = KeptArtifacts(self._objects) if self._objects else None
+        found = {key: cached_outputs(self._store, key, boot=boot, kept=kept) for key in keys}
         return {key: hit[1] for key, hit in found.items() if hit is not None}
 
     def announced(self, run: str) -> None:
@@ -234,6 +240,7 @@ class LocalPipelines(PipelinesPort):
             request,
             target=self._backends.target,
             clock=self._backends.clock,
+            objects=self._objects,
         )
         if mode is RunMode.IN_PROCESS:
             lease.tell(f"function calls of process {os.getpid()}")
@@ -302,6 +309,7 @@ class LocalPipelines(PipelinesPort):
             run=request.id,
             folder=str(folder),
             target=self._backends.target,
+            objects=self._objects,
             root=str(self._source_root(request.source)),
             modules=tuple(dict.fromkeys(step.function.partition(":")[0] for step in request.graph.steps)),
             lease=lease.descriptor,

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -42,6 +43,8 @@ class Launch:
     folder: str
     """Of the run."""
     target: str
+    objects: str
+    """The object store that keeps copies of artifacts; empty is none but the folder."""
     root: str
     """Where the imports of the pipeline's modules start."""
     modules: tuple[str, ...]
@@ -72,8 +75,9 @@ def main() -> None:
         ours.close()
         channel.close()
         try:
-            sys.path.insert(0, launch.root)  # here only: a module of the user's must not hide one that we need
-            Zygote(theirs).run(list(launch.modules))
+            Zygote(theirs, root=launch.root, lease=launch.lease).run(list(launch.modules))
+        except BaseException:  # noqa: BLE001 nothing may return into what this process was forked from
+            traceback.print_exc()
         finally:
             os._exit(0)
     theirs.close()
@@ -81,7 +85,9 @@ def main() -> None:
     request = store.request(launch.run)
     if request is None:
         raise SystemExit(f"there is no run {launch.run!r} in {launch.database}")
-    execution = Execution(store, Path(launch.folder), request, target=launch.target, clock=SystemClock())
+    execution = Execution(
+        store, Path(launch.folder), request, target=launch.target, clock=SystemClock(), objects=launch.objects
+    )
     carrier = Carrier(execution, ours, channel if launch.attached else None, lambda: store.asked_to_cancel(launch.run))
     ended = carrier.run()
     ours.close()

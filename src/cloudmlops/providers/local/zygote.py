@@ -18,10 +18,10 @@ import sys
 import threading
 import traceback
 import warnings
-from pathlib import Path
 from typing import Final
 
-from cloudmlops.providers.local.attempts import Attempt, Failure, attempt_from_json, leave, log_file, perform, prepare
+from cloudmlops.providers.local.attempts import Attempt, attempt_from_json, carry_out
+from cloudmlops.providers.local.step_process import StepLaunch
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -29,15 +29,20 @@ _PR_SET_PDEATHSIG: Final = 1
 class Zygote:
     """The forking process's loop."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *, root: str, lease: int) -> None:
         self._connection = connection
+        self._root = root
+        self._lease = lease
+        self._forks = True
         self._running: dict[int, str] = {}
         self._received = b""
 
     def run(self, modules: list[str]) -> None:
         """Import the modules, then serve until the other side is gone."""
         _die_with_parent()
+        sys.path.insert(0, self._root)
         _import(modules)
+        self._forks = threading.active_count() == 1
         _prctl(_PR_SET_PDEATHSIG, 0)  # from here on the closed socket says so, and there are steps to end first
         wakeup, woken = socket.socketpair()
         for one in (wakeup, woken):
@@ -70,7 +75,7 @@ class Zygote:
 
     def _start(self, attempt: Attempt) -> None:
         with warnings.catch_warnings():
-            # Native pools of numpy and its like are made for forks; Python threads are checked for before.
+            # Native pools of numpy and its like are made for forks; with threads of Python's own, an exec follows.
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if child == 0:
@@ -87,15 +92,9 @@ class Zygote:
             for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
             self._connection.close()
-            folder = Path(attempt.folder)
-            work = prepare(folder)
-            _redirect(log_file(folder))
-            os.chdir(work)
-            os.environ.update(attempt.variables())
-            _reseed()
-            outcome = perform(attempt, work)
-            leave(folder, outcome)
-            status = 1 if isinstance(outcome, Failure) else 0
+            if not self._forks:
+                StepLaunch(attempt=attempt, root=self._root, lease=self._lease).replace_this_process()
+            status = 0 if carry_out(attempt) else 1
         except BaseException:  # noqa: BLE001 nothing may return into the zygote's loop
             traceback.print_exc()
         finally:
@@ -137,10 +136,6 @@ def _import(modules: list[str]) -> None:
         # The step that needs a module which cannot be imported fails with that error, in its own log.
         with contextlib.suppress(Exception):
             __import__(module)
-    if threading.active_count() > 1:
-        sys.stderr.write(
-            "the pipeline's modules start threads when they are imported: steps may misbehave after a fork\n"
-        )
 
 
 def _prctl(option: int, value: int) -> None:
@@ -153,24 +148,6 @@ def _die_with_parent() -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died in between
         os._exit(1)
-
-
-def _redirect(log: Path) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
-    os.close(nothing)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr] # both are text files over 1 and 2
-
-
-def _reseed() -> None:
-    # Python's own generator reseeds itself after a fork; numpy's global one would repeat its numbers in every step.
-    if (numpy := sys.modules.get("numpy")) is not None:
-        numpy.random.seed()
 
 
 def _leave(status: int) -> None:
