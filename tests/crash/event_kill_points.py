@@ -16,7 +16,6 @@ from cloudmlops import DriftDetected, EventContext, ModelRegistered, Platform, S
 from cloudmlops.storage.local import LocalStore
 from cloudmlops.testing.contract.models import written_model
 
-
 T = TypeVar("T")
 
 
@@ -63,7 +62,7 @@ def in_child(work: Callable[[], None]) -> int:
     if (child := os.fork()) == 0:
         try:
             work()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 a forked child must not return into the test run
             print(repr(error), file=sys.stderr, flush=True)
             os._exit(1)
         os._exit(0)
