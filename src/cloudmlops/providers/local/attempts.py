@@ -153,7 +153,10 @@ def carry_out(attempt: Attempt) -> bool:
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()  # it belongs to the step, as it would to a program
     leave(folder, outcome)
-    return not isinstance(outcome, Failure)
+    if isinstance(outcome, Failure):
+        return False  # its working folder may explain why
+    discard(folder)
+    return True
 
 
 def leave(folder: Path, outcome: dict[str, OutputRecord] | Failure) -> None:

@@ -187,7 +187,6 @@ class Execution:
             boot=self._boot,
             logged=read_logged(folder / "mlflow"),
         )
-        attempts.discard(folder)
 
     def _advance(self, step: str, outputs: dict[str, OutputRecord]) -> None:
         self._done[step] = outputs

@@ -293,6 +293,7 @@ class LocalPipelines(PipelinesPort):
             with _environment(attempt.variables()):
                 outcome = attempts.perform(attempt, Path(attempt.folder, f"work.{os.getpid()}"), called)
             if not isinstance(outcome, Failure):
+                attempts.discard(Path(attempt.folder))
                 execution.succeeded(attempt.step, outcome)
             elif (delay := execution.failed(attempt.step, outcome)) is not None:
                 time.sleep(delay.total_seconds())
