@@ -19,20 +19,27 @@ _APPROVE: Final = (Permission(name="write to the folder", role=Role.APPROVER),)
 _DEPLOY: Final = (Permission(name="write to the folder", role=Role.DEPLOYER),)
 
 PERMISSIONS: Final[Mapping[str, Sequence[Permission]]] = {
+    "endpoints.delete": _DEPLOY,
     "endpoints.deploy": _DEPLOY,
     "endpoints.predict": _READ,
+    "endpoints.rollback": _DEPLOY,
     "endpoints.shift_traffic": _DEPLOY,
+    "endpoints.undeploy": _DEPLOY,
     "events.process": _DEPLOY,
     "events.publish": _TRAIN,
     "features.apply": _TRAIN,
     "features.materialize": _TRAIN,
     "features.online": _READ,
+    "features.push": _TRAIN,
     "features.training_table": _READ,
     "models.approve": _APPROVE,
+    "models.delete": _DEPLOY,
     "models.get": _READ,
     "models.promote": _DEPLOY,
     "models.register": _TRAIN,
+    "models.repair": _DEPLOY,
     "models.rollback": _DEPLOY,
+    "models.tag": _TRAIN,
     "pipelines.run": _TRAIN,
     "pipelines.schedule": _TRAIN,
 }
