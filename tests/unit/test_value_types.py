@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -121,3 +122,8 @@ def test_a_text_that_is_no_such_value_is_refused(annotation: object, text: str) 
 
     with pytest.raises(TypeError, match="expected"):
         parse(text, kind)
+
+
+def test_a_number_of_numpy_is_a_number() -> None:
+    assert encode(np.int64(3), ValueType(kind=Kind.INT)) == 3
+    assert encode(np.float32(0.5), ValueType(kind=Kind.FLOAT)) == 0.5

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Final
 
@@ -130,9 +131,10 @@ def encode(value: object, kind: ValueType) -> object:
             return value.isoformat()
         case Kind.DATE if isinstance(value, date) and not isinstance(value, datetime):
             return value.isoformat()
-        case Kind.FLOAT if isinstance(value, int | float) and not isinstance(value, bool):
+        # As numbers.Real and Integral, so that numpy's own count, too.
+        case Kind.FLOAT if isinstance(value, Real) and not isinstance(value, bool):
             return float(value)
-        case Kind.INT if isinstance(value, int) and not isinstance(value, bool):
+        case Kind.INT if isinstance(value, Integral) and not isinstance(value, bool):
             return int(value)
         case Kind.STR if isinstance(value, str):
             return str(value)

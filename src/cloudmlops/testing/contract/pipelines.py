@@ -23,6 +23,7 @@ from cloudmlops.errors import (
     RunFailedError,
     WaitTimeoutError,
 )
+from cloudmlops.services.effects import handling
 
 if TYPE_CHECKING:
     from cloudmlops._platform import Platform
@@ -345,6 +346,15 @@ class PipelinesContract:
         assert [run.id for run in platform.pipelines.list("training")] == ["monday"]
         with pytest.raises(ConflictError, match="another pipeline or other parameters"):
             platform.pipelines.run(training, {"rows": 5}, id="monday")
+
+    def test_a_handler_that_is_called_again_starts_no_second_run(self, platform: Platform) -> None:
+        started = []
+        for _ in range(2):
+            with handling("validate/event-1"):
+                started += [platform.pipelines.run(training, {"rows": rows}, wait=True).id for rows in (4, 5)]
+
+        assert started[:2] == started[2:]
+        assert len(set(started)) == 2
 
     def test_the_newest_run_is_listed_first(self, platform: Platform) -> None:
         older = platform.pipelines.run(training, wait=True)
