@@ -4,7 +4,9 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -160,3 +162,17 @@ def coloured() -> str:
 @cm.pipeline
 def colouring() -> str:
     return coloured()
+
+
+@cm.step(cache=False)
+def leaves_threads(file: str) -> int:
+    """Leave an idle pool, and a thread with work to finish."""
+    pool = ThreadPoolExecutor(2)
+    pool.submit(int).result()
+    threading.Timer(0.05, Path(file).touch).start()
+    return 1
+
+
+@cm.pipeline
+def threads_left(file: str) -> int:
+    return leaves_threads(file)

@@ -85,6 +85,12 @@ def test_a_module_that_starts_threads_gets_a_new_interpreter_for_each_step(platf
     assert run.outputs == {"output": ["answered", "answered"]}
 
 
+def test_a_step_ends_when_its_threads_have_finished_their_work(platform: Platform, tmp_path: Path) -> None:
+    platform.pipelines.run(odd_flow.threads_left, {"file": str(tmp_path / "late")}, wait=True)
+
+    assert (tmp_path / "late").exists()
+
+
 def test_connect_within_a_step_is_the_same_platform(platform: Platform) -> None:
     assert platform.pipelines.run(odd_flow.connecting, wait=True).outputs == {"output": platform.target}
 

@@ -149,9 +149,9 @@ def carry_out(attempt: Attempt) -> bool:
     os.environ.update(attempt.variables())
     _reseed()
     outcome = perform(attempt, work)
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()  # it belongs to the step, as it would to a program
+    if threading.active_count() > 1:
+        # As at the end of a program: pools are told to end, and threads that are not daemons are waited for.
+        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 there is no public name for it
     leave(folder, outcome)
     if isinstance(outcome, Failure):
         return False  # its working folder may explain why
