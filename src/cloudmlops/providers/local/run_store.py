@@ -91,8 +91,9 @@ class RunStore:
         """Return the newest runs first."""
         with self._reading() as db:
             rows = db.execute(
-                "SELECT * FROM run WHERE ?1 IS NULL OR pipeline = ?1 ORDER BY created DESC, id LIMIT ?2",
-                (pipeline, limit),
+                "SELECT * FROM run WHERE :pipeline IS NULL OR pipeline = :pipeline"
+                " ORDER BY created DESC, id LIMIT :limit",
+                {"pipeline": pipeline, "limit": limit},
             ).fetchall()
         return [self._record(row) for row in rows]
 
