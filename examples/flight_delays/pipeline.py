@@ -139,8 +139,10 @@ def join(flights: pl.DataFrame, weather: cm.Dataset, delays: cm.Dataset, planes:
 
 @cm.step
 def split(table: pl.DataFrame, test_from: date) -> Parts:
-    """Split by time: what comes after `test_from` (UTC) is never trained on."""
-    later = pl.col("event_time").dt.date() >= test_from
+    """Split by time: what comes from `test_from` on, in New York's calendar, is never trained on."""
+    from ingest import NEW_YORK
+
+    later = pl.col("event_time").dt.convert_time_zone(NEW_YORK).dt.date() >= test_from
     parts = Parts(train=table.filter(~later), test=table.filter(later))
     print(f"train on {parts.train.height:,} flights, test on {parts.test.height:,}")
     return parts
@@ -163,7 +165,7 @@ def train(table: pl.DataFrame, learning_rate: float, iterations: int, leaves: in
         model.path,
         signature=mlflow.models.infer_signature(example, classifier.predict_proba(example)),
         pyfunc_predict_fn="predict_proba",
-        serialization_format="cloudpickle",
+        skops_trusted_types=["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"],
         pip_requirements=[f"scikit-learn=={sklearn.__version__}"],
     )
     return model
