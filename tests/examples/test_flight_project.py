@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -130,14 +131,17 @@ with cm.connect() as platform:
 )
 
 WATCH = """
-import time
+import sys, time
 import cloudmlops as cm
 from cloudmlops.errors import NotFoundError
 with cm.connect() as platform:
     while True:
         try:
-            if platform.pipelines.get("flight-delay-killed").steps["train"].state == "running":
+            run = platform.pipelines.get("flight-delay-killed")
+            if run.steps["train"].state == "running":
                 break
+            if run.status.ended:
+                sys.exit(f"the run ended before it could be killed: {run.status}")
         except NotFoundError:
             pass
         time.sleep(0.02)
@@ -146,9 +150,11 @@ with cm.connect() as platform:
 
 def test_a_run_killed_while_training_is_resumed_and_no_succeeded_step_runs_again(project: Project) -> None:
     running = project.start(RUN)
-    watched = project.python(WATCH)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
+    try:
+        watched = project.python(WATCH)
+    finally:
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
     assert watched.returncode == 0, watched.stderr
 
     resumed = project.python(RESUME)
@@ -163,6 +169,19 @@ def test_a_run_killed_while_training_is_resumed_and_no_succeeded_step_runs_again
     assert told["after"]["train"][:2] == ["succeeded", 2]
     assert told["ended"] == "succeeded"
     assert told["versions"] == ["flight-delay@1"]
+
+
+@pytest.mark.conformance
+def test_the_quickstart_on_the_whole_year_ends_with_a_summary_and_leaves_no_process(project: Project) -> None:
+    done = project.command("quickstart", ".", "--stop")
+
+    assert done.returncode == 0, done.stderr
+    assert "version 1: ROC AUC 0.7" in done.stderr
+    assert "9 of 9 steps from the cache" in done.stderr
+    assert "production  version 1" in done.stdout
+    assert "What to type next:" in done.stdout
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(project.folder) not in running
 
 
 BAD_RUN = """
