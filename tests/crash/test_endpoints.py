@@ -24,8 +24,8 @@ import pytest
 import cloudmlops as cm
 from cloudmlops.domain.endpoints import DeploymentState
 from cloudmlops.errors import CloudMLOpsError, ConfigurationError, UnavailableError
-from cloudmlops.providers.local.endpoint_process import give_order
-from cloudmlops.providers.local.endpoint_state import EndpointRecord
+from cloudmlops.providers.local.hosting.endpoint_process import give_order
+from cloudmlops.providers.local.hosting.endpoint_state import EndpointRecord
 from cloudmlops.testing.model_folders import write_scaling_model
 
 LONG = timedelta(seconds=60)

@@ -16,7 +16,7 @@ from tests.crash import run_flow
 from cloudmlops import Platform, RunCompleted
 from cloudmlops.domain.runs import RunState, StepState
 from cloudmlops.errors import ConflictError, RunFailedError
-from cloudmlops.providers.local import leases
+from cloudmlops.providers.local.running import leases
 from cloudmlops.services.pipelines import Run
 
 

@@ -20,8 +20,8 @@ from cloudmlops import (
     UnknownEvent,
 )
 from cloudmlops.ports.events import PushRequest
-from cloudmlops.services.envelopes import from_json, to_envelope, to_event, to_json
-from cloudmlops.services.receiving import parse
+from cloudmlops.services.delivery.envelopes import from_json, to_envelope, to_event, to_json
+from cloudmlops.services.delivery.receiving import parse
 
 text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 optional = st.one_of(st.none(), text)

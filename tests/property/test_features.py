@@ -32,9 +32,9 @@ from cloudmlops.domain.point_in_time import (
 from cloudmlops.materializers.feature_columns import arrow_type
 from cloudmlops.ports.clock import FixedClock
 from cloudmlops.providers.local.backends import LocalBackends
-from cloudmlops.providers.local.feature_history import joined_columns
-from cloudmlops.providers.local.feature_sources import open_source
-from cloudmlops.providers.local.online_rows import RowPacking
+from cloudmlops.providers.local.feature_store.history import joined_columns
+from cloudmlops.providers.local.feature_store.online_rows import RowPacking
+from cloudmlops.providers.local.feature_store.sources import open_source
 from cloudmlops.providers.local.settings import LocalSettings
 
 BASE = to_microseconds(datetime(2026, 3, 1, tzinfo=UTC))

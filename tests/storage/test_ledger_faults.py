@@ -16,9 +16,9 @@ from cloudmlops.domain.ledger_json import fold_from_json
 from cloudmlops.errors import ConfigurationError, QuotaExceededError, UnavailableError, UnexpectedReplyError
 from cloudmlops.ports.clock import FixedClock
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.services import projection
-from cloudmlops.services.ledger import Ledger, checkpoint_key, entry_key
-from cloudmlops.services.ledger_health import Fault
+from cloudmlops.services.registry import projection
+from cloudmlops.services.registry.health import Fault
+from cloudmlops.services.registry.ledger import Ledger, checkpoint_key, entry_key
 from cloudmlops.testing.contract.models import in_production, written_model
 
 ALICE = Actor(id="alice")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudmlops.services import workers
-from cloudmlops.services.attempts import Attempts, Failure, Item, Lease, Settled, Waiting, pause
+from cloudmlops.services.delivery import workers
+from cloudmlops.services.delivery.attempts import Attempts, Failure, Item, Lease, Settled, Waiting, pause
 from cloudmlops.storage.local import LocalStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -159,7 +159,7 @@ def test_the_lease_of_a_process_that_was_killed_is_free_at_once(attempts: Attemp
     program = f"""
 import sys
 from datetime import datetime, timedelta
-from cloudmlops.services.attempts import Attempts, Item
+from cloudmlops.services.delivery.attempts import Attempts, Item
 from cloudmlops.storage.local import LocalStore
 attempts = Attempts(LocalStore({str(tmp_path)!r}, durable=False), lease=timedelta(seconds=60))
 attempts.claim(Item(handler="watch", key="k" * 40), retries=3, now=datetime.fromisoformat({NOON.isoformat()!r}))

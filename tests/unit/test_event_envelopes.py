@@ -7,7 +7,7 @@ import pytest
 from cloudmlops import DriftDetected, ModelRegistered, RunFailed, Stage, StageChanged, UnknownEvent
 from cloudmlops.domain.events import Envelope
 from cloudmlops.errors import InvalidRequestError
-from cloudmlops.services.envelopes import from_json, to_envelope, to_event, to_json
+from cloudmlops.services.delivery.envelopes import from_json, to_envelope, to_event, to_json
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

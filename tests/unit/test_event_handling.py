@@ -24,9 +24,9 @@ from cloudmlops.errors import InvalidRequestError, UnavailableError
 from cloudmlops.ports.clock import FixedClock
 from cloudmlops.ports.events import Pulled
 from cloudmlops.providers.local.events import LocalEvents
+from cloudmlops.services.delivery.handlers import without_secrets
 from cloudmlops.services.effects import effect_key, handling
 from cloudmlops.services.events import Events
-from cloudmlops.services.handlers import without_secrets
 from cloudmlops.testing.contract.events import drift
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 
 from cloudmlops import DriftDetected, Event, ModelRegistered, UnknownEvent
 from cloudmlops.errors import UnexpectedReplyError
-from cloudmlops.services.inbox import Arrival, Inbox
+from cloudmlops.services.delivery.inbox import Arrival, Inbox
 from cloudmlops.storage.local import LocalStore
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

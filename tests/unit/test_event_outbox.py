@@ -11,7 +11,7 @@ from cloudmlops import Actor, Event, ModelRegistered, Platform, Stage, StageChan
 from cloudmlops.domain.ledger import Entry, EntryKind, Registration
 from cloudmlops.errors import UnavailableError, UnexpectedReplyError
 from cloudmlops.services.context import ServiceContext
-from cloudmlops.services.outbox import Outbox
+from cloudmlops.services.delivery.outbox import Outbox
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

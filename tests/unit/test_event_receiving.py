@@ -14,8 +14,8 @@ from cloudmlops.domain.events import Envelope
 from cloudmlops.errors import AuthenticationError, UnavailableError
 from cloudmlops.ports.events import PushReply, PushRequest
 from cloudmlops.providers.local.events import LocalEvents
-from cloudmlops.services import receiving
-from cloudmlops.services.receiving import Receiver
+from cloudmlops.services.delivery import receiving
+from cloudmlops.services.delivery.receiving import Receiver
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 REGISTERED = {

@@ -24,7 +24,7 @@ from cloudmlops.errors import (
     UnexpectedReplyError,
     UnsupportedError,
 )
-from cloudmlops.providers.local.feature_sources import open_source
+from cloudmlops.providers.local.feature_store.sources import open_source
 
 T = datetime(2026, 1, 1, tzinfo=UTC)
 AIRPORT = cm.Entity("airport", keys={"origin": str})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cloudmlops.providers.local.latest_rows import NONE, TimeOrdered
+from cloudmlops.providers.local.feature_store.latest_rows import NONE, TimeOrdered
 
 ROWS = 120_000
 

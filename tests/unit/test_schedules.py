@@ -15,7 +15,7 @@ from cloudmlops.domain.schedules import Schedule, scheduled_run_id
 from cloudmlops.errors import ConflictError, InvalidRequestError
 from cloudmlops.ports.clock import FixedClock
 from cloudmlops.providers.local.pipelines import LocalPipelines
-from cloudmlops.providers.local.scheduler import Scheduler, latest_time
+from cloudmlops.providers.local.running.scheduler import Scheduler, latest_time
 
 
 @pytest.fixture

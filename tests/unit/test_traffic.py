@@ -19,7 +19,7 @@ from cloudmlops.domain.endpoints import (
     traffic_without,
 )
 from cloudmlops.errors import InvalidTrafficError
-from cloudmlops.providers.local.balancing import SmoothWeighted
+from cloudmlops.providers.local.hosting.balancing import SmoothWeighted
 
 UP = {"a": DeploymentState.HEALTHY, "b": DeploymentState.DEGRADED, "c": DeploymentState.STARTING}
 weights = st.dictionaries(st.sampled_from("abcde"), st.integers(1, 30), min_size=1)

@@ -67,7 +67,7 @@ def list_events(session: Session, *, kind: str | None, since: datetime | None) -
 @session_options
 def publish(session: Session, *, file: TextIO) -> None:
     """Publish the CloudEvents (JSON, one or a list) in FILE or standard input."""
-    from cloudmlops.services import envelopes
+    from cloudmlops.services.delivery import envelopes
 
     try:
         written = json.load(file)

@@ -13,7 +13,7 @@ from cloudmlops.domain.models import Stage
 if TYPE_CHECKING:
     from cloudmlops.domain.ledger import Entry
     from cloudmlops.domain.models import ModelVersion
-    from cloudmlops.services.ledger_health import Verification
+    from cloudmlops.services.registry.health import Verification
 
 _STAGES = click.Choice([stage.value for stage in Stage if stage is not Stage.NONE])
 

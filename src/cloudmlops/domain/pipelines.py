@@ -35,7 +35,7 @@ class StepSignature:
     defaults: Mapping[str, object]
     """JSON values of the parameters that have one."""
     outputs: Mapping[str, ValueType]
-    named_tuple: type[tuple[Any, ...]] | None
+    named_tuple: Callable[..., Any] | None
     """The class of several outputs."""
     faults: tuple[str, ...]
 
@@ -129,7 +129,7 @@ class Pipeline(Generic[P, R]):
         if _building.get() is None:
             raise InvalidPipelineError(
                 f"pipeline {self.name!r} was called outside a pipeline",
-                hint="Run it with platform.pipelines.run(pipeline, {...}), or build its graph with pipeline.graph({...}).",
+                hint="Run it with platform.pipelines.run(pipeline, {...}), or build its graph: pipeline.graph({...}).",
             )
         return self.function(*args, **kwargs)
 

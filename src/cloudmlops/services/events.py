@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 from cloudmlops.domain.events import KINDS, DeadLetter, Event, EventContext, PlatformT, UnknownEvent
 from cloudmlops.errors import InvalidRequestError, NotFoundError, UnavailableError
 from cloudmlops.ports.events import EventsPort
-from cloudmlops.services import envelopes
-from cloudmlops.services.attempts import LEASE, Attempts, Item
-from cloudmlops.services.backlog import saved_cursor
 from cloudmlops.services.context import ServiceContext
+from cloudmlops.services.delivery import envelopes
+from cloudmlops.services.delivery.attempts import LEASE, Attempts, Item
+from cloudmlops.services.delivery.backlog import saved_cursor
+from cloudmlops.services.delivery.handlers import Handler, checked
+from cloudmlops.services.delivery.handling import Worker
+from cloudmlops.services.delivery.inbox import Arrival, Inbox
 from cloudmlops.services.effects import effect_key
-from cloudmlops.services.handlers import Handler, checked
-from cloudmlops.services.handling import Worker
-from cloudmlops.services.inbox import Arrival, Inbox
 from cloudmlops.services.telemetry import span
 
 if TYPE_CHECKING:
-    from cloudmlops.services.outbox import Outbox
-    from cloudmlops.services.receiving import AsgiApp
+    from cloudmlops.services.delivery.outbox import Outbox
+    from cloudmlops.services.delivery.receiving import AsgiApp
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -265,7 +265,7 @@ class Events(Generic[PlatformT]):
 
     def asgi(self) -> AsgiApp:
         """Return an ASGI app that takes CloudEvents 1.0 over HTTP and stores each before it answers."""
-        from cloudmlops.services.receiving import Receiver  # here, because it loads the CloudEvents library
+        from cloudmlops.services.delivery.receiving import Receiver  # here, because it loads the CloudEvents library
 
         return Receiver(self._port, accept=self.accept, now=self._now)
 

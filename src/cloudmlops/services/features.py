@@ -26,9 +26,9 @@ from cloudmlops.domain.names import name_faults
 from cloudmlops.errors import InvalidEntitiesError, InvalidRequestError, NotFoundError
 from cloudmlops.ports.features import Table
 from cloudmlops.services.context import ServiceContext
-from cloudmlops.services.entity_rows import arrow_table, checked_entities, checked_rows
-from cloudmlops.services.feature_skew import Skew, compared
-from cloudmlops.services.online_features import FeatureReader, OnlineFeatures
+from cloudmlops.services.feature_rows.entity_rows import arrow_table, checked_entities, checked_rows
+from cloudmlops.services.feature_rows.online import FeatureReader, OnlineFeatures
+from cloudmlops.services.feature_rows.skew import Skew, compared
 from cloudmlops.services.telemetry import span
 
 Definition = Entity | FeatureView | FeatureService
@@ -124,7 +124,7 @@ class Features:
             for name, column in zip(joined.column_names, joined.columns, strict=True):
                 table = table.append_column(name, column)
             if service.on_demand:
-                from cloudmlops.services.on_demand import add_to_table
+                from cloudmlops.services.feature_rows.on_demand import add_to_table
 
                 columns = {name: keys[name] for name in service.join_keys} | request
                 columns |= dict(zip(joined.column_names, joined.columns, strict=True))

@@ -23,14 +23,15 @@ from cloudmlops.domain.models import ModelVersion, Stage, stage_named
 from cloudmlops.domain.names import name_faults
 from cloudmlops.domain.policies import Policies, merged, policies_from
 from cloudmlops.errors import CloudMLOpsError, ConfigurationError, InvalidMoveError, InvalidRequestError, NotFoundError
-from cloudmlops.services import ledger_health, model_files
 from cloudmlops.services.context import ServiceContext
+from cloudmlops.services.delivery.outbox import Outbox
 from cloudmlops.services.effects import effect_key
-from cloudmlops.services.ledger import Ledger, Plan
-from cloudmlops.services.ledger_health import Verification
-from cloudmlops.services.outbox import Outbox
-from cloudmlops.services.projection import project
-from cloudmlops.services.registering import Registrar, number_faults, prepared, refuse, text_faults
+from cloudmlops.services.registry import files as model_files
+from cloudmlops.services.registry import health as ledger_health
+from cloudmlops.services.registry.health import Verification
+from cloudmlops.services.registry.ledger import Ledger, Plan
+from cloudmlops.services.registry.projection import project
+from cloudmlops.services.registry.registering import Registrar, number_faults, prepared, refuse, text_faults
 from cloudmlops.services.telemetry import span
 
 if TYPE_CHECKING:

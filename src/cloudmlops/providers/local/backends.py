@@ -18,8 +18,8 @@ from cloudmlops.domain.capabilities import Capabilities
 from cloudmlops.errors import ConfigurationError
 from cloudmlops.ports.clock import Clock, SystemClock
 from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.providers.local.hosting.ownership import mark_owner
 from cloudmlops.providers.local.limits import LIMITS
-from cloudmlops.providers.local.ownership import mark_owner
 from cloudmlops.providers.local.settings import MEMORY, LocalSettings
 
 if TYPE_CHECKING:

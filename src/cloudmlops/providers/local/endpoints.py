@@ -23,9 +23,9 @@ from cloudmlops.domain.endpoints import (
 )
 from cloudmlops.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
 from cloudmlops.ports.endpoints import EndpointsPort, Fetch
-from cloudmlops.providers.local.endpoint_process import end, ensure_running, give_order
-from cloudmlops.providers.local.endpoint_state import DeploymentRecord, EndpointRecord, changing, supervised
-from cloudmlops.providers.local.ownership import mark_owner, owner_is_gone
+from cloudmlops.providers.local.hosting.endpoint_process import end, ensure_running, give_order
+from cloudmlops.providers.local.hosting.endpoint_state import DeploymentRecord, EndpointRecord, changing, supervised
+from cloudmlops.providers.local.hosting.ownership import mark_owner, owner_is_gone
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.backends import LocalBackends

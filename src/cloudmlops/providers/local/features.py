@@ -14,8 +14,8 @@ from cloudmlops.domain.features import FeatureView
 from cloudmlops.domain.point_in_time import to_microseconds
 from cloudmlops.errors import UnavailableError
 from cloudmlops.ports.features import FeaturesPort, OnlineReader, Table
-from cloudmlops.providers.local.online_rows import RowPacking
-from cloudmlops.providers.local.online_store import OnlineStore, key_column
+from cloudmlops.providers.local.feature_store.online_rows import RowPacking
+from cloudmlops.providers.local.feature_store.online_store import OnlineStore, key_column
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.backends import LocalBackends
@@ -32,15 +32,15 @@ class LocalFeatures(FeaturesPort):
         self._store = OnlineStore(backends.folder / "online.db", durable=backends.durable)
 
     def source_faults(self, view: FeatureView) -> list[str]:
-        from cloudmlops.providers.local.feature_sources import source_faults
+        from cloudmlops.providers.local.feature_store.sources import source_faults
 
         return source_faults(view, tables=self._tables)
 
     def join(self, views: Sequence[FeatureView], entities: Table) -> Table:
         import pyarrow as pa
 
-        from cloudmlops.providers.local.feature_history import joined_columns
-        from cloudmlops.providers.local.feature_sources import open_source
+        from cloudmlops.providers.local.feature_store.history import joined_columns
+        from cloudmlops.providers.local.feature_store.sources import open_source
 
         columns: dict[str, pa.ChunkedArray] = {}
         for view in views:
@@ -49,8 +49,8 @@ class LocalFeatures(FeaturesPort):
         return pa.table(columns)
 
     def materialize(self, view: FeatureView, *, at: datetime) -> int:
-        from cloudmlops.providers.local.feature_history import latest_rows
-        from cloudmlops.providers.local.feature_sources import open_source
+        from cloudmlops.providers.local.feature_store.history import latest_rows
+        from cloudmlops.providers.local.feature_store.sources import open_source
 
         source = open_source(view, tables=self._tables)
         rows, keys = latest_rows(view, source, at=to_microseconds(at))

@@ -24,15 +24,15 @@ from cloudmlops.domain.schedules import Schedule, scheduled_run_id
 from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError
 from cloudmlops.materializers.snapshots import snapshot_key, source_digest, unpack
 from cloudmlops.ports.pipelines import PipelinesPort
-from cloudmlops.providers.local import attempts, leases
-from cloudmlops.providers.local.attempts import Failure
-from cloudmlops.providers.local.execution import Execution, boot_id, cached_outputs
-from cloudmlops.providers.local.kept import KeptArtifacts
-from cloudmlops.providers.local.leases import Lease
-from cloudmlops.providers.local.orphans import end_orphans, is_alive
-from cloudmlops.providers.local.run_process import Launch
-from cloudmlops.providers.local.run_store import RunStore
-from cloudmlops.providers.local.scheduler import Scheduler, check_schedule
+from cloudmlops.providers.local.running import attempts, leases
+from cloudmlops.providers.local.running.attempts import Failure
+from cloudmlops.providers.local.running.execution import Execution, boot_id, cached_outputs
+from cloudmlops.providers.local.running.kept import KeptArtifacts
+from cloudmlops.providers.local.running.leases import Lease
+from cloudmlops.providers.local.running.orphans import end_orphans, is_alive
+from cloudmlops.providers.local.running.run_process import Launch
+from cloudmlops.providers.local.running.run_store import RunStore
+from cloudmlops.providers.local.running.scheduler import Scheduler, check_schedule
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.backends import LocalBackends

@@ -14,11 +14,11 @@ from typing import Final, Generic
 from cloudmlops.domain.events import EventContext, PlatformT, handling_key
 from cloudmlops.errors import ServiceError
 from cloudmlops.ports.backends import Backends
-from cloudmlops.services.attempts import Attempts, Failure, Lease, Settled, Waiting
-from cloudmlops.services.backlog import Backlog, Work
+from cloudmlops.services.delivery.attempts import Attempts, Failure, Lease, Settled, Waiting
+from cloudmlops.services.delivery.backlog import Backlog, Work
+from cloudmlops.services.delivery.handlers import Handler, without_secrets
+from cloudmlops.services.delivery.inbox import Inbox
 from cloudmlops.services.effects import handling
-from cloudmlops.services.handlers import Handler, without_secrets
-from cloudmlops.services.inbox import Inbox
 from cloudmlops.services.telemetry import span
 
 _log: Final = logging.getLogger("cloudmlops.events")

@@ -1,7 +1,7 @@
 """A step as a new interpreter.
 
 A fork would leave behind the threads that a pipeline's modules start when they are imported, and the locks they hold.
-The zygote starts it as `python -m cloudmlops.providers.local.step_process` with what `StepLaunch` says.
+The zygote starts it as `python -m cloudmlops.providers.local.running.step_process` with what `StepLaunch` says.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 
-from cloudmlops.providers.local.attempts import Attempt, attempt_from_json, carry_out
+from cloudmlops.providers.local.running.attempts import Attempt, attempt_from_json, carry_out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,13 @@ class StepLaunch:
     def replace_this_process(self) -> None:
         """Become the step's process; never returns."""
         os.set_inheritable(self.lease, True)
-        program = [sys.executable, "-P", "-m", "cloudmlops.providers.local.step_process", json.dumps(asdict(self))]
+        program = [
+            sys.executable,
+            "-P",
+            "-m",
+            "cloudmlops.providers.local.running.step_process",
+            json.dumps(asdict(self)),
+        ]
         os.execv(program[0], program)  # noqa: S606 our own interpreter
 
 

@@ -28,7 +28,7 @@ from cloudmlops.errors import (
     UnavailableError,
 )
 from cloudmlops.ports.events import EventsPort, PushReply, PushRequest
-from cloudmlops.services import envelopes
+from cloudmlops.services.delivery import envelopes
 from cloudmlops.services.telemetry import span
 
 Message = MutableMapping[str, Any]

@@ -14,8 +14,8 @@ from cloudmlops.domain.ledger_json import digest_of
 from cloudmlops.errors import NotFoundError, UnexpectedReplyError
 from cloudmlops.ports.models import ModelsPort
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.services.ledger import CHECKPOINT_EVERY, Ledger, next_entry
-from cloudmlops.services.projection import project, projection_of
+from cloudmlops.services.registry.ledger import CHECKPOINT_EVERY, Ledger, next_entry
+from cloudmlops.services.registry.projection import project, projection_of
 
 _MORE_LOOKS: Final = 2
 """How often a ledger is read again because it went on while it was compared."""

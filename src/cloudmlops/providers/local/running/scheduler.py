@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cloudmlops.domain.schedules import Schedule
 from cloudmlops.errors import ConflictError, InvalidRequestError
-from cloudmlops.providers.local import leases
-from cloudmlops.providers.local.leases import Lease
+from cloudmlops.providers.local.running import leases
+from cloudmlops.providers.local.running.leases import Lease
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.pipelines import LocalPipelines

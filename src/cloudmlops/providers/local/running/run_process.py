@@ -1,4 +1,4 @@
-"""The process that carries one run: `python -m cloudmlops.providers.local.run_process` with what `Launch` says.
+"""The process that carries one run: `python -m cloudmlops.providers.local.running.run_process` with what `Launch` says.
 
 It holds the run's lease, forks the zygote before it opens anything, starts steps as they become ready, and records each
 transition before anything follows from it. It waits on file descriptors only: for the zygote's news, for signals, for
@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cloudmlops.ports.clock import SystemClock
-from cloudmlops.providers.local.attempts import Failure, failure, result
-from cloudmlops.providers.local.execution import Execution, parallelism
-from cloudmlops.providers.local.run_store import RunStore
-from cloudmlops.providers.local.zygote import Zygote
+from cloudmlops.providers.local.running.attempts import Failure, failure, result
+from cloudmlops.providers.local.running.execution import Execution, parallelism
+from cloudmlops.providers.local.running.run_store import RunStore
+from cloudmlops.providers.local.running.zygote import Zygote
 
 if TYPE_CHECKING:
-    from cloudmlops.providers.local.attempts import Attempt
+    from cloudmlops.providers.local.running.attempts import Attempt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +59,7 @@ class Launch:
 
     def command(self) -> list[str]:
         """Return the command that starts the process."""
-        return [sys.executable, "-P", "-m", "cloudmlops.providers.local.run_process", json.dumps(asdict(self))]
+        return [sys.executable, "-P", "-m", "cloudmlops.providers.local.running.run_process", json.dumps(asdict(self))]
 
 
 def main() -> None:

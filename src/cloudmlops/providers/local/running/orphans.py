@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cloudmlops.providers.local.attempts import RUN_VARIABLE
+from cloudmlops.providers.local.running.attempts import RUN_VARIABLE
 
 
 def end_orphans(run: str, lease: Path, leaders: Iterable[int]) -> None:

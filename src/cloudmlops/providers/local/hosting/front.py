@@ -1,4 +1,4 @@
-"""`python -m cloudmlops.providers.local.front FOLDER`: one endpoint's address, in a process of its own.
+"""`python -m cloudmlops.providers.local.hosting.front FOLDER`: one endpoint's address, in a process of its own.
 
 It goes into the background, keeps the workers (`supervisor.py`) and passes each request to one of them. The process
 that started it waits until it listens: exit code 0, or 1 with the reason on standard error.
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.errors import CloudMLOpsError, ConfigurationError
-from cloudmlops.providers.local.endpoint_state import EndpointRecord
-from cloudmlops.providers.local.ownership import owner_is_gone
+from cloudmlops.providers.local.hosting.endpoint_state import EndpointRecord
+from cloudmlops.providers.local.hosting.ownership import owner_is_gone
 
 if TYPE_CHECKING:
-    from cloudmlops.providers.local.supervisor import Supervisor
+    from cloudmlops.providers.local.hosting.supervisor import Supervisor
 
 _log = logging.getLogger("cloudmlops.endpoints")
 
@@ -76,7 +76,7 @@ def main() -> None:
 async def _run(folder: Path, record: EndpointRecord, listener: socket.socket, told: int) -> None:
     import uvicorn
 
-    from cloudmlops.providers.local.supervisor import Supervisor
+    from cloudmlops.providers.local.hosting.supervisor import Supervisor
 
     record.port = listener.getsockname()[1]
     record.pid = os.getpid()
@@ -201,7 +201,7 @@ async def _answer(send: Send, status: int, body: bytes, *headers: tuple[bytes, b
 
 async def _take_order(supervisor: Supervisor, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Carry out one order, a JSON object in a line, and answer likewise."""
-    from cloudmlops.providers.local.supervisor import fault_of
+    from cloudmlops.providers.local.hosting.supervisor import fault_of
 
     try:
         order = json.loads(await reader.readline())

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from cloudmlops.domain.feature_types import is_scalar
 from cloudmlops.domain.features import EVENT_TIME, FeatureView, microseconds
-from cloudmlops.providers.local.feature_keys import NOBODY, Integers, key_codes
-from cloudmlops.providers.local.feature_sources import ViewSource
-from cloudmlops.providers.local.latest_rows import NONE, TimeOrdered
+from cloudmlops.providers.local.feature_store.keys import NOBODY, Integers, key_codes
+from cloudmlops.providers.local.feature_store.latest_rows import NONE, TimeOrdered
+from cloudmlops.providers.local.feature_store.sources import ViewSource
 
 
 def joined_columns(view: FeatureView, source: ViewSource, entities: pa.Table) -> list[pa.ChunkedArray]:

@@ -13,10 +13,15 @@ from typing import Any, Final
 
 from cloudmlops.domain.endpoints import DeploymentState, TrafficReason, check_traffic, traffic_with, traffic_without
 from cloudmlops.errors import CloudMLOpsError, ConflictError, NotFoundError, UnavailableError
-from cloudmlops.providers.local.balancing import SmoothWeighted
-from cloudmlops.providers.local.endpoint_state import KEPT_CHANGES, KEPT_FORMER, DeploymentRecord, EndpointRecord
-from cloudmlops.providers.local.forwarding import BrokenOffError, NotSentError, Reply
-from cloudmlops.providers.local.workers import Worker
+from cloudmlops.providers.local.hosting.balancing import SmoothWeighted
+from cloudmlops.providers.local.hosting.endpoint_state import (
+    KEPT_CHANGES,
+    KEPT_FORMER,
+    DeploymentRecord,
+    EndpointRecord,
+)
+from cloudmlops.providers.local.hosting.forwarding import BrokenOffError, NotSentError, Reply
+from cloudmlops.providers.local.hosting.workers import Worker
 
 _log = logging.getLogger("cloudmlops.endpoints")
 

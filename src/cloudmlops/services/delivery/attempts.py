@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from cloudmlops.errors import NotFoundError, UnexpectedReplyError
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.services import workers
+from cloudmlops.services.delivery import workers
 
 LEASE: Final = timedelta(seconds=60)
 """How long a worker that fell silent keeps an event; a living one renews its lease as long as the handler runs."""

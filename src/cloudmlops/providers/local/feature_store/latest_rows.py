@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from cloudmlops.providers.local.feature_keys import NOBODY, Codes, Integers
+from cloudmlops.providers.local.feature_store.keys import NOBODY, Codes, Integers
 
 NONE: Final = -1
 """The position of no row."""

@@ -14,11 +14,11 @@ from cloudmlops.domain.runs import OutputRecord, RunRequest, RunState, StepState
 from cloudmlops.materializers.artifacts import locate
 from cloudmlops.materializers.digests import digest, size
 from cloudmlops.ports.clock import Clock
-from cloudmlops.providers.local import attempts
-from cloudmlops.providers.local.attempts import Attempt, Failure
-from cloudmlops.providers.local.kept import KeptArtifacts
-from cloudmlops.providers.local.logged import read_logged
-from cloudmlops.providers.local.run_store import RunStore
+from cloudmlops.providers.local.running import attempts
+from cloudmlops.providers.local.running.attempts import Attempt, Failure
+from cloudmlops.providers.local.running.kept import KeptArtifacts
+from cloudmlops.providers.local.running.logged import read_logged
+from cloudmlops.providers.local.running.run_store import RunStore
 
 LONGEST_DELAY = timedelta(minutes=1)
 

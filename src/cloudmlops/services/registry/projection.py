@@ -10,7 +10,7 @@ from typing import Final
 from cloudmlops.domain.ledger import Fold, VersionState
 from cloudmlops.errors import ServiceError
 from cloudmlops.ports.models import ModelsPort, Projection
-from cloudmlops.services.ledger import Ledger
+from cloudmlops.services.registry.ledger import Ledger
 
 _PAUSES_SECONDS: Final = (0.0, 0.2, 1.0)
 """Before each try."""

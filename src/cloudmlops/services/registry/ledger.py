@@ -22,7 +22,7 @@ from cloudmlops.domain.ledger_json import digest_of, entry_from_json, entry_to_j
 from cloudmlops.errors import NotFoundError, ServiceError, UnavailableError, UnexpectedReplyError
 from cloudmlops.ports.clock import Clock
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.services.reading_ahead import Read, ReadAhead
+from cloudmlops.services.registry.reading_ahead import Read, ReadAhead
 
 CHECKPOINT_EVERY: Final = 100
 HEAD_EVERY: Final = 8

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from cloudmlops import errors
 from cloudmlops.errors import CloudMLOpsError, ConfigurationError, UnavailableError
-from cloudmlops.providers.local.endpoint_state import EndpointRecord, supervised
+from cloudmlops.providers.local.hosting.endpoint_state import EndpointRecord, supervised
 
-_FRONT: Final = "cloudmlops.providers.local.front"
+_FRONT: Final = "cloudmlops.providers.local.hosting.front"
 
 
 def ensure_running(folder: Path) -> None:

@@ -17,13 +17,13 @@ from cloudmlops.domain.models import FeatureServiceRef
 from cloudmlops.domain.names import name_faults
 from cloudmlops.errors import InvalidRequestError
 from cloudmlops.ports.models import NewVersion
-from cloudmlops.services import model_files
 from cloudmlops.services.context import ServiceContext
 from cloudmlops.services.effects import effect_key
-from cloudmlops.services.ledger import Ledger
-from cloudmlops.services.model_code import code_faults, code_files
-from cloudmlops.services.model_files import ModelFiles
-from cloudmlops.services.projection import project
+from cloudmlops.services.registry import files as model_files
+from cloudmlops.services.registry.code import code_faults, code_files
+from cloudmlops.services.registry.files import ModelFiles
+from cloudmlops.services.registry.ledger import Ledger
+from cloudmlops.services.registry.projection import project
 
 if TYPE_CHECKING:
     from cloudmlops.domain.features import FeatureService

@@ -15,7 +15,7 @@ from cloudmlops.domain.point_in_time import (
     to_microseconds,
 )
 from cloudmlops.ports.features import OnlineReader
-from cloudmlops.services.entity_rows import key_reader
+from cloudmlops.services.feature_rows.entity_rows import key_reader
 
 
 class OnlineFeatures:
@@ -98,7 +98,7 @@ class FeatureReader:
         return OnlineFeatures(service=self._service, at=at, asked=asked, values=values, found=found)
 
     def _add_on_demand(self, asked: Mapping[str, Sequence[Any]], values: list[dict[str, Any]]) -> None:
-        from cloudmlops.services.on_demand import add_to_rows
+        from cloudmlops.services.feature_rows.on_demand import add_to_rows
 
         if not values:
             return

@@ -25,7 +25,7 @@ from uuid import uuid4
 from cloudmlops.domain.events import Event
 from cloudmlops.errors import NotFoundError, UnexpectedReplyError
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.services import envelopes
+from cloudmlops.services.delivery import envelopes
 
 _LOG: Final = "inbox/log/"
 _HEAD: Final = "inbox/head.json"

@@ -14,9 +14,9 @@ from datetime import datetime
 
 from cloudmlops.errors import NotFoundError
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.services.attempts import Item, Waiting
-from cloudmlops.services.handlers import Handler
-from cloudmlops.services.inbox import Arrival, Inbox
+from cloudmlops.services.delivery.attempts import Item, Waiting
+from cloudmlops.services.delivery.handlers import Handler
+from cloudmlops.services.delivery.inbox import Arrival, Inbox
 
 
 @dataclass(kw_only=True, slots=True)

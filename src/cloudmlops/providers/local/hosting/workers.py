@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from cloudmlops.providers.local.forwarding import BrokenOffError, Connection, NotSentError, Reply
+from cloudmlops.providers.local.hosting.forwarding import BrokenOffError, Connection, NotSentError, Reply
 
 _log = logging.getLogger("cloudmlops.endpoints")
 

@@ -20,8 +20,8 @@ import traceback
 import warnings
 from typing import Final
 
-from cloudmlops.providers.local.attempts import Attempt, attempt_from_json, carry_out
-from cloudmlops.providers.local.step_process import StepLaunch
+from cloudmlops.providers.local.running.attempts import Attempt, attempt_from_json, carry_out
+from cloudmlops.providers.local.running.step_process import StepLaunch
 
 _PR_SET_PDEATHSIG: Final = 1
 

@@ -23,7 +23,7 @@ from typing import Any, Final
 from cloudmlops.domain.pipelines import Step
 from cloudmlops.domain.runs import OutputRecord, output_from_json
 from cloudmlops.errors import CloudMLOpsError, InvalidRequestError
-from cloudmlops.providers.local.kept import KeptArtifacts
+from cloudmlops.providers.local.running.kept import KeptArtifacts
 from cloudmlops.runtime.steps import find_step, run_step
 
 RUN_VARIABLE: Final = "CLOUDMLOPS_RUN"

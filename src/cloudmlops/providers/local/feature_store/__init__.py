@@ -1,0 +1,1 @@
+"""How features are kept and read on this machine: sources, the point-in-time engine, the online store."""

@@ -1,0 +1,1 @@
+"""How an event is kept, handed to handlers at least once, and sent on."""
