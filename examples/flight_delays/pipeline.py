@@ -27,11 +27,11 @@ class Tables(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """What the feature views read."""
+    """What the feature views read: files, for a view needs an address."""
 
-    weather: pl.DataFrame
-    delays: pl.DataFrame
-    planes: pl.DataFrame
+    weather: cm.Dataset
+    delays: cm.Dataset
+    planes: cm.Dataset
 
 
 class Parts(NamedTuple):
@@ -119,22 +119,22 @@ def compute_features(flights: pl.DataFrame, weather: pl.DataFrame, planes: pl.Da
     """Compute what the feature views read, each row stamped with the time from which it was known."""
     import features
 
-    return Sources(
-        weather=features.weather_features(weather),
-        delays=features.delay_features(flights),
-        planes=features.plane_features(planes),
-    )
+    sources = Sources(*(cm.Dataset.new(f"{name}.parquet") for name in Sources._fields))
+    features.weather_features(weather).write_parquet(sources.weather.path)
+    features.delay_features(flights).write_parquet(sources.delays.path)
+    features.plane_features(planes).write_parquet(sources.planes.path)
+    return sources
 
 
 @cm.step
-def join(flights: pl.DataFrame, weather: cm.Dataset, delays: cm.Dataset, planes: cm.Dataset) -> cm.Dataset:
+def join(flights: pl.DataFrame, weather: cm.Dataset, delays: cm.Dataset, planes: cm.Dataset) -> pl.DataFrame:
     """Give each flight the features that were known when one would have asked for its forecast."""
     from features import asked_flights, flight_delay_service
 
     service = flight_delay_service(weather=weather.uri, delays=delays.uri, planes=planes.uri)
     platform = cm.connect()
     platform.features.apply([service])
-    return platform.features.training_table(service, asked_flights(flights).to_arrow())
+    return pl.DataFrame(platform.features.training_table(service, asked_flights(flights)))
 
 
 @cm.step
@@ -177,7 +177,7 @@ def forecast_otherwise(train: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
     import training
 
     linear = training.logistic_regression(train).predict_proba(training.inputs(test))[:, 1]
-    baseline = training.trailing_share(test, otherwise=train["late"].mean())
+    baseline = training.trailing_share(test, otherwise=train["late"].to_numpy().mean())
     return pl.DataFrame({"baseline": baseline, "linear": linear})
 
 
@@ -201,7 +201,7 @@ def evaluate(model: cm.Model, test: pl.DataFrame, others: pl.DataFrame, paramete
         importance=training.importance(classifier, test),
         parameters=parameters,
     )
-    metrics = cm.Metrics(model_scores) | {f"baseline_{name}": score for name, score in baseline_scores.items()}
+    metrics = cm.Metrics(model_scores | {f"baseline_{name}": score for name, score in baseline_scores.items()})
     mlflow.log_metrics(metrics)
     return Evaluated(metrics=metrics, report=cm.Report.from_text(page))
 

@@ -9,7 +9,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from features import DELAYS, WEATHER
@@ -40,7 +40,7 @@ def gradient_boosting(
     return model.fit(inputs(table), table["late"].to_numpy())
 
 
-def logistic_regression(table: pl.DataFrame) -> object:
+def logistic_regression(table: pl.DataFrame) -> Pipeline:
     """Fit a linear model to the same columns: is the boosting worth its price?"""
     model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression(max_iter=200))
     return model.fit(inputs(table), table["late"].to_numpy())
