@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -72,6 +73,7 @@ def _summarise(folder: Path, told: Mapping[str, Any], seconds: float, *, stopped
         "",
         "What to type next:",
         f"  cd {folder}",
+        *_activation(),
         f"  cloudmlops models list {told['model']}",
         f"  cloudmlops history {told['model']}",
         "  cloudmlops runs list",
@@ -84,6 +86,13 @@ def _summarise(folder: Path, told: Mapping[str, Any], seconds: float, *, stopped
         ]
     lines.append("The code is short: begin with README.md and pipeline.py.")
     click.echo("\n".join(lines))
+
+
+def _activation() -> list[str]:
+    """What makes `cloudmlops` mean this environment in the reader's shell; nothing where it does already."""
+    here = Path(sys.prefix) / "bin"
+    found = shutil.which("cloudmlops")
+    return [] if found and Path(found).parent == here else [f"  source {here / 'activate'}"]
 
 
 def _shown(path: str) -> str:
