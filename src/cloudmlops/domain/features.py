@@ -45,15 +45,22 @@ class Entity:
 
     def __post_init__(self) -> None:
         """Refuse a wrong definition, listing all faults."""
+        _refuse(f"entity {self.name!r}", _mapping_faults("keys", self.keys) or self._faults())
+
+    def __eq__(self, other: object) -> bool:
+        # As it is written: the order of keys is part of what they mean.
+        return isinstance(other, Entity) and _entity_record(self) == _entity_record(other)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def _faults(self) -> list[str]:
         faults = name_faults("entity", self.name)
         if not self.keys:
             faults.append("an entity needs at least one key column")
         faults += _column_faults("key column", self.keys)
         faults += _type_faults("key column", self.keys, KEY_TYPES)
-        _refuse(f"entity {self.name!r}", faults)
-
-    def __hash__(self) -> int:
-        return hash(self.name)
+        return faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,10 @@ class FeatureView:
         """Refuse a wrong definition, listing all faults."""
         _refuse(f"feature view {self.name!r}", list(self._misplaced()) or list(self._faults()))
 
+    def __eq__(self, other: object) -> bool:
+        # As it is written: the order of features decides between rows of the same time.
+        return isinstance(other, FeatureView) and _view_record(self) == _view_record(other)
+
     def __hash__(self) -> int:
         return hash((self.name, self.prefix))
 
@@ -132,6 +143,17 @@ class FeatureView:
         """The view under its own column names, as it is registered and materialised."""
         return replace(self, prefix="", renamed_keys={}) if self.prefix or self.renamed_keys else self
 
+    @property
+    def layout(self) -> str:
+        """What the rows of an online store are made of, as text: with another layout they are other rows.
+
+        The source and its columns, the key, the features and the rule for nulls, each in order; not how long a value
+        holds, which is asked when reading.
+        """
+        record = _view_record(self)
+        parts = ("source", "timestamp", "created", "features", "nulls")
+        return json.dumps([record["entity"]["keys"], *(record[part] for part in parts)])
+
     def renamed(self, *, prefix: str, keys: Mapping[str, str]) -> Self:
         """Use the same view a second time: `weather.renamed(prefix="dest_", keys={"origin": "dest"})`.
 
@@ -149,11 +171,21 @@ class FeatureView:
             yield f"entity is a {type(self.entity).__name__}, not an Entity"
         if not isinstance(self.source, Source):
             yield f"source is a {type(self.source).__name__}, not a ParquetSource, TableSource or SqlSource"
+        yield from _mapping_faults("features", self.features)
+        yield from _mapping_faults("renamed_keys", self.renamed_keys)
+        lengths: dict[str, object] = {"source_delay": self.source_delay}
+        if self.ttl is not None:
+            lengths["ttl"] = self.ttl
+        for name, length in lengths.items():
+            if not isinstance(length, timedelta):
+                yield f"{name} is {length!r}, not a timedelta such as timedelta(hours=3)"
 
     def _faults(self) -> Iterable[str]:
         yield from name_faults("feature view", self.name)
         if isinstance(self.source, TableSource):
             yield from name_faults("table", self.source.table)
+        if isinstance(self.source, SqlSource) and not str(self.source.query).strip():
+            yield "the query of its source is empty"
         if not self.features:
             yield "a feature view needs at least one feature"
         yield from _column_faults("feature", self.features)
@@ -276,8 +308,17 @@ class FeatureService:
         object.__setattr__(self, "on_demand", tuple(self.on_demand))
         _refuse(f"feature service {self.name!r}", list(self._misplaced()) or list(self._faults()))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FeatureService) and _service_record(self) == _service_record(other)
+
     def __hash__(self) -> int:
         return hash(self.name)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What it computes in this process: its definition, and the functions that its on-demand features call."""
+        # Two functions of one name are told apart by themselves, as after a redefinition in a notebook.
+        return json.dumps(_service_record(self)), *(id(feature.function) for feature in self.on_demand)
 
     @property
     def join_keys(self) -> Mapping[str, FeatureType]:
@@ -310,6 +351,7 @@ class FeatureService:
         for feature in self.on_demand:
             if not isinstance(feature, OnDemandFeature):
                 yield f"on_demand holds a {type(feature).__name__}; decorate the function with @on_demand"
+        yield from _mapping_faults("request", self.request)
 
     def _faults(self) -> Iterable[str]:
         yield from name_faults("feature service", self.name)
@@ -466,7 +508,8 @@ def _entity(record: Mapping[str, Any]) -> Entity:
 def _source_record(source: Source) -> dict[str, str]:
     match source:
         case ParquetSource(uri=uri):
-            return {"kind": "parquet", "uri": uri}
+            # A path is written whole, so that a process in another folder finds the data.
+            return {"kind": "parquet", "uri": uri if "://" in uri else str(Path(uri).expanduser().absolute())}
         case TableSource(table=table):
             return {"kind": "table", "table": table}
         case SqlSource(query=query, dialect=dialect):
@@ -496,11 +539,17 @@ def _types(names: Mapping[str, str]) -> dict[str, FeatureType]:
     return {name: type_named(kind) for name, kind in names.items()}
 
 
-def _column_faults(kind: str, names: Iterable[str]) -> list[str]:
+def _mapping_faults(name: str, given: object) -> list[str]:
+    if isinstance(given, Mapping):
+        return []
+    return [f"{name} is {given!r}, not a mapping of columns to types such as {{'origin': str}}"]
+
+
+def _column_faults(kind: str, names: Iterable[object]) -> list[str]:
     faults = [
         f"{kind} {name!r} must be letters, digits and '_', not beginning with a digit"
         for name in names
-        if not _COLUMN.fullmatch(name)
+        if not isinstance(name, str) or not _COLUMN.fullmatch(name)
     ]
     return faults + [f"{kind} {name!r} is a reserved name" for name in names if name == EVENT_TIME]
 
@@ -508,7 +557,7 @@ def _column_faults(kind: str, names: Iterable[str]) -> list[str]:
 def _type_faults(kind: str, types: Mapping[str, FeatureType], allowed: frozenset[str] | None) -> list[str]:
     listed = ", ".join(sorted(allowed)) if allowed else "int, float, bool, str, bytes, date, datetime or a list of one"
     return [
-        f"{kind} {name!r} is of type {getattr(of, '__name__', of)}; allowed: {listed}"
+        f"{kind} {name!r} is of type {getattr(of, '__name__', repr(of))}; allowed: {listed}"
         for name, of in types.items()
         if (known := type_name(of)) is None or (allowed is not None and known not in allowed)
     ]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from cloudmlops.domain.features import (
@@ -13,7 +11,6 @@ from cloudmlops.domain.features import (
     Entity,
     FeatureService,
     FeatureView,
-    ParquetSource,
     as_service,
     entity_from_json,
     entity_to_json,
@@ -34,6 +31,8 @@ from cloudmlops.services.telemetry import span
 Definition = Entity | FeatureView | FeatureService
 
 _REGISTRY: Final = "features/registry/"
+_REMEMBERED: Final = 256
+"""Prepared readers that are kept."""
 _FOLDERS: Final[Mapping[type[Definition], str]] = {Entity: "entities", FeatureView: "views", FeatureService: "services"}
 
 
@@ -43,7 +42,9 @@ class Features:
     def __init__(self, context: ServiceContext) -> None:
         self._context = context
         self._port = context.backends.features
-        self._readers: dict[FeatureService | FeatureView, FeatureReader] = {}
+        self._readers: dict[tuple[object, ...], FeatureReader] = {}
+        self._latest: dict[int, tuple[object, FeatureReader]] = {}
+        """Readers by the object that they were asked for with, which is quicker to recognise than what it says."""
 
     def apply(self, definitions: Sequence[Definition] | Definition) -> None:
         """Check definitions against their sources and register them, with the views and entities that they use.
@@ -57,7 +58,7 @@ class Features:
         """
         given = [definitions] if isinstance(definitions, Definition) else list(definitions)
         with span("features.apply", definitions=", ".join(definition.name for definition in given)):
-            wanted = _with_parts(_placed(definition) for definition in given)
+            wanted = _with_parts(given)
             views = [definition for definition in wanted if isinstance(definition, FeatureView)]
             faults = [
                 f"feature view {view.name!r}: {fault}" for view in views for fault in self._port.source_faults(view)
@@ -141,13 +142,19 @@ class Features:
 
         Args:
             features: A service, a view, or the name of a registered one.
-            at: Time-zone aware; now by default.
+            at: Time-zone aware, not in the future; now by default.
 
         Returns:
             View to the number of entities that have a value.
         """
         service = self._service(features)
-        when = _aware(at) if at is not None else self._context.backends.feature_time()
+        now = self._context.backends.feature_time()
+        when = now if at is None else _aware(at)
+        if when > now:
+            raise InvalidRequestError(
+                f"{service.name!r} cannot be materialised as of {when.isoformat()}: now is {now.isoformat()}",
+                hint="What is not known yet would take the place of what is; leave `at` out for now.",
+            )
         with span("features.materialize", service=service.name, at=when.isoformat()):
             stored = {view.name: view.stored for view in service.views}
             return {name: self._port.materialize(view, at=when) for name, view in stored.items()}
@@ -176,13 +183,16 @@ class Features:
 
     def reader(self, features: FeatureService | FeatureView | str) -> FeatureReader:
         """Prepare an online read: a function from entity rows to their features, for callers that read often."""
-        if isinstance(features, str):
-            features = self._service(features)
-        if (found := self._readers.get(features)) is None:
-            found = self._readers[features] = FeatureReader(
-                as_service(features), open_view=self._port.reader, now=self._context.backends.feature_time
-            )
-        return found
+        known = self._latest.get(id(features))
+        if known is not None and known[0] is features and not isinstance(features, str):
+            return known[1]
+        service = self._service(features)
+        key = service.identity
+        if (reader := self._readers.get(key)) is None:
+            reader = FeatureReader(service, open_view=self._port.reader, now=self._context.backends.feature_time)
+            _remember(self._readers, key, reader)
+        _remember(self._latest, id(features), (features, reader))
+        return reader
 
     def online(self, features: FeatureService | FeatureView | str, rows: Sequence[Mapping[str, Any]]) -> OnlineFeatures:
         """Read the features of entities as of now.
@@ -278,6 +288,12 @@ class Features:
         return table
 
 
+def _remember(cache: dict[Any, Any], key: object, value: object) -> None:
+    if len(cache) >= _REMEMBERED:
+        cache.clear()
+    cache[key] = value
+
+
 def _served_table(service: FeatureService, served: OnlineFeatures) -> Any:
     import pyarrow as pa
 
@@ -312,25 +328,6 @@ def _parts(definition: Definition) -> list[Definition]:
         views = [definition.stored]
     whole = [] if isinstance(definition, FeatureView) else [definition]
     return [*whole, *views, *(view.entity for view in views)]
-
-
-def _placed(definition: Definition) -> Definition:
-    """Make local paths absolute, so that a process in another folder finds the data."""
-    match definition:
-        case FeatureService(views=views):
-            return replace(definition, views=[_placed_view(view) for view in views])
-        case FeatureView():
-            return _placed_view(definition)
-        case _:
-            return definition
-
-
-def _placed_view(view: FeatureView) -> FeatureView:
-    match view.source:
-        case ParquetSource(uri=uri) if "://" not in uri:
-            return replace(view, source=ParquetSource(Path(uri).expanduser().absolute()))
-        case _:
-            return view
 
 
 def _place(kind: type[Definition], name: str) -> str:

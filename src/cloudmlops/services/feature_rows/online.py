@@ -81,20 +81,20 @@ class FeatureReader:
         Raises:
             InvalidEntitiesError: A column is missing or of another type; all faults are listed.
         """
-        at = self._now()
         asked = self._columns_of(rows)
+        read = [(view, view.stored(asked)) for view in self._views]
+        # After the last row was read: a row that was written meanwhile must not count as not known yet.
+        at = self._now()
         moment = to_microseconds(at)
         values: list[dict[str, Any]] = []
-        found = []
-        for view in self._views:
-            stored = view.stored(asked)
-            found.append((view.view, stored))
+        for view, stored in read:
             told = view.values(stored, moment)
             values = [{**before, **row} for before, row in zip(values, told, strict=True)] if values else told
         if not self._views:
             values = [{} for _ in rows]
         if self._service.on_demand:
             self._add_on_demand(asked, values)
+        found = [(view.view, stored) for view, stored in read]
         return OnlineFeatures(service=self._service, at=at, asked=asked, values=values, found=found)
 
     def _add_on_demand(self, asked: Mapping[str, Sequence[Any]], values: list[dict[str, Any]]) -> None:

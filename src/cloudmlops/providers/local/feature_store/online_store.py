@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
 import threading
@@ -121,16 +120,13 @@ def key_column(kind: str) -> Callable[[Any], Any] | None:
 
 
 class _Table:
-    """One view's table. Its name holds what its rows look like: a view that changes its features gets another one."""
+    """One view's table. Its name holds what its rows are: a view that changes key, source or features gets another."""
 
     def __init__(self, view: FeatureView) -> None:
         self._view = view
         self._packing = RowPacking(view)
         self._kinds = [type_name(kind) or "" for kind in view.entity.keys.values()]
-        layout = json.dumps(
-            [self._kinds, [(name, type_name(kind)) for name, kind in view.features.items()], view.nulls]
-        )
-        self._digest = hashlib.sha256(layout.encode()).hexdigest()[:12]
+        self._digest = hashlib.sha256(view.layout.encode()).hexdigest()[:12]
         self._name = f'"{view.name}/{self._digest}"'
         self._keys = [f"key{number}" for number in range(len(self._kinds))]
         listed = ", ".join(self._keys)
