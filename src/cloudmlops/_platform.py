@@ -6,13 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from cloudmlops import _targets
 from cloudmlops.domain.actors import Actor, ActorKind
 from cloudmlops.domain.lineage import RunRef
 from cloudmlops.domain.models import Stage
-from cloudmlops.errors import ConfigurationError, ProviderNotInstalledError
+from cloudmlops.errors import ConfigurationError, InvalidRequestError, ProviderNotInstalledError
 
 if TYPE_CHECKING:
     from cloudmlops.domain.access import MissingPermission
@@ -34,31 +35,44 @@ RUN_VARIABLE = "CLOUDMLOPS_RUN"
 Policies = Mapping[Stage, "Sequence[Policy]"]
 
 
-def connect(target: str | None = None, *, actor: str | None = None, policies: Policies | None = None) -> Platform:
+def connect(
+    target: str | object | None = None, *, actor: str | None = None, policies: Policies | None = None
+) -> Platform:
     """Connect to a platform; nothing is contacted before its first use.
 
     Args:
         target: `local://FOLDER`, `local://:memory:` (a private folder that is removed on `close`), the name of a target
             in `cloudmlops.toml` or `[tool.cloudmlops]`, or None: then `CLOUDMLOPS_TARGET`, else the default target.
+            Also a provider's settings, such as `LocalSettings(path="FOLDER")`.
         actor: Act under this name. Nobody checks it, so records mark it as self-declared; without it the provider says
             who is calling.
-        policies: What a promotion must satisfy, by the stage promoted to; added to those of the configuration.
+        policies: What a promotion must satisfy, by the stage promoted to; added to those of the nearest configuration,
+            which are read now. They bind whoever connects with them: the platform itself keeps none.
 
     Raises:
-        ConfigurationError: The target is missing, malformed, or of an unknown provider.
+        ConfigurationError: The target is missing, malformed, or of an unknown provider; or the configuration or a
+            policy is.
+        InvalidRequestError: The actor's name is empty or cannot be printed.
         ProviderNotInstalledError: The provider's packages are missing; the hint names the extra.
     """
-    url = _targets.resolve(target)
-    provider = _provider(url.partition("://")[0])
+    known = _targets.configuration(Path.cwd())
+    opened: object = _targets.resolve(target, known) if target is None or isinstance(target, str) else target
+    scheme = opened.partition("://")[0] if isinstance(opened, str) else getattr(opened, "provider", None)
+    if not isinstance(scheme, str):
+        raise ConfigurationError(
+            f"a {type(opened).__name__} is not a target", hint="Give a URL, a name or a provider's settings."
+        )
+    declared = _declared(actor) if actor is not None else None
+    rules = _policies(known, policies)
+    provider = _provider(scheme)
     try:
-        backends = provider.open(url)
+        backends = provider.open(opened)
     except ImportError as error:
         raise ProviderNotInstalledError(
             f"the provider {provider.name!r} needs the package {error.name!r}, which is not installed",
             hint=f'pip install "cloudmlops[{provider.extra}]"',
         ) from error
-    declared = Actor(id=actor, kind=ActorKind.SELF_DECLARED) if actor else None
-    return Platform(backends, actor=declared, policies=policies)
+    return Platform(backends, actor=declared, policies=rules)
 
 
 class Platform:
@@ -96,7 +110,7 @@ class Platform:
 
     def acting_as(self, actor: str) -> Platform:
         """Return the same platform under another, self-declared name."""
-        return Platform(self._backends, actor=Actor(id=actor, kind=ActorKind.SELF_DECLARED), policies=self._policies)
+        return Platform(self._backends, actor=_declared(actor), policies=self._policies)
 
     def require(self, *capabilities: Capability | str) -> None:
         """Raise `UnsupportedError` at once, naming each capability that is absent and the way round."""
@@ -169,6 +183,20 @@ class Platform:
 
     def __repr__(self) -> str:
         return f"Platform({self._backends.address!r})"
+
+
+def _declared(name: object) -> Actor:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise InvalidRequestError(f"{name!r} is not the name of an actor", hint="Give a name that can be printed.")
+    return Actor(id=name, kind=ActorKind.SELF_DECLARED)
+
+
+def _policies(known: _targets.Configuration, given: Policies | None) -> Policies:
+    if not known.policies and not given:
+        return {}
+    from cloudmlops.domain.policies import checked_policies, merged, policies_from
+
+    return merged(policies_from(known.policies, str(known.path)), checked_policies(given or {}))
 
 
 def _provider(scheme: str) -> Provider:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -117,6 +118,23 @@ def test_all_faults_of_configured_policies_are_listed() -> None:
 
     for fault in ("'prod' is not a stage", "no policy is named 'requires_luck'", "metrik", "'x' is not a table"):
         assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RequiresApprovals(-1),
+        lambda: RequiresApprovals(True),
+        lambda: MetricAtLeast("", 0.5),
+        lambda: MetricAtLeast("auc", "high"),  # type: ignore[arg-type]
+        lambda: BeatsBaseline("auc", by=float("nan")),
+        lambda: BeatsBaseline("auc", lower_is_better="no"),  # type: ignore[arg-type]
+    ],
+    ids=["negative", "truth", "no metric", "text", "nan", "direction"],
+)
+def test_a_policy_that_could_not_hold_anything_back_is_refused(make: Callable[[], Policy]) -> None:
+    with pytest.raises(ConfigurationError):
+        make()
 
 
 def test_a_configured_policy_holds_a_promotion_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

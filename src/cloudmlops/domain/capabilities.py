@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cloudmlops.errors import UnsupportedError
+from cloudmlops.errors import InvalidRequestError, UnsupportedError
 
 
 class Capability(StrEnum):
@@ -55,7 +55,17 @@ class Capabilities:
         return limit.kind if limit else Support.NATIVE
 
     def require(self, *capabilities: Capability | str) -> None:
-        """Raise `UnsupportedError`, naming each one that is absent, its reason and the way round."""
+        """Raise `UnsupportedError`, naming each one that is absent, its reason and the way round.
+
+        Raises:
+            UnsupportedError: One is absent.
+            InvalidRequestError: There is no such capability.
+        """
+        if unknown := [name for name in capabilities if name not in list(Capability)]:
+            raise InvalidRequestError(
+                "; ".join(f"{name!r} is not a capability" for name in unknown),
+                hint=f"Known: {', '.join(known.value for known in Capability)}.",
+            )
         wanted = [Capability(name) for name in capabilities]
         absent = [(name, self.limits[name]) for name in wanted if self.of(name) is Support.ABSENT]
         if absent:

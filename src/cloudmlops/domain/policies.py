@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -65,6 +66,11 @@ class RequiresApprovals:
 
     n: int = 1
 
+    def __post_init__(self) -> None:
+        """Raise `ConfigurationError` for what is not a positive number of people."""
+        if not isinstance(self.n, int) or isinstance(self.n, bool) or self.n < 1:
+            raise ConfigurationError(f"requires_approvals: {self.n!r} is not a number of people, 1 or more")
+
     @property
     def name(self) -> str:
         """What the ledger's entry calls it."""
@@ -91,6 +97,10 @@ class MetricAtLeast:
     metric: str
     value: float
 
+    def __post_init__(self) -> None:
+        """Raise `ConfigurationError` for what no metric can be compared with."""
+        _refuse("metric_at_least", _metric_faults(self.metric) + _number_faults("value", self.value))
+
     @property
     def name(self) -> str:
         """What the ledger's entry calls it."""
@@ -112,6 +122,13 @@ class BeatsBaseline:
     metric: str
     by: float = 0.0
     lower_is_better: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigurationError` for what no metric can be compared with."""
+        faults = _metric_faults(self.metric) + _number_faults("by", self.by)
+        if not isinstance(self.lower_is_better, bool):
+            faults.append(f"lower_is_better is {self.lower_is_better!r}, not true or false")
+        _refuse("beats_baseline", faults)
 
     @property
     def name(self) -> str:
@@ -143,6 +160,21 @@ _KINDS: Final[Mapping[str, Callable[..., Policy]]] = {
 }
 
 
+def _metric_faults(metric: object) -> list[str]:
+    return [] if isinstance(metric, str) and metric else [f"metric is {metric!r}, not a name"]
+
+
+def _number_faults(name: str, value: object) -> list[str]:
+    if isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf:
+        return []
+    return [f"{name} is {value!r}, not a finite number"]
+
+
+def _refuse(policy: str, faults: Sequence[str]) -> None:
+    if faults:
+        raise ConfigurationError(f"{policy}: {'; '.join(faults)}")
+
+
 def policies_from(table: Mapping[str, object], source: str) -> Policies:
     """Read policies as the configuration writes them.
 
@@ -171,6 +203,31 @@ def policies_from(table: Mapping[str, object], source: str) -> Policies:
         raise ConfigurationError(
             f"the policies in {source} are not understood: {'; '.join(faults)}",
             hint=f"Write them like production = [{{requires_approvals = 1}}]. Known: {', '.join(sorted(_KINDS))}.",
+        )
+    return found
+
+
+def checked_policies(given: object) -> Policies:
+    """Return policies that were given in code, by stage; raise `ConfigurationError` with all their faults."""
+    found: dict[Stage, list[Policy]] = {}
+    faults: list[str] = [] if isinstance(given, Mapping) else [f"{given!r} is not a mapping of stages"]
+    for name, listed in given.items() if isinstance(given, Mapping) else ():
+        try:
+            stage = stage_named(name)
+        except CloudMLOpsError as error:
+            faults.append(error.message)
+            continue
+        policies = list(listed) if isinstance(listed, Sequence) and not isinstance(listed, str) else [listed]
+        faults += [
+            f"{stage.value}: {policy!r} is not a policy"
+            for policy in policies
+            if not hasattr(policy, "name") or not callable(getattr(policy, "unmet", None))
+        ]
+        found.setdefault(stage, []).extend(policies)
+    if faults:
+        raise ConfigurationError(
+            f"the policies are not understood: {'; '.join(faults)}",
+            hint="Write them like {Stage.PRODUCTION: [RequiresApprovals(1)]}.",
         )
     return found
 

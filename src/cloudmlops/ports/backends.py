@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a process of one noun does not load the values of all
     from cloudmlops.domain.actors import Actor
@@ -31,6 +31,11 @@ class Backends(Protocol):
     @property
     def address(self) -> str:
         """The stable name of the platform in events and records: the target without query and credentials."""
+        ...
+
+    @property
+    def registry_address(self) -> str:
+        """The stable name of the place that holds the models: `address`, unless several platforms share that place."""
         ...
 
     @property
@@ -86,5 +91,5 @@ class Provider:
     """The scheme of its targets: `local` serves `local://…`."""
     extra: str
     """The extra to install when its packages are missing."""
-    open: Callable[[str], Backends]
-    """Opens a target; raises `ConfigurationError` for a wrong one, before any I/O."""
+    open: Callable[[Any], Backends]
+    """Opens a target or the provider's own settings; raises `ConfigurationError` for a wrong one, before any I/O."""

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cloudmlops import _targets
 from cloudmlops.domain import ledger_rules as rules
 from cloudmlops.domain.ledger import (
     Entry,
@@ -21,7 +20,7 @@ from cloudmlops.domain.ledger import (
 )
 from cloudmlops.domain.models import ModelVersion, Stage, stage_named
 from cloudmlops.domain.names import name_faults
-from cloudmlops.domain.policies import Policies, merged, policies_from
+from cloudmlops.domain.policies import Policies
 from cloudmlops.errors import CloudMLOpsError, ConfigurationError, InvalidMoveError, InvalidRequestError, NotFoundError
 from cloudmlops.services.context import ServiceContext
 from cloudmlops.services.delivery.outbox import Outbox
@@ -49,7 +48,7 @@ class Models:
 
     def __init__(self, context: ServiceContext, *, policies: Policies | None = None) -> None:
         self._context = context
-        self._given_policies = policies or {}
+        self._policies = policies or {}
         self._stamped: set[str] = set()
         self._read_before: set[str] = set()
 
@@ -334,11 +333,6 @@ class Models:
     @cached_property
     def _registrar(self) -> Registrar:
         return Registrar(self._context, self.ledger)
-
-    @cached_property
-    def _policies(self) -> Policies:
-        path, table = _targets.configuration(Path.cwd())
-        return merged(policies_from(table.get("policies", {}), str(path)), self._given_policies)
 
     def _read(self, name: str) -> Fold:
         if name not in self._read_before:

@@ -41,12 +41,17 @@ class LocalStore:
         self._root = os.path.abspath(root)  # noqa: PTH100 strings, for every path here is joined once a call
         self._durable = durable
         self._folders: set[str] = set()
+        self._closed = False
         self._unnamed = hasattr(os, "O_TMPFILE")
 
     @property
     def uri(self) -> str:
         """The folder as a `file://` address."""
         return Path(self._root).as_uri()
+
+    def close(self) -> None:
+        """Refuse everything from now on: the folder is about to go, and writing would make it again."""
+        self._closed = True
 
     def get(self, key: str) -> bytes:
         """Read an object; `NotFoundError` when there is none."""
@@ -103,6 +108,7 @@ class LocalStore:
 
     def list(self, prefix: str = "", *, after: str | None = None) -> Iterator[str]:
         """Yield keys that start with `prefix`, in the order of their code points, those after `after` only."""
+        self._check_open()
         folder = prefix.rpartition("/")[0]
         if folder:
             checked_key(folder)
@@ -125,9 +131,14 @@ class LocalStore:
             shutil.copyfile(self._path(key), target)
 
     def _path(self, key: str) -> str:
+        self._check_open()
         if checked_key(key).startswith(f"{_SCRATCH}/"):
             raise InvalidRequestError(f"{key!r} cannot be the key of an object: {_SCRATCH}/ is the store's own")
         return f"{self._root}/{key}"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidRequestError(f"the platform of {self.uri} was closed", hint="Connect again.")
 
     def _make(self, folder: str) -> None:
         """Make a folder and its parents, each durable before what is put into it."""

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from cloudmlops.domain.addresses import redacted
 from cloudmlops.errors import ConfigurationError
 from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.storage.keys import key_faults
 
 _REMOTE: Final = frozenset({"s3", "gs", "az"})
 
@@ -26,20 +28,27 @@ def open_store(uri: str, *, durable: bool = True) -> ObjectStore:
     parts = urlsplit(uri)
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost") or not parts.path:
-            raise ConfigurationError(f"{uri!r} names no folder of this machine", hint="Write file:///absolute/folder.")
+            raise ConfigurationError(
+                f"{redacted(uri)!r} names no folder of this machine", hint="Write file:///absolute/folder."
+            )
         from cloudmlops.storage.local import LocalStore
 
         return LocalStore(Path(unquote(parts.path)), durable=durable)
     if parts.scheme not in _REMOTE or not parts.netloc:
         raise ConfigurationError(
-            f"{uri!r} is not the address of an object store",
+            f"{redacted(uri)!r} is not the address of an object store",
             hint="Write file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
         )
+    prefix = parts.path.strip("/")
     if "@" in parts.netloc or parts.query:
         raise ConfigurationError(
             f"the address of the store in {parts.scheme}://{parts.hostname} holds credentials or a query",
             hint="Leave them out: credentials are taken from the vendor's own variables and chains.",
         )
+    if prefix and (faults := key_faults(prefix)):
+        raise ConfigurationError(
+            f"the prefix in {uri!r} cannot be used: {'; '.join(faults)}", hint="Write s3://bucket/folder/folder."
+        )
     from cloudmlops.storage.remote import RemoteStore  # here, because it loads obstore
 
-    return RemoteStore.at(parts.scheme, parts.netloc, parts.path.strip("/"))
+    return RemoteStore.at(parts.scheme, parts.netloc, prefix)

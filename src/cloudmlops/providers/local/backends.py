@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 import tempfile
 import weakref
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.capabilities import Capabilities
-from cloudmlops.errors import ConfigurationError
+from cloudmlops.errors import ConfigurationError, InvalidRequestError
 from cloudmlops.ports.clock import Clock, SystemClock
 from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.providers.local.hosting.ownership import mark_owner
@@ -39,16 +39,23 @@ class LocalBackends:
         self.clock: Clock = SystemClock()
         self.capabilities = Capabilities(provider="local", limits=LIMITS)
         self._remove: Callable[[], object] | None = None
+        self._closed = False
+        # Now, so that the process may change its working folder later.
+        self._named = Path(settings.path).expanduser().absolute()
 
     @property
     def location(self) -> Path:
-        """Where the folder is or will be; nothing is made."""
-        return self.folder if self.settings.path == MEMORY else Path(self.settings.path).expanduser().absolute()
+        """Where the folder is or will be; nothing is made, except for `:memory:`."""
+        return self._named if self.durable else self.folder
 
     @cached_property
     def folder(self) -> Path:
         """The platform's folder, absolute; made at first use."""
-        if self.settings.path == MEMORY:
+        if not self.durable:
+            if self._closed:
+                raise InvalidRequestError(
+                    "this local://:memory: platform was closed, and what it held is gone", hint="Connect again."
+                )
             memory = Path("/dev/shm")  # noqa: S108 a memory file system where there is one; mkdtemp makes it private
             folder = Path(tempfile.mkdtemp(prefix="cloudmlops-", dir=memory if memory.is_dir() else None))
             mark_owner(folder)
@@ -71,27 +78,36 @@ class LocalBackends:
     @property
     def target(self) -> str:
         """The URL that connects another process to this folder."""
-        return self.settings.target(self.folder)
+        return self.settings.target(self.location)
 
     @property
     def address(self) -> str:
         """The folder's address, without query."""
-        return f"local://{self.folder}"
+        return f"local://{self.location}"
+
+    @property
+    def registry_address(self) -> str:
+        """The address of the store that several folders may share, else the folder's."""
+        return self.objects.uri if self.settings.store else self.address
 
     def feature_time(self) -> datetime:
         """The time at which features are read online."""
         return self.settings.feature_time(self.clock.now())
 
     def actor(self) -> Actor:
-        """The operating-system user."""
-        return Actor(id=getpass.getuser())
+        """The operating-system user, whatever variables such as `LOGNAME` say."""
+        user = os.geteuid()
+        try:
+            return Actor(id=pwd.getpwuid(user).pw_name)
+        except KeyError:
+            return Actor(id=f"uid-{user}")
 
     @cached_property
     def objects(self) -> ObjectStore:
         """The store of ledger, inbox and artifacts."""
         from cloudmlops.storage.opening import open_store
 
-        return open_store(self.settings.store or (self.folder / "objects").as_uri(), durable=self.durable)
+        return open_store(self.settings.store or (self.location / "objects").as_uri(), durable=self.durable)
 
     @cached_property
     def pipelines(self) -> LocalPipelines:
@@ -151,6 +167,18 @@ class LocalBackends:
                 self.pipelines.stop_all()
         if "pipelines" in self.__dict__:
             self.pipelines.close()
+        if not self.durable:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Remove the private folder, and leave nothing that would make it again."""
+        from cloudmlops.storage.local import LocalStore
+
+        self._closed = True
+        if isinstance(objects := self.__dict__.get("objects"), LocalStore):
+            objects.close()
+        for name in [name for name in self.__dict__ if isinstance(getattr(type(self), name, None), cached_property)]:
+            del self.__dict__[name]
         if self._remove is not None:
             self._remove()
 

@@ -32,7 +32,7 @@ class LocalModels:
 
     def __init__(self, backends: LocalBackends) -> None:
         self._address = backends.address
-        self._folder = backends.folder / "registry"
+        self._folder = backends.location / "registry"
 
     def create(self, new: NewVersion) -> str:
         """Begin the version's record; a retry says the same again."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from pydantic import AwareDatetime, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from cloudmlops.domain.addresses import redacted
 from cloudmlops.errors import ConfigurationError
 
 MEMORY = ":memory:"
@@ -17,8 +18,9 @@ _LOOPBACK = "127.0.0.1"
 
 
 class LocalSettings(BaseSettings):
-    """Where a local platform lies; also read from `CLOUDMLOPS_LOCAL_*` variables."""
+    """Where a local platform lies; also read from `CLOUDMLOPS_LOCAL_*` variables, except for `:memory:`."""
 
+    provider: ClassVar[str] = "local"
     model_config = SettingsConfigDict(env_prefix="CLOUDMLOPS_LOCAL_", frozen=True, extra="forbid")
 
     path: str
@@ -31,6 +33,19 @@ class LocalSettings(BaseSettings):
     """Where new endpoints listen; `0.0.0.0` lets other machines in, and nothing asks them who they are."""
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 pydantic names them
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read variables too; but what is private to a process must not reach a bucket that a shell happens to name."""
+        given = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        return (init_settings,) if given.get("path") == MEMORY else (init_settings, env_settings)
+
+    @classmethod
     def from_target(cls, target: str) -> Self:
         """Read `local://PATH?store=…&as_of=…&endpoint_host=…`; raise `ConfigurationError` for anything else."""
         rest = target.removeprefix("local://")
@@ -38,7 +53,8 @@ class LocalSettings(BaseSettings):
         path = unquote(path)
         if not path:
             raise ConfigurationError(
-                f"the target {target!r} names no folder", hint="Write local://FOLDER or local:///absolute/folder."
+                f"the target {redacted(target)!r} names no folder",
+                hint="Write local://FOLDER or local:///absolute/folder.",
             )
         given: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
         try:
@@ -46,9 +62,9 @@ class LocalSettings(BaseSettings):
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigurationError(
-                f"the target {target!r} is not understood: {faults}",
+                f"the target {redacted(target)!r} is not understood: {faults}",
                 hint="Known settings: store, as_of, endpoint_host.",
-            ) from error
+            ) from None  # pydantic's error quotes the values
 
     def target(self, folder: Path) -> str:
         """Return the URL of this platform for another process; `folder` is where it lies."""
