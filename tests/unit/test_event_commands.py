@@ -48,6 +48,23 @@ def failing(platform):
 
 def nothing(platform):
     pass
+
+
+def breaking(platform):
+    from cloudmlops.errors import UnexpectedReplyError
+
+    note_that(platform)
+    work = platform.events._worker.work
+
+    def damaged(**options):
+        if Path("broken").exists():
+            raise UnexpectedReplyError("the inbox is damaged")
+        return work(**options)
+
+    platform.events._worker.work = damaged
+
+
+note_that = register
 """
 
 
@@ -181,6 +198,47 @@ def test_serving_takes_events_over_http_and_handles_them_at_once(project: Path) 
         server.wait(timeout=60)
 
     assert (project / "handled").read_text() == "m@1\n"
+
+
+def test_a_server_whose_worker_ends_unasked_ends_too(project: Path) -> None:
+    with serving(project, "handlers:breaking") as (server, connection):
+        (project / "broken").touch()
+        connection.request("POST", "/", json.dumps(EVENT), {"content-type": "application/cloudevents+json"})
+        connection.getresponse().read()
+        connection.close()
+
+        assert server.wait(timeout=60) != 0
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ('[{"id": 1}, {"source": 2, "data": "x"}]', "event 1: source must be text"),
+        (
+            '{"type": "t", "id": "1", "source": "s", "time": "2026-01-01T00:00:00Z", "data": "x"}',
+            "data must be an object",
+        ),
+        ('"abc"', "event 0: it is a str, not a JSON object"),
+    ],
+    ids=["two", "data", "text"],
+)
+def test_what_is_no_event_is_never_published(command: Command, project: Path, written: str, told: str) -> None:
+    (project / "wrong.json").write_text(written)
+
+    code, _, message = command("publish", "wrong.json")
+
+    assert code == 2
+    assert told in message
+    assert command("list")[0] == 0
+
+
+def test_a_module_that_does_not_compile_is_told(command: Command, project: Path) -> None:
+    (project / "unfinished.py").write_text("def (")
+
+    code, _, message = command("process", "unfinished")
+
+    assert code == 2
+    assert "SyntaxError" in message
 
 
 def test_a_port_in_use_is_told(command: Command) -> None:

@@ -98,3 +98,16 @@ def test_what_is_stored_is_a_structured_cloudevent() -> None:
         "data": {"model": "a/b", "version": "1", "run": "r"},
     }
     assert to_event(from_json(written)) == registered
+
+
+def test_all_that_keeps_json_from_being_an_event_is_told_at_once() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        from_json({"id": 1, "source": "", "time": "2026-01-01T00:00:00", "data": "x", "subject": None})
+
+    assert caught.value.faults == (
+        "id must be text and not empty, not 1",
+        "source must be text and not empty, not ''",
+        "type is missing",
+        "data must be an object, not 'x'",
+        "time must be a time with a zone such as 2026-01-31T12:00:00Z, not '2026-01-01T00:00:00'",
+    )

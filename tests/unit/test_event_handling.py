@@ -1,12 +1,15 @@
 """Handling events on one machine: time, waking, stopping, and what is told about failures."""
 
+import functools
 import logging
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cloudmlops import (
@@ -300,6 +303,15 @@ def test_a_failure_is_logged_and_holds_no_secret(platform: Platform, caplog: pyt
         ),
         pytest.param("KeyError: 'monkey'", "KeyError: 'monkey'", id="ordinary words"),
         pytest.param("token expired", "token expired", id="the word alone"),
+        pytest.param("PGPASSWORD=hunter2 psql", "PGPASSWORD=*** psql", id="an environment variable"),
+        pytest.param("{'clientSecret': 'a b'}", "{'clientSecret': '***'}", id="camel case, quoted"),
+        pytest.param("sasToken=abc;x", "sasToken=***;x", id="connection string"),
+        pytest.param("refreshtoken: abc", "refreshtoken: ***", id="one word"),
+        pytest.param("password='my hunter2', x", "password='***', x", id="a quoted value with a space"),
+        pytest.param("Authorization: Basic dXNlcg==", "Authorization: ***", id="basic authorization"),
+        pytest.param("passphrase=abc", "passphrase=***", id="passphrase"),
+        pytest.param("mysql --password hunter2 -h x", "mysql --password *** -h x", id="an option"),
+        pytest.param("postgres://u:p@hunter2@host/db", "postgres://***@host/db", id="a password with an at sign"),
     ],
 )
 def test_what_looks_like_a_secret_is_hidden(text: str, expected: str) -> None:
@@ -449,3 +461,81 @@ def test_a_search_by_time_reads_the_end_of_the_log_only(platform: Platform, cloc
         listed = fresh.events.list(since=NOON + timedelta(days=2))
 
     assert [event.meaning[1] for event in listed] == ["last"]
+
+
+def test_a_handler_that_nobody_would_run_is_refused(platform: Platform) -> None:
+    async def later(event: DriftDetected, ctx: object) -> None: ...
+
+    def piecemeal(event: DriftDetected, ctx: object) -> Iterator[None]:
+        yield
+
+    for function in (later, piecemeal, functools.partial(later)):
+        with pytest.raises(InvalidRequestError, match="it is async or a generator, which nobody runs"):
+            platform.events.on(DriftDetected, handler="h")(function)
+
+
+def test_work_that_a_handler_returns_instead_of_doing_it_is_a_failure(platform: Platform) -> None:
+    async def later() -> None: ...
+
+    platform.events.on(DriftDetected, handler="h", retries=0)(lambda event, ctx: later())
+    platform.events.publish(drift(platform))
+
+    assert platform.events.process() == 0
+    assert [letter.error for letter in platform.events.dead_letters()] == ["TypeError"]
+
+
+def test_a_handler_that_ends_the_program_is_a_failure_like_any_other(platform: Platform) -> None:
+    platform.events.on(DriftDetected, handler="h", retries=0)(lambda event, ctx: sys.exit(3))
+    platform.events.publish(drift(platform))
+
+    assert platform.events.process() == 0
+    assert [(letter.error, letter.message) for letter in platform.events.dead_letters()] == [("SystemExit", "3")]
+
+
+def test_a_replay_finds_a_handler_whose_only_event_waits_for_its_next_attempt(platform: Platform) -> None:
+    def fail(event: DriftDetected, ctx: object) -> None:
+        raise ValueError
+
+    platform.events.on(DriftDetected, handler="h", backoff=timedelta(hours=1))(fail)
+    platform.events.publish(drift(platform))
+    platform.events.process()
+    elsewhere = Events(platform.events._context, platform=platform)
+
+    assert elsewhere.replay(since=NOON - timedelta(days=1), handler="h") == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "fault"),
+    [
+        ("x", "a str cannot be published"),
+        (Event(platform="p", time=NOON), "a Event cannot be published"),
+        (DriftDetected(platform="p", time="now", subject="s", metric="m", value=1, threshold=1), "its time is 'now'"),
+        (DriftDetected(platform="p", time=NOON, subject="s", metric="m", value="high", threshold=1), "not 'high'"),
+        (ModelRegistered(platform="p", time=NOON, model=None, version="1"), "model is missing"),
+        (ModelRegistered(platform="", time=NOON, model="m", version="1"), "source must be text and not empty"),
+    ],
+    ids=["text", "no kind", "text for a time", "text for a number", "no model", "no platform"],
+)
+def test_an_event_that_no_handler_could_read_is_not_published(platform: Platform, event: Any, fault: str) -> None:
+    with pytest.raises(InvalidRequestError, match=fault):
+        platform.events.publish(event)
+
+    assert platform.events.list() == []
+
+
+def test_numbers_of_numpy_and_versions_that_are_numbers_are_published_as_what_they_mean(platform: Platform) -> None:
+    drifted: Any = np.float32(0.5)
+    version: Any = 7
+    platform.events.publish(
+        DriftDetected(platform="p", time=NOON, subject="s", metric="m", value=drifted, threshold=np.int64(1))
+    )
+    platform.events.publish(ModelRegistered(platform="p", time=NOON, model="m", version=version))
+
+    first, second = platform.events.list()
+    assert (type(first.value), first.value, first.threshold) == (float, 0.5, 1.0)
+    assert second == ModelRegistered(platform="p", time=NOON, model="m", version="7")
+
+
+def test_a_pause_that_is_no_length_of_time_is_refused(platform: Platform) -> None:
+    with pytest.raises(InvalidRequestError, match="backoff must be a timedelta"):
+        platform.events.on(DriftDetected, handler="h", backoff=5)(lambda event, ctx: None)

@@ -26,6 +26,12 @@ REGISTERED = {
     "time": "2026-01-01T12:00:00Z",
     "data": {"Model": "m", "Version": 1},
 }
+DRIFT: dict[str, Any] = {
+    **REGISTERED,
+    "type": DriftDetected.kind,
+    "data": {"subject": "s", "metric": "m", "value": 1, "threshold": 1},
+}
+BINARY = {"ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-specversion": "1.0"}
 EVENT = ModelRegistered(platform="local:///p", time=NOON, model="m", version="1")
 STRUCTURED = {"content-type": "application/cloudevents+json; charset=utf-8"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
@@ -138,6 +144,18 @@ def test_any_payload_is_kept(platform: Platform, body: bytes, expected: dict[str
             "the request holds no well-formed CloudEvent",
             id="binary with a wrong time",
         ),
+        pytest.param({**BINARY, "content-type": "application/json"}, b"{", "body is not JSON", id="binary, no JSON"),
+        pytest.param(STRUCTURED, {**REGISTERED, "data": None, "data_base64": "_$"}, "event 0: ", id="no base64"),
+        pytest.param(STRUCTURED, b"[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param(STRUCTURED, {**REGISTERED, "id": "\ud800"}, "no Unicode", id="half a surrogate pair"),
+        pytest.param(STRUCTURED, {**REGISTERED, "time": "0001-01-01T00:00:00+10:00"}, "event 0: ", id="before time"),
+        pytest.param(STRUCTURED, {**DRIFT, "time": None}, "time is missing; it is part of what", id="drift, no time"),
+        pytest.param(
+            {**BINARY, "ce-type": DriftDetected.kind}, b"", "time is missing; it is part of what", id="binary drift"
+        ),
+        pytest.param(
+            STRUCTURED, {**DRIFT, "data": {**DRIFT["data"], "value": 10**400}}, "too large for a number", id="10**400"
+        ),
     ],
 )
 def test_a_malformed_request_is_told_why(
@@ -241,3 +259,37 @@ def test_the_app_follows_a_servers_start_and_stop(platform: Platform) -> None:
     asyncio.run(platform.events.asgi()({"type": "lifespan"}, receive, reply))
 
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_an_event_whose_sender_hangs_up_is_not_stored_and_welcome_again(platform: Platform) -> None:
+    body = json.dumps({**REGISTERED, "type": "t", "data": "long"}).encode()
+    messages = iter([{"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def answer(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(name.encode(), value.encode()) for name, value in STRUCTURED.items()]
+    scope = {"type": "http", "method": "POST", "headers": headers}
+    asyncio.run(platform.events.asgi()(scope, receive, answer))
+
+    assert (sent, platform.events.list()) == ([], [])
+    assert post(platform, STRUCTURED, body).json() == {"stored": 1, "known": 0}
+
+
+def test_an_attribute_that_is_null_is_not_there(platform: Platform) -> None:
+    assert post(platform, STRUCTURED, {**REGISTERED, "time": None, "subject": None}).status_code == 200
+
+
+def test_each_malformed_event_of_a_batch_is_told(platform: Platform) -> None:
+    wrong = {**REGISTERED, "data": {}}
+
+    reply = post(platform, BATCH, [wrong, REGISTERED, wrong])
+
+    assert reply.status_code == 400
+    for told in ("event 0 (cloudmlops.model.registered): model is missing", "event 2 (cloudmlops.model.registered)"):
+        assert told in reply.json()["error"]
+    assert platform.events.list() == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import threading
@@ -69,17 +68,23 @@ def publish(session: Session, *, file: TextIO) -> None:
     """Publish the CloudEvents (JSON, one or a list) in FILE or standard input."""
     from cloudmlops.services.delivery import envelopes
 
+    read: list[Event] = []
+    faults: list[str] = []
     try:
-        written = json.load(file)
-        listed = written if isinstance(written, list) else [written]
-        read = [envelopes.to_event(envelopes.from_json({"data": {}, **event})) for event in listed]
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InvalidRequestError):
-            raise
+        written = envelopes.loaded(file.read())
+    except (InvalidRequestError, UnicodeDecodeError) as error:
+        written, faults = [], [str(error)]
+    for place, event in enumerate(written if isinstance(written, list) else [written]):
+        try:
+            read.append(envelopes.to_event(envelopes.from_json(event)))
+        except InvalidRequestError as error:
+            faults += [f"event {place}: {fault}" for fault in error.faults]
+    if faults:
         raise InvalidRequestError(
-            f"{file.name} holds no CloudEvent: {type(error).__name__}: {error}",
+            f"{file.name} holds no CloudEvent, or malformed ones; nothing was published",
             hint='Write {"id": …, "source": …, "type": …, "time": "2026-01-31T12:00:00Z", "data": {…}}.',
-        ) from error
+            faults=faults,
+        )
     for event in read:
         session.platform.events.publish(event)
     session.table("Published", ["time", "kind", "about", "key"], [_row(event) for event in read])
@@ -132,16 +137,27 @@ def serve(session: Session, *, handlers: str | None, host: str, port: int) -> No
             session.record("Serving", {"address": address, "handlers": list(platform.events.handlers)})
         session.note(f"Events are taken at {address}; interrupt to stop.")
         stop = threading.Event()
-        worker = threading.Thread(target=platform.events.run, args=(stop,), name="cloudmlops-events")
+        server = uvicorn.Server(uvicorn.Config(platform.events.asgi(), log_level="warning", access_log=False))
+        ended: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                platform.events.run(stop)
+            except BaseException as error:  # noqa: BLE001 raised again below, by the thread that can end the process
+                ended.append(error)
+                server.should_exit = True  # else events would be taken that nobody handles
+
+        worker = threading.Thread(target=work, name="cloudmlops-events")
         if handlers:
             worker.start()
         try:
-            server = uvicorn.Server(uvicorn.Config(platform.events.asgi(), log_level="warning", access_log=False))
             server.run(sockets=[listener])
         finally:
             stop.set()
             if handlers:
                 worker.join()
+        if ended:
+            raise ended[0]
 
 
 @events.command("dead-letters")
@@ -158,7 +174,7 @@ def dead_letters(session: Session, *, handler: str | None, with_traceback: bool)
     )
     if with_traceback:
         for letter in letters:
-            session.note(f"\n{letter.handler} on {'/'.join(letter.event.meaning)}:\n{letter.traceback}")
+            session.note(f"\n{letter.handler} on {'/'.join(map(str, letter.event.meaning))}:\n{letter.traceback}")
 
 
 @events.command()
@@ -186,9 +202,10 @@ def _register(reference: str, platform: Platform) -> None:
         sys.path.insert(0, folder)  # as `python -m` would: an installed script does not see the working folder
     try:
         module = import_module(module_name)
-    except ModuleNotFoundError as error:
+    except Exception as error:
+        # Whatever its code raises, such as a SyntaxError, is about the module and not about us.
         raise ConfigurationError(
-            f"the module {module_name!r} cannot be imported: {error}",
+            f"the module {module_name!r} cannot be imported: {type(error).__name__}: {error}",
             hint="Name a module of the working folder or an installed one: cloudmlops events process my_handlers.",
         ) from error
     register: Callable[[Platform], object] | None = getattr(module, name or "register", None)
@@ -225,7 +242,7 @@ def _row(event: Event) -> dict[str, object]:
     return {
         "time": event.time,
         "kind": type(event).__name__,
-        "about": "/".join(event.meaning),
+        "about": "/".join(map(str, event.meaning)),
         "key": event.key,
         "event": asdict(event),
     }

@@ -13,11 +13,11 @@ from threading import Event as Signal
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from cloudmlops.domain.events import KINDS, DeadLetter, Event, EventContext, PlatformT, UnknownEvent
-from cloudmlops.errors import InvalidRequestError, NotFoundError, UnavailableError
+from cloudmlops.errors import InvalidRequestError, NotFoundError, QuotaExceededError, UnavailableError
 from cloudmlops.ports.events import EventsPort
 from cloudmlops.services.context import ServiceContext
 from cloudmlops.services.delivery import envelopes
-from cloudmlops.services.delivery.attempts import LEASE, Attempts, Item
+from cloudmlops.services.delivery.attempts import LEASE, Attempts, Item, attempts_of
 from cloudmlops.services.delivery.backlog import saved_cursor
 from cloudmlops.services.delivery.handlers import Handler, checked
 from cloudmlops.services.delivery.handling import Worker
@@ -115,11 +115,11 @@ class Events(Generic[PlatformT]):
         Inside a handler the n-th event of a kind is published once, as it was in the first attempt that came so far.
 
         Raises:
-            InvalidRequestError: Its time has no time zone, its data are not JSON, or the platform itself reports events
-                of this kind.
+            InvalidRequestError: It is no event, a field is missing or of another type, its time has no time zone, its
+                data are not JSON, or the platform itself reports events of this kind.
         """
-        with span("events.publish", kind=event.kind):
-            self._check_publishable(event)
+        with span("events.publish", kind=getattr(event, "kind", "")):
+            event = self._published(event)
             if (key := effect_key("publish", event.kind)) is not None:
                 event = self._same_event(key, event)
             self.emit(event)
@@ -157,7 +157,7 @@ class Events(Generic[PlatformT]):
         """Handle events until `stop` is set.
 
         Wakes at once for an event published on this machine and for the next attempt that falls due. When the store or
-        the queue does not answer, it is asked again after the pause.
+        the queue does not answer, or is full, it is asked again after the pause.
 
         Args:
             stop: Set it from another thread or a signal handler.
@@ -175,7 +175,7 @@ class Events(Generic[PlatformT]):
                     self._pull()
                 self._worker.work(until_idle=True, stop=stop)
                 due = self._worker.next_due()
-            except UnavailableError as error:
+            except (UnavailableError, QuotaExceededError) as error:
                 _log.warning("events wait for up to %s: %s", poll, error)
             while not (
                 stop.is_set()
@@ -328,24 +328,42 @@ class Events(Generic[PlatformT]):
             self._attempts.exhume(item, round_=round_, now=self._now())
         self._wake()
 
-    def _check_publishable(self, event: Event) -> None:
+    def _published(self, event: Event) -> Event:
+        """Return the event as whoever handles it will read it."""
         faults = []
-        if event.time.tzinfo is None:
-            faults.append(f"its time {event.time.isoformat()} has no time zone: use datetime.now(UTC)")
+        if not isinstance(event, tuple(KINDS.values())):
+            raise InvalidRequestError(
+                f"a {type(event).__name__} cannot be published",
+                hint=f"Publish one of {', '.join(kind.__name__ for kind in KINDS.values())}.",
+            )
+        moment: object = event.time
+        if not isinstance(moment, datetime):
+            faults.append(f"its time is {moment!r}: use datetime.now(UTC)")
+        elif moment.tzinfo is None:
+            faults.append(f"its time {moment.isoformat()} has no time zone: use datetime.now(UTC)")
         if event.kind in self._port.reported:
             faults.append("the platform itself reports this kind: publish what only you know, such as DriftDetected")
         if isinstance(event, UnknownEvent):
             if event.type in KINDS:
                 faults.append(f"its type is ours: publish it as {KINDS[event.type].__name__}")
             try:
-                json.dumps([event.data, event.extensions])
+                json.dumps([event.data, event.extensions], default=_of_numpy)
             except (TypeError, ValueError) as error:
                 faults.append(f"its data are not JSON: {error}")
-        if faults:
-            raise InvalidRequestError(f"the {type(event).__name__} cannot be published", faults=faults)
+        if not faults:
+            try:
+                written = json.dumps(envelopes.to_json(envelopes.to_envelope(event)), default=_of_numpy)
+                return envelopes.to_event(envelopes.from_json(json.loads(written)))
+            except InvalidRequestError as error:
+                faults += error.faults
+            except (TypeError, ValueError, AttributeError, OverflowError) as error:
+                faults.append(f"it cannot be written: {error}")
+        raise InvalidRequestError(f"the {type(event).__name__} cannot be published", faults=faults)
 
     def _check_known(self, handler: str) -> None:
-        if handler in self.handlers or saved_cursor(self._context.backends.objects, handler):
+        objects = self._context.backends.objects
+        # A handler that has not settled anything yet has attempts, and no cursor.
+        if handler in self.handlers or saved_cursor(objects, handler) or any(objects.list(attempts_of(handler))):
             return
         raise NotFoundError(
             f"no handler named {handler!r} is registered or has ever worked on {self._context.backends.address}",
@@ -353,3 +371,10 @@ class Events(Generic[PlatformT]):
             operation="events.replay",
             resource=handler,
         )
+
+
+def _of_numpy(value: object) -> object:
+    """Return the number that a scalar of NumPy holds."""
+    if hasattr(value, "dtype") and hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

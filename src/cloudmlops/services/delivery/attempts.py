@@ -245,6 +245,11 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
+def attempts_of(handler: str) -> str:
+    """Return where a handler's attempts lie."""
+    return f"inbox/attempts/{handler}/"
+
+
 def _attempt_key(item: Item, number: int) -> str:
     return f"inbox/attempts/{item.name}.{number:04d}.json"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -33,7 +34,7 @@ def to_envelope(event: Event) -> Envelope:
             data=event.data,
             extensions=event.extensions,
         )
-    meaning = "/".join(quote(part, safe="") for part in event.meaning)
+    meaning = "/".join(quote(str(part), safe="") for part in event.meaning)
     return Envelope(
         id=meaning,
         source=event.platform,
@@ -88,17 +89,73 @@ def to_json(envelope: Envelope) -> dict[str, object]:
     return written
 
 
-def from_json(written: Mapping[str, Any]) -> Envelope:
-    """Read what `to_json` wrote."""
+def from_json(written: object) -> Envelope:
+    """Read what `to_json` wrote, or whoever else writes CloudEvents; an attribute that is null is not there.
+
+    Raises:
+        InvalidRequestError: It is no CloudEvent with an object for data; all faults are listed.
+    """
+    if not isinstance(written, Mapping):
+        raise _no_event([f"it is a {type(written).__name__}, not a JSON object"])
+    given = {name: value for name, value in written.items() if value is not None}
+    faults = [
+        f"{name} must be text and not empty, not {given[name]!r}" if name in given else f"{name} is missing"
+        for name in ("id", "source", "type")
+        if not isinstance(given.get(name), str) or not given[name]
+    ]
+    if not isinstance(subject := given.get("subject", ""), str):
+        faults.append(f"subject must be text, not {subject!r}")
+    if not isinstance(data := given.get("data", {}), Mapping):
+        faults.append(f"data must be an object, not {data!r}")
+    time = _time(given.get("time"), faults)
+    if faults:
+        raise _no_event(faults)
     return Envelope(
-        id=written["id"],
-        source=written["source"],
-        type=written["type"],
-        time=datetime.fromisoformat(written["time"]),
-        subject=written.get("subject", ""),
-        data=written["data"],
-        extensions={name: value for name, value in written.items() if name not in _STANDARD},
+        id=given["id"],
+        source=given["source"],
+        type=given["type"],
+        time=time,
+        subject=subject,
+        data=data,
+        extensions={name: str(value) for name, value in given.items() if name not in _STANDARD},
     )
+
+
+def loaded(text: str | bytes) -> object:
+    """Read JSON that a stranger wrote.
+
+    Raises:
+        InvalidRequestError: It is not JSON, is nested too deeply, or holds text that is no Unicode.
+    """
+    try:
+        found: object = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair can be read, but never written
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(f"the JSON holds text that is no Unicode: {error.reason}") from error
+    except ValueError as error:
+        raise InvalidRequestError(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidRequestError("the JSON is nested too deeply") from error
+    return found
+
+
+def _no_event(faults: list[str]) -> InvalidRequestError:
+    return InvalidRequestError(
+        "this is no CloudEvent",
+        hint='Write {"id": …, "source": …, "type": …, "time": "2026-01-31T12:00:00Z", "data": {…}}.',
+        faults=faults,
+    )
+
+
+def _time(text: object, faults: list[str]) -> datetime:
+    try:
+        if isinstance(text, str) and (time := datetime.fromisoformat(text)).tzinfo is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # told below, like any other wrong form
+    wrong = f"time must be a time with a zone such as 2026-01-31T12:00:00Z, not {text!r}"
+    faults.append("time is missing" if text is None else wrong)
+    return datetime.min.replace(tzinfo=UTC)
 
 
 def _unknown(envelope: Envelope) -> UnknownEvent:
@@ -131,6 +188,9 @@ class _Fields:
                 self.faults.append(f"{name} is missing")
                 return ""
             return default
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            self.faults.append(f"{name} is no Unicode text: {value!r}")
+            return ""
         if isinstance(value, str | int) and not isinstance(value, bool) and (value != "" or default is not None):
             return str(value)
         self.faults.append(f"{name} must be text, not {value!r}")
@@ -142,7 +202,11 @@ class _Fields:
     def number(self, name: str) -> float:
         value = self._data.get(_folded(name), _MISSING)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:
+                self.faults.append(f"{name} is too large for a number")
+                return 0.0
         self.faults.append(f"{name} is missing" if value is _MISSING else f"{name} must be a number, not {value!r}")
         return 0.0
 

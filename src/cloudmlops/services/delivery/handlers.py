@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -48,12 +49,18 @@ def checked(handler: Handler, *, taken: frozenset[str]) -> Handler:
             for name in handler.filters
             if name not in known
         ]
-    if handler.retries < 0:
-        faults.append(f"retries must be 0 or more, not {handler.retries}")
-    if handler.backoff < timedelta(0):
+    retries: object = handler.retries
+    if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
+        faults.append(f"retries must be 0 or more, not {retries!r}")
+    backoff: object = handler.backoff
+    if not isinstance(backoff, timedelta):
+        faults.append(f"backoff must be a timedelta such as timedelta(seconds=5), not {backoff!r}")
+    elif backoff < timedelta(0):
         faults.append(f"backoff must not be negative, but is {handler.backoff}")
     if not _takes_two(handler.function):
         faults.append("the function must take two arguments: the event and the context")
+    if _is_deferred(handler.function):
+        faults.append("the function must do its work when it is called: it is async or a generator, which nobody runs")
     if faults:
         raise InvalidRequestError(
             f"the event handler {handler.name!r} cannot be registered",
@@ -71,13 +78,28 @@ def _takes_two(function: Callable[..., object]) -> bool:
     return True
 
 
+def _is_deferred(function: Callable[..., object]) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
+    called = (function, getattr(type(function), "__call__", None))  # noqa: B004 an object may be called, too
+    asked = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    return any(is_one(each) for is_one in asked for each in called)
+
+
+_NAME: Final = (
+    r"(?:(?<!\w)\w*(?:token|secret|password|passwd|passphrase|credential)"
+    r"|(?<!\w)\w*(?:access|account|api|shared|secret|private|signing|encryption)[_-]?key"
+    r"|(?<![a-z])(?:key|pwd|sig|signature))s?"
+)
+_VALUE: Final = (
+    r"""(?:"(?P<double>(?:\\.|[^"\\])*)(?=")|'(?P<single>(?:\\.|[^'\\])*)(?=')|["']?(?P<bare>[^\s"'&,;]+))"""
+)
 _SECRETS: Final = (
-    re.compile(r"(?<=://)[^/\s@]+(?=@)"),
-    re.compile(r"(?i)(?<=bearer )[\w.~+/=-]+"),
-    re.compile(
-        r"(?i)(?<![a-z])(?:(?:access|account|api|shared|secret|private)[_-]?(?:access[_-]?)?)?"
-        r"(?:key|token|secret|password|passwd|pwd|sig|signature|credential)s?[\"']?\s*[=:]\s*[\"']?(?P<value>[^\s\"'&,;]+)"
-    ),
+    re.compile(r"(?<=://)(?P<user>[^/\s]+)(?=@)"),
+    re.compile(r"(?i)authorization[\"']?\s*[=:]\s*(?P<header>[^\r\n]+)"),
+    re.compile(r"(?i)(?<=bearer )(?P<token>[\w.~+/=-]+)"),
+    re.compile(rf"(?i){_NAME}[\"']?\s*[=:]\s*{_VALUE}"),
+    re.compile(rf"(?i)(?<!\S)--?{_NAME}\s+{_VALUE}"),
 )
 
 
@@ -89,5 +111,5 @@ def without_secrets(text: str) -> str:
 
 
 def _hidden(found: re.Match[str]) -> str:
-    value = found.groupdict().get("value")
-    return "***" if value is None else found.group().removesuffix(value) + "***"
+    # The group that matched last is the value, and ends the match.
+    return found.group()[: found.start(found.lastgroup or 0) - found.start()] + "***"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import traceback
 from collections.abc import Iterator, Mapping
@@ -105,7 +106,7 @@ class Worker(Generic[PlatformT]):
             "handler %r failed on %s %s in attempt %d: %s: %s; %s",
             handler.name,
             work.arrival.event.kind,
-            "/".join(work.arrival.event.meaning),
+            "/".join(map(str, work.arrival.event.meaning)),
             lease.number,
             failure.error,
             failure.message,
@@ -123,8 +124,8 @@ class Worker(Generic[PlatformT]):
         context = EventContext(key=key, attempt=lease.number, event=event, platform=self._platform)
         try:
             with self._renewed(lease), handling(key), span("events.handle", handler=handler.name, kind=event.kind):
-                handler.function(event, context)
-        except Exception as error:  # noqa: BLE001 whatever a handler raises is the outcome of the attempt
+                _refuse_deferred(handler.function(event, context))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 whatever a handler raises is the outcome of the attempt
             return Failure(
                 error=type(error).__qualname__,
                 message=without_secrets(str(error)),
@@ -132,7 +133,7 @@ class Worker(Generic[PlatformT]):
                 at=self._now(),
             )
         except BaseException:
-            # The worker is being stopped, not the handler failing: the next worker need not wait for the lease.
+            # An interrupt: the worker is being stopped, not the handler failing: the next need not wait.
             self._attempts.release(lease, now=self._now())
             raise
         return None
@@ -159,3 +160,11 @@ class Worker(Generic[PlatformT]):
         finally:
             ended.set()
             renewer.join()
+
+
+def _refuse_deferred(returned: object) -> None:
+    """Raise when a handler returned work that nobody will do, instead of doing it."""
+    if inspect.isawaitable(returned) or inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+        if inspect.iscoroutine(returned):
+            returned.close()
+        raise TypeError(f"the handler returned a {type(returned).__name__}, which nobody awaits; do the work in it")

@@ -18,7 +18,7 @@ from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from cloudmlops.domain.events import Envelope, Event
+from cloudmlops.domain.events import DriftDetected, Envelope, Event
 from cloudmlops.errors import (
     AuthenticationError,
     CloudMLOpsError,
@@ -70,9 +70,15 @@ class Receiver:
             raise RuntimeError(f"events arrive over HTTP, not over {scope['type']}")
         if scope["method"] in {"GET", "HEAD"}:
             reply = _json_reply(200, {"status": "ok"})
-        elif (body := await _body(receive)) is None:
-            reply = _problem(413, f"the body is longer than {LONGEST_BODY_BYTES} bytes")
         else:
+            try:
+                body = await _body(receive)
+            except ConnectionError:
+                return  # the sender hung up: nobody waits for an answer, and half an event is none
+            if body is None:
+                reply = _problem(413, f"the body is longer than {LONGEST_BODY_BYTES} bytes")
+                await _answer(send, reply, method=scope["method"])
+                return
             request = PushRequest(
                 method=scope["method"],
                 headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
@@ -81,15 +87,7 @@ class Receiver:
             )
             # In a thread: storing waits for the disk or the network, and other requests should not wait with it.
             reply = await asyncio.to_thread(self.answer, request)
-        headers = {"content-length": str(len(reply.body)), **reply.headers}
-        await send(
-            {
-                "type": "http.response.start",
-                "status": reply.status,
-                "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
-            }
-        )
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
+        await _answer(send, reply, method=scope["method"])
 
     def answer(self, request: PushRequest) -> PushReply:
         """Store the events of one request, all or none, and say so; or say what is wrong with it."""
@@ -102,7 +100,7 @@ class Receiver:
                     return _problem(405, f"{request.method} is not how events are sent", {"allow": "POST"})
                 received = parse(request, now=self._now()) if pushed is None else pushed.events
                 # All are read before the first is stored: a malformed one must not leave half a batch behind.
-                events = [envelopes.to_event(self._port.normalise(envelope)) for envelope in received]
+                events = _events([self._port.normalise(envelope) for envelope in received])
                 new = sum([self._accept(event) for event in events])
                 return pushed or _json_reply(200, {"stored": new, "known": len(events) - new})
         except CloudMLOpsError as error:
@@ -122,21 +120,45 @@ def parse(request: PushRequest, *, now: datetime) -> Sequence[Envelope]:
     """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media == "application/cloudevents-batch+json":
-        listed = _loaded(request.body)
+        listed = envelopes.loaded(request.body)
         if not isinstance(listed, list):
             raise _malformed("a batch must be a JSON array of events")
         return _all(listed, now)
     if media == "application/cloudevents+json":
-        return _all([_loaded(request.body)], now)
+        return _all([envelopes.loaded(request.body)], now)
     if media.startswith("application/cloudevents"):
         raise _malformed(f"the format {media!r} is not supported; send application/cloudevents+json")
     if not any(name.startswith("ce-") for name in request.headers):
         raise _malformed("it has neither ce-… headers nor the content type application/cloudevents+json")
+    if fault := _lacks_time(request.headers.get("ce-type"), request.headers.get("ce-time")):
+        raise _malformed(fault)
+    if request.body and JSONFormat.JSON_CONTENT_TYPE_PATTERN.match(media):
+        envelopes.loaded(request.body)  # the library takes what says that it is JSON and is not for text
     try:
         message = HTTPMessage(headers={"ce-time": now.isoformat(), **request.headers}, body=request.body)
         return [_envelope(from_binary(message, JSONFormat(), CloudEvent))]
-    except (BaseCloudEventException, ValueError) as error:
+    except (BaseCloudEventException, ValueError, OverflowError, RecursionError) as error:
         raise _malformed(str(error)) from error
+
+
+def _events(received: Sequence[Envelope]) -> list[Event]:
+    """Read what the envelopes hold; with several of them, the faults say which one is meant."""
+    if len(received) == 1:
+        return [envelopes.to_event(received[0])]
+    events: list[Event] = []
+    faults: list[str] = []
+    for place, envelope in enumerate(received):
+        try:
+            events.append(envelopes.to_event(envelope))
+        except InvalidRequestError as error:
+            faults += [f"event {place} ({envelope.type}): {fault}" for fault in error.faults]
+    if faults:
+        raise InvalidRequestError(
+            "the batch holds malformed events; none of it was stored",
+            hint="Send the fields that docs/events.md lists for each type.",
+            faults=faults,
+        )
+    return events
 
 
 def _all(listed: Sequence[object], now: datetime) -> list[Envelope]:
@@ -146,14 +168,27 @@ def _all(listed: Sequence[object], now: datetime) -> list[Envelope]:
         if not isinstance(written, dict):
             faults.append(f"event {place} is not a JSON object")
             continue
+        given = {name: value for name, value in written.items() if value is not None}
+        if fault := _lacks_time(given.get("type"), given.get("time")):
+            faults.append(f"event {place}: {fault}")
+            continue
         try:
+            if "data_base64" in given:
+                base64.b64decode(given["data_base64"], validate=True)  # the library skips letters that are none of it
             # The time is set here, else the library makes up one of its own.
-            read.append(_envelope(JSONFormat().read(CloudEvent, json.dumps({"time": now.isoformat(), **written}))))
-        except (BaseCloudEventException, ValueError, TypeError, AttributeError) as error:
+            read.append(_envelope(JSONFormat().read(CloudEvent, json.dumps({"time": now.isoformat(), **given}))))
+        except (BaseCloudEventException, ValueError, TypeError, AttributeError, OverflowError) as error:
             faults.append(f"event {place}: {error}")
     if faults:
         raise _malformed(*faults)
     return read
+
+
+def _lacks_time(type_: object, time: object) -> str | None:
+    """Say that an event needs the time that it does not have: told twice, it would be two events."""
+    if type_ == DriftDetected.kind and time is None:
+        return f"time is missing; it is part of what {DriftDetected.kind} means"
+    return None
 
 
 def _envelope(event: Any) -> Envelope:
@@ -178,13 +213,6 @@ def _payload(data: object) -> Mapping[str, object]:
     return {"value": base64.b64encode(data).decode("ascii") if isinstance(data, bytes) else data}
 
 
-def _loaded(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise _malformed(f"the body is not JSON: {error}") from error
-
-
 def _malformed(*faults: str) -> InvalidRequestError:
     return InvalidRequestError(
         "the request holds no well-formed CloudEvent 1.0",
@@ -194,17 +222,31 @@ def _malformed(*faults: str) -> InvalidRequestError:
 
 
 async def _body(receive: Callable[[], Awaitable[Message]]) -> bytes | None:
-    """Return the whole body; None when it is too long."""
+    """Return the whole body; None when it is too long; `ConnectionError` when the sender hung up before its end."""
     parts: list[bytes] = []
     length = 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the sender hung up")
         parts.append(message.get("body", b""))
         length += len(parts[-1])
         if length > LONGEST_BODY_BYTES:
             return None
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+async def _answer(send: Callable[[Message], Awaitable[None]], reply: PushReply, *, method: str) -> None:
+    headers = {"content-length": str(len(reply.body)), **reply.headers}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
 
 
 async def _live(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
