@@ -42,8 +42,7 @@ def list_versions(session: Session, name: str | None, stage: str | None, tags: t
 @session_options
 def show(session: Session, name: str, version: str | None, stage: str | None) -> None:
     """Show one version of model NAME; without VERSION and --stage, the one in production."""
-    wanted = stage if version is None else None
-    found = session.platform.models.get(name, version, stage=wanted or (None if version else Stage.PRODUCTION))
+    found = session.platform.models.get(name, version, stage=stage or (None if version else Stage.PRODUCTION))
     session.record(str(found), _version(found))
 
 
@@ -191,11 +190,12 @@ def promote(
 
 @click.command()
 @click.argument("name")
+@click.option("--expect", metavar="VERSION", help="Refuse unless this version is in production; '' for none.")
 @click.option("--reason", default="", help="Why, for the record.")
 @session_options
-def rollback(session: Session, name: str, reason: str) -> None:
+def rollback(session: Session, name: str, expect: str | None, reason: str) -> None:
     """Bring back the version that was in production before."""
-    back = session.platform.models.rollback(name, reason=reason)
+    back = session.platform.models.rollback(name, reason=reason, expect=expect)
     session.record(str(back), _version(back))
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from cloudmlops.domain.actors import Actor
-from cloudmlops.domain.models import FeatureServiceRef, ModelVersion, Stage
+from cloudmlops.domain.models import FeatureServiceRef, ModelVersion, Stage, may_move
 from cloudmlops.errors import UnexpectedReplyError
 
 NO_DIGEST: Final = ""
@@ -332,15 +332,23 @@ class Folding:
 
     def _move(self, entry: Entry) -> None:
         before = self._production
+        displaced = self._displaced[-1] if self._displaced else None
         for version, start, end in entry.changes:
             state = self._versions[version]
             if state.stage is not start:
                 raise self._nonsense(entry, f"it moves version {version!r} from {start}, but it was in {state.stage}")
+            if not may_move(start, end) and (version, end) != (displaced, Stage.PRODUCTION):
+                raise self._nonsense(entry, f"it moves version {version!r} from {start} to {end}, which nobody may")
             self._put(state, stage=end, moved=entry.sequence)
             if end is Stage.PRODUCTION:
                 self._production = version
             elif version == self._production:
                 self._production = None
+        there = [version for version, _, end in entry.changes if end is Stage.PRODUCTION]
+        if before is not None and before not in there and self._versions[before].stage is Stage.PRODUCTION:
+            there.append(before)
+        if there and there != [self._production]:
+            raise self._nonsense(entry, f"it leaves versions {', '.join(map(repr, there))} in production")
         if self._production == before:
             return
         self._production_since = _mark(entry)

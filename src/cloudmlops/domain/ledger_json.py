@@ -125,12 +125,15 @@ def _entry(body: dict[str, Any], digest: str) -> Entry:
     read = body.get
     actor = body["actor"]
     evidence, registration, approved = read("evidence"), read("registration"), read("approved_stage")
+    at = datetime.fromisoformat(body["at"])
+    if at.tzinfo is None:
+        raise ValueError(f"the time {body['at']} has no time zone")
     return Entry(
         sequence=body["sequence"],
         entry_id=body["entry_id"],
         previous=body["previous"],
         kind=_KINDS[body["kind"]],
-        at=datetime.fromisoformat(body["at"]),
+        at=at,
         actor=Actor(id=actor["id"], kind=_ACTORS[actor["kind"]]),
         digest=digest,
         version=read("version"),

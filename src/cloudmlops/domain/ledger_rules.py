@@ -16,6 +16,11 @@ from cloudmlops.errors import ConflictError, InvalidMoveError, InvalidRequestErr
 
 def live_version(fold: Fold, version: str) -> VersionState:
     """Return a version's state; raise `NotFoundError` unless it is registered and not deleted."""
+    if not isinstance(version, str):
+        raise InvalidRequestError(
+            f"version {version!r} of model {fold.model!r} is {type(version).__name__}, not text",
+            hint=f'Write "{version}".',
+        )
     state = fold.versions.get(version)
     if state is not None and state.live:
         return state
@@ -66,6 +71,8 @@ def approving(
     fold: Fold, version: str, to: Stage, *, actor: Actor, reason: str, effect: str | None = None
 ) -> Statement | None:
     """Approve a version for a stage; None when the same actor approved it before."""
+    if to is Stage.NONE:
+        raise InvalidMoveError(f"nothing is promoted to {to.value!r}", hint="Approve for candidate, staging, …")
     state = live_version(fold, version)
     if any(given.actor.id == actor.id and given.stage is to for given in state.approvals):
         return None
@@ -118,10 +125,11 @@ def moving(
     )
 
 
-def rolling_back(fold: Fold, *, reason: str, effect: str | None = None) -> Statement:
+def rolling_back(fold: Fold, *, reason: str, expected: str | None = None, effect: str | None = None) -> Statement:
     """Bring back the last displaced version that was not itself rolled back from; archive the current one."""
     if not fold.versions:
         raise NotFoundError(f"there is no model {fold.model!r}", hint="Register a version first.", resource=fold.model)
+    check_expected(fold, expected)
     if not fold.displaced:
         raise InvalidMoveError(
             f"model {fold.model!r} has no version to roll back to: none was displaced from production, "
@@ -142,6 +150,7 @@ def rolling_back(fold: Fold, *, reason: str, effect: str | None = None) -> State
         version=back.version,
         changes=tuple(changes),
         reason=reason,
+        expected=expected,
         rolled_back=fold.production,
         effect=effect,
     )

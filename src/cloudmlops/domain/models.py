@@ -76,6 +76,11 @@ _MOVES: Final[Mapping[Stage, frozenset[Stage]]] = {
 }
 
 
+def may_move(current: Stage, to: Stage) -> bool:
+    """Say whether a version in stage `current` may be promoted to stage `to`."""
+    return to in _MOVES[current]
+
+
 def check_move(model: str, version: str, current: Stage, to: Stage) -> None:
     """Raise `InvalidMoveError` unless a version in stage `current` may move to stage `to`."""
     if to not in (allowed := _MOVES[current]):

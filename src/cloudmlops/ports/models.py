@@ -30,6 +30,10 @@ class Projection:
     revision: int
     """Sequence of the ledger's entry that moved it last; a provider keeps it beside the stage."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    head: int = field(default=0, compare=False)
+    """Sequence of the ledger's last entry when this was drawn; 0 when that is not known."""
+    head_digest: str = field(default="", compare=False)
+    """Digest of entry `head`: whoever changes that entry must change this record, too."""
 
 
 class ModelsPort(Protocol):

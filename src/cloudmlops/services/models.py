@@ -16,6 +16,7 @@ from cloudmlops.domain.ledger import (
     Fold,
     Folding,
     Statement,
+    VersionState,
     model_version,
 )
 from cloudmlops.domain.models import ModelVersion, Stage, stage_named
@@ -30,7 +31,8 @@ from cloudmlops.services.registry import health as ledger_health
 from cloudmlops.services.registry.health import Verification
 from cloudmlops.services.registry.ledger import Ledger, Plan
 from cloudmlops.services.registry.projection import project
-from cloudmlops.services.registry.registering import Registrar, number_faults, prepared, refuse, text_faults
+from cloudmlops.services.registry.registering import Registrar, prepared
+from cloudmlops.services.registry.requests import checked_evidence, refuse, run_id, said_faults, text_faults
 from cloudmlops.services.telemetry import span
 
 if TYPE_CHECKING:
@@ -73,12 +75,14 @@ class Models:
         tags: Mapping[str, str] | None = None,
         card: str = "",
         code: Sequence[Path | str] = (),
+        signature: object = None,
         request: str | None = None,
     ) -> ModelVersion:
         """Make a new version of a model from a folder in MLflow's format.
 
-        A retry never makes two versions: within a pipeline step and within an event handler the same call again returns
-        the first version; elsewhere a call that was cut off is finished by the same call, or give `request`.
+        Within a pipeline step, within an event handler and with `request` a retry never makes two versions: the same
+        call again returns the first one. Elsewhere a call that was cut off before the version existed is finished by
+        the same call, and one that was cut off after that is not told apart from the wish for another version.
 
         Args:
             name: The model; a lower-case letter, then at most 62 of a-z, 0-9, `-` and `_`.
@@ -89,26 +93,30 @@ class Models:
             tags: Free tags to begin with.
             card: Markdown for people: purpose, data, limits.
             code: Modules and packages that the model needs, put under `code/`.
+            signature: Inputs and outputs, as an mlflow `ModelSignature` or a mapping, for a folder that has none.
             request: A key of your own: the same key again is the same version.
 
         Raises:
             InvalidRequestError: All that is wrong with the arguments; nothing was written.
+            ConflictError: A file was changed while it was uploaded; there is no version.
         """
         with span("models.register", model=name):
             new = prepared(
                 name,
                 Path(artifact),
-                run=_run_id(run) or (self._context.run.id if self._context.run else None),
+                run=run_id(run) or (self._context.run.id if self._context.run else None),
                 metrics=metrics or {},
                 features=features,
                 tags=tags or {},
                 card=card,
                 code=code,
+                signature=signature,
+                request=request,
             )
-            self._check_store(name, write=True)
+            self._check_store(name, stamp=True)
             version = self._registrar.register(new, request=request)
             self._announce(name)
-            return self.get(name, version)
+            return version
 
     def get(self, name: str, version: str | None = None, *, stage: Stage | str | None = None) -> ModelVersion:
         """Return a version, or the one that entered a stage last.
@@ -143,7 +151,7 @@ class Models:
             return [
                 model_version(model, state)
                 for model in names
-                for state in self.ledger.read(model).versions.values()
+                for state in self._checked(model).versions.values()
                 if state.live
                 and wanted in (None, state.stage)
                 and all(state.tags.get(tag) == value for tag, value in (tags or {}).items())
@@ -170,7 +178,7 @@ class Models:
         """
         stage, actor = stage_named(to), self._context.actor
         with span("models.approve", model=name, version=version, to=stage):
-            self._check_store(name, write=True)
+            self._check_writing(name, reason=reason)
             effect = effect_key("approve", name, version, stage)
             plan = _once(
                 effect,
@@ -178,6 +186,7 @@ class Models:
             )
             appended = self.ledger.append(name, actor, plan)
             if appended.entry is not None:
+                project(self._context.backends.models, self.ledger, appended.fold, [version])
                 return appended.entry
             given = next(
                 approval.sequence
@@ -213,7 +222,8 @@ class Models:
         """
         stage, actor = stage_named(to), self._context.actor
         with span("models.promote", model=name, version=version, to=stage):
-            given = _evidence(evidence)
+            self._check_writing(name, reason=reason, expect=expect)
+            given = checked_evidence(evidence)
             policies = self._policies.get(stage, ())
             effect = effect_key("promote", name, version, stage)
             return self._write(
@@ -236,20 +246,29 @@ class Models:
                 effect=effect,
             )
 
-    def rollback(self, name: str, *, reason: str = "") -> ModelVersion:
+    def rollback(self, name: str, *, reason: str = "", expect: str | None = None) -> ModelVersion:
         """Bring back the version that was displaced from production last, and archive the current one, in one entry.
 
+        Args:
+            name: The model.
+            reason: Why, for the record.
+            expect: The version that must be in production now; empty for none; None does not ask.
+
         Raises:
-            InvalidMoveError: There is none, or its files are gone.
+            InvalidMoveError: There is none, or files of it are gone.
+            ConflictError: Another version than the expected one is in production.
         """
         with span("models.rollback", model=name):
+            self._check_writing(name, reason=reason, expect=expect)
             effect = effect_key("rollback", name)
 
             def plan(fold: Fold) -> Statement:
-                said = rules.rolling_back(fold, reason=reason, effect=effect)
-                if not model_files.are_there(self._context.backends.objects, _folder(name, said.version)):
+                said = rules.rolling_back(fold, reason=reason, expected=expect, effect=effect)
+                prefix, digest = _place(name, rules.live_version(fold, said.version or ""))
+                if gone := model_files.missing(self._context.backends.objects, prefix, digest):
                     raise InvalidMoveError(
-                        f"cannot roll back to {name}@{said.version}: its files are gone from the object store",
+                        f"cannot roll back to {name}@{said.version}: files of it are gone from the object store",
+                        faults=gone,
                         hint="Restore them from a backup, or promote another version through its stages.",
                     )
                 return said
@@ -261,10 +280,13 @@ class Models:
 
         Raises:
             NotFoundError: There is no such model.
-            UnexpectedReplyError: An entry is damaged, or was changed after it was written.
+            UnexpectedReplyError: An entry is damaged or missing, or was changed after the next one was written.
         """
         with span("models.history", model=name):
-            if not (entries := [*self.ledger.entries(name)]):
+            self._check_store(name)
+            entries = [*self.ledger.entries(name)]
+            self.ledger.check_end(name, entries[-1].sequence if entries else 0)
+            if not entries:
                 raise _no_model(name)
             return entries
 
@@ -298,9 +320,8 @@ class Models:
             InvalidRequestError: The folder holds something.
         """
         with span("models.download", model=name, version=version):
-            known = rules.live_version(self._read(name), version).registration
-            digest = known.manifest if known else ""
-            return model_files.download(self._context.backends.objects, _folder(name, version), digest, Path(to))
+            prefix, digest = _place(name, rules.live_version(self._read(name), version))
+            return model_files.download(self._context.backends.objects, prefix, digest, Path(to))
 
     def delete(self, name: str, version: str, *, reason: str = "") -> None:
         """Remove a version's files and record; the ledger keeps its history. Deleting again finishes what was cut off.
@@ -310,10 +331,10 @@ class Models:
             NotFoundError: There is no such version.
         """
         with span("models.delete", model=name, version=version):
-            self._check_store(name, write=True)
+            self._check_writing(name, reason=reason)
             self.ledger.append(name, self._context.actor, lambda fold: rules.deleting(fold, version, reason=reason))
             self._context.backends.models.delete(name, version)
-            model_files.remove(self._context.backends.objects, _folder(name, version))
+            model_files.remove(self._context.backends.objects, model_files.folder(name, version))
 
     def verify(self, name: str) -> Verification:
         """Read all of a model's records; report a broken chain, damaged entries, and records that disagree."""
@@ -334,18 +355,21 @@ class Models:
     def _registrar(self) -> Registrar:
         return Registrar(self._context, self.ledger)
 
-    def _read(self, name: str) -> Fold:
+    def _checked(self, name: str) -> Fold:
         if name not in self._read_before:
             self._check_store(name)
             self._read_before.add(name)
-        fold = self.ledger.read(name)
+        return self.ledger.read(name)
+
+    def _read(self, name: str) -> Fold:
+        fold = self._checked(name)
         if fold.sequence == 0:
             raise _no_model(name)
         return fold
 
     def _write(self, name: str, version: str | None, plan: Plan, *, effect: str | None = None) -> ModelVersion:
         """Append what `plan` says, draw it on the provider's records, and publish it."""
-        self._check_store(name, write=True)
+        self._check_writing(name)
         appended = self.ledger.append(name, self._context.actor, plan)
         fold, entry = appended.fold, appended.entry
         if entry is None and effect is None:
@@ -366,22 +390,25 @@ class Models:
             # The entry stands, and whoever handles events publishes what the outbox still holds.
             _log.warning("model %s: its ledger has changed, the event is not out yet: %s", name, error)
 
-    def _check_store(self, name: str, *, write: bool = False) -> None:
+    def _check_writing(self, name: str, **texts: object) -> None:
+        """Raise `InvalidRequestError` for a name or texts that no entry can hold, before any I/O; check the store."""
+        refuse(name, [*name_faults("model", name), *said_faults(**texts)])
+        self._check_store(name)
+
+    def _check_store(self, name: str, *, stamp: bool = False) -> None:
         """Raise `ConfigurationError` when the model's ledger lies in another object store than ours."""
         if name in self._stamped:
             return
         backends = self._context.backends
-        if write and (faults := name_faults("model", name)):
-            raise InvalidRequestError(faults[0])
         ours, stamped = backends.objects.uri, backends.models.store(name)
         if stamped is not None and stamped != ours:
             raise ConfigurationError(
                 f"the ledger of model {name!r} lies in {stamped}, but this platform is configured with {ours}",
                 hint="Connect with the store that the model was registered in: two ledgers would be two truths.",
             )
-        if stamped is None and write:
+        if stamped is None and stamp:
             backends.models.stamp(name, ours)
-        if stamped is not None or write:
+        if stamped is not None or stamp:
             self._stamped.add(name)
 
 
@@ -390,32 +417,10 @@ def _once(effect: str | None, plan: Plan) -> Plan:
     return lambda fold: None if effect in fold.effects else plan(fold)
 
 
-def _folder(name: str, version: str | None) -> str:
-    return model_files.folder(name, version or "")
+def _place(name: str, state: VersionState) -> tuple[str, str]:
+    digest = state.registration.manifest if state.registration else ""
+    return model_files.place(name, state.version, digest), digest
 
 
 def _no_model(name: str) -> NotFoundError:
     return NotFoundError(f"there is no model {name!r}", hint="Register a version first.", resource=name)
-
-
-def _run_id(run: object) -> str | None:
-    return run if isinstance(run, str) else getattr(run, "id", None)
-
-
-def _evidence(given: Evidence | Mapping[str, Any] | None) -> Evidence | None:
-    if given is None or isinstance(given, Evidence):
-        return given
-    if unknown := set(given) - {"metrics", "baseline", "run", "reports"}:
-        raise InvalidRequestError(
-            f"evidence has no {', '.join(sorted(unknown))}", hint="It has metrics, baseline, run and reports."
-        )
-    metrics, baseline = given.get("metrics", {}), given.get("baseline", {})
-    faults = [*number_faults("metric", metrics), *number_faults("baseline", baseline)]
-    if faults:
-        raise InvalidRequestError("the evidence is not usable", faults=faults)
-    return Evidence(
-        metrics=metrics,
-        baseline=baseline,
-        run=_run_id(given.get("run")),
-        reports=tuple(map(str, given.get("reports", ()))),
-    )

@@ -13,9 +13,11 @@ import obstore
 from obstore import exceptions
 from obstore.store import AzureStore, GCSStore, S3Store
 
+from cloudmlops.domain.addresses import redacted
 from cloudmlops.errors import (
     AuthenticationError,
     CloudMLOpsError,
+    ConfigurationError,
     NotFoundError,
     PermissionDeniedError,
     ServiceError,
@@ -35,6 +37,8 @@ _ENDPOINTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Variables that name another address of the service; the first that is set counts."""
 _SETTING: Final[Mapping[str, str]] = {"s3": "endpoint", "gs": "base_url", "az": "endpoint"}
+_used_by: int | None = None
+"""The process in which obstore has begun to work: a fork leaves its threads behind and waits for them."""
 _RETRY: Final[RetryConfig] = {
     "max_retries": 6,
     "retry_timeout": timedelta(minutes=1),
@@ -53,6 +57,11 @@ class RemoteStore:
     def at(cls, scheme: str, bucket: str, prefix: str) -> RemoteStore:
         """Open `bucket` of the service that `scheme` (`s3`, `gs`, `az`) names; the environment says how to reach it."""
         endpoint = next((os.environ[name] for name in _ENDPOINTS[scheme] if os.environ.get(name)), None)
+        if endpoint and redacted(endpoint) != endpoint:
+            raise ConfigurationError(
+                f"the address of the service for {scheme}:// holds credentials or a query",
+                hint=f"Leave them out of {' or '.join(_ENDPOINTS[scheme])}.",
+            )
         config = {_SETTING[scheme]: endpoint} if endpoint else {}
         client: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
         build = _BUILDERS[scheme]
@@ -132,8 +141,26 @@ class RemoteStore:
 
     @contextmanager
     def _asked(self, operation: str, key: str) -> Iterator[None]:
+        _check_process()
         with _translated(self._uri, operation, key):
             yield
+
+
+def in_use() -> bool:
+    """Say whether this process, or the one it was forked from, has asked a store over the wire."""
+    return _used_by is not None
+
+
+def _check_process() -> None:
+    global _used_by
+    if _used_by is None:
+        _used_by = os.getpid()
+    elif _used_by != os.getpid():
+        raise UnavailableError(
+            "an object store over the wire cannot be used in a process that was forked after its parent used one",
+            hint='Start the process anew, such as with multiprocessing.get_context("spawn").',
+            operation="objects.open",
+        )
 
 
 _BUILDERS: Final[Mapping[str, Callable[..., AnyStore]]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
@@ -157,7 +184,8 @@ def _translated(uri: str, operation: str, key: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         if operation not in _READING or any(word in str(error) for word in _NO_BUCKET):
-            raise NotFoundError(
+            # Not as if only the object were missing: a reader would take the whole registry for empty.
+            raise UnavailableError(
                 f"cannot {operation} object {key!r}: there is no {uri.split('/')[2]} at {uri.partition(':')[0]}://",
                 hint="Create the bucket or container, or correct the store's address.",
                 **details,
@@ -168,4 +196,7 @@ def _translated(uri: str, operation: str, key: str) -> Iterator[None]:
             raise
         kind, hint = next((kind, hint) for cause, kind, hint in _ERRORS if isinstance(error, cause))
         summary = str(error).split("\n\nDebug", 1)[0]
-        raise kind(f"cannot {operation} object {key!r}: {summary}", hint=hint, **details) from error
+        safe = redacted(summary)
+        raise kind(f"cannot {operation} object {key!r}: {safe}", hint=hint, **details) from (
+            error if safe == summary else None
+        )

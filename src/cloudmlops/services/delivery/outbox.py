@@ -47,7 +47,7 @@ class Outbox:
         """Publish what is not out yet of one model's ledger; return how many entries that was."""
         start = sequence = self._cursor(model)
         for entry in self._ledger.entries(model, after=start):
-            for event in events_of(model, entry, platform=self._context.backends.address):
+            for event in events_of(model, entry, platform=self._context.backends.registry_address):
                 self._context.publish(event)
             sequence = entry.sequence
         if sequence > start:
@@ -70,7 +70,7 @@ class Outbox:
         if model not in self._cursors:
             try:
                 self._cursors[model] = int(json.loads(self._context.backends.objects.get(_key(model)))["sequence"])
-            except (NotFoundError, ValueError, KeyError, TypeError):
+            except (NotFoundError, ValueError, KeyError, TypeError, OverflowError):
                 return 0  # a hint may be missing or damaged: all is published again, which changes nothing
         return self._cursors[model]
 

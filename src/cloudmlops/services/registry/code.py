@@ -30,7 +30,7 @@ def code_faults(features: FeatureService | None, code: Sequence[Path]) -> list[s
 def code_files(features: FeatureService | None, code: Sequence[Path]) -> dict[str, Path | bytes]:
     """Return the files to put beside the model: `code`, and the modules of the service's on-demand functions."""
     found: dict[str, Path | bytes] = {}
-    for path in code:
+    for path in (given.resolve() for given in code):
         found |= _below(path, path.parent)
     for feature in features.on_demand if features else ():
         module = (feature.reference or "").partition(":")[0]

@@ -6,14 +6,17 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cloudmlops.errors import InvalidRequestError, NotFoundError, UnexpectedReplyError
+from cloudmlops.errors import ConflictError, InvalidRequestError, NotFoundError, UnexpectedReplyError
 from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.services.registry.signatures import read_signature
 from cloudmlops.storage.keys import key_faults
+from cloudmlops.storage.local import translated
 
 MANIFEST: Final = "cloudmlops_manifest.json"
 DESCRIPTION: Final = "MLmodel"
@@ -35,8 +38,13 @@ class ModelFiles:
 
 
 def folder(model: str, version: str) -> str:
-    """Return where a version's files lie in the object store."""
+    """Return below what a version's files lie in the object store."""
     return f"models/{model}/{version}"
+
+
+def place(model: str, version: str, digest: str) -> str:
+    """Return where the files of a manifest lie: two attempts at one version with different files do not mix them."""
+    return f"{folder(model, version)}/{digest[:16]}"
 
 
 def artifact_faults(artifact: Path) -> list[str]:
@@ -50,10 +58,12 @@ def artifact_faults(artifact: Path) -> list[str]:
     root = artifact.resolve()
     faults = []
     for path in artifact.rglob("*"):
-        if not path.resolve().is_relative_to(root):
-            faults.append(f"{path} is a link that leads out of the folder")
-        elif not path.is_file() and not path.is_dir():
+        if not path.is_file() and not path.is_dir():
             faults.append(f"{path} is neither a file nor a folder")
+        elif not path.resolve().is_relative_to(root):
+            faults.append(f"{path} is a link that leads out of the folder")
+        elif path.is_symlink() and path.is_dir():
+            faults.append(f"{path} is a link to a folder; put the folder itself there")
         elif path.is_file():
             name = path.relative_to(artifact).as_posix()
             faults += [f"the file name {name!r} cannot be kept: {fault}" for fault in key_faults(name)]
@@ -69,20 +79,31 @@ def model_files(artifact: Path, additions: Mapping[str, Path | bytes]) -> ModelF
     content |= additions
     files = {name: _described(source) for name, source in sorted(content.items())}
     manifest = json.dumps({"format": 1, "files": files}, separators=(",", ":")).encode()
-    return ModelFiles(content=content, manifest=manifest, signature=_signature(artifact / DESCRIPTION))
+    described = content[DESCRIPTION]
+    data = described if isinstance(described, bytes) else described.read_bytes()
+    signature = read_signature(data, artifact / DESCRIPTION)
+    return ModelFiles(content=content, manifest=manifest, signature=signature)
 
 
 def upload(objects: ObjectStore, prefix: str, files: ModelFiles) -> None:
-    """Write a version's files, the manifest last; what an earlier try left there and is not wanted now goes."""
-    wanted = {f"{prefix}/{name}" for name in files.content} | {f"{prefix}/{MANIFEST}"}
-    for key in list(objects.list(f"{prefix}/")):
-        if key not in wanted:
-            objects.delete(key)
+    """Write a version's files, the manifest last.
+
+    Raises:
+        ConflictError: A file was changed since its digest was taken.
+    """
     for name, source in files.content.items():
         if isinstance(source, bytes):
             objects.put(f"{prefix}/{name}", source)
         else:
             objects.upload(f"{prefix}/{name}", source)
+    known = json.loads(files.manifest)["files"]
+    changed = [name for name, source in sorted(files.content.items()) if _described(source) != known[name]]
+    if changed:
+        raise ConflictError(
+            f"files were changed while they were uploaded to {prefix}: {', '.join(changed)}",
+            hint="Register again when nobody writes into the folder.",
+            resource=prefix,
+        )
     objects.put(f"{prefix}/{MANIFEST}", files.manifest)
 
 
@@ -93,30 +114,46 @@ def download(objects: ObjectStore, prefix: str, digest: str, to: Path) -> Path:
         objects: Where they lie.
         prefix: Below which key.
         digest: Of the manifest, as the ledger knows it.
-        to: A folder that is empty or not there.
+        to: A folder that is empty or not there; an empty one is filled where it is.
 
     Raises:
         InvalidRequestError: `to` holds something.
+        ServiceError: `to` cannot be written.
         NotFoundError: The files are gone.
         UnexpectedReplyError: A file is not the one that was registered, or its name leads out of the folder.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise InvalidRequestError(f"{to} is not an empty folder", hint="Name a folder that is empty or not there.")
-    files = _manifest(objects, prefix, digest)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    scratch = to.with_name(f".{to.name}.{secrets.token_hex(6)}")
-    scratch.mkdir()
+    with translated("write", str(to)):
+        target = to.resolve()
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise InvalidRequestError(f"{to} is not an empty folder", hint="Name a folder that is empty or not there.")
+        files = _manifest(objects, prefix, digest)
+        with _scratch(target) as scratch:
+            for name, described in files.items():
+                file = scratch / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                objects.download(f"{prefix}/{name}", file)
+                if _described(file) != described:
+                    raise _damaged(prefix, name, "is not the file that was registered")
+    return to
+
+
+@contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """Give a folder whose content becomes that of `target` at the end, unless an error is raised."""
+    token = secrets.token_hex(6)
+    there = target.is_dir()
+    # Within a folder that is there, for it may be a mounted volume or a working folder, which nothing can replace.
+    scratch = target / f".{token}" if there else target.with_name(f".{target.name[:200]}.{token}")
+    scratch.mkdir(parents=True)
     try:
-        for name, described in files.items():
-            target = scratch / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            objects.download(f"{prefix}/{name}", target)
-            if _described(target) != described:
-                raise _damaged(prefix, name, "is not the file that was registered")
-        scratch.replace(to)
+        yield scratch
+        if there:
+            for part in list(scratch.iterdir()):
+                part.rename(target / part.name)
+        else:
+            scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return to
 
 
 def remove(objects: ObjectStore, prefix: str) -> None:
@@ -125,9 +162,14 @@ def remove(objects: ObjectStore, prefix: str) -> None:
         objects.delete(key)
 
 
-def are_there(objects: ObjectStore, prefix: str) -> bool:
-    """Say whether a version's files are in the store, going by the manifest that is written last."""
-    return objects.exists(f"{prefix}/{MANIFEST}")
+def missing(objects: ObjectStore, prefix: str, digest: str) -> list[str]:
+    """List the files of a version that are not in the store any more."""
+    try:
+        wanted = _manifest(objects, prefix, digest)
+    except NotFoundError:
+        return [MANIFEST]
+    there = set(objects.list(f"{prefix}/"))
+    return [name for name in wanted if f"{prefix}/{name}" not in there]
 
 
 def _manifest(objects: ObjectStore, prefix: str, digest: str) -> Mapping[str, Any]:
@@ -160,17 +202,3 @@ def _described(source: Path | bytes) -> dict[str, object]:
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"sha256": digest, "bytes": file.tell()}
-
-
-def _signature(description: Path) -> Mapping[str, object]:
-    """Read the signature from MLflow's description; its parts are JSON inside YAML."""
-    import yaml  # here, because only registering reads it
-
-    try:
-        body = yaml.safe_load(description.read_bytes())
-        written = (body or {}).get("signature") or {}
-        return {part: json.loads(value) for part, value in written.items() if isinstance(value, str)}
-    except (yaml.YAMLError, ValueError, AttributeError) as error:
-        raise InvalidRequestError(
-            f"{description} cannot be read: {error}", hint="Save the model again with mlflow.*.save_model."
-        ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import takewhile
@@ -12,11 +12,13 @@ from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.ledger import Entry, EntryKind, Fold, Folding, Statement, extended
 from cloudmlops.domain.ledger_json import digest_of
 from cloudmlops.errors import NotFoundError, UnexpectedReplyError
-from cloudmlops.ports.models import ModelsPort
+from cloudmlops.ports.models import ModelsPort, Projection
 from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.services.registry.ledger import CHECKPOINT_EVERY, Ledger, next_entry
 from cloudmlops.services.registry.projection import project, projection_of
 
+Shown = Mapping[str, Projection]
+"""What the provider shows, by version."""
 _MORE_LOOKS: Final = 2
 """How often a ledger is read again because it went on while it was compared."""
 
@@ -29,6 +31,7 @@ class Fault(StrEnum):
     MISSING_ENTRY = "missing-entry"
     CHECKPOINT = "checkpoint"
     PROJECTION = "projection"
+    CHANGED_ENTRY = "changed-entry"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,13 +86,13 @@ def repair(name: str, actor: Actor, *, ledger: Ledger, objects: ObjectStore, por
     What cannot be set right, such as a broken link in the middle, stays among the problems.
     """
     done: list[str] = []
-    fold, problems = _read_all(name, ledger)
+    fold, _, problems = _read_all(name, ledger)
     last = fold.sequence + 1
     if problems and problems[0].fault is Fault.DAMAGED_ENTRY and ledger.raw(name, last + 1) is None:
         done.append(_set_aside(last, fold, actor, ledger, objects))
-        fold, problems = _read_all(name, ledger)
+    fold, digests, problems = _read_all(name, ledger)
     if not problems:
-        again = _redone(fold, ledger, port)
+        again = _redone(fold, digests, ledger, port)
         if again:
             said = Statement(kind=EntryKind.REPAIRED, reason="; ".join(again))
             ledger.append(name, actor, lambda _: said)
@@ -98,16 +101,28 @@ def repair(name: str, actor: Actor, *, ledger: Ledger, objects: ObjectStore, por
 
 
 def _compared(name: str, ledger: Ledger, port: ModelsPort) -> tuple[Fold, list[Problem]]:
-    fold, problems = _read_all(name, ledger)
+    fold, digests, problems = _read_all(name, ledger)
     if problems:
         return fold, problems
     if fold.sequence == 0:
         raise NotFoundError(f"there is no model {name!r}", hint="Register a version first.", resource=name)
-    return fold, [*_lost(ledger, fold), *_wrong_checkpoints(fold, ledger), *_wrong_projections(fold, port)]
+    shown = port.projected(name)
+    found = [
+        *_lost(ledger, fold, shown),
+        *_changed(fold, digests, shown),
+        *_wrong_checkpoints(fold, digests, ledger),
+        *_wrong_projections(fold, shown),
+    ]
+    return fold, found
 
 
-def _read_all(name: str, ledger: Ledger) -> tuple[Fold, list[Problem]]:
-    """Fold the entries from the first on, up to one that is damaged or does not continue the one before."""
+def _read_all(name: str, ledger: Ledger) -> tuple[Fold, dict[int, str], list[Problem]]:
+    """Fold the entries from the first on, up to one that is damaged or does not continue the one before.
+
+    Returns:
+        The fold, each entry's digest by its sequence, and what is wrong.
+    """
+    digests: dict[int, str] = {}
     folding = Folding(Fold(model=name))
     sequence = 0
     read = ledger.reader(name)
@@ -116,28 +131,43 @@ def _read_all(name: str, ledger: Ledger) -> tuple[Fold, list[Problem]]:
             entry = next_entry(name, sequence, read)
         except UnexpectedReplyError as error:
             damage = Problem(fault=Fault.DAMAGED_ENTRY, message=error.message, sequence=sequence + 1)
-            return folding.fold(), [damage]
+            return folding.fold(), digests, [damage]
         if entry is None:
-            return folding.fold(), []
+            return folding.fold(), digests, []
         try:
             folding.add(entry)
         except UnexpectedReplyError as error:
             broken = Problem(fault=Fault.BROKEN_CHAIN, message=error.message, sequence=entry.sequence)
-            return folding.fold(), [broken]
+            return folding.fold(), digests, [broken]
         sequence = entry.sequence
+        digests[sequence] = entry.digest
 
 
-def _lost(ledger: Ledger, fold: Fold) -> Iterator[Problem]:
-    hinted = ledger.hinted_end(fold.model)
+def _lost(ledger: Ledger, fold: Fold, shown: Shown) -> Iterator[Problem]:
+    hinted = max([ledger.hinted_end(fold.model), *(record.head for record in shown.values())])
     if hinted > fold.sequence and ledger.raw(fold.model, fold.sequence + 1) is None:
         message = f"entries {fold.sequence + 1} to {hinted} of the ledger of model {fold.model!r} are missing"
         yield Problem(fault=Fault.MISSING_ENTRY, message=message, sequence=fold.sequence + 1)
 
 
-def _wrong_checkpoints(fold: Fold, ledger: Ledger) -> Iterator[Problem]:
+def _changed(fold: Fold, digests: Mapping[int, str], shown: Shown) -> Iterator[Problem]:
+    """Compare entries with the digests that the provider's records were drawn with: nothing follows the last entry."""
+    drawn = {record.head: record.head_digest for record in shown.values() if 0 < record.head <= fold.sequence}
+    for sequence in sorted(drawn):
+        if digests.get(sequence) != drawn[sequence]:
+            message = (
+                f"entry {sequence} of the ledger of model {fold.model!r} is not the one that the provider's record "
+                "was drawn from"
+            )
+            yield Problem(fault=Fault.CHANGED_ENTRY, message=message, sequence=sequence)
+
+
+def _wrong_checkpoints(fold: Fold, digests: Mapping[int, str], ledger: Ledger) -> Iterator[Problem]:
     """Fold on from the last checkpoint to the end and compare; earlier ones serve nobody any more."""
     last = fold.sequence - fold.sequence % CHECKPOINT_EVERY
-    if last == 0 or ledger.raw(fold.model, last) is None:
+    while last and last not in digests:
+        last -= CHECKPOINT_EVERY  # a void entry has none
+    if last == 0:
         return
     kept = ledger.checkpoint(fold.model, last)
     try:
@@ -149,14 +179,13 @@ def _wrong_checkpoints(fold: Fold, ledger: Ledger) -> Iterator[Problem]:
         yield Problem(fault=Fault.CHECKPOINT, message=message, sequence=last)
 
 
-def _wrong_projections(fold: Fold, port: ModelsPort) -> Iterator[Problem]:
-    shown = port.projected(fold.model)
+def _wrong_projections(fold: Fold, shown: Shown) -> Iterator[Problem]:
     for state in fold.versions.values():
         about = f"{fold.model}@{state.version}"
         found = shown.get(state.version)
         if state.deleted is not None and found is not None:
             message = f"{about} is deleted, but the provider still has a record of it"
-        elif state.live and found != projection_of(state):
+        elif state.live and found != projection_of(state, fold):
             seen = f"stage {found.stage.value!r} of entry {found.revision}" if found else "no record"
             truth = f"the ledger says {state.stage.value!r} since entry {state.moved}"
             message = f"the provider shows {seen} for {about}; {truth}"
@@ -186,16 +215,23 @@ def _set_aside(sequence: int, fold: Fold, actor: Actor, ledger: Ledger, objects:
     return what
 
 
-def _redone(fold: Fold, ledger: Ledger, port: ModelsPort) -> list[str]:
+def _redone(fold: Fold, digests: Mapping[int, str], ledger: Ledger, port: ModelsPort) -> list[str]:
     done = []
-    for lost in _lost(ledger, fold):
+    shown = port.projected(fold.model)
+    for lost in _lost(ledger, fold, shown):
         ledger.write_head(fold.model, fold.sequence)
         done.append(f"{lost.message} and given up: entry {fold.sequence} is the last one")
-    for wrong in _wrong_checkpoints(fold, ledger):
+    done += [f"{changed.message}: it counts as it is now" for changed in _changed(fold, digests, shown)]
+    for wrong in _wrong_checkpoints(fold, digests, ledger):
         ledger.write_checkpoint(extended(Fold(model=fold.model), _until(ledger, fold.model, wrong.sequence or 0)))
         done.append(f"{wrong.message}: it was written again")
     ledger.forget(fold.model)
-    disagreeing = [problem.version for problem in _wrong_projections(fold, port) if problem.version is not None]
+    disagreeing = [problem.version for problem in _wrong_projections(fold, shown) if problem.version is not None]
+    disagreeing += [
+        record.version
+        for record in shown.values()
+        if record.head and record.head_digest != digests.get(record.head) and record.version not in disagreeing
+    ]
     for version in disagreeing:
         if not fold.versions[version].live:
             port.delete(fold.model, version)

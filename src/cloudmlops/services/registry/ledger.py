@@ -79,7 +79,15 @@ class Ledger:
         Raises:
             UnexpectedReplyError: An entry, named, is damaged, missing or does not continue the one before.
         """
-        fold = self._folds.get(name)
+        if (known := self._folds.get(name)) is not None:
+            try:
+                return self._read_on(name, known)
+            except UnexpectedReplyError:
+                # The last entry that this process knows may have been declared void since.
+                self.forget(name)
+        return self._read_on(name, None)
+
+    def _read_on(self, name: str, fold: Fold | None) -> Fold:
         hinted = 0
         if fold is None:
             hinted = self.hinted_end(name)
@@ -89,14 +97,13 @@ class Ledger:
             if not full:
                 break
             fold = self._leap(name, fold, self.hinted_end(name))
-        if fold.sequence < hinted:
-            raise UnexpectedReplyError(
-                f"entry {fold.sequence + 1} of the ledger of model {name!r} is missing: there were {hinted}",
-                hint=f"Restore it from a backup, or accept the loss with `cloudmlops models repair {name}`.",
-                resource=f"{name}#{fold.sequence + 1}",
-            )
+        _check_end(name, fold.sequence, hinted)
         self._keep(name, fold)
         return fold
+
+    def check_end(self, name: str, sequence: int) -> None:
+        """Raise `UnexpectedReplyError` when entry `sequence` is the last one but there were more."""
+        _check_end(name, sequence, self.hinted_end(name))
 
     def forget(self, name: str) -> None:
         """Read a model's ledger from the store again the next time."""
@@ -111,7 +118,7 @@ class Ledger:
         """
         entry_id = secrets.token_hex(16)
         while True:
-            fold = self.read(name)
+            fold = self._read_to_write(name)
             if (said := plan(fold)) is None:
                 return Appended(fold=fold, entry=None)
             entry = placed(said, fold, entry_id=entry_id, actor=actor, now=self._clock.now())
@@ -124,6 +131,21 @@ class Ledger:
                 self._keep(name, fold)
                 self._leave_hints(fold)
                 return Appended(fold=fold, entry=entry)
+
+    def _read_to_write(self, name: str) -> Fold:
+        """Read like `read`, and a last entry that was known before once more: nothing continues a damaged one."""
+        known = self._folds.get(name)
+        fold = self.read(name)
+        if known is None or fold.sequence != known.sequence:
+            return fold
+        data = self.raw(name, fold.sequence)
+        if data is not None and digest_of(data) == fold.digest:
+            return fold
+        _log.warning("model %s: entry %d is not as this process read it; reading all again", name, fold.sequence)
+        self.forget(name)
+        again = self.read(name)
+        _check_end(name, again.sequence, fold.sequence)
+        return again
 
     def entries(self, name: str, after: int = 0) -> Iterator[Entry]:
         """Yield the entries that follow entry `after`, in order, each checked against the one before.
@@ -224,10 +246,10 @@ class Ledger:
     def hinted_end(self, name: str) -> int:
         """Return where the ledger ended at least when the hint was left; 0 without one."""
         try:
-            return int(json.loads(self._objects.get(f"{folder(name)}/head.json"))["sequence"])
+            return max(0, int(json.loads(self._objects.get(f"{folder(name)}/head.json"))["sequence"]))
         except NotFoundError:
             return 0
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             _log.warning("model %s: head.json is damaged; looking for the end from the start", name)
             return 0
 
@@ -250,6 +272,15 @@ class Ledger:
         if (data := self.raw(name, sequence)) is None:
             raise NotFoundError(f"the ledger of model {name!r} has no entry {sequence}", resource=f"{name}#{sequence}")
         return digest_of(data)
+
+
+def _check_end(name: str, sequence: int, hinted: int) -> None:
+    if sequence < hinted:
+        raise UnexpectedReplyError(
+            f"entry {sequence + 1} of the ledger of model {name!r} is missing: there were {hinted}",
+            hint=f"Restore it from a backup, or accept the loss with `cloudmlops models repair {name}`.",
+            resource=f"{name}#{sequence + 1}",
+        )
 
 
 def next_entry(name: str, sequence: int, read: Read) -> Entry | None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from cloudmlops.domain import ledger_rules as rules
 from cloudmlops.domain.artifacts import workspace
-from cloudmlops.domain.ledger import Fold, Registration, Statement
+from cloudmlops.domain.ledger import Fold, Registration, Statement, model_version
 from cloudmlops.domain.lineage import RunRef
-from cloudmlops.domain.models import FeatureServiceRef
+from cloudmlops.domain.models import FeatureServiceRef, ModelVersion
 from cloudmlops.domain.names import name_faults
-from cloudmlops.errors import InvalidRequestError
+from cloudmlops.errors import CloudMLOpsError
 from cloudmlops.ports.models import NewVersion
 from cloudmlops.services.context import ServiceContext
 from cloudmlops.services.effects import effect_key
@@ -24,10 +24,14 @@ from cloudmlops.services.registry.code import code_faults, code_files
 from cloudmlops.services.registry.files import ModelFiles
 from cloudmlops.services.registry.ledger import Ledger
 from cloudmlops.services.registry.projection import project
+from cloudmlops.services.registry.requests import number_faults, refuse, said_faults, text_faults
+from cloudmlops.services.registry.signatures import with_signature
+from cloudmlops.storage.keys import key_faults
 
 if TYPE_CHECKING:
     from cloudmlops.domain.features import FeatureService
 
+_log: Final = logging.getLogger("cloudmlops.models")
 FEATURES = "cloudmlops_features.json"
 """The feature service's definition, beside the model's own files."""
 
@@ -52,6 +56,8 @@ def prepared(
     tags: Mapping[str, str],
     card: object,
     code: Sequence[Path | str],
+    signature: object,
+    request: str | None,
 ) -> Prepared:
     """Check all arguments of a registration and read the files; raise `InvalidRequestError` with all faults at once."""
     paths = [Path(path) for path in code]
@@ -60,11 +66,18 @@ def prepared(
         *model_files.artifact_faults(artifact),
         *number_faults("metric", metrics),
         *text_faults("tag", tags),
-        *([] if isinstance(card, str) else [f"the card is {type(card).__name__}, not text"]),
+        *said_faults(card=card, run=run, request=request),
         *code_faults(features, paths),
     ]
     refuse(name, faults, hint="Save a model with mlflow.*.save_model(model, FOLDER) and register that folder.")
     additions = code_files(features, paths)
+    refuse(
+        name,
+        [f"the file name {kept!r} cannot be kept: {fault}" for kept in additions for fault in key_faults(kept)],
+        hint="Rename it.",
+    )
+    if signature is not None:
+        additions[model_files.DESCRIPTION] = with_signature(artifact / model_files.DESCRIPTION, signature)
     if features is not None:
         from cloudmlops.domain.features import service_to_json  # here: most models load without feature definitions
 
@@ -90,23 +103,37 @@ class Registrar:
         self._context = context
         self._ledger = ledger
 
-    def register(self, new: Prepared, *, request: str | None) -> str:
-        """Register a version, or finish or find the one of the same request; return its number."""
+    def register(self, new: Prepared, *, request: str | None) -> ModelVersion:
+        """Register a version, or finish or find the one of the same request."""
         name, actor, backends = new.name, self._context.actor, self._context.backends
         key, effect = self._request_key(new, request)
         fold = self._ledger.append(name, actor, lambda fold: _reserving(fold, key, effect)).fold
         version = fold.requests[key]
         if fold.versions[version].registration is not None:
-            return version
+            return model_version(name, fold.versions[version])
         # Whatever part an earlier try has done is done again and changes nothing.
-        prefix = model_files.folder(name, version)
+        prefix = model_files.place(name, version, new.files.digest)
         model_files.upload(backends.objects, prefix, new.files)
         known = replace(new.registration, artifact_uri=f"{backends.objects.uri}/{prefix}/")
         native = backends.models.create(NewVersion(model=name, version=version, request=key, registration=known))
         known = replace(known, native=native)
         fold = self._ledger.append(name, actor, lambda fold: rules.registering(fold, version, known)).fold
+        self._tidy(name, version, fold)
         project(backends.models, self._ledger, fold, [version])
-        return version
+        return model_version(name, fold.versions[version])
+
+    def _tidy(self, name: str, version: str, fold: Fold) -> None:
+        """Remove the files of attempts at this version that were cut off, or came second."""
+        objects, known = self._context.backends.objects, fold.versions[version].registration
+        if known is None:
+            return
+        kept = f"{model_files.place(name, version, known.manifest)}/"
+        try:
+            for key in list(objects.list(f"{model_files.folder(name, version)}/")):
+                if not key.startswith(kept):
+                    objects.delete(key)
+        except CloudMLOpsError as error:
+            _log.warning("%s@%s is registered; files of another attempt are left over: %s", name, version, error)
 
     def _request_key(self, new: Prepared, request: str | None) -> tuple[str, str | None]:
         if request is not None:
@@ -117,34 +144,6 @@ class Registrar:
         if run is not None and run.step:
             return f"step:{run.id}/{run.step}/{_place_in_step(run, new.name)}", None
         return f"content:{new.files.digest}/{self._context.actor.id}", None
-
-
-def refuse(name: str, faults: Sequence[str], *, hint: str = "") -> None:
-    """Raise `InvalidRequestError` when there are faults."""
-    if faults:
-        raise InvalidRequestError(f"the request for model {name!r} is wrong", faults=faults, hint=hint)
-
-
-def number_faults(kind: str, values: Mapping[str, object]) -> list[str]:
-    """List what is not a named, finite number."""
-    return [
-        f"{kind} {name!r} is {value!r}, not a finite number"
-        for name, value in values.items()
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value)
-    ]
-
-
-def text_faults(kind: str, values: Mapping[Any, object]) -> list[str]:
-    """List what is not a named text."""
-    return [
-        f"{kind} {name!r} = {value!r}: names and values are texts, and names are not empty"
-        for name, value in values.items()
-        if not _is_text(name) or not _is_text(value) or not name
-    ]
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.encode(errors="ignore").decode() == value
 
 
 _places: Final[dict[tuple[RunRef, str], tuple[Path | None, int]]] = {}

@@ -42,7 +42,7 @@ class Zygote:
         _die_with_parent()
         sys.path.insert(0, self._root)
         _import(modules)
-        self._forks = threading.active_count() == 1
+        self._forks = threading.active_count() == 1 and not _has_used_a_remote_store()
         _prctl(_PR_SET_PDEATHSIG, 0)  # from here on the closed socket says so, and there are steps to end first
         wakeup, woken = socket.socketpair()
         for one in (wakeup, woken):
@@ -136,6 +136,11 @@ def _import(modules: list[str]) -> None:
         # The step that needs a module which cannot be imported fails with that error, in its own log.
         with contextlib.suppress(Exception):
             __import__(module)
+
+
+def _has_used_a_remote_store() -> bool:
+    remote = sys.modules.get("cloudmlops.storage.remote")  # nobody has used one where nobody has loaded this
+    return remote is not None and remote.in_use()
 
 
 def _prctl(option: int, value: int) -> None:
