@@ -90,3 +90,64 @@ def test_wrong_entities_exit_with_2_and_name_the_columns(project: Path) -> None:
 
     assert failed.returncode == 2
     assert "row 0 lacks column 'distance'" in failed.stderr
+
+
+TYPED = """
+from datetime import date, datetime
+import cloudmlops as cm
+
+days = cm.FeatureView(
+    "days",
+    entity=cm.Entity("day", keys={"day": date, "raw": bytes}),
+    source=cm.TableSource("days"),
+    timestamp="seen_at",
+    features={"wind": float},
+)
+
+@cm.on_demand
+def half(wind):
+    return wind / 2
+
+typed = cm.FeatureService("typed", views=[days], on_demand=[half], request={"when": datetime})
+"""
+
+
+def test_entities_with_dates_bytes_and_times_are_read_from_the_shell(project: Path) -> None:
+    from datetime import UTC, date, datetime
+
+    import cloudmlops as cm
+
+    (project / "typed_definitions.py").write_text(TYPED)
+    with cm.connect(f"local://{project / 'platform'}") as platform:
+        seen_at = datetime(2026, 1, 1, tzinfo=UTC)
+        platform.features.write_table(
+            "days", [{"day": date(2026, 1, 1), "raw": b"\0\1", "seen_at": seen_at, "wind": 3.0}]
+        )
+    assert features(project, "apply", "typed_definitions:typed").returncode == 0
+    assert features(project, "materialize", "typed", "--rebuild").returncode == 0
+    asked = {"day": "2026-01-01", "raw": "AAE=", "when": "2026-01-01T00:00:00Z"}
+
+    read = features(project, "online", "typed", json.dumps(asked), "--json")
+
+    assert read.returncode == 0, read.stderr
+    assert [row["value"] for row in json.loads(read.stdout)] == [3.0, 1.5]
+    naive = features(project, "online", "typed", json.dumps({**asked, "when": "2026-01-01T00:00:00"}))
+    assert naive.returncode == 2
+    assert "it has no time zone" in naive.stderr
+
+
+def test_what_cannot_be_read_is_told_without_a_traceback(project: Path) -> None:
+    assert features(project, "apply", "definitions:flight_delay").returncode == 0
+    (project / "unfinished.py").write_text("def (")
+    (project / "text.json").write_text('"abc"')
+
+    for words, told in (
+        (("online", "flight_delay", "gone.json"), "neither JSON nor a file that can be read"),
+        (("online", "flight_delay", "text.json"), "row 0 is a str"),
+        (("skew", "flight_delay", "gone.parquet"), "the sample gone.parquet cannot be read"),
+        (("apply", "unfinished:x"), "SyntaxError"),
+    ):
+        answered = features(project, *words)
+        assert answered.returncode == 2, answered.stderr
+        assert told in answered.stderr
+        assert "Traceback" not in answered.stderr

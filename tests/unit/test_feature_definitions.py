@@ -139,3 +139,21 @@ def test_the_schema_hash_is_of_what_goes_in_and_comes_out_not_of_where_data_lies
     assert digest() != digest(features={"wind": int})
     assert digest() != digest(ttl=timedelta(hours=1))
     assert digest(features={"a": int, "b": int}) != digest(features={"b": int, "a": int})
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda: cm.Entity("e", keys=["k"]), "keys is ['k'], not a mapping"),
+        (lambda: view(features=["x"]), "features is ['x'], not a mapping"),
+        (lambda: view(ttl=3), "ttl is 3, not a timedelta"),
+        (lambda: view(source_delay=None), "source_delay is None, not a timedelta"),
+        (lambda: view(name=None), "None"),
+        (lambda: view(features={"x": "float"}), "feature 'x' is of type 'float'; allowed"),
+        (lambda: view(source=cm.SqlSource("  ")), "the query of its source is empty"),
+        (lambda: cm.FeatureService("s", views=[view()], request=["x"]), "request is ['x'], not a mapping"),
+    ],
+    ids=["keys", "features", "ttl", "delay", "name", "type as text", "query", "request"],
+)
+def test_a_value_of_the_wrong_kind_is_told_in_words(build: Any, said: str) -> None:
+    assert said in faults(build)

@@ -13,7 +13,7 @@ import click
 
 from cloudmlops.cli.session import Session, session_options
 from cloudmlops.domain.feature_types import type_name
-from cloudmlops.domain.features import Entity, FeatureService, FeatureView
+from cloudmlops.domain.features import EVENT_TIME, Entity, FeatureService, FeatureView
 from cloudmlops.errors import ConfigurationError, InvalidRequestError, NotFoundError
 
 if TYPE_CHECKING:
@@ -57,17 +57,20 @@ def apply(session: Session, *, definitions: Sequence[str]) -> None:
     OBJECT is a service, view or entity, or a list of them, such as `features:flight_delay`.
     """
     found = [definition for name in definitions for definition in _load(name)]
-    session.platform.features.apply(found)
+    behind = session.platform.features.apply(found)
     session.table("Applied", ["kind", "name", "keys", "columns"], map(_row, found))
+    if behind:
+        session.note(f"Services that keep an earlier definition of a view until they are applied: {', '.join(behind)}")
 
 
 @features.command()
 @click.argument("name")
 @click.option("--at", metavar="TIME", help="As of then, such as 2013-07-01T00:00+00:00; now by default.")
+@click.option("--rebuild", is_flag=True, help="In the place of all that is stored: corrections take effect.")
 @session_options
-def materialize(session: Session, *, name: str, at: str | None) -> None:
+def materialize(session: Session, *, name: str, at: str | None, rebuild: bool) -> None:
     """Write what is known of each entity to the online store, for the service or view NAME."""
-    written = session.platform.features.materialize(name, at=_moment(at))
+    written = session.platform.features.materialize(name, at=_moment(at), rebuild=rebuild)
     session.table("Materialised", ["view", "entities"], [{"view": view, "entities": n} for view, n in written.items()])
 
 
@@ -81,7 +84,8 @@ def online(session: Session, *, name: str, rows: str) -> None:
     Give one entity or a list: '{"origin": "JFK"}', a file with the like, or - for standard input.
     """
     asked = _entities(rows)
-    read = session.platform.features.online(name, asked)
+    service = session.platform.features.reader(name).service
+    read = session.platform.features.online(service, _typed(service, asked))
     told = [
         {
             **asked[number],
@@ -109,9 +113,14 @@ def skew(session: Session, *, name: str, sample: str) -> None:
     if sample.endswith(".parquet"):
         import pyarrow.parquet as pq
 
-        served = pq.read_table(sample)
+        try:
+            served = pq.read_table(sample)
+        except (OSError, ValueError) as error:  # Arrow's errors are ValueErrors
+            raise InvalidRequestError(
+                f"the sample {sample} cannot be read: {error}", hint="Name a Parquet file of served rows."
+            ) from error
     else:
-        served = _entities(sample)
+        served = _typed(session.platform.features.reader(name).service, _entities(sample))
     found = session.platform.features.skew(name, served)
     session.record(
         f"skew of {name}",
@@ -171,9 +180,11 @@ def _load(name: str) -> list[Definition]:
         sys.path.insert(0, here)
     try:
         found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
+        # Whatever its code raises, such as a SyntaxError, is about the module and not about us.
         raise ConfigurationError(
-            f"{name!r} cannot be loaded: {error}", hint="Run the command in the folder that holds the module."
+            f"{name!r} cannot be loaded: {type(error).__name__}: {error}",
+            hint="Run the command in the folder that holds the module.",
         ) from error
     listed = list(found) if isinstance(found, list | tuple) else [found]
     if wrong := [item for item in listed if not isinstance(item, tuple(_KINDS))]:
@@ -185,15 +196,34 @@ def _load(name: str) -> list[Definition]:
 
 def _entities(text: str) -> list[dict[str, Any]]:
     if not text.lstrip().startswith(("{", "[")):
-        with click.open_file(text, encoding="utf-8") as file:
-            text = file.read()
+        try:
+            with click.open_file(text, encoding="utf-8") as file:
+                text = file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidRequestError(
+                f"{text!r} is neither JSON nor a file that can be read: {error}",
+                hint='Write {"origin": "JFK"}, a list, or the name of a file with the like.',
+            ) from error
     try:
         rows = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequestError(
             f"entities are not JSON: {error}", hint='Write {"origin": "JFK"}, or a list.'
         ) from error
-    return rows if isinstance(rows, list) else [rows]
+    listed = rows if isinstance(rows, list) else [rows]
+    if wrong := [
+        f"row {number} is a {type(row).__name__}" for number, row in enumerate(listed) if type(row) is not dict
+    ]:
+        raise InvalidRequestError(
+            "entities are JSON objects", hint='Write {"origin": "JFK"}, or a list.', faults=wrong[:10]
+        )
+    return listed
+
+
+def _typed(service: FeatureService, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    from cloudmlops.services.feature_rows.json_rows import row_reader
+
+    return list(map(row_reader({**service.join_keys, **service.request, EVENT_TIME: datetime}), rows))
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -46,10 +46,11 @@ class FeaturesPort(Protocol):
         """
         ...
 
-    def materialize(self, view: FeatureView, *, at: datetime) -> int:
+    def materialize(self, view: FeatureView, *, at: datetime, rebuild: bool) -> int:
         """Write what is known of each key at a time to the online store, where it is newer; return the number of keys.
 
-        May be killed at any moment and called again.
+        With `rebuild` it takes the place of all that is stored of the view, in one step. May be killed at any moment
+        and called again.
         """
         ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -30,6 +32,7 @@ from cloudmlops.services.telemetry import span
 
 Definition = Entity | FeatureView | FeatureService
 
+_log: Final = logging.getLogger("cloudmlops.features")
 _REGISTRY: Final = "features/registry/"
 _REMEMBERED: Final = 256
 """Prepared readers that are kept."""
@@ -46,11 +49,17 @@ class Features:
         self._latest: dict[int, tuple[object, FeatureReader]] = {}
         """Readers by the object that they were asked for with, which is quicker to recognise than what it says."""
 
-    def apply(self, definitions: Sequence[Definition] | Definition) -> None:
+    def apply(self, definitions: Sequence[Definition] | Definition) -> builtins.list[str]:
         """Check definitions against their sources and register them, with the views and entities that they use.
+
+        A service keeps the views that it was applied with: one that is not among the definitions goes on reading an
+        earlier definition of a view, also online.
 
         Args:
             definitions: Services, views or entities.
+
+        Returns:
+            The registered services that use another definition of one of these views; a warning is logged for them.
 
         Raises:
             InvalidEntitiesError: A source cannot be read or does not have the columns; all faults are listed.
@@ -72,6 +81,11 @@ class Features:
             texts = {_place(type(definition), definition.name): _to_json(definition) for definition in wanted}
             for key, text in texts.items():
                 self._context.backends.objects.put(key, text.encode())
+            if behind := self._behind(views):
+                _log.warning(
+                    "services that keep an earlier definition of a view until they are applied: %s", ", ".join(behind)
+                )
+            return behind
 
     def get(self, name: str) -> FeatureService:
         """Return a registered service.
@@ -119,7 +133,8 @@ class Features:
         """
         service = self._service(features)
         with span("features.training_table", service=service.name):
-            table = arrow_table(entities)
+            columns = {**service.join_keys, **service.request, EVENT_TIME: datetime}
+            table = arrow_table(entities, columns)
             keys, request = checked_entities(service, table)
             joined = self._port.join(service.views, keys)
             for name, column in zip(joined.column_names, joined.columns, strict=True):
@@ -134,15 +149,18 @@ class Features:
             return table
 
     def materialize(
-        self, features: FeatureService | FeatureView | str, *, at: datetime | None = None
+        self, features: FeatureService | FeatureView | str, *, at: datetime | None = None, rebuild: bool = False
     ) -> Mapping[str, int]:
         """Write what is known of each entity at a time to the online store, where it is newer than what is there.
 
-        It may be killed at any moment and called again; the outcome is the same.
+        It may be killed at any moment and called again; the outcome is the same. Of rows with the same time the one
+        with the greatest `created` stays: without it a corrected row takes no sure effect, unless by `rebuild`.
 
         Args:
             features: A service, a view, or the name of a registered one.
             at: Time-zone aware, not in the future; now by default.
+            rebuild: Put what the source says in the place of what is stored, whole or not at all: corrections and
+                removed rows take effect, and what was pushed and is not in the source is gone.
 
         Returns:
             View to the number of entities that have a value.
@@ -157,7 +175,7 @@ class Features:
             )
         with span("features.materialize", service=service.name, at=when.isoformat()):
             stored = {view.name: view.stored for view in service.views}
-            return {name: self._port.materialize(view, at=when) for name, view in stored.items()}
+            return {name: self._port.materialize(view, at=when, rebuild=rebuild) for name, view in stored.items()}
 
     def push(self, view: FeatureView | str, rows: Any) -> None:
         """Write rows straight to the online store, where they are newer than what is there.
@@ -177,7 +195,12 @@ class Features:
                     f"feature view {known.name!r} has a source delay of {known.source_delay}, so rows cannot be pushed",
                     hint="Materialise it, or define a view without source_delay for what is pushed.",
                 )
-            table = checked_rows(known, arrow_table(rows))
+            columns = {**known.entity.keys, **known.features, known.timestamp: datetime}
+            if known.created is not None:
+                columns[known.created] = datetime
+            table = checked_rows(known, arrow_table(rows, columns))
+            if not table.num_rows:
+                return
             self._refuse_future(known, table)
             self._port.push(known, table)
 
@@ -227,6 +250,7 @@ class Features:
                         f"there are: {', '.join(served.column_names)}",
                     ],
                 )
+            served = _conformed(service, served, columns)
             recomputed = self.training_table(service, served.drop_columns(columns))
             return compared(served, recomputed, columns=columns, keys=list(service.join_keys))
 
@@ -251,6 +275,15 @@ class Features:
             if self._context.backends.objects.exists(_place(FeatureView, features)):
                 return as_service(self.view(features))
             raise
+
+    def _behind(self, views: Sequence[FeatureView]) -> builtins.list[str]:
+        applied = {view.name: view for view in views}
+        registered = [definition for definition in self.list() if isinstance(definition, FeatureService)]
+        return [
+            service.name
+            for service in registered
+            if any(applied.get(view.name, view.stored) != view.stored for view in service.views)
+        ]
 
     def _registered(self, kind: type[Definition], name: str) -> str:
         try:
@@ -286,6 +319,22 @@ class Features:
             return _served_table(service, self.reader(service)(sample))
         table: pa.Table = arrow_table(sample)
         return table
+
+
+def _conformed(service: FeatureService, served: Any, columns: Sequence[str]) -> Any:
+    """Return the sample with its features in their declared types."""
+    from cloudmlops.materializers.feature_columns import conformed
+
+    faults = []
+    for name in columns:
+        try:
+            column = conformed(served[name], service.columns[name])
+            served = served.set_column(served.column_names.index(name), name, column)
+        except ValueError as error:
+            faults.append(f"column {name!r} {error}")
+    if faults:
+        raise InvalidEntitiesError(f"the sample does not fit {service.name!r}", faults=faults)
+    return served
 
 
 def _remember(cache: dict[Any, Any], key: object, value: object) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.errors import CloudMLOpsError, InvalidRequestError
+from cloudmlops.services.feature_rows.json_rows import row_reader
 from cloudmlops.serving.dialects import Array, Input, Table
 from cloudmlops.serving.problems import ProblemError
 
@@ -19,13 +18,6 @@ if TYPE_CHECKING:
 FILE: Final = "cloudmlops_features.json"
 """In the model's folder: the feature service that the model was registered with."""
 
-_FROM_TEXT: Final[Mapping[object, Callable[[str], object]]] = {
-    bytes: base64.b64decode,
-    date: date.fromisoformat,
-    datetime: datetime.fromisoformat,
-}
-"""Keys and request columns of these types are text in JSON."""
-
 
 class FeatureLookup:
     """Completes rows with the features of one service."""
@@ -33,8 +25,7 @@ class FeatureLookup:
     def __init__(self, platform: Platform, service: FeatureService) -> None:
         self._read = platform.features.reader(service)
         self._columns = tuple(service.columns)
-        kinds = {**service.join_keys, **service.request}
-        self._from_text = {name: _FROM_TEXT[kind] for name, kind in kinds.items() if kind in _FROM_TEXT}
+        self._typed = row_reader({**service.join_keys, **service.request})
 
     def completed(
         self, given: Input, names: Sequence[str], *, explain: bool
@@ -69,18 +60,6 @@ class FeatureLookup:
         if not names:
             completed = [{name: row[name] for name in wanted} for row in completed]
         return Table(rows=completed), statuses
-
-    def _typed(self, row: dict[str, Any]) -> dict[str, Any]:
-        if not self._from_text:
-            return row
-        typed = dict(row)
-        for name, convert in self._from_text.items():
-            if isinstance(text := row.get(name), str):
-                try:
-                    typed[name] = convert(text)
-                except ValueError as error:
-                    raise InvalidRequestError(f"column {name!r} has {text!r}: {error}") from error
-        return typed
 
 
 def open_lookup(folder: Path, target: str | None) -> FeatureLookup | None:

@@ -48,17 +48,20 @@ class LocalFeatures(FeaturesPort):
             columns |= zip(view.columns, joined_columns(view, source, entities), strict=True)
         return pa.table(columns)
 
-    def materialize(self, view: FeatureView, *, at: datetime) -> int:
+    def materialize(self, view: FeatureView, *, at: datetime, rebuild: bool) -> int:
         from cloudmlops.providers.local.feature_store.history import latest_rows
         from cloudmlops.providers.local.feature_store.sources import open_source
 
         source = open_source(view, tables=self._tables)
         rows, keys = latest_rows(view, source, at=to_microseconds(at))
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            part = rows[start : start + _ROWS_AT_ONCE]
-            columns = source.features(list(view.features), part)
-            packed = _packed(view, source.keys_in(part), source.times_in(part), source.created(part), columns)
-            self._store.write(view, packed)
+
+        def packed() -> Iterator[tuple[Any, ...]]:
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                part = rows[start : start + _ROWS_AT_ONCE]
+                columns = source.features(list(view.features), part)
+                yield from _packed(view, source.keys_in(part), source.times_in(part), source.created(part), columns)
+
+        self._store.write(view, packed(), instead=rebuild)
         return keys
 
     def push(self, view: FeatureView, rows: Table) -> None:

@@ -14,8 +14,17 @@ _MAX_INT: Final = 2**63 - 1
 _SHOWN: Final = 5
 
 
-def arrow_table(rows: Any) -> Any:
-    """Return rows as an Arrow table: from a data frame, a `Dataset`, or a list of dictionaries."""
+def arrow_table(rows: Any, columns: Mapping[str, FeatureType] | None = None) -> Any:
+    """Return rows as an Arrow table: from a data frame, a `Dataset`, or a list of dictionaries.
+
+    Args:
+        rows: Dictionaries need not have the same columns; where one lacks a column it is null.
+        columns: What a list without rows has none of.
+
+    Raises:
+        InvalidEntitiesError: They are something else, or a column's values are of several types or cannot be kept; all
+            faults are listed.
+    """
     import pyarrow as pa
 
     if isinstance(rows, pa.Table):
@@ -25,11 +34,35 @@ def arrow_table(rows: Any) -> Any:
     if hasattr(rows, "to_arrow"):
         return rows.to_arrow()
     if isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
-        return pa.Table.from_pylist([dict(row) for row in rows])
+        return _table_of_rows(rows, columns or {})
     raise InvalidEntitiesError(
         f"rows come as a {type(rows).__name__}",
         hint="Give an Arrow table, a polars or pandas data frame, a Dataset, or a list of dictionaries.",
     )
+
+
+def _table_of_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, FeatureType]) -> Any:
+    import pyarrow as pa
+
+    from cloudmlops.materializers.feature_columns import arrow_type
+
+    if not rows:
+        return pa.table({name: pa.array([], arrow_type(kind)) for name, kind in columns.items()})
+    found: dict[str, Any] = {}
+    faults: list[str] = []
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        naive = [number for number, value in enumerate(values) if isinstance(value, datetime) and value.tzinfo is None]
+        if naive and any(isinstance(value, datetime) and value.tzinfo is not None for value in values):
+            faults.append(f"column {name!r} has times with and without a zone, {_listed(naive)} without")
+            continue
+        try:
+            found[name] = pa.array(values)
+        except (ValueError, TypeError, OverflowError) as error:
+            faults.append(f"column {name!r} cannot be kept: {error}")
+    if faults:
+        raise InvalidEntitiesError("rows do not make a table", faults=faults)
+    return pa.table(found)
 
 
 def checked_entities(service: FeatureService, entities: Any) -> tuple[Any, Any]:
@@ -105,6 +138,7 @@ def key_reader(service: FeatureService) -> Callable[[Sequence[Mapping[str, Any]]
     kinds = dict(service.join_keys) | dict(service.request)
     accepted = {name: frozenset({_EXACT[type_name(kind) or ""], type(None)}) for name, kind in kinds.items()}
     integers = [name for name, kind in kinds.items() if kind is int]
+    moments = [name for name, kind in kinds.items() if kind is datetime]
 
     def read(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
         try:
@@ -121,6 +155,13 @@ def key_reader(service: FeatureService) -> Callable[[Sequence[Mapping[str, Any]]
             if any(value is not None and not -_MAX_INT - 1 <= value <= _MAX_INT for value in columns[name]):
                 _refuse(
                     "entity rows do not fit", service.name, [f"column {name!r} has an integer of more than 64 bits"]
+                )
+        for name in moments:
+            if naive := [number for number, at in enumerate(columns[name]) if at is not None and at.tzinfo is None]:
+                _refuse(
+                    "entity rows do not fit",
+                    service.name,
+                    [f"column {name!r} has times without a zone, {_listed(naive)}; such as datetime(…, tzinfo=UTC)"],
                 )
         return columns
 
@@ -143,7 +184,10 @@ def _converted(value: Any, kind: FeatureType) -> Any:
     if hasattr(value, "dtype") and hasattr(value, "item"):
         value = value.item()
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return value  # too large for a float: told as an integer where a float is wanted
     return value
 
 
@@ -195,8 +239,11 @@ def _column(name: str, what: str, table: Any, faults: list[str]) -> Any:
 def _where(column: Any) -> str:
     from itertools import islice
 
-    places = [str(place) for place, value in islice(enumerate(column.is_null().to_pylist()), 10**6) if value]
-    return "rows " + ", ".join(places[:_SHOWN]) + ("…" if len(places) > _SHOWN else "")
+    return _listed([place for place, null in islice(enumerate(column.is_null().to_pylist()), 10**6) if null])
+
+
+def _listed(places: Sequence[int]) -> str:
+    return "rows " + ", ".join(map(str, places[:_SHOWN])) + ("…" if len(places) > _SHOWN else "")
 
 
 def _refuse(what: str, name: str, faults: Sequence[str]) -> None:

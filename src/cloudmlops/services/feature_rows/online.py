@@ -67,7 +67,7 @@ class FeatureReader:
     def __init__(
         self, service: FeatureService, *, open_view: Callable[[FeatureView], OnlineReader], now: Callable[[], datetime]
     ) -> None:
-        self._service = service
+        self.service = service
         self._now = now
         self._columns_of = key_reader(service)
         self._views = [_ViewReader(view, open_view(view.stored)) for view in service.views]
@@ -92,10 +92,10 @@ class FeatureReader:
             values = [{**before, **row} for before, row in zip(values, told, strict=True)] if values else told
         if not self._views:
             values = [{} for _ in rows]
-        if self._service.on_demand:
+        if self.service.on_demand:
             self._add_on_demand(asked, values)
         found = [(view.view, stored) for view, stored in read]
-        return OnlineFeatures(service=self._service, at=at, asked=asked, values=values, found=found)
+        return OnlineFeatures(service=self.service, at=at, asked=asked, values=values, found=found)
 
     def _add_on_demand(self, asked: Mapping[str, Sequence[Any]], values: list[dict[str, Any]]) -> None:
         from cloudmlops.services.feature_rows.on_demand import add_to_rows
@@ -103,7 +103,7 @@ class FeatureReader:
         if not values:
             return
         columns = {**asked, **{name: [row[name] for row in values] for name in values[0]}}
-        for name, computed in add_to_rows(self._service, columns).items():
+        for name, computed in add_to_rows(self.service, columns).items():
             for row, value in zip(values, computed, strict=True):
                 row[name] = value
 

@@ -19,6 +19,7 @@ from cloudmlops.domain.feature_types import type_name
 from cloudmlops.domain.features import FeatureView
 from cloudmlops.domain.point_in_time import FeatureRow, rank, reduced
 from cloudmlops.errors import (
+    InvalidEntitiesError,
     PermissionDeniedError,
     QuotaExceededError,
     ServiceError,
@@ -45,16 +46,15 @@ class OnlineStore:
         self._path = path
         self._durable = durable
         self._local = threading.local()
-        self._opened: list[tuple[int, sqlite3.Connection]] = []
-        # Whoever forgets to close a platform gets no warning about a connection that he never saw.
-        self._forgotten = weakref.finalize(self, _close, self._opened)
+        self._opened: list[weakref.finalize[[int, sqlite3.Connection], _Opened]] = []
 
-    def write(self, view: FeatureView, rows: Iterable[tuple[Any, ...]]) -> None:
+    def write(self, view: FeatureView, rows: Iterable[tuple[Any, ...]], *, instead: bool = False) -> None:
         """Write rows where they are newer than what is stored, in batches that are each written whole or not at all.
 
         Args:
             view: The view, under its own names.
             rows: The key's parts, as `key_column` stores them, then the packed row.
+            instead: Remove what is stored, and write all rows in the same transaction.
         """
         table = _Table(view)
         waiting = iter(rows)
@@ -62,6 +62,10 @@ class OnlineStore:
             connection = self._connection()
             connection.execute(table.create)
             table.add_comparison(connection)
+            if instead:
+                with _transaction(connection):
+                    connection.execute(table.empty)
+                    connection.executemany(table.upsert, waiting)
             while batch := list(islice(waiting, _BATCH)):
                 with _transaction(connection):
                     connection.executemany(table.upsert, batch)
@@ -82,36 +86,57 @@ class OnlineStore:
                 return read(keys)
             except sqlite3.Error as error:
                 raise _service_error(error, "read", view.name) from error
+            except UnicodeEncodeError as error:
+                raise InvalidEntitiesError(
+                    f"entity rows do not fit {view.name!r}", faults=[f"a key is no Unicode text: {error.reason}"]
+                ) from error
 
         return read_or_say
 
     def close(self) -> None:
         """Close all connections."""
-        _close(self._opened)
+        for close in self._opened:
+            close()
+        self._opened.clear()
         self._local = threading.local()
 
     def _connection(self) -> sqlite3.Connection:
         process = os.getpid()
-        if getattr(self._local, "process", None) == process:
-            found: sqlite3.Connection = self._local.connection
-        else:
+        opened: _Opened | None = getattr(self._local, "opened", None)
+        if opened is None or opened.process != process:
             # SQLite's connections belong to one thread here, and must never be carried over a fork.
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            found = self._local.connection = sqlite3.connect(
+            connection = sqlite3.connect(
                 self._path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False
             )
-            self._local.process = process
-            found.execute("PRAGMA journal_mode=WAL")
-            found.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
-            self._opened.append((process, found))
-        return found
+            opened = self._local.opened = _Opened(process, connection)
+            # It ends with its thread, with the store or with the process, whichever is first.
+            self._opened = [close for close in self._opened if close.alive]
+            self._opened.append(weakref.finalize(opened, _close, process, connection))
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
+        return opened.connection
 
 
-def _close(opened: list[tuple[int, sqlite3.Connection]]) -> None:
-    for process, connection in opened:
-        if process == os.getpid():
-            connection.close()
-    opened.clear()
+class _Opened:
+    """One thread's connection."""
+
+    __slots__ = ("__weakref__", "connection", "process")
+
+    def __init__(self, process: int, connection: sqlite3.Connection) -> None:
+        self.process = process
+        self.connection = connection
+
+
+_CARRIED_OVER: Final[list[sqlite3.Connection]] = []
+"""Another process's connections: a forked one must not even close them."""
+
+
+def _close(process: int, connection: sqlite3.Connection) -> None:
+    if process == os.getpid():
+        connection.close()
+    else:
+        _CARRIED_OVER.append(connection)
 
 
 def key_column(kind: str) -> Callable[[Any], Any] | None:
@@ -136,6 +161,7 @@ class _Table:
             # No types: SQLite would turn the text '1' into the number 1 for a numeric column.
             columns = f"{listed}, row BLOB NOT NULL, PRIMARY KEY ({listed})"
             self.create = f"CREATE TABLE IF NOT EXISTS {self._name} ({columns}) WITHOUT ROWID"
+        self.empty = f"DELETE FROM {self._name}"  # noqa: S608 names are ours
         marks = ", ".join("?" * (len(self._keys) + 1))
         insert = f"INSERT INTO {self._name} AS old ({listed}, row) VALUES ({marks})"  # noqa: S608 names are ours
         self.upsert = f"{insert} ON CONFLICT DO UPDATE SET " + (
