@@ -367,3 +367,138 @@ class TestDamage:
 
         assert ledger.read("churn").sequence == 100
         assert Ledger(store, CLOCK).read("churn").sequence == 100
+
+
+class TestLastEntry:
+    """The last entry: no other one holds its digest."""
+
+    @pytest.fixture
+    def entries(self, platform_on_disk: Platform, tmp_path: Path) -> Path:
+        in_production(platform_on_disk, "churn", written_model(tmp_path / "artifact"))
+        return Path(str(platform_on_disk.native)) / "objects/ledger/models/churn"
+
+    def test_a_process_does_not_continue_an_entry_that_was_damaged_since_it_read_it(
+        self, platform_on_disk: Platform, entries: Path
+    ) -> None:
+        last = entries / "000000000005.json"
+        last.write_bytes(last.read_bytes()[:40])
+
+        with pytest.raises(UnexpectedReplyError, match=r"entry 5 .* is damaged"):
+            platform_on_disk.models.tag("churn", "1", {"x": "1"})
+        assert len(list(entries.glob("0*.json"))) == 5
+
+    def test_a_process_goes_on_after_another_one_has_repaired_the_ledger(
+        self, platform_on_disk: Platform, entries: Path
+    ) -> None:
+        last = entries / "000000000005.json"
+        last.write_bytes(last.read_bytes()[:40])
+        with connect(platform_on_disk.target) as other:
+            assert other.models.repair("churn").ok
+
+        assert platform_on_disk.models.get("churn", "1").stage is Stage.STAGING
+        assert platform_on_disk.models.tag("churn", "1", {"x": "1"}).tags["x"] == "1"
+        assert platform_on_disk.models.verify("churn").ok
+
+    def test_a_process_knows_that_entries_were_cut_off(self, platform_on_disk: Platform, entries: Path) -> None:
+        (entries / "000000000005.json").unlink()
+
+        with pytest.raises(UnexpectedReplyError, match=r"entry 5 .* is missing"):
+            platform_on_disk.models.tag("churn", "1", {"x": "1"})
+
+    def test_verify_notices_a_last_entry_that_was_rewritten(self, platform_on_disk: Platform, entries: Path) -> None:
+        last = entries / "000000000005.json"
+        last.write_text(json.dumps(json.loads(last.read_bytes()) | {"reason": "forged"}))
+
+        with connect(platform_on_disk.target) as other:
+            assert [found.fault for found in other.models.verify("churn").problems] == [Fault.CHANGED_ENTRY]
+            repaired = other.models.repair("churn")
+            assert repaired.ok
+            assert any("entry 5" in done for done in repaired.repaired)
+
+    def test_verify_notices_that_the_last_entries_were_cut_off(self, platform_on_disk: Platform, entries: Path) -> None:
+        (entries / "000000000005.json").unlink()
+
+        with connect(platform_on_disk.target) as other:
+            assert Fault.MISSING_ENTRY in [found.fault for found in other.models.verify("churn").problems]
+
+    def test_history_does_not_end_before_the_end_that_was_hinted_at(
+        self, platform_on_disk: Platform, entries: Path
+    ) -> None:
+        for number in range(4):
+            platform_on_disk.models.tag("churn", "1", {"x": str(number)})
+        (entries / "000000000008.json").unlink()
+
+        with connect(platform_on_disk.target) as other:
+            for ask in (
+                lambda: other.models.history("churn"),
+                lambda: other.models.at("churn", "production", datetime.now(UTC)),
+            ):
+                with pytest.raises(UnexpectedReplyError, match=r"entry 8 .* is missing"):
+                    ask()
+
+    def test_a_forged_move_that_nobody_may_make_is_no_entry(self, platform_on_disk: Platform, entries: Path) -> None:
+        first = json.loads((entries / "000000000003.json").read_bytes())
+        (entries / "000000000004.json").unlink()
+        (entries / "000000000005.json").unlink()
+        (entries / "000000000003.json").write_text(
+            json.dumps(first | {"changes": [["1", "none", "production"]], "reason": "forged"})
+        )
+
+        forged = "from none to production, which nobody may"
+        with connect(platform_on_disk.target) as other, pytest.raises(UnexpectedReplyError, match=forged):
+            other.models.get("churn", "1")
+
+    @pytest.mark.parametrize("kind", ["registered", "moved"])
+    def test_what_stands_is_returned_although_the_store_does_not_answer_afterwards(
+        self, platform_on_disk: Platform, tmp_path: Path, kind: str
+    ) -> None:
+        class Breaking(Wire):
+            broken = False
+
+            def get(self, key: str) -> bytes:
+                if self.broken and key.startswith("ledger/"):
+                    raise UnavailableError("503 Slow Down")
+                return super().get(key)
+
+        wire = Breaking(platform_on_disk._backends.objects)
+
+        def broken_after(key: str, made: bool) -> bool:
+            wire.broken = f'"kind":"{kind}"'.encode() in (wire._store.get(key) if key.startswith("ledger/m") else b"")
+            return made
+
+        wire.answer_create = broken_after
+        platform_on_disk._backends.__dict__["objects"] = wire
+        artifact = written_model(tmp_path / "artifact")
+        registered = platform_on_disk.models.register("churn", artifact)
+        assert registered.version == "1"
+        if kind == "moved":
+            assert platform_on_disk.models.promote("churn", "1", to="candidate").stage is Stage.CANDIDATE
+
+        wire.broken = False
+        assert len(platform_on_disk.models.list("churn")) == 1
+
+    def test_a_void_entry_where_a_checkpoint_would_be_leaves_nothing_wrong(
+        self, platform_on_disk: Platform, entries: Path
+    ) -> None:
+        for number in range(95):
+            platform_on_disk.models.tag("churn", "1", {"x": str(number)})
+        (entries / "checkpoints/000000000100.json").unlink()
+        (entries / "000000000100.json").write_bytes(b"")
+
+        with connect(platform_on_disk.target) as other:
+            assert other.models.repair("churn").ok
+            assert other.models.verify("churn").ok
+
+    @pytest.mark.parametrize("head", ['{"sequence": 1e999}', '{"sequence": -5}', "[]"])
+    def test_a_senseless_hint_costs_time_only(self, platform_on_disk: Platform, entries: Path, head: str) -> None:
+        (entries / "head.json").write_text(head)
+
+        with connect(platform_on_disk.target) as other:
+            assert other.models.get("churn", "1").stage is Stage.PRODUCTION
+
+    def test_an_entry_whose_time_has_no_zone_is_damaged(self, platform_on_disk: Platform, entries: Path) -> None:
+        last = entries / "000000000005.json"
+        last.write_text(json.dumps(json.loads(last.read_bytes()) | {"at": "2026-01-01T00:00:00"}))
+
+        with connect(platform_on_disk.target) as other, pytest.raises(UnexpectedReplyError, match="has no time zone"):
+            other.models.get("churn", "1")

@@ -68,8 +68,9 @@ class RequiresApprovals:
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` for what is not a positive number of people."""
-        if not isinstance(self.n, int) or isinstance(self.n, bool) or self.n < 1:
-            raise ConfigurationError(f"requires_approvals: {self.n!r} is not a number of people, 1 or more")
+        given: object = self.n
+        if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+            raise ConfigurationError(f"requires_approvals: {given!r} is not a number of people, 1 or more")
 
     @property
     def name(self) -> str:

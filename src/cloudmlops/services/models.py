@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, SupportsFloat
 
 from cloudmlops.domain import ledger_rules as rules
 from cloudmlops.domain.ledger import (
@@ -70,7 +70,7 @@ class Models:
         artifact: PathLike[str] | str,
         *,
         run: object = None,
-        metrics: Mapping[str, float] | None = None,
+        metrics: Mapping[str, SupportsFloat] | None = None,
         features: FeatureService | None = None,
         tags: Mapping[str, str] | None = None,
         card: str = "",

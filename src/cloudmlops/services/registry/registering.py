@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, SupportsFloat
 
 from cloudmlops.domain import ledger_rules as rules
 from cloudmlops.domain.artifacts import workspace
@@ -51,7 +51,7 @@ def prepared(
     artifact: Path,
     *,
     run: str | None,
-    metrics: Mapping[str, float],
+    metrics: Mapping[str, SupportsFloat],
     features: FeatureService | None,
     tags: Mapping[str, str],
     card: object,
