@@ -207,6 +207,7 @@ def check_online(case: Case, backends: LocalBackends, folder: Path, moments: lis
     view = replace(case.view, name=f"view-{next(NUMBERS)}", source=ParquetSource(path))
     platform = Platform(backends)
     last = max(moments)
+    backends.clock = FixedClock(to_datetime(BASE + last))
     for moment in [*moments, last]:
         platform.features.materialize(view, at=to_datetime(BASE + moment))
     keys = list(dict.fromkeys((tuple(map(type, key)), key) for key, *_ in case.rows))
