@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from cloudmlops.errors import ConfigurationError
 
@@ -49,13 +50,21 @@ def resolve(target: str | None, known: Configuration) -> str:
             "cloudmlops.toml or the [tool.cloudmlops] table of pyproject.toml.",
         )
     if "://" in name:
-        return name
+        return _beside(path, name)
     if name not in targets:
         raise ConfigurationError(
             f"no target is named {name!r}" + (f" in {path}" if path else ""),
             hint=f"Named targets: {', '.join(sorted(targets)) or 'none'}. A URL such as local://.cloudmlops works too.",
         )
-    return targets[name]
+    return _beside(path, targets[name])
+
+
+def _beside(file: Path | None, url: str) -> str:
+    """A relative folder in a configuration file lies beside that file, wherever one works."""
+    folder = url.removeprefix("local://")
+    if file is None or folder == url or folder.startswith(("/", "~", ":")):
+        return url
+    return f"local://{quote(str(file.parent))}/{folder}"
 
 
 def configuration(folder: Path) -> Configuration:

@@ -43,8 +43,8 @@ def test_a_named_target_is_found_in_the_nearest_configuration_upwards(
     (tmp_path / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "deep")
 
-    assert cm.connect().target.endswith("/a")
-    assert cm.connect("prod").target.endswith("/b")
+    assert cm.connect().target == f"local://{tmp_path}/a"
+    assert cm.connect("prod").target == f"local://{tmp_path}/b"
 
 
 def test_the_configuration_may_stand_in_pyproject(tmp_path: Path) -> None:
