@@ -386,3 +386,19 @@ def test_a_damaged_record_is_reported(platform: cm.Platform, folder: Path, tmp_p
         platform.endpoints.status("broken")
 
     (damaged / "state.json").unlink()
+
+
+def test_head_on_a_prediction_route_is_refused_and_holds_nothing_up(platform: cm.Platform, tmp_path: Path) -> None:
+    platform.endpoints.deploy(register(platform, tmp_path), to="scaling").wait(timeout=LONG)
+    address = urlsplit(platform.endpoints.status("scaling").address)
+    connection = http.client.HTTPConnection(address.netloc, timeout=20)
+    with contextlib.closing(connection):
+        connection.request("HEAD", "/predict")
+        response = connection.getresponse()
+
+        assert (response.status, response.getheader("allow"), response.read()) == (405, "POST", b"")
+        connection.request("HEAD", "/healthz")
+        assert connection.getresponse().status == 200
+
+    platform.endpoints.undeploy("scaling", "v1")
+    assert platform.endpoints.status("scaling").deployments == []

@@ -137,6 +137,10 @@ class Front:
             reason = f"this is endpoint {self._supervisor.name!r}, not {meant!r}: its address has changed hands"
             await _answer(send, 421, _reason(reason))
             return
+        if scope["method"] == "HEAD":
+            # Whoever reads a worker's answer to HEAD must know that its content-length announces nothing.
+            await _answer(send, 405, _reason("HEAD is answered at /healthz alone"), (b"allow", b"POST"))
+            return
         if (body := await _whole(receive)) is None:
             await _answer(send, 413, _reason(f"the body is larger than {_BODY_LIMIT} bytes"), (b"connection", b"close"))
             return

@@ -26,6 +26,8 @@ from cloudmlops.providers.local.hosting.workers import Worker
 _log = logging.getLogger("cloudmlops.endpoints")
 
 _GRACE_S: Final = 30.0
+_DRAIN_S: Final = 60.0
+"""So long requests in flight are waited for; the platform's own client waits no longer either."""
 _LOG_TAIL: Final = 4000
 
 
@@ -146,7 +148,11 @@ class Supervisor:
             self._set_traffic(traffic_without(self.record.traffic, name, rest), TrafficReason.UNDEPLOYED, actor)
         else:
             self._save()
-        await asyncio.gather(*(worker.quiet.wait() for worker in running.workers))
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await asyncio.gather(*(worker.quiet.wait() for worker in running.workers))
+        except TimeoutError:
+            _log.warning("%s still has requests in flight after %.0f s; it is ended", name, _DRAIN_S)
         if not running.record.healthy:
             self._replace(running, failure="it was undeployed before it was healthy")
         await self._end(running)

@@ -1,0 +1,61 @@
+"""What an endpoint's supervisor decides, without a process: its deployments here have no replicas, or idle ones."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from cloudmlops.providers.local.hosting import supervisor as supervision
+from cloudmlops.providers.local.hosting.endpoint_state import DeploymentRecord, EndpointRecord
+from cloudmlops.providers.local.hosting.supervisor import Running, Supervisor
+from cloudmlops.providers.local.hosting.workers import Worker
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def supervisor_of(folder: Path, *names: str, traffic: dict[str, int], replicas: int = 0) -> Supervisor:
+    """A supervisor of healthy deployments; their replicas have no process."""
+    records = [
+        DeploymentRecord(
+            name=name,
+            model="scaling",
+            version="1",
+            deployed_as=name,
+            replicas=replicas,
+            machine=None,
+            traffic_percent=None,
+            created_at="2026-01-01T00:00:00+00:00",
+            actor="ann",
+            target="local://x",
+            healthy=True,
+        )
+        for name in names
+    ]
+    record = EndpointRecord(
+        name="scaling", host="127.0.0.1", port=0, fixed_port=False, traffic=traffic, deployments=records
+    )
+    supervisor = Supervisor(folder, record)
+    for found in records:
+        workers = [Worker(Path(f"{found.name}.sock"), command=[], log=Path("log")) for _ in range(replicas)]
+        supervisor._running[found.name] = Running(found, workers)
+    return supervisor
+
+
+def test_a_request_that_never_ends_does_not_keep_its_deployment_from_being_undeployed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "_DRAIN_S", 0.01)
+
+    async def undeploy() -> Supervisor:
+        supervisor = supervisor_of(folder, "v1", traffic={"v1": 100}, replicas=1)
+        supervisor._running["v1"].workers[0].quiet.clear()
+        await supervisor.order_undeploy("v1", "ann")
+        return supervisor
+
+    assert asyncio.run(undeploy()).record.deployments == []
