@@ -59,3 +59,17 @@ def test_a_request_that_never_ends_does_not_keep_its_deployment_from_being_undep
         return supervisor
 
     assert asyncio.run(undeploy()).record.deployments == []
+
+
+def test_a_deployment_takes_all_traffic_when_the_others_have_gone_while_it_started(folder: Path) -> None:
+    async def start() -> Supervisor:
+        supervisor = supervisor_of(folder, "v2", traffic={})
+        running = supervisor._running["v2"]
+        supervisor._replace(running, healthy=False, traffic_percent=20)
+        await supervisor._bring_up(running)
+        return supervisor
+
+    supervisor = asyncio.run(start())
+
+    assert supervisor.record.traffic == {"v2": 100}
+    assert [record.healthy for record in supervisor.record.deployments] == [True]

@@ -207,8 +207,10 @@ class Supervisor:
             _log.warning("a worker of %s did not start: %s", running.record.name, fault)
         running.tasks = [asyncio.create_task(worker.supervise()) for worker in running.workers]
         if not running.record.healthy:
+            others = any(self.record.traffic.values())  # they may have gone since it was asked for: then it takes all
+            percent = running.record.traffic_percent if others else None
+            split = traffic_with(self.record.traffic, running.record.name, percent)
             record = self._replace(running, healthy=True)
-            split = traffic_with(self.record.traffic, record.name, record.traffic_percent)
             if split != self.record.traffic:
                 self._set_traffic(split, TrafficReason.DEPLOYED, record.actor)
             self._save()
