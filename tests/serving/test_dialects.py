@@ -150,6 +150,16 @@ def test_arrays_go_in_and_come_out_in_order(tensor: App) -> None:
     assert ask(tensor, "/predict", {"instances": []})[2] == {"predictions": []}
 
 
+def test_named_values_are_taken_in_the_first_rows_order_whatever_order_the_others_have(tensor: App) -> None:
+    instances = [{"p": 1, "q": 2}, {"q": 4, "p": 3}]
+
+    assert ask(tensor, "/predict", {"instances": instances})[2] == {"predictions": [[1, 2], [3, 4]]}
+
+    status, _, answer = ask(tensor, "/predict", {"instances": [*instances, {"p": 1, "r": 2}]})
+    assert status == 400
+    assert [(fault["row"], fault["got"]) for fault in answer["error"]["faults"]] == [(2, "the columns ['p', 'r']")]
+
+
 def test_several_arrays_go_in_by_name(serve: Callable[..., App]) -> None:
     app = serve(NAMED)
 

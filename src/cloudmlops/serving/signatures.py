@@ -394,4 +394,15 @@ def _plain_rows(given: Input) -> list[Any]:
         return given.rows
     if isinstance(given, Columns):
         return [list(row) for row in zip(*given.columns.values(), strict=True)]
-    return [list(row.values()) for row in given.rows]
+    if not given.rows:
+        return []
+    # Rows may name their values each in its own order: the first row's holds for all.
+    names = list(given.rows[0])
+    faults = [
+        Fault(row=number, expected=f"the columns of row 0, {names}", got=f"the columns {list(row)}")
+        for number, row in enumerate(given.rows)
+        if row.keys() != given.rows[0].keys()
+    ]
+    if faults:
+        raise BadInputError(faults)
+    return [[row[name] for name in names] for row in given.rows]
