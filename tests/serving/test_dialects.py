@@ -201,6 +201,14 @@ def test_all_faults_of_the_input_are_listed_with_row_and_column(columns: App) ->
     assert answer["error"]["reason"].startswith("the input does not fit the model (")
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "2500-01-01", "soon"])
+def test_a_time_that_the_model_cannot_hold_is_the_callers_fault(columns: App, time: str) -> None:
+    status, _, answer = ask(columns, "/predict", {"instances": [{**GOOD, "t": time}]})
+
+    assert status == 400
+    assert [(fault["row"], fault["column"]) for fault in answer["error"]["faults"]] == [(0, "t")]
+
+
 def test_an_optional_column_may_be_left_out_in_some_rows(columns: App) -> None:
     status, _, answer = ask(columns, "/predict", {"instances": [GOOD | {"b": True, "t": "2026-01-02T03:04:05Z"}, GOOD]})
 

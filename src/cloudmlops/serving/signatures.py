@@ -92,8 +92,15 @@ def _bytes(value: Any) -> bytes:
         raise ValueError(value) from error
 
 
+_FIRST_YEAR: Final = 1678
+_LAST_YEAR: Final = 2261
+"""Between them nanoseconds since 1970 fit into 64 bits; outside, numpy would give another time without a word."""
+
+
 def _time(value: Any) -> np.datetime64:
     at = datetime.fromisoformat(value)
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise ValueError(value)
     return np.datetime64(at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at, "ns")
 
 
@@ -117,7 +124,7 @@ _TYPES: Final[Mapping[str, ColumnType]] = {
     "string": ColumnType(expected="text or null", kinds=_TEXTS, dtype="object", example=""),
     "binary": ColumnType(expected="base64 text", kinds=frozenset(), dtype="object", example="", convert=_bytes),
     "datetime": ColumnType(
-        expected="a time in ISO 8601, as text",
+        expected=f"a time in ISO 8601, as text, of the years {_FIRST_YEAR} to {_LAST_YEAR}",
         kinds=frozenset(),
         dtype="datetime64[ns]",
         example="2000-01-01T00:00:00",
