@@ -35,9 +35,8 @@ class ScoringClient:
     def predict(self, endpoint: str, instances: Sequence[Any]) -> list[Any]:
         """Return a prediction for each instance."""
         try:
-            instances = [*instances]
-            body = json.dumps(instances, default=_plain).encode()
-        except TypeError as error:
+            body = _json([*instances]).encode()
+        except (TypeError, ValueError) as error:
             raise InvalidRequestError(f"the instances for endpoint {endpoint!r} have no JSON form: {error}") from error
         known = self._addresses.get(endpoint)
         reply = self._post(endpoint, known, body) if known else None
@@ -90,6 +89,19 @@ def _close_all(idle: Mapping[str, list[http.client.HTTPConnection]]) -> None:
     for connections in idle.values():
         for connection in connections:
             connection.close()
+
+
+def _json(instances: list[Any]) -> str:
+    """Return the instances as JSON; NaN, which it lacks, becomes null."""
+    try:
+        return json.dumps(instances, default=_plain, allow_nan=False)
+    except ValueError:
+        return json.dumps(json.loads(json.dumps(instances, default=_plain), parse_constant=_missing))
+
+
+def _missing(constant: str) -> None:
+    if constant != "NaN":
+        raise ValueError(f"{constant} is no number in JSON")
 
 
 def _plain(value: object) -> object:

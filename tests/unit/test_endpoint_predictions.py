@@ -1,0 +1,56 @@
+"""What the client makes of instances and of an endpoint's answer; a server of the standard library answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from cloudmlops.domain.endpoints import Scoring
+from cloudmlops.errors import InvalidRequestError
+from cloudmlops.services.scoring import ScoringClient
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Predicts each instance as itself."""
+
+    def do_POST(self) -> None:
+        instances = json.loads(self.rfile.read(int(self.headers["content-length"])))["instances"]
+        self.answer(200, {"predictions": instances})
+
+    def answer(self, status: int, value: object) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def client(request: pytest.FixtureRequest) -> Iterator[ScoringClient]:
+    with HTTPServer(("127.0.0.1", 0), getattr(request, "param", Echo)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield ScoringClient(lambda endpoint: Scoring(url=f"http://127.0.0.1:{server.server_port}/predict"))
+        server.shutdown()
+        thread.join()
+
+
+def test_a_value_that_is_not_a_number_is_sent_as_missing(client: ScoringClient) -> None:
+    import numpy as np
+
+    instances: list[Any] = [[float("nan"), 1.5], {"x": np.array([np.nan, 2])}, np.float32("nan")]
+
+    assert client.predict("scaling", instances) == [[None, 1.5], {"x": [None, 2.0]}, None]
+
+
+def test_an_infinite_value_is_refused_before_it_is_sent(client: ScoringClient) -> None:
+    with pytest.raises(InvalidRequestError, match="-Infinity is no number in JSON"):
+        client.predict("scaling", [[float("-inf"), float("nan")]])
