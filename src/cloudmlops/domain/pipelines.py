@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, cast, overload
 
 from cloudmlops.domain import value_types
 from cloudmlops.domain.graph import Graph, OutputRef, Resources, StepOptions, StepSpec
+from cloudmlops.domain.loose_code import is_loose, loose_digest
 from cloudmlops.domain.source import module_source
 from cloudmlops.domain.value_types import EXPECTED, ValueType
 from cloudmlops.errors import InvalidPipelineError
@@ -313,16 +314,17 @@ class _Builder:
             elif key in signature.inputs:
                 self._parameter(name, key, value, signature.inputs[key], parameters)
         sound = {key: kind for key, kind in signature.inputs.items() if parameters.get(key) is not _Unknown}
+        digest = loose_digest(called.function) if is_loose(called.function) else ""
         self.steps.append(
             StepSpec(
                 name=name,
-                function=_reference(called.function),
+                function=_reference(called.function, digest),
                 parameters={key: value for key, value in parameters.items() if value is not _Unknown},
                 inputs=inputs,
                 input_types=sound,
                 outputs=signature.outputs,
                 after=self._after(name, called.after),
-                options=called.options,
+                options=called.options if digest is not None else replace(called.options, cache=False),
             )
         )
         if signature.named_tuple is not None:
@@ -380,10 +382,11 @@ class _Builder:
         return tuple(dict.fromkeys(names))
 
 
-def _reference(function: Callable[..., object]) -> str:
+def _reference(function: Callable[..., object], digest: str | None) -> str:
     source = module_source(function.__module__)
-    if source is None or "<" in function.__qualname__:
-        return f":{function.__qualname__}"  # not to be found from another process
+    if source is None or digest != "":
+        # Not to be found from another process; its content tells it from others of its name.
+        return f":{function.__qualname__}#{digest or 'unknown'}"
     return f"{source.name}:{function.__qualname__}"
 
 

@@ -85,6 +85,7 @@ class Pipelines:
         graph = _graph(pipeline, parameters)
         with span("pipelines.plan", pipeline=graph.name):
             source = provenance.source_snapshot(graph.functions.values())
+            graph = provenance.cacheable(graph, source)
             packages = provenance.packages_digest()
             done: dict[str, Mapping[str, OutputRecord]] = {}
             for step in graph.order:
@@ -185,7 +186,7 @@ class Pipelines:
         provenance.keep_snapshot(self._context.backends.objects, source)
         return RunRequest(
             id=run,
-            graph=graph,
+            graph=provenance.cacheable(graph, source),
             source=source,
             lineage=provenance.lineage(
                 source, graph.parameters, actor=self._context.actor, at=self._context.backends.clock.now()
