@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ _log = logging.getLogger("cloudmlops.endpoints")
 _GRACE_S: Final = 30.0
 _DRAIN_S: Final = 60.0
 """So long requests in flight are waited for; the platform's own client waits no longer either."""
+_START_S: Final = 30.0
+"""So long a request waits for the replicas of an endpoint that has just been started again."""
 _LOG_TAIL: Final = 4000
 
 
@@ -39,6 +42,8 @@ class Running:
         self.workers = workers
         self.draining = False
         self.tasks: list[asyncio.Task[None]] = []
+        self.begun = asyncio.Event()
+        """Set when the first start of its replicas has come to an end, good or bad."""
 
     @property
     def state(self) -> DeploymentState:
@@ -85,6 +90,9 @@ class Supervisor:
         if (name := self._split.next()) is None:
             return f"endpoint {self.record.name!r} has no deployment with traffic"
         running = self._running[name]
+        if not running.begun.is_set():  # the endpoint itself has just been started again: nobody need retry for that
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(running.begun.wait(), _START_S)
         tried: set[int] = set()
         while (worker := running.choose(tried)) is not None:
             tried.add(id(worker))
@@ -194,6 +202,8 @@ class Supervisor:
             await self._started(running)
         except CloudMLOpsError as error:
             await self._fail(running, error)
+        finally:
+            running.begun.set()
 
     async def _started(self, running: Running) -> None:
         results = await asyncio.gather(*(worker.start() for worker in running.workers), return_exceptions=True)
