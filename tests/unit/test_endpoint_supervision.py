@@ -73,3 +73,25 @@ def test_a_deployment_takes_all_traffic_when_the_others_have_gone_while_it_start
 
     assert supervisor.record.traffic == {"v2": 100}
     assert [record.healthy for record in supervisor.record.deployments] == [True]
+
+
+def test_two_who_undeploy_the_same_deployment_at_once_both_succeed(folder: Path) -> None:
+    async def undeploy() -> Supervisor:
+        supervisor = supervisor_of(folder, "v1", "v2", traffic={"v1": 100}, replicas=1)
+        await asyncio.gather(supervisor.order_undeploy("v1", "ann"), supervisor.order_undeploy("v1", "bob"))
+        return supervisor
+
+    record = asyncio.run(undeploy()).record
+
+    assert record.traffic == {"v2": 100}
+    assert [found.name for found in record.deployments] == ["v2"]
+    assert [found.name for found in record.former] == ["v1"]
+
+
+def test_a_deployment_that_is_being_undeployed_inherits_no_traffic(folder: Path) -> None:
+    async def undeploy() -> Supervisor:
+        supervisor = supervisor_of(folder, "v1", "v2", traffic={"v1": 100}, replicas=1)
+        await asyncio.gather(supervisor.order_undeploy("v2", "ann"), supervisor.order_undeploy("v1", "bob"))
+        return supervisor
+
+    assert asyncio.run(undeploy()).record.traffic == {}

@@ -152,7 +152,7 @@ class Supervisor:
             raise NotFoundError(f"there is no deployment {name!r} at endpoint {self.record.name!r}")
         running.draining = True
         if self.record.traffic.get(name):
-            rest = [other for other, found in self._running.items() if other != name and found.record.healthy]
+            rest = [other for other, found in self._running.items() if found.record.healthy and not found.draining]
             self._set_traffic(traffic_without(self.record.traffic, name, rest), TrafficReason.UNDEPLOYED, actor)
         else:
             self._save()
@@ -238,6 +238,8 @@ class Supervisor:
         """Stop a deployment's workers and forget it, but for what became of it."""
         record = running.record
         await self._stop_workers(running)
+        if self._running.get(record.name) is not running:  # another order has ended it meanwhile
+            return
         del self._running[record.name]
         self.record.deployments = [other for other in self.record.deployments if other.name != record.name]
         self.record.former = [*self.record.former, record][-KEPT_FORMER:]
