@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cloudmlops.domain.endpoints import Scoring
-from cloudmlops.errors import InvalidRequestError
+from cloudmlops.errors import InvalidRequestError, UnexpectedReplyError
 from cloudmlops.services.scoring import ScoringClient
 
 
@@ -31,6 +31,13 @@ class Echo(BaseHTTPRequestHandler):
 
     def log_request(self, *_: object) -> None:
         """Say nothing."""
+
+
+class Short(Echo):
+    """Predicts nothing of what it is asked."""
+
+    def do_POST(self) -> None:
+        self.answer(200, {"predictions": []})
 
 
 @pytest.fixture
@@ -54,3 +61,26 @@ def test_a_value_that_is_not_a_number_is_sent_as_missing(client: ScoringClient) 
 def test_an_infinite_value_is_refused_before_it_is_sent(client: ScoringClient) -> None:
     with pytest.raises(InvalidRequestError, match="-Infinity is no number in JSON"):
         client.predict("scaling", [[float("-inf"), float("nan")]])
+
+
+def test_a_table_is_sent_row_by_row(client: ScoringClient) -> None:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    columns = {"distance": [500.0, None], "origin": ["JFK", "SFO"]}
+    rows = [{"distance": 500.0, "origin": "JFK"}, {"distance": None, "origin": "SFO"}]
+
+    for table in (pd.DataFrame(columns), pl.DataFrame(columns), pa.table(columns)):
+        assert client.predict("scaling", table) == rows
+
+
+def test_one_instance_without_a_list_is_refused(client: ScoringClient) -> None:
+    with pytest.raises(InvalidRequestError, match=r"are one dict, not a list(?s:.*)\[instance\]"):
+        client.predict("scaling", {"distance": 500.0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("client", [Short], indirect=True)
+def test_fewer_predictions_than_instances_are_noticed(client: ScoringClient) -> None:
+    with pytest.raises(UnexpectedReplyError, match="0 predictions to 2 instances"):
+        client.predict("scaling", [[1], [2]])

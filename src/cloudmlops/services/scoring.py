@@ -35,7 +35,8 @@ class ScoringClient:
     def predict(self, endpoint: str, instances: Sequence[Any]) -> list[Any]:
         """Return a prediction for each instance."""
         try:
-            body = _json([*instances]).encode()
+            instances = _listed(endpoint, instances)
+            body = _json(instances).encode()
         except (TypeError, ValueError) as error:
             raise InvalidRequestError(f"the instances for endpoint {endpoint!r} have no JSON form: {error}") from error
         known = self._addresses.get(endpoint)
@@ -45,7 +46,14 @@ class ScoringClient:
             reply = self._post(endpoint, found, body)
             if reply is None:
                 raise _unavailable(endpoint, f"nobody answers for it at {found.url}")
-        return _predictions(endpoint, *reply)
+        predictions = _predictions(endpoint, *reply)
+        if len(predictions) != len(instances):
+            raise UnexpectedReplyError(
+                f"endpoint {endpoint!r} answered {len(predictions)} predictions to {len(instances)} instances",
+                hint="Its model must predict once for each row.",
+                resource=endpoint,
+            )
+        return predictions
 
     def forget(self, endpoint: str) -> None:
         """Ask for the endpoint's address again next time."""
@@ -89,6 +97,19 @@ def _close_all(idle: Mapping[str, list[http.client.HTTPConnection]]) -> None:
     for connections in idle.values():
         for connection in connections:
             connection.close()
+
+
+def _listed(endpoint: str, instances: Any) -> list[Any]:
+    """Return instances as a list; a table's are its rows."""
+    for rows, arguments in (("to_pylist", ()), ("to_dicts", ()), ("to_dict", ("records",))):
+        if hasattr(instances, "columns") and hasattr(instances, rows):
+            return [*getattr(instances, rows)(*arguments)]
+    if isinstance(instances, Mapping | str | bytes):
+        raise InvalidRequestError(
+            f"the instances for endpoint {endpoint!r} are one {type(instances).__name__}, not a list of instances",
+            hint="Put a single instance in a list: [instance].",
+        )
+    return [*instances]
 
 
 def _json(instances: list[Any]) -> str:
