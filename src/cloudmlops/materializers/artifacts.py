@@ -8,6 +8,7 @@ runtime can be given anybody's files.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Final
@@ -29,7 +30,7 @@ def store(value: object, kind: ValueType, folder: Path, *, within: Path | None =
         value: What the step returned.
         kind: What it is declared to return.
         folder: Of this artifact alone.
-        within: Files below this one are moved, all others copied.
+        within: Files below this one are moved, unless there are links among them; all others are copied.
 
     Raises:
         TypeError: The value is not of that kind; the message says what it is, and what is expected.
@@ -117,9 +118,16 @@ def _wanted(kind: ValueType) -> str:
 
 
 def _take(source: Path, target: Path, within: Path | None) -> None:
-    if within is not None and source.resolve().is_relative_to(within.resolve()):
+    # What a link leads to may be removed with the step's working folder: then the files themselves are taken.
+    if within is not None and source.resolve().is_relative_to(within.resolve()) and not _has_links(source):
         shutil.move(source, target)
     elif source.is_dir():
         shutil.copytree(source, target)
     else:
         shutil.copyfile(source, target)
+
+
+def _has_links(path: Path) -> bool:
+    return path.is_symlink() or any(
+        Path(parent, name).is_symlink() for parent, folders, names in os.walk(path) for name in (*folders, *names)
+    )
