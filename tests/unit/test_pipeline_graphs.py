@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import cloudmlops as cm
 from cloudmlops.domain.graph import Graph, OutputRef, StepOptions, StepSpec, graph_from_json, graph_to_json
-from cloudmlops.domain.value_types import Kind, ValueType
+from cloudmlops.domain.value_types import Kind, ValueType, value_type
 from cloudmlops.errors import InvalidPipelineError
 
 
@@ -262,3 +263,62 @@ def test_an_error_in_the_body_is_the_users_own() -> None:
 
     with pytest.raises(KeyError, match="days"):
         broken.graph()
+
+
+def test_a_bare_list_of_typing_is_a_list() -> None:
+    assert value_type(typing.List) == value_type(list)  # noqa: UP006 as users of older code write it
+    assert value_type(typing.Dict) == value_type(dict)  # noqa: UP006
+
+
+@pytest.mark.parametrize("annotation", ["Path.NoSuch", "int | 'Foo'"])
+def test_an_annotation_that_cannot_be_evaluated_is_among_the_faults(annotation: str) -> None:
+    def mistyped(x: int) -> int:
+        return x
+
+    mistyped.__annotations__["x"] = annotation
+
+    @cm.pipeline
+    def flow() -> int:
+        return cm.step(mistyped)(1)
+
+    assert any("step 'mistyped': its annotations cannot be read" in fault for fault in faults(flow))
+
+
+def test_a_field_of_several_outputs_that_is_not_known_is_among_the_faults() -> None:
+    class Halves(NamedTuple):
+        left: "NoSuch"  # type: ignore[name-defined]  # noqa: F821, UP037
+
+    def halve(x: int) -> object:
+        return x
+
+    halve.__annotations__["return"] = Halves
+
+    @cm.pipeline
+    def flow() -> None:
+        cm.step(halve)(1)
+
+    assert any("the annotation 'NoSuch' is not known" in fault for fault in faults(flow))
+
+
+def test_a_body_cannot_decide_or_loop_over_an_output() -> None:
+    @cm.pipeline
+    def deciding() -> None:
+        if load():
+            check(load())
+
+    @cm.pipeline
+    def looping() -> None:
+        for part in load():
+            check(part)
+
+    for flow, said in ((deciding, "decides over the output load.output"), (looping, "loops over the output")):
+        with pytest.raises(InvalidPipelineError, match=said):
+            flow.graph()
+
+
+def test_a_result_without_an_annotation_is_a_fault() -> None:
+    @cm.pipeline
+    def flow():
+        return load()
+
+    assert any("its annotation says nothing of it" in fault for fault in faults(flow))

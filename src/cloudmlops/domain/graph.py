@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from cloudmlops.domain import value_types
 from cloudmlops.domain.names import name_faults
@@ -56,6 +56,18 @@ class OutputRef:
 
     def __str__(self) -> str:
         return f"{self.step}.{self.output}"
+
+    def __bool__(self) -> NoReturn:
+        raise self._unknown_yet("decides")
+
+    def __iter__(self) -> NoReturn:
+        raise self._unknown_yet("loops")
+
+    def _unknown_yet(self, does: str) -> InvalidPipelineError:
+        return InvalidPipelineError(
+            f"the pipeline's body {does} over the output {self}, which is not known before its step has run",
+            hint="Do that within a step; several outputs of one step are a NamedTuple.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

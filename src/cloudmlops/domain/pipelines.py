@@ -198,6 +198,8 @@ class Pipeline(Generic[P, R]):
             given = dict(zip(declared, result, strict=False))
         else:
             given = {} if result is None else {SINGLE_OUTPUT: result}
+        if not declared and result is not None:
+            builder.faults.append(f"pipeline {self.name!r} returns {result!r}, but its annotation says nothing of it")
         outputs: dict[str, OutputRef] = {}
         for name, kind in declared.items():
             ref = given.get(name)
@@ -422,7 +424,9 @@ def _hints(function: Callable[..., object], what: str, faults: list[str]) -> Map
         faults.append(
             f"{what}: the annotation {error.name!r} is not known at run time; import it outside TYPE_CHECKING"
         )
-        return dict.fromkeys(function.__annotations__, _Unknown)
+    except Exception as error:  # noqa: BLE001 an annotation is code of the user's
+        faults.append(f"{what}: its annotations cannot be read: {type(error).__name__}: {error}")
+    return dict.fromkeys(function.__annotations__, _Unknown)
 
 
 class _Unknown:
@@ -459,7 +463,7 @@ def _outputs(
     if returned is type(None) or returned is None:
         return {}, None
     if isinstance(returned, type) and issubclass(returned, tuple) and hasattr(returned, "_fields"):
-        fields = typing.get_type_hints(returned)
+        fields = _hints(returned, f"{what}: {returned.__name__}", faults)
         kinds = {name: _kind(fields, name, f"{what}: output {name!r}", faults) for name in returned._fields}
         return {name: kind for name, kind in kinds.items() if kind is not None}, returned
     kind = _kind(hints, "return", f"{what}: its result", faults)

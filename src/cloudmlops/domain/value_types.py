@@ -106,7 +106,10 @@ def value_type(annotation: object) -> ValueType | None:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         return _optional([argument for argument in arguments if argument is not type(None)], arguments)
-    if (kind := _KINDS.get(origin)) is Kind.LIST:
+    kind = _KINDS.get(origin)
+    if kind in (Kind.LIST, Kind.DICT) and not arguments:  # typing.List and its like
+        return ValueType(kind=kind)
+    if kind is Kind.LIST:
         return _container(kind, arguments[0])
     if kind is Kind.DICT and arguments[0] is str:
         return _container(kind, arguments[1])
