@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,7 @@ def ask(
     *,
     method: str = "POST",
     kind: str | None = "application/json",
+    encoding: str | None = None,
     raw: bytes | None = None,
     query: str = "",
     parts: int = 1,
@@ -76,6 +78,7 @@ def ask(
     pieces = [data[at : at + size] for at in range(0, len(data), size)] or [b""]
     headers = [(b"content-length", str(len(data)).encode())] if parts == 1 else []
     headers += [(b"content-type", kind.encode())] if kind else []
+    headers += [(b"content-encoding", encoding.encode())] if encoding else []
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -281,6 +284,16 @@ def test_another_content_type_is_415_and_none_is_taken_for_json(tensor: App) -> 
     assert "'text/csv'" in answer["error"]["reason"]
     assert ask(tensor, "/predict", {"instances": []}, kind=None)[0] == 200
     assert ask(tensor, "/predict", {"instances": []}, kind="Application/JSON; charset=utf-8")[0] == 200
+
+
+def test_a_compressed_body_is_415_and_not_taken_for_broken_json(tensor: App) -> None:
+    body = b'{"instances": []}'
+
+    status, headers, answer = ask(tensor, "/predict", raw=gzip.compress(body), encoding="gzip")
+
+    assert (status, headers["accept-encoding"]) == (415, "identity")
+    assert "'gzip'" in answer["error"]["reason"]
+    assert ask(tensor, "/predict", raw=body, encoding="identity")[0] == 200
 
 
 def test_a_body_that_is_too_large_is_413_told_or_not(serve: Callable[..., App]) -> None:

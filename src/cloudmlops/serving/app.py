@@ -97,6 +97,13 @@ class App:
                 kind = value
             elif name == b"content-length":
                 length = value
+            elif name == b"content-encoding" and value.lower() != b"identity":
+                raise ProblemError(
+                    415,
+                    f"the body is encoded as {value.decode('latin-1')!r}; this server reads it as it is",
+                    hint="Send it without the header Content-Encoding, not compressed.",
+                    headers={"accept-encoding": "identity"},
+                )
         media = kind.partition(b";")[0].strip().lower()
         if media and media != b"application/json" and not media.endswith(b"+json"):
             raise ProblemError(

@@ -159,7 +159,7 @@ class Front:
 
 
 _PASSED_ON: Final = frozenset(
-    {b"content-type", b"accept", b"authorization", b"traceparent", b"tracestate", b"x-request-id"}
+    {b"content-type", b"content-encoding", b"accept", b"authorization", b"traceparent", b"tracestate", b"x-request-id"}
 )
 
 
