@@ -65,6 +65,14 @@ def test_scripts_get_json_with_every_key_and_nothing_else() -> None:
     assert json.loads(result.output) == [{"name": "ada", "length": 3, "hidden": True}]
 
 
+def test_what_json_has_no_number_for_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    session = Session(target=None, actor=None, as_json=True)
+
+    session.record("Metrics", {"auc": float("nan"), "loss": float("inf"), "parts": (1.5, float("nan"))})
+
+    assert json.loads(capsys.readouterr().out) == {"auc": None, "loss": None, "parts": [1.5, None]}
+
+
 def test_a_wrong_request_ends_with_2_and_says_what_to_do(tmp_path: Path) -> None:
     done = command("models", "list", "--target", "moon://base", folder=tmp_path)
 

@@ -100,7 +100,12 @@ def report(error: CloudMLOpsError) -> None:
 
 
 def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, default=plain, indent=2))
+    try:
+        text = json.dumps(value, default=plain, indent=2, allow_nan=False)
+    except ValueError:  # JSON has neither NaN nor infinity: both are null, as they are to most who write JSON
+        finite = json.loads(json.dumps(value, default=plain), parse_constant=lambda _: None)
+        text = json.dumps(finite, indent=2)
+    click.echo(text)
 
 
 def _print_rich(value: object) -> None:
