@@ -134,6 +134,11 @@ class Endpoints:
                     f"endpoint {endpoint!r} has had one split of traffic only: there is nothing to roll back to",
                     hint="Use endpoints.shift_traffic to choose another one.",
                 )
+            if not traffic:
+                raise InvalidTrafficError(
+                    f"nothing at endpoint {endpoint!r} had traffic before the last change",
+                    hint="Use endpoints.shift_traffic to choose a split, or endpoints.undeploy to stop serving.",
+                )
             self._check_traffic(endpoint, traffic)
             self._set_traffic(endpoint, traffic, TrafficReason.ROLLED_BACK)
             return self.status(endpoint)
@@ -148,6 +153,7 @@ class Endpoints:
 
         Raises:
             InvalidRequestError: The model refused the input; `faults` says where and why.
+            NotFoundError: There is no such endpoint, or nothing is deployed there.
             UnavailableError: No replica could answer; `retryable` says whether another try makes sense.
         """
         with span("endpoints.predict", endpoint=endpoint, instances=len(instances)):

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from cloudmlops.domain.endpoints import Scoring
-from cloudmlops.errors import InvalidRequestError, UnavailableError, UnexpectedReplyError
+from cloudmlops.errors import InvalidRequestError, NotFoundError, UnavailableError, UnexpectedReplyError
 
 _TIMEOUT_S: Final = 60.0
 
@@ -160,6 +160,13 @@ def _predictions(endpoint: str, status: int, reply: bytes) -> list[Any]:
         listed = error.get("faults", []) if isinstance(error, dict) else []
         head = reason.partition(": ")[0] if listed else reason
         raise InvalidRequestError(f"endpoint {endpoint!r} refused the input: {head}", faults=map(_fault, listed))
+    if status == HTTPStatus.NOT_FOUND:
+        raise NotFoundError(
+            f"endpoint {endpoint!r} gave no prediction: {reason}",
+            hint="Deploy a version to it first.",
+            operation="endpoints.predict",
+            resource=endpoint,
+        )
     raise _unavailable(endpoint, f"it answered {status}: {reason}", retryable=status in (429, 502, 503, 504))
 
 

@@ -151,6 +151,20 @@ class EndpointsContract:
         platform.endpoints.undeploy("scaling", two.name)
         assert platform.endpoints.status("scaling").deployments == []
 
+    def test_an_emptied_endpoint_says_so_and_cannot_be_rolled_back_to(
+        self, platform: Platform, register: Register
+    ) -> None:
+        one = platform.endpoints.deploy(register(1.0), to="scaling").wait(timeout=LONG)
+        platform.endpoints.undeploy("scaling", one.name)
+        with pytest.raises(NotFoundError, match="'scaling'"):
+            platform.endpoints.predict("scaling", [[1, 0]])
+
+        platform.endpoints.deploy(register(2.0), to="scaling").wait(timeout=LONG)
+
+        with pytest.raises(InvalidTrafficError, match="had traffic before the last change"):
+            platform.endpoints.rollback("scaling")
+        assert platform.endpoints.predict("scaling", [[1, 0]]) == [2.0]
+
     def test_no_request_fails_while_traffic_is_shifted_and_a_version_undeployed(
         self, platform: Platform, register: Register
     ) -> None:

@@ -145,6 +145,9 @@ class Front:
             await _answer(send, 413, _reason(f"the body is larger than {_BODY_LIMIT} bytes"), (b"connection", b"close"))
             return
         outcome = await self._supervisor.forward(_head(scope, len(body)), body)
+        if isinstance(outcome, str) and self._supervisor.empty:
+            await _answer(send, 404, _reason(outcome))
+            return
         if isinstance(outcome, str):
             await _answer(send, 503, _reason(outcome), (b"retry-after", b"1"))
             return

@@ -112,6 +112,11 @@ class Supervisor:
         names = [name for name, share in self.record.traffic.items() if share]
         return bool(names) and all(any(worker.healthy for worker in self._running[name].workers) for name in names)
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing, and nothing on its way, that could answer a request."""
+        return all(running.draining for running in self._running.values())
+
     async def obey(self, order: Mapping[str, Any]) -> Any:
         """Carry out one order and return its answer."""
         arguments = {name: value for name, value in order.items() if name != "verb"}
