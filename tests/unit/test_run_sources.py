@@ -12,6 +12,7 @@ import cloudmlops as cm
 from cloudmlops import Platform
 from cloudmlops.domain.pipelines import Pipeline
 from cloudmlops.domain.runs import StepState
+from cloudmlops.services.provenance import git_state
 
 FLOW = """
 import cloudmlops as cm
@@ -126,3 +127,34 @@ def test_a_step_from_another_source_folder_is_not_cached(tmp_path: Path) -> None
         write(there, other=FLOW.format(imports="", value=value))
         states = run_flow(tmp_path / "here", "from flow import flow", there=str(there)).split()
         assert [states[0], *sorted(states[1:], reverse=True)] == expected.split()
+
+
+def test_source_that_git_does_not_know_makes_the_commit_dirty(tmp_path: Path) -> None:
+    write(tmp_path, flow="", helper="")
+    who = ("-c", "user.name=ada", "-c", "user.email=ada@example.org")
+    for arguments in (("init", "-q"), ("add", "flow.py"), (*who, "commit", "-q", "-m", "a flow")):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
+    assert git_state(tmp_path, ["flow.py"])[1] is False
+    assert git_state(tmp_path, ["flow.py", "helper.py"])[1] is True
+
+
+def test_steps_in_a_packages_main_module_run(tmp_path: Path) -> None:
+    ending = """
+if __name__ == "__main__":
+    with cm.connect("local://platform") as platform:
+        print(platform.pipelines.run(flow, wait=True).outputs)
+"""
+    write(tmp_path / "pkg", __init__="", __main__=FLOW.format(imports="", value="7") + ending)
+    assert outputs(tmp_path, "-m", "pkg").strip() == "{'output': 7}"
+
+
+def test_a_script_without_a_main_guard_is_told_to_add_one(tmp_path: Path) -> None:
+    ending = """
+with cm.connect("local://platform") as platform:
+    platform.pipelines.run(flow, wait=True)
+"""
+    write(tmp_path, script=FLOW.format(imports="", value="7") + ending)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert 'if __name__ == "__main__":' in done.stderr
+    assert len(list((tmp_path / "platform" / "runs").glob("flow-*"))) == 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,24 @@ class ModuleSource:
     file: Path
 
 
+_importing: ContextVar[bool] = ContextVar("cloudmlops_importing", default=False)
+
+
+@contextmanager
+def importing_steps() -> Iterator[None]:
+    """Modules are imported for their steps; a run that one of them starts then would import it again, without end."""
+    token = _importing.set(True)
+    try:
+        yield
+    finally:
+        _importing.reset(token)
+
+
+def is_importing_steps() -> bool:
+    """Say whether a module is being imported for its steps."""
+    return _importing.get()
+
+
 def module_source(name: str) -> ModuleSource | None:
     """Find a loaded module's source; None when it has no file, as in an interactive session.
 
@@ -29,7 +50,7 @@ def module_source(name: str) -> ModuleSource | None:
         return None
     file = Path(path).absolute()
     if name == "__main__" and (spec := getattr(module, "__spec__", None)) is not None:
-        name = spec.name.removesuffix(".__main__")
+        name = spec.name
     inside = file.parent if file.name == "__init__.py" else file.with_suffix("")
     parts = name.split(".")
     if inside.parts[-len(parts) :] == tuple(parts):

@@ -13,6 +13,7 @@ from typing import Any
 from cloudmlops.domain.artifacts import workspace
 from cloudmlops.domain.pipelines import SINGLE_OUTPUT, Step
 from cloudmlops.domain.runs import OutputRecord
+from cloudmlops.domain.source import importing_steps
 from cloudmlops.domain.value_types import ValueType, decode, encode
 from cloudmlops.errors import CloudMLOpsError, InvalidPipelineError
 from cloudmlops.materializers.artifacts import load, store
@@ -26,7 +27,8 @@ def find_step(reference: str) -> Step[..., Any]:
     """
     module, _, name = reference.partition(":")
     try:
-        found: Any = import_module(module)
+        with importing_steps():
+            found: Any = import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:

@@ -26,6 +26,7 @@ from cloudmlops.domain.runs import (
     step_key,
 )
 from cloudmlops.domain.schedules import Schedule
+from cloudmlops.domain.source import is_importing_steps
 from cloudmlops.domain.value_types import decode
 from cloudmlops.errors import InvalidRequestError, RunFailedError, WaitTimeoutError
 from cloudmlops.ports.pipelines import PipelinesPort
@@ -68,10 +69,16 @@ class Pipelines:
 
         Raises:
             InvalidPipelineError: Lists all faults, before anything is read or written.
+            InvalidRequestError: The id cannot be one, or a module starts the run while it is imported for its steps.
             ConflictError: A run of that id has another pipeline or other parameters.
             RunFailedError: Waited for, and it failed or was cancelled.
         """
         graph = _graph(pipeline, parameters)
+        if is_importing_steps():
+            raise InvalidRequestError(
+                f"a run of pipeline {graph.name!r} was started while its module was imported for a step",
+                hint='Start runs in the script below `if __name__ == "__main__":`, which an import passes over.',
+            )
         with span("pipelines.run", pipeline=graph.name):
             run = id or _fresh_id(graph.name)
             if faults := name_faults("run", run):

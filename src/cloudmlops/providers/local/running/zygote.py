@@ -20,6 +20,7 @@ import traceback
 import warnings
 from typing import Final
 
+from cloudmlops.domain.source import importing_steps
 from cloudmlops.providers.local.running.attempts import Attempt, attempt_from_json, carry_out
 from cloudmlops.providers.local.running.step_process import StepLaunch
 
@@ -134,7 +135,7 @@ class Zygote:
 def _import(modules: list[str]) -> None:
     for module in modules:
         # The step that needs a module which cannot be imported fails with that error, in its own log.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), importing_steps():
             __import__(module)
 
 
