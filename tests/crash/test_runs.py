@@ -194,3 +194,19 @@ def test_the_end_of_a_detached_run_is_published_without_anybody_looking(
     until(lambda: platform_on_disk.events.list(kind=RunCompleted))
 
     assert [event.run for event in platform_on_disk.events.list(kind=RunCompleted)] == [run.id]
+
+
+def test_cancelling_an_interrupted_run_leaves_no_step_running_in_its_record(
+    platform_on_disk: Platform, tmp_path: Path
+) -> None:
+    run = platform_on_disk.pipelines.run(
+        run_flow.family, {"folder": str(tmp_path), "release": str(tmp_path / "never")}, id="cut"
+    )
+    until((tmp_path / "offspring").exists)
+    os.kill(carrier(platform_on_disk, run), signal.SIGKILL)
+    until(lambda: run.status is RunState.INTERRUPTED)
+
+    run.cancel()
+
+    assert run.status is RunState.CANCELLED
+    assert {step.state for step in run.steps.values()} == {StepState.CANCELLED}

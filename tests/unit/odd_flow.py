@@ -108,6 +108,16 @@ def leaving() -> int:
 
 
 @cm.step
+def odd_name() -> int:
+    raise ValueError("file \udcff")
+
+
+@cm.pipeline
+def naming() -> int:
+    return odd_name()
+
+
+@cm.step
 def logs_metrics() -> cm.Metrics:
     import mlflow
 

@@ -51,7 +51,7 @@ def test_a_step_that_is_killed_is_reported_with_its_signal(platform: Platform) -
 def test_a_step_that_exits_is_a_failure(platform: Platform) -> None:
     error = fails(platform, odd_flow.leaving)
 
-    assert "failed in step 'leaves': its process ended with status 1 and left no result" in str(error)
+    assert "failed in step 'leaves': SystemExit: enough" in str(error)
     assert "SystemExit: enough" in error.run.logs("leaves")
 
 
@@ -113,6 +113,29 @@ def test_in_process_the_steps_are_calls(platform: Platform) -> None:
     assert platform.pipelines.run(local, in_process=True).outputs == {"output": os.getpid()}
     with pytest.raises(InvalidPipelineError, match=r"step 'here' .* is not at the top of a module"):
         platform.pipelines.run(local)
+
+
+def test_in_process_a_step_that_exits_is_a_failure_too(platform: Platform) -> None:
+    with pytest.raises(RunFailedError, match="failed in step 'leaves': SystemExit: enough") as failure:
+        platform.pipelines.run(odd_flow.leaving, in_process=True)
+
+    assert failure.value.run.steps["leaves"].state is StepState.FAILED
+
+
+def test_an_error_that_names_a_file_of_odd_bytes_fails_the_step_and_not_the_runs_process(platform: Platform) -> None:
+    error = fails(platform, odd_flow.naming)
+
+    assert r"failed in step 'odd_name': ValueError: file \udcff" in str(error)
+
+
+def test_runs_that_nobody_waits_for_are_let_go_when_they_have_ended(platform: Platform) -> None:
+    pipelines = platform._backends.pipelines
+    platform.pipelines.run(odd_flow.chain, {"n": 1}, id="first", cache=False)
+    pipelines._started["first"].process.wait()
+
+    platform.pipelines.run(odd_flow.chain, {"n": 1}, id="second", cache=False)
+
+    assert pipelines._started.keys() == {"second"}
 
 
 def test_in_process_a_failure_is_the_same_error(platform: Platform) -> None:

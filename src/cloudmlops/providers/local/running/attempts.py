@@ -132,7 +132,7 @@ def perform(attempt: Attempt, work: Path, called: Step[..., Any] | None = None) 
         if attempt.store:
             kept = KeptArtifacts(attempt.store)
             outputs = {name: kept.keep(one) if one.kind.is_artifact else one for name, one in outputs.items()}
-    except Exception as error:  # noqa: BLE001 whatever a user's function raises fails the step and not the run's process
+    except (Exception, SystemExit) as error:  # noqa: BLE001 what a user's function raises fails the step, not the run
         traceback.print_exc()
         _end_mlflow_run("FAILED")
         return Failure(error=_told(error), retryable=not isinstance(error, InvalidRequestError))
@@ -209,7 +209,7 @@ def _end_mlflow_run(status: str) -> None:
         mlflow.end_run(status)
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     if isinstance(error, CloudMLOpsError):
         return str(error)
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))

@@ -122,10 +122,14 @@ class RunStore:
             )
 
     def end(self, run: str, state: RunState, at: datetime) -> None:
-        """The run has ended; steps that still wait never ran."""
+        """The run has ended; steps that still wait never ran, and those still running were cut short."""
         waiting = StepState.CANCELLED if state is RunState.CANCELLED else StepState.SKIPPED
         with self._transaction() as db:
             db.execute("UPDATE step SET state = ? WHERE run = ? AND state = ?", (waiting, run, StepState.WAITING))
+            db.execute(
+                "UPDATE step SET state = ?, ended = ? WHERE run = ? AND state = ?",
+                (StepState.CANCELLED, _text(at), run, StepState.RUNNING),
+            )
             db.execute("UPDATE run SET state = ?, ended = ? WHERE id = ?", (state, _text(at), run))
 
     def ask_to_cancel(self, run: str) -> None:
@@ -190,7 +194,7 @@ class RunStore:
             "UPDATE step SET state = ?, ended = ?, error = ? WHERE run = ? AND name = ?",
             state,
             _text(at),
-            error,
+            error.encode("utf-8", "backslashreplace").decode(),  # a file's name may hold what SQLite cannot
             run,
             step,
         )
