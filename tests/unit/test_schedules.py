@@ -91,6 +91,22 @@ def test_a_run_recorded_before_a_crash_is_started_after_it(
     assert ids(platform) == ["nightly-20130101t020000z"]
 
 
+def test_a_schedule_whose_run_cannot_start_does_not_stop_the_others(
+    platform: Platform, clock: FixedClock, scheduler: Scheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform.pipelines.schedule(odd_flow.chain, name="broken", cron="0 2 * * *")
+    platform.pipelines.schedule(odd_flow.chain, name="nightly", cron="0 2 * * *")
+    clock.at += timedelta(minutes=30)
+    (platform.native / "runs").mkdir(exist_ok=True)
+    (platform.native / "runs" / "broken-20130101t020000z").touch()  # its folder cannot be made
+
+    scheduler.tick()
+
+    assert "the scheduled run broken-20130101t020000z cannot be started" in caplog.text
+    (platform.native / "runs" / "broken-20130101t020000z").unlink()
+    assert platform.pipelines.get("nightly-20130101t020000z").wait().outputs == {"output": 3}
+
+
 def test_a_time_is_read_in_the_schedules_own_zone_also_when_clocks_change() -> None:
     schedule = Schedule(
         name="daily",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import signal
@@ -36,6 +37,8 @@ from cloudmlops.providers.local.running.scheduler import Scheduler, check_schedu
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.backends import LocalBackends
+
+_log = logging.getLogger("cloudmlops.pipelines")
 
 _POLL: Final = 0.02
 """Seconds between looks at a run that another process started."""
@@ -96,7 +99,9 @@ class LocalPipelines(PipelinesPort):
             if left is not None and left <= 0:
                 break
             if started is not None:
-                if select.select([started.channel], [], [], left)[0]:  # it closes at the run's end
+                if started.channel.fileno() < 0:
+                    started = None
+                elif select.select([started.channel], [], [], left)[0]:  # it closes at the run's end
                     self._let_go(run)
                     started = None
             else:
@@ -202,7 +207,10 @@ class LocalPipelines(PipelinesPort):
         """Start the recorded runs of schedules that no process has taken up."""
         for run in self._store.fired():
             if (request := self._store.request(run)) is not None:
-                self._carry(request, RunMode.DETACHED)
+                try:
+                    self._carry(request, RunMode.DETACHED)
+                except Exception:  # noqa: BLE001 one that cannot start must not hold up the other schedules
+                    _log.exception("the scheduled run %s cannot be started; it is tried again", run)
 
     def stop_all(self) -> None:
         """Interrupt the runs that this process started, and wait until their processes are gone."""
@@ -359,6 +367,9 @@ class LocalPipelines(PipelinesPort):
             self._leaving.append(started.process)
 
     def _reap(self) -> None:
+        for run, started in list(self._started.items()):
+            if started.process.poll() is not None:  # nobody has waited for it
+                self._let_go(run)
         self._leaving = [process for process in self._leaving if process.poll() is None]
 
     def _seen(self, record: RunRecord) -> RunRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from cloudmlops.providers.local.running.leases import Lease
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.pipelines import LocalPipelines
+
+_log = logging.getLogger("cloudmlops.pipelines")
 
 _LONGEST_WAIT: Final = timedelta(seconds=1)
 """Another process may add a schedule at any time."""
@@ -65,9 +68,12 @@ class Scheduler:
         """Start what is due now; of several times missed, only the latest."""
         now = self._pipelines.now()
         for schedule in self._pipelines.schedules():
-            latest = latest_time(schedule, now)
-            if latest > max(schedule.created_at, schedule.last_fired_at or schedule.created_at):
-                self._pipelines.fire(schedule, latest)
+            try:
+                latest = latest_time(schedule, now)
+                if latest > max(schedule.created_at, schedule.last_fired_at or schedule.created_at):
+                    self._pipelines.fire(schedule, latest)
+            except Exception:  # noqa: BLE001 one that fails must not hold up the others
+                _log.exception("the schedule %s cannot be followed; it is tried again", schedule.name)
         self._pipelines.start_fired()
 
 
