@@ -281,9 +281,11 @@ class LocalPipelines(PipelinesPort):
             if (lease := Lease.take(file)) is None:
                 time.sleep(_POLL)  # what was killed is about to be gone
                 continue
-            if self.get(record.id).attempt == record.attempt:
+            state = self._store.state(record.id)
+            ended_since = state is not None and state.ended and not record.state.ended
+            if not ended_since and self.get(record.id).attempt == record.attempt:
                 return lease
-            lease.release()  # somebody was faster, and has already ended
+            lease.release()  # somebody was faster, or it was going on and has ended by itself
             return None
 
     def _going_on(self, run: str) -> bool:
