@@ -85,6 +85,19 @@ def test_a_module_that_starts_threads_gets_a_new_interpreter_for_each_step(platf
     assert run.outputs == {"output": ["answered", "answered"]}
 
 
+def test_a_new_interpreter_is_told_of_parameters_of_any_length(platform: Platform) -> None:
+    run = platform.pipelines.run(threaded_flow.measuring, {"text": "x" * 300_000}, wait=True)
+
+    assert run.outputs == {"output": 300_000}
+
+
+def test_nobody_else_may_read_what_runs_were_given(platform_on_disk: Platform) -> None:
+    platform_on_disk.pipelines.run(threaded_flow.measuring, {"text": "secret"}, wait=True)
+
+    (database,) = Path(str(platform_on_disk.native)).glob("runs.db")
+    assert database.stat().st_mode & 0o077 == 0
+
+
 def test_a_step_ends_when_its_threads_have_finished_their_work(platform: Platform, tmp_path: Path) -> None:
     platform.pipelines.run(odd_flow.threads_left, {"file": str(tmp_path / "late")}, wait=True)
 

@@ -31,3 +31,13 @@ def both(first: str, second: str) -> list[str]:
 @cm.pipeline
 def asking() -> list[str]:
     return both(ask(), ask.with_options(cache=False)())
+
+
+@cm.step
+def length(text: str) -> int:
+    return len(text)
+
+
+@cm.pipeline
+def measuring(text: str) -> int:
+    return length(text)

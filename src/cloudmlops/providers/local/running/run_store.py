@@ -327,6 +327,8 @@ class RunStore:
     def _connection(self) -> sqlite3.Connection:
         # A connection must not cross a fork: the child opens its own.
         if self._opened is None or self._opened[0] != os.getpid():
+            # The parameters and the environment of steps are in it; SQLite gives its other files the same permissions.
+            os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
             db = sqlite3.connect(self._file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             db.row_factory = sqlite3.Row
             _prepare(db)

@@ -1,7 +1,8 @@
 """A step as a new interpreter.
 
 A fork would leave behind the threads that a pipeline's modules start when they are imported, and the locks they hold.
-The zygote starts it as `python -m cloudmlops.providers.local.running.step_process` with what `StepLaunch` says.
+The zygote starts it as `python -m cloudmlops.providers.local.running.step_process` with a descriptor to read what
+`StepLaunch` says: a command line is short, and everybody on the machine can read it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cloudmlops.providers.local.running.attempts import Attempt, attempt_from_js
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepLaunch:
-    """What a step's process is told on its command line."""
+    """What a step's process is told."""
 
     attempt: Attempt
     root: str
@@ -26,20 +27,19 @@ class StepLaunch:
 
     def replace_this_process(self) -> None:
         """Become the step's process; never returns."""
+        told = os.memfd_create("step", 0)
+        with os.fdopen(told, "w", encoding="utf-8", closefd=False) as file:
+            json.dump(asdict(self), file)
+        os.lseek(told, 0, os.SEEK_SET)
         os.set_inheritable(self.lease, True)
-        program = [
-            sys.executable,
-            "-P",
-            "-m",
-            "cloudmlops.providers.local.running.step_process",
-            json.dumps(asdict(self)),
-        ]
+        program = [sys.executable, "-P", "-m", "cloudmlops.providers.local.running.step_process", str(told)]
         os.execv(program[0], program)  # noqa: S606 our own interpreter
 
 
 def main() -> None:
-    """Carry out the attempt that the command line names."""
-    fields = json.loads(sys.argv[1])
+    """Carry out the attempt that the descriptor tells of."""
+    with os.fdopen(int(sys.argv[1]), encoding="utf-8") as file:
+        fields = json.load(file)
     os.set_inheritable(fields["lease"], False)
     sys.path.insert(0, fields["root"])
     raise SystemExit(0 if carry_out(attempt_from_json(json.dumps(fields["attempt"]))) else 1)
