@@ -145,7 +145,7 @@ class Platform:
         return Endpoints(self._context, models=self.models)
 
     @cached_property
-    def events(self) -> Events[Platform]:
+    def events(self) -> Events:
         """What happened, handled at least once."""
         from cloudmlops.services.events import Events
 

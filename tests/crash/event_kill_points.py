@@ -48,7 +48,7 @@ class KillingStore(LocalStore):
 
 def register(platform: Platform) -> None:
     @platform.events.on(ModelRegistered, handler="validate")
-    def validate(event: ModelRegistered, ctx: EventContext[Platform]) -> None:
+    def validate(event: ModelRegistered, ctx: EventContext) -> None:
         ctx.platform.models.promote(event.model, event.version, to=Stage.CANDIDATE, reason="validated")
         ctx.platform.events.publish(
             DriftDetected(

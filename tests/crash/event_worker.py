@@ -27,7 +27,7 @@ def wait_for_another_worker() -> None:
 
 def register(platform: Platform) -> None:
     @platform.events.on(DriftDetected, handler="report")
-    def report(event: DriftDetected, ctx: EventContext[Platform]) -> None:
+    def report(event: DriftDetected, ctx: EventContext) -> None:
         note("begin", "report", event.metric, ctx.attempt, os.getpid())
         if sys.argv[3:] == ["together"]:
             wait_for_another_worker()
@@ -45,7 +45,7 @@ def register(platform: Platform) -> None:
         note("end", "report", event.metric, ctx.attempt, os.getpid())
 
     @platform.events.on(RunCompleted, handler="fails", retries=1, backoff=timedelta(0))
-    def fails(event: RunCompleted, ctx: EventContext[Platform]) -> None:
+    def fails(event: RunCompleted, ctx: EventContext) -> None:
         note("begin", "fails", event.run, ctx.attempt, os.getpid())
         raise ValueError(event.run)
 

@@ -128,7 +128,7 @@ def test_a_running_worker_wakes_for_the_next_attempt(platform: Platform) -> None
     stop = threading.Event()
 
     @platform.events.on(DriftDetected, handler="flaky", backoff=timedelta(milliseconds=1))
-    def flaky(_event: DriftDetected, ctx: EventContext[Platform]) -> None:
+    def flaky(_event: DriftDetected, ctx: EventContext) -> None:
         if ctx.attempt < 3:
             raise UnavailableError("not yet")
         handled.set()
@@ -217,7 +217,7 @@ def test_a_worker_that_is_interrupted_gives_the_event_back_at_once(platform: Pla
     attempts: list[int] = []
 
     @platform.events.on(DriftDetected, handler="watch", retries=0)
-    def watch(_event: DriftDetected, ctx: EventContext[Platform]) -> None:
+    def watch(_event: DriftDetected, ctx: EventContext) -> None:
         attempts.append(ctx.attempt)
         if len(attempts) == 1:
             raise KeyboardInterrupt
@@ -231,7 +231,7 @@ def test_a_worker_that_is_interrupted_gives_the_event_back_at_once(platform: Pla
 
 
 def test_a_handler_gets_the_platform_the_event_and_a_lasting_key(platform: Platform) -> None:
-    contexts: list[EventContext[Platform]] = []
+    contexts: list[EventContext] = []
     platform.events.on(DriftDetected, handler="watch")(lambda _, ctx: contexts.append(ctx))
     platform.events.on(DriftDetected, handler="other")(lambda _, ctx: contexts.append(ctx))
     platform.events.publish(drift(platform))
@@ -245,7 +245,7 @@ def test_a_handler_gets_the_platform_the_event_and_a_lasting_key(platform: Platf
 
 def test_what_a_handler_publishes_is_what_its_first_attempt_published(platform: Platform) -> None:
     @platform.events.on(RunCompleted, handler="measure", backoff=timedelta(0))
-    def measure(event: RunCompleted, ctx: EventContext[Platform]) -> None:
+    def measure(event: RunCompleted, ctx: EventContext) -> None:
         platform.events.publish(drift(platform, "first", minute=ctx.attempt))
         platform.events.publish(drift(platform, "second", minute=ctx.attempt))
         if ctx.attempt == 1:

@@ -7,11 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from cloudmlops.domain.models import Stage
 
-PlatformT = TypeVar("PlatformT")
+if TYPE_CHECKING:
+    # For users' type checkers, which know what they connected to by this name; nothing here uses it.
+    from cloudmlops._platform import Platform
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +192,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EventContext(Generic[PlatformT]):
+class EventContext:
     """What a handler knows beside the event."""
 
     key: str
@@ -199,7 +201,7 @@ class EventContext(Generic[PlatformT]):
     attempt: int
     """Counted from 1, over failed and interrupted attempts; a replay begins again."""
     event: Event
-    platform: PlatformT
+    platform: Platform
     """The platform that handles the event; each register, promote, run, deploy and publish of it happens once."""
 
 

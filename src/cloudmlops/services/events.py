@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event as Signal
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from cloudmlops.domain.events import KINDS, DeadLetter, Event, EventContext, PlatformT, UnknownEvent
+from cloudmlops.domain.events import KINDS, DeadLetter, Event, EventContext, UnknownEvent
 from cloudmlops.errors import InvalidRequestError, NotFoundError, QuotaExceededError, UnavailableError
 from cloudmlops.ports.events import EventsPort
 from cloudmlops.services.context import ServiceContext
@@ -26,6 +26,7 @@ from cloudmlops.services.effects import effect_key
 from cloudmlops.services.telemetry import span
 
 if TYPE_CHECKING:
+    from cloudmlops._platform import Platform
     from cloudmlops.services.delivery.outbox import Outbox
     from cloudmlops.services.delivery.receiving import AsgiApp
 
@@ -39,14 +40,14 @@ _SKEW: Final = timedelta(hours=1)
 """How far the clocks of machines that store events may differ: so much farther back a search goes."""
 
 
-class Events(Generic[PlatformT]):
+class Events:
     """What happened, handled at least once, its effects through the platform once."""
 
     def __init__(
         self,
         context: ServiceContext,
         *,
-        platform: PlatformT,
+        platform: Platform,
         outbox: Callable[[], Outbox] | None = None,
         lease: timedelta = LEASE,
     ) -> None:
@@ -67,9 +68,7 @@ class Events(Generic[PlatformT]):
         type: str | None = None,  # noqa: A002 the CloudEvents attribute has this name
         retries: int = 3,
         backoff: timedelta = timedelta(seconds=1),
-    ) -> Callable[
-        [Callable[[EventT, EventContext[PlatformT]], None]], Callable[[EventT, EventContext[PlatformT]], None]
-    ]:
+    ) -> Callable[[Callable[[EventT, EventContext], None]], Callable[[EventT, EventContext], None]]:
         """Register the decorated function for events of `kind`, also for those that are in the inbox already.
 
         Args:
@@ -89,8 +88,8 @@ class Events(Generic[PlatformT]):
         wanted = {"model": model, "endpoint": endpoint, "pipeline": pipeline, "type": type}
 
         def register(
-            function: Callable[[EventT, EventContext[PlatformT]], None],
-        ) -> Callable[[EventT, EventContext[PlatformT]], None]:
+            function: Callable[[EventT, EventContext], None],
+        ) -> Callable[[EventT, EventContext], None]:
             made = Handler(
                 name=handler or str(getattr(function, "__name__", "")),
                 function=function,
@@ -278,7 +277,7 @@ class Events(Generic[PlatformT]):
         return Attempts(self._context.backends.objects, lease=self._lease)
 
     @cached_property
-    def _worker(self) -> Worker[PlatformT]:
+    def _worker(self) -> Worker:
         return Worker(self._context.backends, platform=self._platform, inbox=self._inbox, attempts=self._attempts)
 
     @property

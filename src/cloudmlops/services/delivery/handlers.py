@@ -20,7 +20,7 @@ class Handler:
     """A function, the events it is for, and how often it is tried."""
 
     name: str
-    function: Callable[[Any, EventContext[Any]], object]
+    function: Callable[[Any, EventContext], object]
     kind: type[Event]
     filters: Mapping[str, str] = field(default_factory=dict)
     """Attribute of the event to the value it must have."""

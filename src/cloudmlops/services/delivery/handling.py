@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from threading import Event as Signal
 from threading import RLock, Thread
-from typing import Final, Generic
+from typing import TYPE_CHECKING, Final
 
-from cloudmlops.domain.events import EventContext, PlatformT, handling_key
+from cloudmlops.domain.events import EventContext, handling_key
 from cloudmlops.errors import ServiceError
 from cloudmlops.ports.backends import Backends
 from cloudmlops.services.delivery.attempts import Attempts, Failure, Lease, Settled, Waiting
@@ -22,15 +22,18 @@ from cloudmlops.services.delivery.inbox import Inbox
 from cloudmlops.services.effects import handling
 from cloudmlops.services.telemetry import span
 
+if TYPE_CHECKING:
+    from cloudmlops._platform import Platform
+
 _log: Final = logging.getLogger("cloudmlops.events")
 _SAVE_EVERY: Final = 64
 """Attempts between two writings of a handler's cursor."""
 
 
-class Worker(Generic[PlatformT]):
+class Worker:
     """Handles what is in the inbox with the handlers of this process, one event at a time."""
 
-    def __init__(self, backends: Backends, *, platform: PlatformT, inbox: Inbox, attempts: Attempts) -> None:
+    def __init__(self, backends: Backends, *, platform: Platform, inbox: Inbox, attempts: Attempts) -> None:
         self._backends = backends
         self._platform = platform
         self._inbox = inbox

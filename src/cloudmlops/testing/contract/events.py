@@ -89,7 +89,7 @@ class EventsContract:
         attempts: list[int] = []
 
         @platform.events.on(DriftDetected, handler="flaky", retries=2, backoff=timedelta(0))
-        def flaky(_event: DriftDetected, ctx: EventContext[Platform]) -> None:
+        def flaky(_event: DriftDetected, ctx: EventContext) -> None:
             attempts.append(ctx.attempt)
             if len(attempts) < 3:
                 raise ConnectionError("not yet")
@@ -102,7 +102,7 @@ class EventsContract:
 
     def test_an_event_whose_retries_are_used_is_a_dead_letter_with_its_error(self, platform: Platform) -> None:
         @platform.events.on(DriftDetected, handler="broken", retries=1, backoff=timedelta(0))
-        def broken(event: DriftDetected, _ctx: EventContext[Platform]) -> None:
+        def broken(event: DriftDetected, _ctx: EventContext) -> None:
             raise ValueError(f"no idea what {event.metric} is")
 
         platform.events.publish(drift(platform))
@@ -117,7 +117,7 @@ class EventsContract:
         seen: list[str] = []
 
         @platform.events.on(DriftDetected, handler="picky", retries=5, backoff=timedelta(hours=1))
-        def picky(event: DriftDetected, _ctx: EventContext[Platform]) -> None:
+        def picky(event: DriftDetected, _ctx: EventContext) -> None:
             if event.metric == "bad":
                 raise ValueError("bad")
             seen.append(event.metric)
@@ -133,7 +133,7 @@ class EventsContract:
         keys: list[str] = []
 
         @platform.events.on(DriftDetected, handler="heals", retries=0)
-        def heals(_event: DriftDetected, ctx: EventContext[Platform]) -> None:
+        def heals(_event: DriftDetected, ctx: EventContext) -> None:
             keys.append(ctx.key)
             if not healed:
                 raise ValueError("not yet")
@@ -165,7 +165,7 @@ class EventsContract:
 
     def test_a_replay_publishes_nothing_a_second_time(self, platform: Platform) -> None:
         @platform.events.on(RunFailed, handler="alarm")
-        def alarm(event: RunFailed, ctx: EventContext[Platform]) -> None:
+        def alarm(event: RunFailed, ctx: EventContext) -> None:
             platform.events.publish(
                 DriftDetected(
                     platform=event.platform,
@@ -192,7 +192,7 @@ class EventsContract:
         seen: list[str] = []
 
         @platform.events.on(DriftDetected, handler="chain")
-        def chain(event: DriftDetected, _ctx: EventContext[Platform]) -> None:
+        def chain(event: DriftDetected, _ctx: EventContext) -> None:
             seen.append(event.metric)
             if len(seen) < 4:
                 platform.events.publish(drift(platform, f"{event.metric}+"))
