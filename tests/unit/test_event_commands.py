@@ -51,17 +51,28 @@ def nothing(platform):
 
 
 def breaking(platform):
+    import threading
+
     from cloudmlops.errors import UnexpectedReplyError
 
     note_that(platform)
-    work = platform.events._worker.work
+    work, accept = platform.events._worker.work, platform.events.accept
+    broken = threading.Event()
 
     def damaged(**options):
-        if Path("broken").exists():
+        if broken.is_set():
             raise UnexpectedReplyError("the inbox is damaged")
         return work(**options)
 
+    def stored_when_nobody_works_any_more(event):
+        broken.set()
+        new = accept(event)
+        (worker,) = (thread for thread in threading.enumerate() if thread.name == "cloudmlops-events")
+        worker.join()
+        return new
+
     platform.events._worker.work = damaged
+    platform.events.accept = stored_when_nobody_works_any_more
 
 
 note_that = register
@@ -200,11 +211,11 @@ def test_serving_takes_events_over_http_and_handles_them_at_once(project: Path) 
     assert (project / "handled").read_text() == "m@1\n"
 
 
-def test_a_server_whose_worker_ends_unasked_ends_too(project: Path) -> None:
+def test_a_server_whose_worker_ends_unasked_ends_too_after_its_last_answer(project: Path) -> None:
     with serving(project, "handlers:breaking") as (server, connection):
-        (project / "broken").touch()
         connection.request("POST", "/", json.dumps(EVENT), {"content-type": "application/cloudevents+json"})
-        connection.getresponse().read()
+        reply = connection.getresponse()
+        assert (reply.status, json.load(reply)) == (200, {"stored": 1, "known": 0})
         connection.close()
 
         assert server.wait(timeout=60) != 0

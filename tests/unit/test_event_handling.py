@@ -182,7 +182,7 @@ def test_a_running_worker_outlives_a_queue_that_does_not_answer(
 
 
 def test_a_long_handler_keeps_its_lease(platform: Platform) -> None:
-    def with_short_lease() -> Events[Platform]:
+    def with_short_lease() -> Events:
         return Events(platform._context, platform=platform, lease=timedelta(milliseconds=30))
 
     working, finish = threading.Event(), threading.Event()
