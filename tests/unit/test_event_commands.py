@@ -67,8 +67,9 @@ def breaking(platform):
     def stored_when_nobody_works_any_more(event):
         broken.set()
         new = accept(event)
-        (worker,) = (thread for thread in threading.enumerate() if thread.name == "cloudmlops-events")
-        worker.join()
+        for thread in threading.enumerate():
+            if thread.name == "cloudmlops-events":
+                thread.join()
         return new
 
     platform.events._worker.work = damaged
