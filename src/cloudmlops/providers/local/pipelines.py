@@ -16,21 +16,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
 from cloudmlops.domain.graph import Graph, graph_to_json
 from cloudmlops.domain.pipelines import Step
-from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, SourceSnapshot, StepState
+from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, SourceSnapshot
 from cloudmlops.domain.schedules import Schedule, scheduled_run_id
 from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError
 from cloudmlops.materializers.snapshots import snapshot_key, source_digest, unpack
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.local.running import attempts, leases
-from cloudmlops.providers.local.running.attempts import Failure
+from cloudmlops.providers.local.running.attempts import FOLDER_VARIABLE, RUN_VARIABLE, Failure
 from cloudmlops.providers.local.running.execution import Execution, boot_id, cached_outputs
 from cloudmlops.providers.local.running.kept import KeptArtifacts
 from cloudmlops.providers.local.running.leases import Lease
-from cloudmlops.providers.local.running.orphans import end_orphans, is_alive
+from cloudmlops.providers.local.running.orphans import end_orphans
+from cloudmlops.providers.local.running.processes import command, is_alive, users
 from cloudmlops.providers.local.running.run_process import Launch
 from cloudmlops.providers.local.running.run_store import RunStore
 from cloudmlops.providers.local.running.scheduler import Scheduler, check_schedule
@@ -44,10 +46,13 @@ _POLL: Final = 0.02
 """Seconds between looks at a run that another process started."""
 _GRACE: Final = 0.5
 """Seconds in which a run whose starter was killed ends its steps."""
+_PATIENCE: Final = 30.0
+"""Seconds in which whatever was told to end has ended."""
 
 
 @dataclass
 class _Started:
+    run: str
     process: subprocess.Popen[bytes]
     channel: socket.socket
 
@@ -58,7 +63,7 @@ class LocalPipelines(PipelinesPort):
     def __init__(self, backends: LocalBackends) -> None:
         self._backends = backends
         self._started: dict[str, _Started] = {}
-        self._leaving: list[subprocess.Popen[bytes]] = []
+        self._leaving: list[_Started] = []
 
     @cached_property
     def _store(self) -> RunStore:
@@ -132,13 +137,10 @@ class LocalPipelines(PipelinesPort):
         if holder and not holder.isdecimal():
             raise _conflict(run, f"is {holder} and cannot be cancelled from here", "Stop it there.")
         self._store.ask_to_cancel(run)
-        if holder:
+        if holder and not record.state.ended:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(holder), signal.SIGTERM)
-        if record.state is RunState.INTERRUPTED:
-            lease = self._take_over(record)
-        else:
-            lease = Lease.take(self._lease(run), wait=True)  # free when the last of the run's processes is gone
+        lease = self._take_over(record) if record.state is RunState.INTERRUPTED else self._freed(run)
         if lease is None:
             self.cancel(run)  # somebody has just resumed it
             return
@@ -214,24 +216,30 @@ class LocalPipelines(PipelinesPort):
 
     def stop_all(self) -> None:
         """Interrupt the runs that this process started, and wait until their processes are gone."""
-        for run, started in list(self._started.items()):
+        stopping = list(self._started)
+        for started in self._started.values():
             started.process.terminate()
+        for run in stopping:
             self._let_go(run)
-            # The zygote and the steps hold the lease as long as they live.
-            if (lease := Lease.take(self._lease(run), wait=True)) is not None:
-                lease.release()
-        for process in self._leaving:
-            process.terminate()
-            process.wait()
-        self.close()
+        try:
+            for run in stopping:
+                self._freed(run).release()
+            for leaving in self._leaving:
+                leaving.process.terminate()
+                try:
+                    leaving.process.wait(_PATIENCE)
+                except subprocess.TimeoutExpired:
+                    raise self._held(leaving.run, [leaving.process.pid]) from None
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let go of files and of processes; detached runs go on."""
         for run in list(self._started):
             self._let_go(run)
         self._reap()
-        for process in self._leaving:
-            process.returncode = 0  # it outlives us; without this, subprocess would complain
+        for leaving in self._leaving:
+            leaving.process.returncode = 0  # it outlives us; without this, subprocess would complain
         self._leaving.clear()
         self._store.close()
 
@@ -264,29 +272,50 @@ class LocalPipelines(PipelinesPort):
     def _take_over(self, record: RunRecord) -> Lease | None:
         """Take the lease of a run of which nothing lives any more; None when somebody else goes on with it."""
         file = self._lease(record.id)
-        leaders = [
-            leader
-            for step in record.steps.values()
-            if step.state is StepState.RUNNING
-            and (leader := attempts.leader(attempts.attempt_folder(self._folder(record.id), step.name, step.attempt)))
-        ]
         given_up = time.monotonic() + _GRACE
-        while True:
-            if self._going_on(record.id):
-                if time.monotonic() > given_up:
-                    return None
-                time.sleep(_POLL)
-                continue
-            end_orphans(record.id, file, leaders)
-            if (lease := Lease.take(file)) is None:
-                time.sleep(_POLL)  # what was killed is about to be gone
-                continue
+        until = time.monotonic() + _PATIENCE
+        while self._going_on(record.id) or (lease := Lease.take(file)) is None:
+            if not self._going_on(record.id):
+                # What was killed is about to be gone, or somebody else is about to go on with the run.
+                end_orphans(self._folder(record.id), going_on=lambda: self._going_on(record.id))
+                if time.monotonic() > until:
+                    raise self._held(record.id, users(file))
+            elif time.monotonic() > given_up:
+                return None
+            time.sleep(_POLL)
+        try:
             state = self._store.state(record.id)
             ended_since = state is not None and state.ended and not record.state.ended
-            if not ended_since and self.get(record.id).attempt == record.attempt:
-                return lease
-            lease.release()  # somebody was faster, or it was going on and has ended by itself
-            return None
+            if ended_since or self.get(record.id).attempt != record.attempt:
+                lease.release()  # somebody was faster, or it was going on and has ended by itself
+                return None
+            # Its steps hold no lease: now that nobody can start others, wait until they are gone.
+            while left := end_orphans(self._folder(record.id), going_on=lambda: False):
+                if time.monotonic() > until:
+                    raise self._held(record.id, left)
+                time.sleep(_POLL)
+        except BaseException:
+            lease.release()
+            raise
+        return lease
+
+    def _freed(self, run: str) -> Lease:
+        """Take the lease of a run that was told to end; it is free when the last of its processes is gone."""
+        until = time.monotonic() + _PATIENCE
+        while (lease := Lease.take(self._lease(run))) is None:
+            if time.monotonic() > until:
+                raise self._held(run, users(self._lease(run)))
+            time.sleep(_POLL)
+        return lease
+
+    def _held(self, run: str, holders: Sequence[int]) -> ConflictError:
+        commands = {holder: shorten(" ".join(command(holder)), 120) for holder in holders}
+        told = [f"process {holder} ({line or 'which has just ended'})" for holder, line in commands.items()]
+        return _conflict(
+            run,
+            f"has not ended within {_PATIENCE:.0f} s; what is left of it is {', '.join(told) or 'not ours to see'}",
+            "If it does not end by itself, kill it, and try again.",
+        )
 
     def _going_on(self, run: str) -> bool:
         holder = leases.holder(self._lease(run))
@@ -338,12 +367,13 @@ class LocalPipelines(PipelinesPort):
                 pass_fds=(lease.descriptor, theirs.fileno()),
                 start_new_session=True,
                 cwd=folder,
+                env=_own_environment(),
             )
         lease.tell(str(process.pid))
         lease.release()
         theirs.close()
         self._let_go(request.id)
-        self._started[request.id] = _Started(process, ours)
+        self._started[request.id] = _Started(request.id, process, ours)
 
     def _source_root(self, source: SourceSnapshot) -> Path:
         """Return where the run's modules are imported from: the live files while they are as they were, else a copy."""
@@ -366,13 +396,13 @@ class LocalPipelines(PipelinesPort):
     def _let_go(self, run: str) -> None:
         if (started := self._started.pop(run, None)) is not None:
             started.channel.close()
-            self._leaving.append(started.process)
+            self._leaving.append(started)
 
     def _reap(self) -> None:
         for run, started in list(self._started.items()):
             if started.process.poll() is not None:  # nobody has waited for it
                 self._let_go(run)
-        self._leaving = [process for process in self._leaving if process.poll() is None]
+        self._leaving = [leaving for leaving in self._leaving if leaving.process.poll() is None]
 
     def _seen(self, record: RunRecord) -> RunRecord:
         """Tell a run that goes on from one whose process is gone: the lease knows."""
@@ -423,6 +453,11 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _own_environment() -> dict[str, str]:
+    # A run that a step starts is not part of that step's own.
+    return {name: value for name, value in os.environ.items() if name not in (RUN_VARIABLE, FOLDER_VARIABLE)}
 
 
 def _check_importable(graph: Graph) -> None:

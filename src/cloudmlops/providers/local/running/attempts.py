@@ -27,6 +27,8 @@ from cloudmlops.providers.local.running.kept import KeptArtifacts
 from cloudmlops.runtime.steps import find_step, run_step
 
 RUN_VARIABLE: Final = "CLOUDMLOPS_RUN"
+FOLDER_VARIABLE: Final = "CLOUDMLOPS_ATTEMPT"
+"""The attempt's folder. Ids of runs are told apart within a platform; this, on the machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +67,7 @@ class Attempt:
             **self.environment,
             "CLOUDMLOPS_TARGET": self.target,
             RUN_VARIABLE: f"{self.run}/{self.pipeline}/{self.step}",
+            FOLDER_VARIABLE: self.folder,
         }
 
     def to_json(self) -> str:
@@ -105,12 +108,6 @@ def prepare(folder: Path) -> Path:
     return work
 
 
-def leader(folder: Path) -> int | None:
-    """Return the process that led an attempt's session; None when it had not come so far."""
-    found = next(folder.glob("work.*"), None)
-    return None if found is None else int(found.suffix[1:])
-
-
 def perform(attempt: Attempt, work: Path, called: Step[..., Any] | None = None) -> dict[str, OutputRecord] | Failure:
     """Run the step in this process.
 
@@ -132,7 +129,10 @@ def perform(attempt: Attempt, work: Path, called: Step[..., Any] | None = None) 
         if attempt.store:
             kept = KeptArtifacts(attempt.store)
             outputs = {name: kept.keep(one) if one.kind.is_artifact else one for name, one in outputs.items()}
-    except (Exception, SystemExit) as error:  # noqa: BLE001 what a user's function raises fails the step, not the run
+    except KeyboardInterrupt:  # who runs a step as a call of a function wants to stop it
+        _end_mlflow_run("FAILED")
+        raise
+    except BaseException as error:  # noqa: BLE001 what a user's function raises fails the step, not the run
         traceback.print_exc()
         _end_mlflow_run("FAILED")
         return Failure(error=_told(error), retryable=not isinstance(error, InvalidRequestError))
@@ -148,7 +148,11 @@ def carry_out(attempt: Attempt) -> bool:
     os.chdir(work)
     os.environ.update(attempt.variables())
     _reseed()
-    outcome = perform(attempt, work)
+    try:
+        outcome = perform(attempt, work)
+    except KeyboardInterrupt as error:
+        traceback.print_exc()
+        outcome = Failure(error=_told(error))
     if threading.active_count() > 1:
         # As at the end of a program: pools are told to end, and threads that are not daemons are waited for.
         threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 there is no public name for it
@@ -213,7 +217,8 @@ def _told(error: BaseException) -> str:
     if isinstance(error, CloudMLOpsError):
         return str(error)
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return f"{type(error).__name__}: {error}{notes}"
+    told = f": {error}" if str(error) else ""
+    return f"{type(error).__name__}{told}{notes}"
 
 
 def _redirect(log: Path) -> None:

@@ -1,18 +1,19 @@
-"""Leases that no crash can leave behind: a lock on a file, held while any process of the holder lives."""
+"""Leases that no crash can leave behind: a lock on a file, held while a process of the holder lives."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 
 class Lease:
-    """A held lock. Forked processes hold it too, so it is free only when the last of them is gone."""
+    """A held lock. Forked processes do not hold it; programs that are started with its descriptor do."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        _HELD.add(descriptor)
 
     @classmethod
     def take(cls, file: Path, *, holder: str = "", wait: bool = False) -> Self | None:
@@ -41,6 +42,7 @@ class Lease:
 
     def release(self) -> None:
         """Let go of this process's hold."""
+        _HELD.discard(self.descriptor)
         os.close(self.descriptor)
 
 
@@ -58,3 +60,16 @@ def holder(file: Path) -> str | None:
         return None
     finally:
         os.close(descriptor)
+
+
+_HELD: Final[set[int]] = set()
+"""The descriptors of this process's leases."""
+
+
+def _leave() -> None:
+    # A daemon that a step forks would otherwise hold the run's lease for as long as it lives.
+    while _HELD:
+        os.close(_HELD.pop())
+
+
+os.register_at_fork(after_in_child=_leave)

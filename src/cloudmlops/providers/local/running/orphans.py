@@ -1,70 +1,76 @@
-"""Processes of a step that outlived the run's process and the zygote, because all were killed at once.
+"""Processes of a run that outlived it, because its own process and the zygote were killed at once.
 
 The kernel ends the steps themselves, but not what they have started. Who takes the run up again ends those first.
 """
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-from cloudmlops.providers.local.running.attempts import RUN_VARIABLE
+from cloudmlops.providers.local.running import processes
+from cloudmlops.providers.local.running.attempts import FOLDER_VARIABLE, RUN_VARIABLE
+
+_CARRIER: Final = "cloudmlops.providers.local.running.run_process"
 
 
-def end_orphans(run: str, lease: Path, leaders: Iterable[int]) -> None:
-    """Kill what is left of a run's steps.
+def end_orphans(run_folder: Path, *, going_on: Callable[[], bool]) -> list[int]:
+    """Kill what is left of a run, whatever session it is in.
 
     Args:
-        run: The run's id.
-        lease: Its lease's file; a forked process still has it open.
-        leaders: The processes of the steps that had not ended; each led a session of its own.
+        run_folder: The run's.
+        going_on: Whether somebody else has taken the run up meanwhile; asked before each kill, for what was found may
+            be theirs.
+
+    Returns:
+        The processes that were found; they may take a moment to be gone.
     """
-    sessions = set(leaders)
-    for process in _processes() if sessions else ():
-        if _session(process) in sessions and (_starts_within(process, run) or _has_open(process, lease)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(process.name), signal.SIGKILL)
+    found = []
+    for process in processes.processes():
+        if process == os.getpid() or not _is_of(process, run_folder):
+            continue
+        try:
+            held = os.pidfd_open(process)
+        except ProcessLookupError:
+            continue
+        try:
+            # Once more, for its number might have been given away before we held it.
+            if not _is_of(process, run_folder):
+                continue
+            if going_on():
+                break
+            found.append(process)
+            signal.pidfd_send_signal(held, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+        finally:
+            os.close(held)
+    return found
 
 
-def is_alive(process: int) -> bool:
-    """Say whether a process of that number lives; one that ended and was not waited for does not."""
+def _is_of(process: int, run_folder: Path) -> bool:
+    """Say whether a step of the run started it, or it was forked from the run's process."""
+    told = processes.command(process)
+    if _CARRIER in told[:-1]:
+        return _is_folder(_carried(told[-1]), run_folder)
+    variables = processes.environment(process)
+    # Endpoints that a step deployed have no run.
+    return RUN_VARIABLE in variables and _is_folder(Path(variables.get(FOLDER_VARIABLE, "")).parent, run_folder)
+
+
+def _carried(launch: str) -> Path:
     try:
-        return _stat(Path(f"/proc/{process}"))[0] != b"Z"
+        return Path(json.loads(launch)["folder"])
+    except (ValueError, LookupError, TypeError):
+        return Path()
+
+
+def _is_folder(told: Path, run_folder: Path) -> bool:
+    try:
+        return told.samefile(run_folder)
     except OSError:
         return False
-
-
-def _processes() -> Iterator[Path]:
-    return (entry for entry in Path("/proc").iterdir() if entry.name.isdecimal())
-
-
-def _session(process: Path) -> int:
-    try:
-        return int(_stat(process)[3])
-    except OSError:
-        return 0
-
-
-def _stat(process: Path) -> list[bytes]:
-    """Return the fields after the name: state, parent, group, session, …; see proc(5)."""
-    # The name stands in parentheses and may hold anything, so the fields are counted from its end.
-    return (process / "stat").read_bytes().rpartition(b")")[2].split()
-
-
-def _starts_within(process: Path, run: str) -> bool:
-    try:
-        return f"{RUN_VARIABLE}={run}/".encode() in (process / "environ").read_bytes()
-    except OSError:
-        return False
-
-
-def _has_open(process: Path, file: Path) -> bool:
-    with contextlib.suppress(OSError):
-        for descriptor in (process / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                if descriptor.samefile(file):
-                    return True
-    return False

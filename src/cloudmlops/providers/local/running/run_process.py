@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING, Final
 
 from cloudmlops.ports.clock import SystemClock
 from cloudmlops.providers.local.running.attempts import Failure, failure, result
+from cloudmlops.providers.local.running.descendants import adopt_descendants, end_children
 from cloudmlops.providers.local.running.execution import Execution, parallelism
+from cloudmlops.providers.local.running.leases import Lease
 from cloudmlops.providers.local.running.run_store import RunStore
 from cloudmlops.providers.local.running.zygote import Zygote
 
@@ -70,12 +72,14 @@ def main() -> None:
     for descriptor in (launch.lease, launch.channel):
         os.set_inheritable(descriptor, False)
     ours, theirs = socket.socketpair()
+    adopt_descendants()  # if the zygote is killed
     zygote = os.fork()
+    lease = Lease(launch.lease)  # the zygote's, too, which ends its steps when this process is gone
     if zygote == 0:
         ours.close()
         channel.close()
         try:
-            Zygote(theirs, root=launch.root, lease=launch.lease).run(list(launch.modules))
+            Zygote(theirs, root=launch.root).run(list(launch.modules))
         except BaseException:  # noqa: BLE001 nothing may return into what this process was forked from
             traceback.print_exc()
         finally:
@@ -92,13 +96,15 @@ def main() -> None:
     ended = carrier.run()
     ours.close()
     os.waitpid(zygote, 0)
+    end_children()
     if ended:
         execution.end(cancelled=carrier.cancelled)
     store.close()
-    os.close(launch.lease)
-    channel.close()
     if ended and launch.announce and request.announce:
+        # This lets go of the lease: before, whoever resumes the run would take this process for a part of it.
         os.execv(request.announce[0], [*request.announce, launch.run])  # noqa: S606 the starter's own command
+    lease.release()
+    channel.close()
     os._exit(0)  # nothing is left to tidy up, and somebody may be waiting
 
 

@@ -22,8 +22,6 @@ class StepLaunch:
     attempt: Attempt
     root: str
     """Where the imports of the pipeline's modules start."""
-    lease: int
-    """The descriptor of the run's lease, which this process holds too."""
 
     def replace_this_process(self) -> None:
         """Become the step's process; never returns."""
@@ -31,16 +29,15 @@ class StepLaunch:
         with os.fdopen(told, "w", encoding="utf-8", closefd=False) as file:
             json.dump(asdict(self), file)
         os.lseek(told, 0, os.SEEK_SET)
-        os.set_inheritable(self.lease, True)
         program = [sys.executable, "-P", "-m", "cloudmlops.providers.local.running.step_process", str(told)]
-        os.execv(program[0], program)  # noqa: S606 our own interpreter
+        # With the attempt's variables from the beginning: by those, what it forks is found after a crash.
+        os.execve(program[0], program, {**os.environ, **self.attempt.variables()})  # noqa: S606 our own interpreter
 
 
 def main() -> None:
     """Carry out the attempt that the descriptor tells of."""
     with os.fdopen(int(sys.argv[1]), encoding="utf-8") as file:
         fields = json.load(file)
-    os.set_inheritable(fields["lease"], False)
     sys.path.insert(0, fields["root"])
     raise SystemExit(0 if carry_out(attempt_from_json(json.dumps(fields["attempt"]))) else 1)
 

@@ -3,12 +3,14 @@
 It has one thread and speaks lines of JSON over a socket to the run's process: `{"start": attempt}` and
 `{"kill": key}` come in, `{"ended": key, "status": …}` goes out. When the socket closes, the run's process is gone: all
 steps are killed and the zygote ends. When the zygote itself is killed, the kernel kills its steps.
+
+Whatever a step started, in whichever session, is its descendant while it lives and the zygote's child afterwards: the
+attempt has ended when those are gone, too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import selectors
@@ -18,33 +20,40 @@ import sys
 import threading
 import traceback
 import warnings
-from typing import Final
 
 from cloudmlops.domain.source import importing_steps
 from cloudmlops.providers.local.running.attempts import Attempt, attempt_from_json, carry_out
+from cloudmlops.providers.local.running.descendants import (
+    adopt_descendants,
+    die_with_parent,
+    end_children,
+    kill_group,
+    outlive_parent,
+)
+from cloudmlops.providers.local.running.processes import children
 from cloudmlops.providers.local.running.step_process import StepLaunch
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Zygote:
     """The forking process's loop."""
 
-    def __init__(self, connection: socket.socket, *, root: str, lease: int) -> None:
+    def __init__(self, connection: socket.socket, *, root: str) -> None:
         self._connection = connection
         self._root = root
-        self._lease = lease
         self._forks = True
         self._running: dict[int, str] = {}
+        self._started_by_modules: set[int] = set()
         self._received = b""
 
     def run(self, modules: list[str]) -> None:
         """Import the modules, then serve until the other side is gone."""
-        _die_with_parent()
+        die_with_parent()
+        adopt_descendants()
         sys.path.insert(0, self._root)
         _import(modules)
+        self._started_by_modules = children()
         self._forks = threading.active_count() == 1 and not _has_used_a_remote_store()
-        _prctl(_PR_SET_PDEATHSIG, 0)  # from here on the closed socket says so, and there are steps to end first
+        outlive_parent()  # from here on the closed socket says so, and there are steps to end first
         wakeup, woken = socket.socketpair()
         for one in (wakeup, woken):
             one.setblocking(False)
@@ -88,13 +97,14 @@ class Zygote:
         status = 1
         try:
             os.setsid()  # a process group of its own, so that a timeout ends what the step has started, too
-            _die_with_parent()
+            die_with_parent()
+            adopt_descendants()  # not the zygote: it could not tell whose they are
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
             self._connection.close()
             if not self._forks:
-                StepLaunch(attempt=attempt, root=self._root, lease=self._lease).replace_this_process()
+                StepLaunch(attempt=attempt, root=self._root).replace_this_process()
             status = 0 if carry_out(attempt) else 1
         except BaseException:  # noqa: BLE001 nothing may return into the zygote's loop
             traceback.print_exc()
@@ -104,7 +114,7 @@ class Zygote:
     def _kill(self, key: str) -> None:
         for child, running in self._running.items():
             if running == key:
-                _kill_group(child)
+                kill_group(child)
 
     def _reap(self) -> None:
         while True:
@@ -116,9 +126,10 @@ class Zygote:
             if ended is None:
                 return
             if ended.si_pid in self._running:
-                _kill_group(ended.si_pid)
+                kill_group(ended.si_pid)
             _, status = os.waitpid(ended.si_pid, 0)
             if (key := self._running.pop(ended.si_pid, None)) is not None:
+                end_children(self._running.keys() | self._started_by_modules)
                 self._tell({"ended": key, "status": os.waitstatus_to_exitcode(status)})
 
     def _tell(self, message: dict[str, object]) -> None:
@@ -127,15 +138,14 @@ class Zygote:
 
     def _end(self) -> None:
         for child in self._running:
-            _kill_group(child)
-        for child in self._running:
-            os.waitpid(child, 0)
+            kill_group(child)
+        end_children()
 
 
 def _import(modules: list[str]) -> None:
     for module in modules:
         # The step that needs a module which cannot be imported fails with that error, in its own log.
-        with contextlib.suppress(Exception), importing_steps():
+        with contextlib.suppress(BaseException), importing_steps():
             __import__(module)
 
 
@@ -144,26 +154,8 @@ def _has_used_a_remote_store() -> bool:
     return remote is not None and remote.in_use()
 
 
-def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
-def _die_with_parent() -> None:
-    parent = os.getppid()
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died in between
-        os._exit(1)
-
-
 def _leave(status: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
-
-
-def _kill_group(leader: int) -> None:
-    for kill in (os.killpg, os.kill):  # the second for a child that has not made its group yet
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(leader, signal.SIGKILL)
