@@ -151,6 +151,26 @@ def test_runs_that_nobody_waits_for_are_let_go_when_they_have_ended(platform: Pl
     assert pipelines._started.keys() == {"second"}
 
 
+@cm.step
+def unannotated():  # type: ignore[no-untyped-def]
+    return 5
+
+
+def test_a_value_that_a_steps_annotation_does_not_tell_of_fails_the_step(platform: Platform) -> None:
+    @cm.pipeline
+    def ignoring() -> None:
+        unannotated()
+
+    @cm.pipeline
+    def using() -> int:
+        return odd_flow.one(unannotated())
+
+    with pytest.raises(RunFailedError, match="returned a value of type int, but its annotation says nothing of it"):
+        platform.pipelines.run(ignoring, in_process=True)
+    with pytest.raises(InvalidPipelineError, match="'unannotated' has no output 'output'"):
+        platform.pipelines.plan(using)
+
+
 def test_in_process_a_failure_is_the_same_error(platform: Platform) -> None:
     with pytest.raises(RunFailedError, match="failed in step 'rows'"):
         platform.pipelines.run(odd_flow.damaged, in_process=True)

@@ -3,10 +3,14 @@
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit import odd_flow
 
 from cloudmlops import Platform
@@ -119,6 +123,85 @@ def test_a_time_is_read_in_the_schedules_own_zone_also_when_clocks_change() -> N
     assert latest_time(schedule, datetime(2013, 3, 30, 12, tzinfo=UTC)) == datetime(2013, 3, 30, 5, 30, tzinfo=UTC)
     assert latest_time(schedule, datetime(2013, 3, 31, 12, tzinfo=UTC)) == datetime(2013, 3, 31, 4, 30, tzinfo=UTC)
     assert latest_time(schedule, datetime(2013, 3, 31, 4, 30, tzinfo=UTC)) == datetime(2013, 3, 31, 4, 30, tzinfo=UTC)
+
+
+ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC")
+
+
+def daily(cron: str, zone: str) -> Schedule:
+    return Schedule(name="s", pipeline="p", cron=cron, timezone=zone, created_at=datetime(2013, 1, 1, tzinfo=UTC))
+
+
+def times(schedule: Schedule, start: datetime, end: datetime) -> list[datetime]:
+    """Return all times of a schedule after `start`, up to `end`."""
+    found, now = [], end
+    while (latest := latest_time(schedule, now)) > start:
+        found.append(latest)
+        now = latest - timedelta(microseconds=1)
+    return found[::-1]
+
+
+def shows(zone: str, at: datetime) -> datetime:
+    return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0)
+
+
+DAYS = st.one_of(
+    st.datetimes(datetime(2012, 1, 1), datetime(2037, 1, 1)).map(datetime.date),
+    st.sampled_from([date(2013, 3, 31), date(2013, 10, 27), date(2013, 3, 10), date(2013, 11, 3)]),
+    st.sampled_from([date(2013, 10, 6), date(2013, 4, 7)]),  # Lord Howe moves its clocks by half an hour
+)
+
+
+@given(zone=st.sampled_from(ZONES), day=DAYS, hour=st.integers(0, 23), minute=st.integers(0, 59))
+def test_a_time_of_the_day_comes_once_on_every_day(zone: str, day: date, hour: int, minute: int) -> None:
+    wanted = datetime.combine(day, time(hour, minute))
+    start, end = (datetime.combine(day + timedelta(days=n), time(), ZoneInfo(zone)).astimezone(UTC) for n in (0, 1))
+
+    (found,) = times(daily(f"{minute} {hour} * * *", zone), start - timedelta(seconds=1), end - timedelta(seconds=1))
+
+    if wanted.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) == wanted:
+        assert found == wanted.replace(tzinfo=ZoneInfo(zone), fold=0)
+    else:  # the clock leaves it out: then as soon as the clock shows a later time
+        assert shows(zone, found) > wanted > shows(zone, found - timedelta(minutes=1))
+
+
+@given(zone=st.sampled_from(ZONES), day=DAYS, minute=st.integers(0, 59), hours=st.sampled_from(["*", "*/1", "0-23"]))
+def test_an_hourly_schedule_comes_whenever_the_clock_shows_its_minute(
+    zone: str, day: date, minute: int, hours: str
+) -> None:
+    start = datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
+
+    found = times(daily(f"{minute} {hours} * * *", zone), start - timedelta(seconds=1), start + timedelta(hours=23))
+
+    minutes = [start + timedelta(minutes=n) for n in range(23 * 60 + 1)]
+    assert found == [at for at in minutes if shows(zone, at).minute == minute]
+    if zone != "Australia/Lord_Howe":
+        assert {b - a for a, b in pairwise(found)} == {timedelta(hours=1)}
+
+
+def test_nightly_in_berlin_when_clocks_change() -> None:
+    nightly = daily("30 2 * * *", "Europe/Berlin")
+
+    autumn = times(nightly, datetime(2013, 10, 26, 12, tzinfo=UTC), datetime(2013, 10, 27, 12, tzinfo=UTC))
+    spring = times(nightly, datetime(2013, 3, 30, 12, tzinfo=UTC), datetime(2013, 3, 31, 12, tzinfo=UTC))
+
+    assert autumn == [datetime(2013, 10, 27, 0, 30, tzinfo=UTC)]
+    assert spring == [datetime(2013, 3, 31, 1, 0, tzinfo=UTC)]  # 03:00, the first minute after the gap
+
+
+def test_a_scheduled_run_runs_its_steps_anew_unless_it_is_to_use_the_cache(
+    platform: Platform, clock: FixedClock, scheduler: Scheduler
+) -> None:
+    platform.pipelines.schedule(odd_flow.chain, name="anew", cron="0 2 * * *", parameters={"n": 1})
+    platform.pipelines.schedule(odd_flow.chain, name="cached", cron="0 3 * * *", parameters={"n": 1}, cache=True)
+    states = []
+    for hours in (0.5, 1, 23, 1):
+        clock.at += timedelta(hours=hours)
+        scheduler.tick()
+        run = platform.pipelines.list()[0].wait()
+        states.append((run.id.partition("-")[0], run.steps["one"].state))
+
+    assert states == [("anew", "succeeded"), ("cached", "cached"), ("anew", "succeeded"), ("cached", "cached")]
 
 
 def test_a_second_scheduler_is_told_who_is_at_work(platform: Platform, scheduler: Scheduler) -> None:

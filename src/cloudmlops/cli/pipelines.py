@@ -138,12 +138,22 @@ def schedule() -> None:
 @click.option("--cron", required=True, metavar="EXPRESSION", help="Such as '0 6 * * *'.")
 @click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="In which the expression is read.")
 @click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; JSON but for text.")
+@click.option(
+    "--cache/--no-cache",
+    default=False,
+    show_default=True,
+    help="Whether earlier successes may stand for steps, also for steps that read what has changed since.",
+)
 @session_options
-def add_schedule(session: Session, pipeline: str, name: str, cron: str, timezone: str, params: Sequence[str]) -> None:
+def add_schedule(
+    session: Session, pipeline: str, name: str, cron: str, timezone: str, params: Sequence[str], cache: bool
+) -> None:
     """Run a pipeline at times."""
     found = load_pipeline(pipeline)
     parameters = parse_parameters(found, params)
-    added = session.platform.pipelines.schedule(found, name=name, cron=cron, timezone=timezone, parameters=parameters)
+    added = session.platform.pipelines.schedule(
+        found, name=name, cron=cron, timezone=timezone, parameters=parameters, cache=cache
+    )
     session.record(f"schedule {name}", {"name": added.name, "cron": added.cron, "timezone": added.timezone})
     session.note("Its times come to pass while `cloudmlops schedule run` is running.")
 

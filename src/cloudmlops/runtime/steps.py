@@ -62,7 +62,7 @@ def run_step(
         work: A folder for the step's new files.
 
     Raises:
-        InvalidPipelineError: The result is not what the step's annotation says.
+        InvalidPipelineError: The result is not what the step's annotation says; without one nothing is returned.
         UnexpectedReplyError: An input file is damaged.
     """
     signature = called.signature
@@ -81,6 +81,11 @@ def run_step(
 
 def _results(name: str, called: Step[..., Any], result: object) -> list[tuple[str, object, ValueType]]:
     signature = called.signature
+    if not signature.outputs and result is not None:
+        raise InvalidPipelineError(
+            f"step {name!r} returned a value of type {type(result).__name__}, but its annotation says nothing of it",
+            hint="Annotate what it returns, as in `-> int`, so that the value is kept; or return nothing.",
+        )
     if signature.named_tuple is None:
         return [(SINGLE_OUTPUT, result, kind) for kind in signature.outputs.values()]
     if not isinstance(result, tuple) or len(result) != len(signature.outputs):

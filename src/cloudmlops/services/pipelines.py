@@ -125,6 +125,7 @@ class Pipelines:
         cron: str,
         timezone: str = "UTC",
         parameters: Mapping[str, object] | None = None,
+        cache: bool = False,
     ) -> Schedule:
         """Run a pipeline at times, with the source and the parameters of now; the same name again replaces it.
 
@@ -134,6 +135,8 @@ class Pipelines:
             cron: Minute, hour, day of month, month, day of week.
             timezone: In which `cron` is read, such as `Europe/Zurich`.
             parameters: As for `run`.
+            cache: Whether earlier successes may stand for steps. With the same parameters each time they would stand
+                for all, also for those that read what has changed since.
 
         Raises:
             InvalidPipelineError: Lists all faults of the pipeline.
@@ -151,7 +154,7 @@ class Pipelines:
                 parameters=graph.parameters,
                 created_at=self._context.backends.clock.now(),
             )
-            self._port.schedule(kept, self._request(name, graph, cache=True))
+            self._port.schedule(kept, self._request(name, graph, cache=cache))
         return kept
 
     def schedules(self) -> Sequence[Schedule]:
