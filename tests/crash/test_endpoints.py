@@ -166,6 +166,99 @@ def test_endpoints_listen_where_the_target_says(folder: Path, tmp_path: Path) ->
         assert platform.endpoints.predict("scaling", [[1, 0]]) == [1.0]
 
 
+NEVER = 1e6
+"""Seconds that the model is made to sleep: it does not come back."""
+
+
+def ask_for_ever(platform: cm.Platform, told: list[CloudMLOpsError]) -> threading.Thread:
+    """Begin a request that the model does not come back from; what the caller is told goes into `told`."""
+
+    def ask() -> None:
+        try:
+            platform.endpoints.predict("scaling", [[1, NEVER]])
+        except CloudMLOpsError as error:
+            told.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    until(lambda: _busy(Path(str(platform.native))), what="the request is with the worker")
+    return thread
+
+
+def predicted(platform: cm.Platform, value: float) -> list[object] | None:
+    """Predict; None while there is no replica, or this machine is too busy to be quick."""
+    try:
+        return platform.endpoints.predict("scaling", [[value, 0]])
+    except UnavailableError:
+        return None
+
+
+def test_a_model_that_does_not_come_back_costs_its_caller_an_error_and_its_worker_its_place(
+    folder: Path, tmp_path: Path
+) -> None:
+    with cm.connect(f"local://{folder}?prediction_timeout=1") as platform:
+        platform.endpoints.deploy(register(platform, tmp_path), to="scaling").wait(timeout=LONG)
+        [stuck] = pids(folder)
+        told: list[CloudMLOpsError] = []
+
+        ask_for_ever(platform, told).join()
+
+        assert isinstance(told[0], UnavailableError)
+        assert "answered 504: the model of 'v1' did not answer within 1 s" in told[0].message
+        until(lambda: predicted(platform, 3) == [3.0], what="another worker is in its place")
+        assert stuck not in pids(folder)
+        assert "hangs over a request" in (folder / "endpoints" / "scaling" / "endpoint.log").read_text()
+
+
+def test_another_replica_answers_while_one_does_not_come_back(folder: Path, tmp_path: Path) -> None:
+    with cm.connect(f"local://{folder}?prediction_timeout=5") as platform:
+        platform.endpoints.deploy(register(platform, tmp_path), to="scaling", replicas=(2, 2)).wait(timeout=LONG)
+        told: list[CloudMLOpsError] = []
+        asking = ask_for_ever(platform, told)
+
+        answers = [predicted(platform, number) for number in range(20)]
+        asking.join()
+
+        assert answers == [[float(number)] for number in range(20)]
+        assert "answered 504" in told[0].message
+
+
+def test_undeploying_does_not_wait_for_ever_for_a_model_that_does_not_come_back(folder: Path, tmp_path: Path) -> None:
+    with cm.connect(f"local://{folder}?prediction_timeout=1") as platform:
+        platform.endpoints.deploy(register(platform, tmp_path), to="scaling").wait(timeout=LONG)
+        told: list[CloudMLOpsError] = []
+        asking = ask_for_ever(platform, told)
+
+        platform.endpoints.undeploy("scaling", "v1")
+        asking.join()
+
+        assert platform.endpoints.status("scaling").deployments == []
+        assert "answered 504" in told[0].message
+
+
+def test_a_worker_that_is_slow_because_many_ask_is_not_replaced(folder: Path, tmp_path: Path) -> None:
+    with cm.connect(f"local://{folder}?prediction_timeout=2") as platform:
+        platform.endpoints.deploy(register(platform, tmp_path), to="scaling").wait(timeout=LONG)
+        before = pids(folder)
+        outcomes: list[object] = []
+
+        def ask() -> None:
+            try:
+                outcomes.append(platform.endpoints.predict("scaling", [[1, 0.5]]))
+            except UnavailableError as error:
+                outcomes.append("did not answer within 2 s" in error.message)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert [1.0] in outcomes
+        assert all(outcomes), "whoever got no answer was told that it came too late"
+        assert pids(folder) == before
+
+
 def test_other_replicas_answer_while_one_is_down(platform: cm.Platform, folder: Path, tmp_path: Path) -> None:
     platform.endpoints.deploy(register(platform, tmp_path), to="scaling", replicas=(2, 2)).wait(timeout=LONG)
 

@@ -33,6 +33,7 @@ def supervisor_of(folder: Path, *names: str, traffic: dict[str, int], replicas: 
             created_at="2026-01-01T00:00:00+00:00",
             actor="ann",
             target="local://x",
+            prediction_timeout_s=0.01,
             healthy=True,
         )
         for name in names
@@ -42,7 +43,9 @@ def supervisor_of(folder: Path, *names: str, traffic: dict[str, int], replicas: 
     )
     supervisor = Supervisor(folder, record)
     for found in records:
-        workers = [Worker(Path(f"{found.name}.sock"), command=[], log=Path("log")) for _ in range(replicas)]
+        workers = [
+            Worker(Path(f"{found.name}.sock"), command=[], log=Path("log"), deadline_s=0.01) for _ in range(replicas)
+        ]
         supervisor._running[found.name] = Running(found, workers)
     return supervisor
 
@@ -50,7 +53,7 @@ def supervisor_of(folder: Path, *names: str, traffic: dict[str, int], replicas: 
 def test_a_request_that_never_ends_does_not_keep_its_deployment_from_being_undeployed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervision, "_DRAIN_S", 0.01)
+    monkeypatch.setattr(supervision, "_DRAIN_MARGIN_S", 0.01)
 
     async def undeploy() -> Supervisor:
         supervisor = supervisor_of(folder, "v1", traffic={"v1": 100}, replicas=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cloudmlops.domain.models import FeatureServiceRef
@@ -127,6 +127,8 @@ class Scoring:
     key: str = "instances"
     """The key under which the instances go."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    timeout: timedelta = timedelta(seconds=90)
+    """So long an answer is waited for: longer than the endpoint itself takes to give a request up."""
 
 
 def check_spec(spec: DeploymentSpec) -> None:

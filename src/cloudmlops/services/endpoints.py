@@ -107,6 +107,7 @@ class Endpoints:
                 fetch=lambda folder: self._models.download(version.model, version.version, to=folder),
                 actor=str(self._context.actor),
             )
+            self._client.forget(to)  # it may be given more time for an answer than the others
             return Deployment(self, status)
 
     def shift_traffic(self, endpoint: str, traffic: Mapping[str, int]) -> EndpointStatus:

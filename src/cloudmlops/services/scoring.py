@@ -10,13 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from cloudmlops.domain.endpoints import Scoring
 from cloudmlops.errors import InvalidRequestError, NotFoundError, UnavailableError, UnexpectedReplyError
-
-_TIMEOUT_S: Final = 60.0
 
 
 class ScoringClient:
@@ -63,7 +61,7 @@ class ScoringClient:
         """Return status and body of the answer; None when the endpoint is not there."""
         parts = urlsplit(scoring.url)
         body = b'{"%s":%s}' % (scoring.key.encode(), instances)
-        connection = self._connection(parts)
+        connection = self._connection(parts, timeout_s=scoring.timeout.total_seconds())
         try:
             connection.request("POST", parts.path, body, {"content-type": "application/json", **scoring.headers})
             response = connection.getresponse()
@@ -79,7 +77,7 @@ class ScoringClient:
             self._idle[parts.netloc].append(connection)
         return None if response.status == HTTPStatus.MISDIRECTED_REQUEST else (response.status, read)
 
-    def _connection(self, parts: SplitResult) -> http.client.HTTPConnection:
+    def _connection(self, parts: SplitResult, *, timeout_s: float) -> http.client.HTTPConnection:
         idle = self._idle[parts.netloc]
         while idle:
             try:
@@ -87,10 +85,11 @@ class ScoringClient:
             except IndexError:  # another thread took it
                 break
             if not _closed(connection):
+                connection.sock.settimeout(timeout_s)
                 return connection
             connection.close()
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(parts.netloc, timeout=_TIMEOUT_S)
+        return kind(parts.netloc, timeout=timeout_s)
 
 
 def _close_all(idle: Mapping[str, list[http.client.HTTPConnection]]) -> None:

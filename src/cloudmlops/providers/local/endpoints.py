@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _PREPARING: Final = ".deploying-"
+_ANSWER_MARGIN: Final = timedelta(seconds=45)
+"""Beyond the model's own time: replicas that are being started are waited for, and a late answer is still an answer."""
 
 
 class LocalEndpoints(EndpointsPort):
@@ -110,7 +112,12 @@ class LocalEndpoints(EndpointsPort):
     def scoring(self, endpoint: str) -> Scoring:
         self._running(endpoint)
         _, record = self._record(endpoint)
-        return Scoring(url=f"{_address(record)}/predict", headers={"x-cloudmlops-endpoint": endpoint})
+        longest = max((found.prediction_timeout_s for found in record.deployments), default=0.0)
+        return Scoring(
+            url=f"{_address(record)}/predict",
+            headers={"x-cloudmlops-endpoint": endpoint},
+            timeout=timedelta(seconds=longest) + _ANSWER_MARGIN,
+        )
 
     def predict_batch(self, model: Fetch, *, input_uri: str, output_uri: str) -> None:
         with tempfile.TemporaryDirectory(prefix="cloudmlops-batch-") as name:
@@ -181,6 +188,7 @@ class LocalEndpoints(EndpointsPort):
             created_at=datetime.now(UTC).isoformat(),
             actor=actor,
             target=self._backends.target,
+            prediction_timeout_s=self._backends.settings.prediction_timeout.total_seconds(),
         )
         shutil.rmtree(folder / spec.name, ignore_errors=True)
         prepared.rename(folder / spec.name)

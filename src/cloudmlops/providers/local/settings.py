@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cloudmlops.domain.addresses import redacted
@@ -15,6 +15,15 @@ from cloudmlops.errors import ConfigurationError
 
 MEMORY = ":memory:"
 _LOOPBACK = "127.0.0.1"
+_PREDICTION_TIMEOUT = timedelta(seconds=60)
+
+
+def _seconds(given: object) -> object:
+    """Read a number of seconds, as a URL and a variable hold it; pydantic reads the rest, such as `PT90S`."""
+    try:
+        return float(given) if isinstance(given, str) else given
+    except ValueError:
+        return given
 
 
 class LocalSettings(BaseSettings):
@@ -31,6 +40,11 @@ class LocalSettings(BaseSettings):
     """Replay history: features are read online as they were known at this time."""
     endpoint_host: str = _LOOPBACK
     """Where new endpoints listen; `0.0.0.0` lets other machines in, and nothing asks them who they are."""
+    prediction_timeout: Annotated[
+        timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0), le=timedelta(days=1))
+    ] = _PREDICTION_TIMEOUT
+    """So long may a model take for a request; then the caller gets 504, and a worker that hangs is replaced. It holds
+    for what is deployed afterwards; 60 s is what Vertex AI allows. In a URL: seconds."""
 
     @classmethod
     def settings_customise_sources(
@@ -47,7 +61,11 @@ class LocalSettings(BaseSettings):
 
     @classmethod
     def from_target(cls, target: str) -> Self:
-        """Read `local://PATH?store=…&as_of=…&endpoint_host=…`; raise `ConfigurationError` for anything else."""
+        """Read `local://PATH?store=…&as_of=…&endpoint_host=…&prediction_timeout=…`.
+
+        Raises:
+            ConfigurationError: For anything else.
+        """
         rest = target.removeprefix("local://")
         path, _, query = rest.partition("?")
         path = unquote(path)
@@ -63,13 +81,19 @@ class LocalSettings(BaseSettings):
             faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigurationError(
                 f"the target {redacted(target)!r} is not understood: {faults}",
-                hint="Known settings: store, as_of, endpoint_host.",
+                hint="Known settings: store, as_of, endpoint_host, prediction_timeout.",
             ) from None  # pydantic's error quotes the values
 
     def target(self, folder: Path) -> str:
         """Return the URL of this platform for another process; `folder` is where it lies."""
         host = self.endpoint_host if self.endpoint_host != _LOOPBACK else None
-        known = (("store", self.store), ("as_of", self._as_of_text()), ("endpoint_host", host))
+        timeout = self.prediction_timeout if self.prediction_timeout != _PREDICTION_TIMEOUT else None
+        known = (
+            ("store", self.store),
+            ("as_of", self._as_of_text()),
+            ("endpoint_host", host),
+            ("prediction_timeout", timeout and f"{timeout.total_seconds():g}"),
+        )
         query = {name: value for name, value in known if value}
         return f"local://{quote(str(folder))}" + (f"?{urlencode(query)}" if query else "")
 

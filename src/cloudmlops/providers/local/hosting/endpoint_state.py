@@ -40,6 +40,8 @@ class DeploymentRecord:
     actor: str
     target: str
     """The platform whose features complete requests that carry keys alone."""
+    prediction_timeout_s: float = 60.0
+    """So long it may take for a request."""
     healthy: bool = False
     """Whether it was healthy once: only then is it part of the endpoint."""
     announced: bool = False

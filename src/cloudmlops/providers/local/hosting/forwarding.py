@@ -39,6 +39,10 @@ class BrokenOffError(ConnectionError):
     """The worker ended after it had read the request: it may or may not have acted on it."""
 
 
+class OverdueError(TimeoutError):
+    """The worker did not answer in time: it may or may not act on the request yet."""
+
+
 class Connection(asyncio.Protocol):
     """An open connection; `exchange` sends a request and waits for the answer."""
 
@@ -71,13 +75,25 @@ class Connection(asyncio.Protocol):
             NotSentError: The connection was closed before the worker had read the request.
             BrokenOffError: It closed before the answer was whole.
         """
+        return await self.ask(head, body)
+
+    def ask(self, head: bytes, body: bytes) -> asyncio.Future[Reply]:
+        """Send a request; the future becomes the answer, or raises as `exchange` does."""
+        self._answer = answer = asyncio.get_running_loop().create_future()
         if self._transport is None or self._transport.is_closing():
-            raise NotSentError("the connection is closed")
-        self._answer = asyncio.get_running_loop().create_future()
+            self._fail(ConnectionResetError("it was closed before"))
+            return answer
         self._transport.write(head + body if len(body) < 65_536 else head)
         if len(body) >= 65_536:
             self._transport.write(body)
-        return await self._answer
+        return answer
+
+    def give_up(self) -> asyncio.Future[Reply]:
+        """Let who waits for the answer wait no longer, but raise `OverdueError`; return what becomes of it later."""
+        waiting, self._answer = self._answer, asyncio.get_running_loop().create_future()
+        if waiting is not None:
+            waiting.set_exception(OverdueError("the worker did not answer in time"))
+        return self._answer
 
     def close(self) -> None:
         """Close it."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.errors import CloudMLOpsError, ConfigurationError
 from cloudmlops.providers.local.hosting.endpoint_state import EndpointRecord
+from cloudmlops.providers.local.hosting.forwarding import OverdueError
 from cloudmlops.providers.local.hosting.ownership import owner_is_gone
 
 if TYPE_CHECKING:
@@ -144,7 +145,11 @@ class Front:
         if (body := await _whole(receive)) is None:
             await _answer(send, 413, _reason(f"the body is larger than {_BODY_LIMIT} bytes"), (b"connection", b"close"))
             return
-        outcome = await self._supervisor.forward(_head(scope, len(body)), body)
+        try:
+            outcome = await self._supervisor.forward(_head(scope, len(body)), body)
+        except OverdueError as error:
+            await _answer(send, 504, _reason(str(error)))
+            return
         if isinstance(outcome, str) and self._supervisor.empty:
             await _answer(send, 404, _reason(outcome))
             return

@@ -21,14 +21,14 @@ from cloudmlops.providers.local.hosting.endpoint_state import (
     DeploymentRecord,
     EndpointRecord,
 )
-from cloudmlops.providers.local.hosting.forwarding import BrokenOffError, NotSentError, Reply
+from cloudmlops.providers.local.hosting.forwarding import BrokenOffError, NotSentError, OverdueError, Reply
 from cloudmlops.providers.local.hosting.workers import Worker
 
 _log = logging.getLogger("cloudmlops.endpoints")
 
 _GRACE_S: Final = 30.0
-_DRAIN_S: Final = 60.0
-"""So long requests in flight are waited for; the platform's own client waits no longer either."""
+_DRAIN_MARGIN_S: Final = 5.0
+"""Beyond what a request may take: none in flight should be left then."""
 _START_S: Final = 30.0
 """So long a request waits for the replicas of an endpoint that has just been started again."""
 _LOG_TAIL: Final = 4000
@@ -86,6 +86,9 @@ class Supervisor:
 
         A worker that cannot be reached is passed over for another replica. A request that a worker died over is not
         sent again: it may have had an effect.
+
+        Raises:
+            OverdueError: The model took longer than it may.
         """
         if (name := self._split.next()) is None:
             return f"endpoint {self.record.name!r} has no deployment with traffic"
@@ -98,6 +101,11 @@ class Supervisor:
             tried.add(id(worker))
             try:
                 return await worker.exchange(head, body), name
+            except OverdueError as error:
+                raise OverdueError(
+                    f"the model of {name!r} did not answer within {running.record.prediction_timeout_s:g} s; if it may "
+                    "take longer, deploy it on a platform with a longer prediction_timeout"
+                ) from error
             except NotSentError:
                 continue
             except BrokenOffError:
@@ -162,10 +170,10 @@ class Supervisor:
         else:
             self._save()
         try:
-            async with asyncio.timeout(_DRAIN_S):
+            async with asyncio.timeout(running.record.prediction_timeout_s + _DRAIN_MARGIN_S):
                 await asyncio.gather(*(worker.quiet.wait() for worker in running.workers))
         except TimeoutError:
-            _log.warning("%s still has requests in flight after %.0f s; it is ended", name, _DRAIN_S)
+            _log.warning("%s still has requests in flight after its time for them; it is ended", name)
         if not running.record.healthy:
             self._replace(running, failure="it was undeployed before it was healthy")
         await self._end(running)
@@ -196,7 +204,10 @@ class Supervisor:
         folder = Path(record.name)
         command = ["-P", "-m", "cloudmlops.serving", "--model", str(folder / "model"), "--target", record.target]
         log = folder / "worker.log"
-        workers = [Worker(folder / f"{number}.sock", command=command, log=log) for number in range(record.replicas)]
+        workers = [
+            Worker(folder / f"{number}.sock", command=command, log=log, deadline_s=record.prediction_timeout_s)
+            for number in range(record.replicas)
+        ]
         self._running[record.name] = running = Running(record, workers)
         task = asyncio.create_task(self._bring_up(running))
         self._starting.add(task)
@@ -252,9 +263,11 @@ class Supervisor:
         shutil.rmtree(record.name, ignore_errors=True)
 
     async def _stop_workers(self, running: Running) -> None:
-        await asyncio.gather(*(worker.stop(grace_s=_GRACE_S) for worker in running.workers))
+        # First those who would start a worker again: one that is just being started must not be overlooked.
         for task in running.tasks:
             task.cancel()
+        await asyncio.gather(*running.tasks, return_exceptions=True)
+        await asyncio.gather(*(worker.stop(grace_s=_GRACE_S) for worker in running.workers))
 
     def _replace(self, running: Running, **changes: Any) -> DeploymentRecord:
         running.record = replace(running.record, **changes)

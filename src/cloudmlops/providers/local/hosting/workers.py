@@ -15,6 +15,7 @@ from cloudmlops.providers.local.hosting.forwarding import BrokenOffError, Connec
 _log = logging.getLogger("cloudmlops.endpoints")
 
 _HEALTH: Final = b"GET /healthz HTTP/1.1\r\nhost: worker\r\n\r\n"
+_PREDICTED: Final = 200
 _PROBE_EVERY_S: Final = 10.0
 _HANGS_S: Final = 30.0
 """Long predictions run beside the answers for health, so a worker that is silent for so long will stay so."""
@@ -31,12 +32,16 @@ class Worker:
         socket: Where it listens, relative to the working folder: a socket's path is at most 107 bytes long.
         command: What to start, after the interpreter; the worker adds its socket and its lifeline.
         log: Where its output goes.
+        deadline_s: So long it may take for a request.
     """
 
-    def __init__(self, socket: Path, *, command: list[str], log: Path) -> None:
+    def __init__(self, socket: Path, *, command: list[str], log: Path, deadline_s: float) -> None:
         self._socket = socket
         self._command = command
         self._log = log
+        self._deadline_s = deadline_s
+        self._predicted_at = 0.0
+        """When it answered with a prediction last, by the event loop's clock."""
         self._process: asyncio.subprocess.Process | None = None
         self._lifeline: int | None = None
         self._idle: list[Connection] = []
@@ -57,7 +62,7 @@ class Worker:
         """Start the process and wait until it is healthy; ConnectionError when it ends before that."""
         self._socket.unlink(missing_ok=True)
         # Its end of this pipe closes when we die, however we die; then it ends itself.
-        theirs, ours = os.pipe()
+        theirs, self._lifeline = os.pipe()
         try:
             with self._log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
@@ -74,7 +79,8 @@ class Worker:
                 )
         finally:
             os.close(theirs)
-        self._lifeline = ours
+        if self._stopping:  # told meanwhile, when there was nothing to end yet
+            await self.stop(grace_s=0)
         await self._until_healthy(self._process)
 
     async def supervise(self) -> None:
@@ -102,16 +108,27 @@ class Worker:
                 _log.warning("worker %s did not come back: %s", self._socket, error)
 
     async def exchange(self, head: bytes, body: bytes) -> Reply:
-        """Pass on a request; `NotSentError`: nothing of it went out; `BrokenOffError`: the worker died over it."""
+        """Pass on a request and return the answer.
+
+        Raises:
+            NotSentError: Nothing of it went out.
+            BrokenOffError: The worker died over it.
+            OverdueError: There is no answer yet; a worker that hangs over it is ended, so that another takes its place.
+        """
         self.in_flight += 1
         self.quiet.clear()
         try:
             connection = await self._connection()
+            answer = connection.ask(head, body)
+            timer = asyncio.get_running_loop().call_later(self._deadline_s, self._overdue, connection, answer)
             try:
-                reply = await connection.exchange(head, body)
-            except BaseException:
+                reply = await answer
+            except asyncio.CancelledError:
                 connection.close()
                 raise
+            finally:
+                timer.cancel()
+            self._note(reply)
             if connection.usable:
                 self._idle.append(connection)
             return reply
@@ -168,6 +185,38 @@ class Worker:
                     connection.close()
         except (TimeoutError, NotSentError, BrokenOffError):
             return False
+
+    def _note(self, reply: Reply) -> None:
+        if reply.status == _PREDICTED:
+            self._predicted_at = asyncio.get_running_loop().time()
+
+    def _overdue(self, connection: Connection, answer: asyncio.Future[Reply]) -> None:
+        if answer.done():
+            return
+        late = connection.give_up()
+
+        def ended(late: asyncio.Future[Reply]) -> None:
+            if late.exception() is None:
+                self._note(late.result())
+            connection.close()
+
+        late.add_done_callback(ended)
+        self._end_if_it_hangs(late)
+
+    def _end_if_it_hangs(self, late: asyncio.Future[Reply]) -> None:
+        """Kill the worker once it has not predicted anything for as long as it may take.
+
+        It predicts in the order of requests: while it answers those that came before an overdue one it is only slow.
+        """
+        if late.done() or self._stopping or self._process is None:
+            return
+        loop = asyncio.get_running_loop()
+        if (left := self._predicted_at + self._deadline_s - loop.time()) > 0:
+            loop.call_later(left, self._end_if_it_hangs, late)
+            return
+        _log.warning("worker %s (pid %d) hangs over a request and is killed", self._socket, self._process.pid)
+        self.healthy = False
+        _signal(self._process, signal.SIGKILL)
 
     async def _connection(self) -> Connection:
         while self._idle:
