@@ -1,0 +1,1 @@
+"""Servers on loopback that the unmodified SDKs of the clouds talk to."""

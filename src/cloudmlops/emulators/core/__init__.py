@@ -1,0 +1,1 @@
+"""What every emulated cloud stands on: a front, a clock, state, faults, a record of calls."""

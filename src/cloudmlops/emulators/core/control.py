@@ -1,0 +1,99 @@
+"""Moving clock and faults of an emulator in another process, over HTTP.
+
+GET  /-/emulator/status    services, time, refused hosts
+GET  /-/emulator/calls     what was asked, `?matching=` a part of `SERVICE/OPERATION`
+POST /-/emulator/clock     {"freeze": "2026-01-01T00:00:00Z" | null} | {"advance_seconds": 3600} | {"resume": true}
+POST /-/emulator/faults    {"matching": "bigquery/*", "status": "UNAVAILABLE", "first": 1, "times": 2, …} | {"clear": true}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from cloudmlops.emulators.core.faults import HTTP_STATUS, Fault, Refused
+from cloudmlops.emulators.core.service import AsgiApp, Surroundings
+
+PATH: Final = "/-/emulator/"
+_FAULT_FIELDS: Final = {"matching", "status", "message", "first", "times", "delay_seconds", "drop", "lose_response"}
+
+
+def control_app(surroundings: Surroundings, status: Callable[[], Mapping[str, Any]]) -> AsgiApp:
+    """Make the control of one emulator."""
+
+    async def show_status(_: Request) -> JSONResponse:
+        return JSONResponse({**status(), "time": surroundings.clock.now().isoformat()})
+
+    async def show_calls(request: Request) -> JSONResponse:
+        calls = surroundings.calls.list(request.query_params.get("matching", ""))
+        return JSONResponse([{**asdict(call), "at": call.at.isoformat()} for call in calls])
+
+    async def move_clock(request: Request) -> JSONResponse:
+        return await _applied(request, lambda asked: _move(surroundings, asked))
+
+    async def set_faults(request: Request) -> JSONResponse:
+        return await _applied(request, lambda asked: _set_fault(surroundings, asked))
+
+    return Starlette(
+        routes=[
+            Route(f"{PATH}status", show_status),
+            Route(f"{PATH}calls", show_calls),
+            Route(f"{PATH}clock", move_clock, methods=["POST"]),
+            Route(f"{PATH}faults", set_faults, methods=["POST"]),
+        ]
+    )
+
+
+async def _applied(request: Request, act: Callable[[Mapping[str, Any]], None]) -> JSONResponse:
+    try:
+        asked = json.loads(await request.body())
+        if not isinstance(asked, dict):
+            raise TypeError("a JSON object is wanted")
+        await run_in_threadpool(act, asked)
+    except (ValueError, TypeError, KeyError) as error:
+        return JSONResponse({"error": str(error)}, status_code=400)
+    return JSONResponse({})
+
+
+def _move(surroundings: Surroundings, asked: Mapping[str, Any]) -> None:
+    clock = surroundings.clock
+    if unknown := set(asked) - {"freeze", "advance_seconds", "resume"}:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    if "freeze" in asked:
+        at = asked["freeze"]
+        clock.freeze(datetime.fromisoformat(at) if at is not None else None)
+    if "advance_seconds" in asked:
+        clock.advance(timedelta(seconds=float(asked["advance_seconds"])))
+    if asked.get("resume"):
+        clock.resume()
+
+
+def _set_fault(surroundings: Surroundings, asked: Mapping[str, Any]) -> None:
+    if asked.get("clear"):
+        surroundings.faults.clear()
+        return
+    if unknown := set(asked) - _FAULT_FIELDS:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    status = asked.get("status")
+    if status is not None and status not in HTTP_STATUS:
+        raise ValueError(f"{status!r} is no code of google.rpc.Code")
+    surroundings.faults.set(
+        Fault(
+            matching=asked["matching"],
+            first=int(asked.get("first", 1)),
+            times=asked.get("times", 1),
+            refused=Refused(status, asked.get("message", "a fault was set")) if status else None,
+            delay_seconds=float(asked.get("delay_seconds", 0)),
+            drop=bool(asked.get("drop", False)),
+            lose_response=bool(asked.get("lose_response", False)),
+        )
+    )

@@ -1,0 +1,236 @@
+"""One running emulator: clouds behind one port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+import uvicorn
+
+from cloudmlops.emulators.core.authority import Authority
+from cloudmlops.emulators.core.calls import Calls
+from cloudmlops.emulators.core.clock import Clock
+from cloudmlops.emulators.core.control import PATH, control_app
+from cloudmlops.emulators.core.faults import Faults
+from cloudmlops.emulators.core.front import Front
+from cloudmlops.emulators.core.processes import Processes
+from cloudmlops.emulators.core.routing import Router, service_of_host
+from cloudmlops.emulators.core.service import Service, Surroundings
+from cloudmlops.emulators.core.state import State
+
+if TYPE_CHECKING:
+    import grpc
+
+LOOPBACK: Final = "127.0.0.1"
+_RPC_THREADS: Final = 32
+"""A call that streams holds one as long as it lasts."""
+
+
+class Cloud(Protocol):
+    """The services of one vendor."""
+
+    def services(self, surroundings: Surroundings) -> Sequence[Service]:
+        """Build the services."""
+        ...
+
+    def environment(self, folder: Path) -> Mapping[str, str]:
+        """Return what a child needs beside proxy and certificates, such as credentials; files go into `folder`."""
+        ...
+
+
+class Emulator:
+    """Clouds that answer on loopback. Use as a context manager."""
+
+    def __init__(self, clouds: Sequence[Cloud], *, state: Path | None = None, port: int = 0) -> None:
+        """Prepare; nothing is started.
+
+        Args:
+            clouds: What is emulated.
+            state: A folder that keeps what the services hold; None forgets all on `close`.
+            port: Where to answer; 0 lets the system choose.
+        """
+        self._clouds = tuple(clouds)
+        self._wanted_port = port
+        self._state_folder = state
+        self._stack = ExitStack()
+        self.clock = Clock()
+        self.faults = Faults()
+        self.calls = Calls(self.clock, self.faults)
+        self.services: Sequence[Service] = ()
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def address(self) -> str:
+        """Host and port at which all services answer in plain HTTP and gRPC."""
+        return f"{LOOPBACK}:{self._front.port}"
+
+    @property
+    def url(self) -> str:
+        """The same as a URL."""
+        return f"http://{self.address}"
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Hosts that children asked for and are not emulated, with how often."""
+        return dict(self._front.refused)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a child that can reach nothing but this emulator.
+
+        It is this process's own, without what would lead past the redirect.
+        """
+        proxy = self.url
+        bundle = str(self._authority.bundle)
+        sealed = {
+            **{name: proxy for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "grpc_proxy")},
+            **{name: "" for name in ("NO_PROXY", "no_proxy", "no_grpc_proxy")},
+            "ALL_PROXY": proxy,
+            "all_proxy": proxy,
+            "REQUESTS_CA_BUNDLE": bundle,
+            "CURL_CA_BUNDLE": bundle,
+            "SSL_CERT_FILE": bundle,
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": bundle,
+            "NODE_EXTRA_CA_CERTS": bundle,
+            "CLOUDMLOPS_EMULATOR": self.url,
+        }
+        for cloud in self._clouds:
+            sealed |= cloud.environment(self._private)
+        return {**os.environ, **sealed}
+
+    def status(self) -> dict[str, Any]:
+        """Return services and refused hosts, as JSON."""
+        return {
+            "services": {service.name: list(service.hosts) for service in self.services},
+            "refused": self.refused,
+        }
+
+    def _start(self) -> None:
+        self._stack.callback(self.clock.close)
+        self._private = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="cloudmlops-emulator-")))
+        self._authority = Authority(self._private)
+        self._front = Front(self._authority, speaks=self._spoken)
+        self.state = State(self._state_folder)
+        self._stack.callback(self.state.close)
+        self.processes = Processes()
+        self._stack.callback(self.processes.close)
+        surroundings = Surroundings(
+            clock=self.clock,
+            state=self.state,
+            faults=self.faults,
+            calls=self.calls,
+            processes=self.processes,
+            drop=self._front.drop,
+            address=lambda: self.address,
+            environment=self.environment,
+        )
+        services: list[Service] = []
+        for cloud in self._clouds:
+            for service in cloud.services(surroundings):
+                self._stack.callback(service.close)
+                services.append(service)
+        self.services = tuple(services)
+        self._front.rpc_port = self._serve_rpc()
+        router = Router(self.services, control_app(surroundings, self.status), PATH)
+        self._stack.enter_context(_Served(self._front, router, self._wanted_port))
+        self._stack.callback(self.calls.close)
+
+    def _spoken(self, host: str) -> frozenset[str]:
+        service = service_of_host(self.services, host)
+        if service is None:
+            return frozenset()
+        return frozenset(name for name, part in (("rpc", service.rpc), ("http", service.http)) if part is not None)
+
+    def _serve_rpc(self) -> int:
+        handlers: list[grpc.GenericRpcHandler[Any, Any]] = [
+            service.rpc for service in self.services if service.rpc is not None
+        ]
+        if not handlers:
+            return 0
+        import grpc
+
+        threads = ThreadPoolExecutor(_RPC_THREADS, thread_name_prefix="emulated-rpc")
+        unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        server = grpc.server(threads, handlers=handlers, options=[*unlimited, ("grpc.so_reuseport", 0)])
+        port = server.add_insecure_port(f"{LOOPBACK}:0")
+        server.start()
+        self._stack.callback(threads.shutdown, wait=False)
+        self._stack.callback(lambda: server.stop(grace=None).wait())
+        return port
+
+
+class _Served:
+    """The front and the HTTP server, on one event loop in a thread of their own."""
+
+    def __init__(self, front: Front, app: Callable[..., Any], port: int) -> None:
+        self._front = front
+        self._port = port
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        config = uvicorn.Config(
+            app,  # type: ignore[arg-type] # uvicorn's own ASGI types are narrower than the specification
+            host=LOOPBACK,
+            port=0,
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            ws="none",
+            server_header=False,
+            date_header=True,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="emulator", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        try:
+            self._server.config.load()
+            self._server.lifespan = self._server.config.lifespan_class(self._server.config)
+            await self._server.startup()
+            self._front.http_port = self._server.servers[0].sockets[0].getsockname()[1]
+            await self._front.start(LOOPBACK, self._port)
+        except BaseException as error:  # noqa: BLE001 told to whoever waits in `__enter__`
+            self._failure = error
+            return
+        finally:
+            self._ready.set()
+        ticking = asyncio.create_task(self._server.main_loop())
+        await self._stopping.wait()
+        await self._front.stop()
+        self._server.should_exit = True
+        await ticking
+        await self._server.shutdown()

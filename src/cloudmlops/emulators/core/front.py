@@ -1,0 +1,118 @@
+"""The one port: every connection is looked at once, then carried to the server that understands it.
+
+CONNECT host:443   the sealed redirect: TLS under our own certificate for that host, then as below; others refused
+PRI * HTTP/2.0     gRPC
+anything else      HTTP/1.1
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from cloudmlops.emulators.core.authority import Authority
+
+_CONNECT: Final = re.compile(rb"CONNECT ([^\s:]+):(\d+) HTTP/1\.[01]\r\n")
+_PIECE: Final = 1 << 18
+_LONGEST_HEAD: Final = 1 << 16
+
+
+class Front:
+    """Carries connections, and knows which of ours belongs to which of the client's, so that it can be cut."""
+
+    def __init__(self, authority: Authority, *, speaks: Callable[[str], frozenset[str]]) -> None:
+        """Prepare.
+
+        Args:
+            authority: Issues certificates for emulated hosts.
+            speaks: Returns what a host speaks, of `rpc` and `http`; nothing for one that is not emulated.
+        """
+        self._authority = authority
+        self._speaks = speaks
+        self._carried: dict[tuple[str, int], asyncio.StreamWriter] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.refused: Counter[str] = Counter()
+        """Hosts that were asked for and are not emulated, with how often."""
+        self.rpc_port = 0
+        self.http_port = 0
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; `port` 0 lets the system choose."""
+        self._loop = asyncio.get_running_loop()
+        self._server = await asyncio.start_server(self._accept, host, port, limit=_LONGEST_HEAD)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Listen no more and cut all connections."""
+        if self._server is not None:
+            self._server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def drop(self, peer: tuple[str, int]) -> None:
+        """Cut the client's connection that a server sees under this address, from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._abort, peer)
+
+    def _abort(self, peer: tuple[str, int]) -> None:
+        if (writer := self._carried.get(peer)) is not None:
+            writer.transport.abort()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        try:
+            await self._serve(reader, writer)
+        except (OSError, EOFError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the client went away, or never spoke a protocol that we know
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = await reader.readexactly(4)
+        if first == b"CONN":
+            head = first + await reader.readuntil(b"\r\n\r\n")
+            host = found[1].decode("idna") if (found := _CONNECT.match(head)) else ""
+            spoken = self._speaks(host)
+            if not spoken:
+                self.refused[host or head.split(b"\r\n")[0].decode("latin-1")] += 1
+                writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                await writer.drain()
+                return
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await writer.drain()
+            await writer.start_tls(self._authority.context(host, http2="rpc" in spoken))
+            first = await reader.readexactly(4)
+        await self._carry(first, reader, writer, self.rpc_port if first == b"PRI " else self.http_port)
+
+    async def _carry(self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        peer = inner_writer.get_extra_info("sockname")
+        self._carried[peer] = writer
+        inner_writer.write(first)
+        try:
+            await asyncio.gather(_pass_on(reader, inner_writer), _pass_on(inner_reader, writer))
+        finally:
+            del self._carried[peer]
+            inner_writer.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(_PIECE):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        # One side's end is the other's: no protocol here leaves a connection half open.
+        writer.close()

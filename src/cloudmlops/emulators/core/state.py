@@ -1,0 +1,106 @@
+"""What the emulated services hold: tables of bytes, in memory or in a folder."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+
+class State:
+    """All that one emulator knows.
+
+    With a folder it is there again after a restart; without one, it is gone on `close`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._scratch = None if folder else tempfile.TemporaryDirectory(prefix="cloudmlops-emulator-")
+        self.folder: Path = Path(self._scratch.name) if self._scratch else Path(folder or ".").absolute()
+        """Where services keep what is too large for a table."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._database = sqlite3.connect(
+            self.folder / "state.db" if folder else ":memory:", check_same_thread=False, isolation_level=None
+        )
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+
+    def table(self, name: str) -> Table:
+        """Return a table, made at its first use. Names are identifiers of this package, never input."""
+        if not name.isidentifier():
+            raise ValueError(f"{name!r} is not the name of a table")
+        with self._lock:
+            self._database.execute(f"CREATE TABLE IF NOT EXISTS {name} (key TEXT PRIMARY KEY, data BLOB) WITHOUT ROWID")
+        return Table(self, name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Self]:
+        """Do several things as one: nobody sees a part, and an exception undoes all."""
+        with self._lock:
+            mark = f"level{self._depth}"
+            self._database.execute(f"SAVEPOINT {mark}")
+            self._depth += 1
+            try:
+                yield self
+            except BaseException:
+                self._database.execute(f"ROLLBACK TO {mark}")
+                raise
+            finally:
+                self._depth -= 1
+                self._database.execute(f"RELEASE {mark}")
+
+    def execute(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[bytes | str, ...]]:
+        """Run one statement on the tables; for `Table`."""
+        with self._lock:
+            return self._database.execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Let go; what is in memory is gone."""
+        with self._lock:
+            self._database.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+
+class Table:
+    """Bytes under text keys, in the order of the keys."""
+
+    def __init__(self, state: State, name: str) -> None:
+        self._state = state
+        self._name = name
+
+    def get(self, key: str) -> bytes | None:
+        found = self._state.execute(f"SELECT data FROM {self._name} WHERE key = ?", (key,))  # noqa: S608 an identifier
+        return found[0][0] if found else None  # type: ignore[return-value] # a BLOB
+
+    def put(self, key: str, data: bytes) -> None:
+        self._state.execute(f"INSERT OR REPLACE INTO {self._name} VALUES (?, ?)", (key, data))
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Put unless there is one; False when there was."""
+        with self._state.transaction():
+            if self.get(key) is not None:
+                return False
+            self.put(key, data)
+            return True
+
+    def delete(self, key: str) -> bool:
+        """Remove; False when there was none."""
+        gone = self._state.execute(
+            f"DELETE FROM {self._name} WHERE key = ? RETURNING key",  # noqa: S608 an identifier
+            (key,),
+        )
+        return bool(gone)
+
+    def items(self, prefix: str = "", *, after: str = "") -> list[tuple[str, bytes]]:
+        """Return all whose key begins with `prefix` and is greater than `after`, sorted by key."""
+        end = prefix + "\U0010ffff"
+        return self._state.execute(  # type: ignore[return-value] # a TEXT and a BLOB
+            f"SELECT key, data FROM {self._name} WHERE key >= ? AND key < ? AND key > ? ORDER BY key",  # noqa: S608
+            (prefix, end, after),
+        )

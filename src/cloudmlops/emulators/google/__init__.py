@@ -1,0 +1,1 @@
+"""Vertex AI and what it stands on, emulated."""
