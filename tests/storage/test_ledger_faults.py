@@ -308,6 +308,27 @@ class TestDamage:
         with elsewhere, pytest.raises(ConfigurationError, match="two ledgers would be two truths"):
             elsewhere.models.get("churn", stage="production")
 
+    def test_the_models_of_another_store_are_refused_and_not_left_out_of_the_list(
+        self, platform_on_disk: Platform, folder: Path, tmp_path: Path
+    ) -> None:
+        with (
+            connect(f"{platform_on_disk.target}?store={(tmp_path / 'elsewhere').as_uri()}") as elsewhere,
+            pytest.raises(ConfigurationError, match=r"ledger of model 'churn' lies in file:.*configured with"),
+        ):
+            elsewhere.models.list()
+
+    def test_a_damaged_model_is_left_out_of_the_list_of_all_and_told(
+        self, platform_on_disk: Platform, folder: Path, artifact: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        platform_on_disk.models.register("delay", artifact)
+        (folder / entry_key("churn", 4)).write_bytes(b"{")
+        with connect(platform_on_disk.target) as again:
+            assert [version.model for version in again.models.list()] == ["delay"]
+            assert "model churn is not listed: entry 4 of the ledger of model 'churn' is damaged" in caplog.text
+            assert "`cloudmlops models repair churn`" in caplog.text
+            with pytest.raises(UnexpectedReplyError, match="entry 4 of the ledger of model 'churn' is damaged"):
+                again.models.list("churn")
+
     def test_changed_files_are_not_downloaded(self, platform_on_disk: Platform, folder: Path, tmp_path: Path) -> None:
         next(folder.glob("models/churn/1/*/data/weights.bin")).write_bytes(b"poisoned")
 

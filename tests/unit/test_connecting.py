@@ -99,6 +99,19 @@ def test_a_malformed_target_is_refused_before_any_io(target: str, message: str, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("given", "seconds"), [("300", 300), ("0.5", 0.5), ("PT2M", 120)], ids=str)
+def test_the_time_for_a_prediction_goes_with_the_target(given: str, seconds: float) -> None:
+    target = cm.connect(f"local://x?prediction_timeout={given}").target
+
+    assert cm.connect(target)._backends.settings.prediction_timeout.total_seconds() == seconds
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "soon", "nan", "inf"])
+def test_a_time_for_a_prediction_that_is_none_is_refused(given: str) -> None:
+    with pytest.raises(ConfigurationError, match="prediction_timeout"):
+        cm.connect(f"local://x?prediction_timeout={given}")
+
+
 def test_another_process_reaches_the_same_folder_through_the_target(tmp_path: Path) -> None:
     platform = cm.connect("local://with space?as_of=2013-06-01T00:00:00Z")
     platform._backends.objects.put("a/b", b"hello")

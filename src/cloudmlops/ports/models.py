@@ -55,6 +55,10 @@ class ModelsPort(Protocol):
         """Remove the provider's record; absent is no error."""
         ...
 
+    def stamped(self) -> Sequence[str]:
+        """Return the models that an object store is stamped on, sorted."""
+        ...
+
     def store(self, model: str) -> str | None:
         """Return the address of the object store that is stamped on the model; None when there is none yet."""
         ...

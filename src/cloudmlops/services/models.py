@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,14 @@ from cloudmlops.domain.ledger import (
 from cloudmlops.domain.models import ModelVersion, Stage, stage_named
 from cloudmlops.domain.names import name_faults
 from cloudmlops.domain.policies import Policies
-from cloudmlops.errors import CloudMLOpsError, ConfigurationError, InvalidMoveError, InvalidRequestError, NotFoundError
+from cloudmlops.errors import (
+    CloudMLOpsError,
+    ConfigurationError,
+    InvalidMoveError,
+    InvalidRequestError,
+    NotFoundError,
+    UnexpectedReplyError,
+)
 from cloudmlops.services.context import ServiceContext
 from cloudmlops.services.delivery.outbox import Outbox
 from cloudmlops.services.effects import effect_key
@@ -144,14 +151,20 @@ class Models:
     def list(
         self, name: str | None = None, *, stage: Stage | str | None = None, tags: Mapping[str, str] | None = None
     ) -> list[ModelVersion]:
-        """Return the versions of a model, or of all, that are in a stage and carry all these tags; oldest first."""
+        """Return the versions of a model, or of all, that are in a stage and carry all these tags; oldest first.
+
+        Of all models, one whose ledger is damaged is left out, and named in the log; asked for by name, it raises.
+
+        Raises:
+            UnexpectedReplyError: The ledger of the model is damaged.
+            ConfigurationError: Models of this platform have their ledgers in another object store than ours.
+        """
         with span("models.list", model=name, stage=stage):
             wanted = None if stage is None else stage_named(stage)
-            names = self.ledger.names() if name is None else [name]
             return [
-                model_version(model, state)
-                for model in names
-                for state in self._checked(model).versions.values()
+                model_version(fold.model, state)
+                for fold in (self._whole() if name is None else [self._checked(name)])
+                for state in fold.versions.values()
                 if state.live
                 and wanted in (None, state.stage)
                 and all(state.tags.get(tag) == value for tag, value in (tags or {}).items())
@@ -354,6 +367,21 @@ class Models:
     @cached_property
     def _registrar(self) -> Registrar:
         return Registrar(self._context, self.ledger)
+
+    def _whole(self) -> Iterator[Fold]:
+        """Yield the ledgers of all models that can be read."""
+        for name in sorted({*self.ledger.names(), *self._context.backends.models.stamped()}):
+            try:
+                yield self._checked(name)
+            except UnexpectedReplyError as error:
+                _log.warning(
+                    "model %s is not listed: %s. `cloudmlops models verify %s` says more, "
+                    "`cloudmlops models repair %s` sets right what can be.",
+                    name,
+                    error.message,
+                    name,
+                    name,
+                )
 
     def _checked(self, name: str) -> Fold:
         if name not in self._read_before:

@@ -73,6 +73,10 @@ class LocalModels:
         with translated("delete the record", f"{model}/{version}"):
             self._path(model, f"{version}{_ENDING}").unlink(missing_ok=True)
 
+    def stamped(self) -> Sequence[str]:
+        """Return the models that this folder has records of."""
+        return sorted(path.parent.name for path in self._folder.glob(f"*/{_MODEL}"))
+
     def store(self, model: str) -> str | None:
         """Read the address of the store that holds the model's ledger."""
         path = self._path(model, _MODEL)
