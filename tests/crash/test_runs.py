@@ -1,6 +1,7 @@
 """Runs whose processes are killed at any point lose nothing and double nothing."""
 
 import contextlib
+import fcntl
 import os
 import random
 import signal
@@ -8,16 +9,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
-from tests.crash import run_flow
+from tests.crash import run_flow, threaded_run_flow
 
+import cloudmlops as cm
 from cloudmlops import Platform, RunCompleted
 from cloudmlops.domain.runs import RunState, StepState
 from cloudmlops.errors import ConflictError, RunFailedError
+from cloudmlops.providers.local import pipelines
+from cloudmlops.providers.local.hosting.endpoint_state import EndpointRecord
 from cloudmlops.providers.local.running import leases
 from cloudmlops.services.pipelines import Run
+from cloudmlops.testing.model_folders import write_scaling_model
 
 
 def until(condition, seconds: float = 60.0) -> None:
@@ -32,15 +39,24 @@ def carrier(platform: Platform, run: Run) -> int | None:
     return int(holder) if holder and holder.isdecimal() else None
 
 
+def zygotes(carrier: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(carrier).children()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def offspring(folder: Path) -> list[int]:
+    return [int(process) for process in (folder / "offspring").read_text().split()]
+
+
 def kill_at_random(platform: Platform, run: Run, chance: random.Random) -> None:
     """Kill the run's process, its zygote, or both with all steps, at some moment of the run."""
     until(lambda: carrier(platform, run) or run.status.ended)
     time.sleep(chance.uniform(0.0, 0.35))
     if (process := carrier(platform, run)) is None:
         return
-    children = Path(f"/proc/{process}/task/{process}/children")
-    zygotes = [int(one) for one in children.read_text().split()] if children.exists() else []
-    victims = chance.choice([[process], zygotes, [process, *zygotes]])
+    victims = chance.choice([[process], zygotes(process), [process, *zygotes(process)]])
     for victim in victims:
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
@@ -210,3 +226,172 @@ def test_cancelling_an_interrupted_run_leaves_no_step_running_in_its_record(
 
     assert run.status is RunState.CANCELLED
     assert {step.state for step in run.steps.values()} == {StepState.CANCELLED}
+
+
+@pytest.fixture
+def haunted_folder(tmp_path: Path) -> Iterator[Path]:
+    """Where steps note the daemons that they leave; none outlives a test, not even one that fails."""
+    yield tmp_path
+    for daemon in offspring(tmp_path) if (tmp_path / "offspring").exists() else ():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(daemon, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("flow", [run_flow, threaded_run_flow], ids=["forked step", "step of its own interpreter"])
+@pytest.mark.parametrize("killed", ["run's process", "zygote", "both"])
+def test_a_daemon_that_a_step_left_is_gone_before_the_step_starts_again(
+    platform_on_disk: Platform, haunted_folder: Path, killed: str, flow
+) -> None:
+    release = haunted_folder / "release"
+    run = platform_on_disk.pipelines.run(flow.haunted, {"folder": str(haunted_folder), "release": str(release)})
+    until((haunted_folder / "offspring").exists)
+    process = carrier(platform_on_disk, run)
+    victims = {"run's process": [process], "zygote": zygotes(process), "both": [process, *zygotes(process)]}[killed]
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    until(lambda: run.status is RunState.INTERRUPTED)
+    release.touch()
+
+    run.resume(wait=True)
+
+    assert (haunted_folder / "trace").read_text() == "alive 0\n"
+    assert run.steps["haunting"].attempt == 2
+
+
+def test_a_daemon_that_a_step_left_is_gone_when_the_step_has_timed_out(
+    platform_on_disk: Platform, haunted_folder: Path
+) -> None:
+    parameters = {"folder": str(haunted_folder), "release": str(haunted_folder / "never")}
+    with pytest.raises(RunFailedError, match="it ran longer than its timeout"):
+        platform_on_disk.pipelines.run(run_flow.strictly_haunted, parameters, wait=True)
+
+    assert not [daemon for daemon in offspring(haunted_folder) if run_flow.alive(daemon)]
+
+
+def test_a_daemon_that_a_step_left_is_gone_when_the_run_is_cancelled(
+    platform_on_disk: Platform, haunted_folder: Path
+) -> None:
+    run = platform_on_disk.pipelines.run(
+        run_flow.haunted, {"folder": str(haunted_folder), "release": str(haunted_folder / "never")}
+    )
+    until((haunted_folder / "offspring").exists)
+
+    run.cancel()
+
+    assert run.status is RunState.CANCELLED
+    assert not [daemon for daemon in offspring(haunted_folder) if run_flow.alive(daemon)]
+
+
+def test_a_daemon_that_a_step_left_is_gone_when_the_step_has_succeeded(
+    platform_on_disk: Platform, haunted_folder: Path
+) -> None:
+    run = platform_on_disk.pipelines.run(run_flow.bequest, {"folder": str(haunted_folder)}, wait=True)
+
+    assert run.outputs == {"output": offspring(haunted_folder)}
+    assert not [daemon for daemon in offspring(haunted_folder) if run_flow.alive(daemon)]
+
+
+@pytest.mark.parametrize("ended_by", ["cancel", "kill"])
+def test_an_endpoint_that_a_step_deployed_outlives_the_step(
+    platform_on_disk: Platform, haunted_folder: Path, ended_by: str
+) -> None:
+    write_scaling_model(haunted_folder / "model", factor=2.0)
+    release = haunted_folder / "release"
+    run = platform_on_disk.pipelines.run(run_flow.served, {"folder": str(haunted_folder), "release": str(release)})
+    until((haunted_folder / "offspring").exists)
+    endpoint = platform_on_disk.native / "endpoints" / "scaling"
+    front = EndpointRecord.read(endpoint).pid
+
+    if ended_by == "cancel":
+        run.cancel()
+    else:
+        os.killpg(carrier(platform_on_disk, run), signal.SIGKILL)
+        until(lambda: run.status is RunState.INTERRUPTED)
+        release.touch()
+        run.resume(wait=True)
+
+    try:
+        assert not [daemon for daemon in offspring(haunted_folder) if run_flow.alive(daemon)]
+        assert EndpointRecord.read(endpoint).pid == front
+        assert run_flow.alive(front)
+        assert platform_on_disk.endpoints.predict("scaling", [[3.0, 0.0]]) == [6.0]
+    finally:
+        platform_on_disk.endpoints.delete("scaling")
+
+
+def test_a_run_that_a_step_started_outlives_the_step(platform_on_disk: Platform, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    platform_on_disk.pipelines.run(run_flow.commission, {"release": str(release)}, wait=True)
+    commissioned = platform_on_disk.pipelines.get("commissioned")
+    ended_with_the_step = commissioned.status.ended
+    release.touch()
+
+    assert not ended_with_the_step
+    assert commissioned.wait().outputs == {"output": 1}
+    assert commissioned.steps["patience"].attempt == 1
+
+
+@contextlib.contextmanager
+def held_up(platform: Platform, tmp_path: Path) -> Iterator[tuple[Run, int]]:
+    """An interrupted run whose lease is held by a program that is none of ours."""
+    run = platform.pipelines.run(run_flow.patient, {"release": str(tmp_path / "release")})
+    until(lambda: carrier(platform, run))
+    os.kill(carrier(platform, run), signal.SIGKILL)
+    until(lambda: run.status is RunState.INTERRUPTED)
+    with (platform.native / "runs" / run.id / "lease").open("rb") as lease:
+        fcntl.flock(lease, fcntl.LOCK_EX)
+        program = [sys.executable, "-c", "input('holding on')"]
+        other = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[lease.fileno()])
+    with other:
+        try:
+            yield run, other.pid
+        finally:
+            other.kill()
+
+
+@pytest.mark.parametrize("act", [Run.resume, Run.cancel], ids=["resume", "cancel"])
+def test_whoever_holds_up_a_run_is_named(
+    platform_on_disk: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act
+) -> None:
+    monkeypatch.setattr(pipelines, "_PATIENCE", 0.0)
+    with (
+        held_up(platform_on_disk, tmp_path) as (run, other),
+        pytest.raises(ConflictError, match=f"what is left of it is process {other} .*holding on") as held,
+    ):
+        act(run)
+
+    assert held.value.hint == "If it does not end by itself, kill it, and try again."
+
+
+def test_closing_a_platform_names_whoever_holds_up_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines, "_PATIENCE", 0.0)
+    platform = cm.connect("local://:memory:")
+    folder = platform.native
+    with (
+        held_up(platform, tmp_path) as (_, other),
+        pytest.raises(ConflictError, match=f"what is left of it is process {other} .*holding on"),
+    ):
+        platform.close()
+
+    platform.close()
+    assert not folder.exists()
+
+
+def test_a_forked_process_does_not_hold_the_lease_of_the_one_it_was_forked_from(tmp_path: Path) -> None:
+    program = """if True:
+        import os, pathlib, signal, sys
+        from cloudmlops.providers.local.running.leases import Lease
+        file = pathlib.Path(sys.argv[1])
+        lease = Lease.take(file)
+        told, tells = os.pipe()
+        if (child := os.fork()) == 0:
+            os.write(tells, b".")
+            signal.pause()
+        os.read(told, 1)
+        lease.release()
+        print(Lease.take(file) is not None)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    """
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "lease"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")

@@ -108,6 +108,16 @@ def leaving() -> int:
 
 
 @cm.step
+def interrupts() -> int:
+    raise KeyboardInterrupt("enough")
+
+
+@cm.pipeline
+def interrupting() -> int:
+    return interrupts()
+
+
+@cm.step
 def odd_name() -> int:
     raise ValueError("file \udcff")
 

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.unit import odd_flow, threaded_flow
+from tests.unit import exiting_flow, odd_flow, threaded_flow
 
 import cloudmlops as cm
 from cloudmlops import Platform
@@ -53,6 +53,27 @@ def test_a_step_that_exits_is_a_failure(platform: Platform) -> None:
 
     assert "failed in step 'leaves': SystemExit: enough" in str(error)
     assert "SystemExit: enough" in error.run.logs("leaves")
+
+
+def test_a_step_that_raises_an_interrupt_is_a_failure(platform: Platform) -> None:
+    error = fails(platform, odd_flow.interrupting)
+
+    assert "failed in step 'interrupts': KeyboardInterrupt: enough" in str(error)
+    assert "KeyboardInterrupt: enough" in error.run.logs("interrupts")
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [("a status", "SystemExit: 0"), ("a message", "SystemExit: not here"), ("an interrupt", "KeyboardInterrupt")],
+)
+def test_a_module_that_exits_when_it_is_imported_fails_its_steps(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, end: str, told: str
+) -> None:
+    monkeypatch.setenv("IMPORT_ENDS_WITH", end)
+    error = fails(platform, exiting_flow.flow)
+
+    assert f"failed in step 'one': {told}" in str(error)
+    assert "exiting_flow.py" in error.run.logs("one")
 
 
 def test_an_artifact_that_was_never_written_is_explained(platform: Platform) -> None:
