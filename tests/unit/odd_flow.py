@@ -196,3 +196,40 @@ def leaves_threads(file: str) -> int:
 @cm.pipeline
 def threads_left(file: str) -> int:
     return leaves_threads(file)
+
+
+@cm.step
+def letters() -> cm.Dataset:
+    data = cm.Dataset.new("letters.txt")
+    data.path.write_text("abc")
+    return data
+
+
+@cm.step
+def scribble(data: cm.Dataset) -> str:
+    """Write into the input what is as long, as nobody but root could without giving itself the right."""
+    before = data.path.stat()
+    data.path.chmod(0o600)
+    data.path.write_text("xyz")
+    os.utime(data.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return data.path.read_text()
+
+
+@cm.step
+def read(data: cm.Dataset) -> str:
+    return data.path.read_text()
+
+
+@cm.pipeline
+def scribbling() -> str:
+    return scribble(letters())
+
+
+@cm.pipeline
+def reading() -> str:
+    return read(letters())
+
+
+@cm.pipeline
+def lettering() -> cm.Dataset:
+    return letters()

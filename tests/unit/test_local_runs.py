@@ -13,6 +13,7 @@ import cloudmlops as cm
 from cloudmlops import Platform
 from cloudmlops.domain.runs import RunState, StepState
 from cloudmlops.errors import InvalidPipelineError, RunFailedError
+from cloudmlops.materializers.digests import files_stamp
 
 
 def fails(platform: Platform, pipeline, **parameters: object) -> RunFailedError:
@@ -206,6 +207,51 @@ def test_a_cached_output_that_was_removed_is_made_again(platform: Platform, tmp_
 
     assert again.steps["big"].state is StepState.SUCCEEDED
     assert again.steps["size"].state is StepState.CACHED
+
+
+def test_a_step_that_writes_into_its_input_fails_and_what_it_left_is_not_used(platform: Platform) -> None:
+    assert "its input 'data' was changed in place" in str(fails(platform, odd_flow.scribbling))
+
+    run = platform.pipelines.run(odd_flow.reading, wait=True)
+
+    assert run.outputs == {"output": "abc"}
+    assert "its output 'output' is gone or was changed since" in run.logs("letters")
+    again = platform.pipelines.run(odd_flow.reading, wait=True)
+    assert all(step.state is StepState.CACHED for step in again.steps.values())
+
+
+def test_a_run_whose_first_output_was_written_into_is_resumed_with_a_new_one(platform: Platform) -> None:
+    run = fails(platform, odd_flow.scribbling).run
+
+    with pytest.raises(RunFailedError):
+        run.resume(wait=True)
+
+    assert {name: step.attempt for name, step in run.steps.items()} == {"letters": 2, "scribble": 2}
+
+
+def test_a_cached_output_that_was_only_touched_is_used(platform: Platform) -> None:
+    file = platform.pipelines.run(odd_flow.lettering, wait=True).outputs["output"].path
+    assert file.stat().st_mode & 0o222 == 0
+    file.chmod(0o644)
+    file.write_text("abc")
+
+    again = platform.pipelines.run(odd_flow.lettering, wait=True)
+
+    assert again.steps["letters"].state is StepState.CACHED
+    assert again.steps["letters"].outputs["output"].stamp == files_stamp(file)
+
+
+def test_a_resumed_run_is_made_from_the_packages_of_its_resume(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fails(platform, odd_flow.filling, room=str(tmp_path / "room")).run
+    (tmp_path / "later" / "quite_new-1.5.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path / "later"))
+    (tmp_path / "room").touch()
+
+    run.resume(wait=True)
+
+    assert platform.pipelines.get(run.id).lineage.packages["quite-new"] == "1.5"
 
 
 def write_flow(folder: Path, number: int) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -42,6 +43,12 @@ def outputs(folder: Path, *arguments: str, **variables: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def failing(folder: Path, *arguments: str, **variables: str) -> str:
+    with pytest.raises(AssertionError) as failure:
+        outputs(folder, *arguments, **variables)
+    return str(failure.value)
 
 
 def run_flow(folder: Path, imports: str, **variables: str) -> str:
@@ -113,20 +120,81 @@ def test_a_change_in_a_folder_without_init_invalidates_the_cache(tmp_path: Path,
     assert run_flow(tmp_path, "from flow import flow") == "2 succeeded"
 
 
-def test_a_step_from_another_source_folder_is_not_cached(tmp_path: Path) -> None:
-    flow = "import cloudmlops as cm\nfrom other import number\n"
-    flow += "@cm.step\ndef same(x: int) -> int:\n    return x\n"
-    flow += "@cm.pipeline\ndef flow() -> int:\n    return same(number())\n"
-    there = tmp_path / "there"
-    write(tmp_path / "here", flow=flow)
-    for value, expected in (
-        ("1", "1 succeeded succeeded"),
-        ("1", "1 succeeded cached"),
-        ("2", "2 succeeded succeeded"),
-    ):
-        write(there, other=FLOW.format(imports="", value=value))
-        states = run_flow(tmp_path / "here", "from flow import flow", there=str(there)).split()
-        assert [states[0], *sorted(states[1:], reverse=True)] == expected.split()
+SAME = """
+import cloudmlops as cm
+from other import number
+
+@cm.step
+def same(x: int) -> int:
+    return x
+
+@cm.pipeline
+def flow() -> int:
+    return same(number())
+"""
+
+
+def test_source_of_several_folders_is_cached_and_a_change_in_any_counts(tmp_path: Path) -> None:
+    here, there, third = (tmp_path / name for name in ("here", "there", "third"))
+    write(here, flow=SAME)
+    write(there, other=FLOW.format(imports="from values import VALUE", value="VALUE"))
+    for value, expected in (("1", "succeeded"), ("1", "cached"), ("2", "succeeded")):
+        write(third, values=f"VALUE = {value}\n")
+        told = run_flow(here, "from flow import flow", there=str(there), third=str(third))
+        assert told == f"{value} {expected} {expected}"
+    archives = [ZipFile(file) for file in (here / "platform" / "objects" / "snapshots").iterdir()]
+    assert [archive.namelist() for archive in archives] == [["0/flow.py", "1/other.py", "2/values.py"]] * 2
+
+
+def test_a_run_is_resumed_with_the_source_of_all_its_folders(tmp_path: Path) -> None:
+    here, there, gate = tmp_path / "here", tmp_path / "there", tmp_path / "gate"
+    write(here, flow=SAME.replace("return x", f"open({str(gate)!r}); return x + 10"))
+    write(there, other=FLOW.format(imports="", value="1").replace("@cm.step", "@cm.step(cache=False)"))
+    program = "import sys; import cloudmlops as cm; from flow import flow\n"
+    program += "with cm.connect('local://platform') as platform:\n"
+    path = os.pathsep.join(map(str, (here, there)))
+    start = "    run = platform.pipelines.run(flow, id='r').wait()"
+    assert "FileNotFoundError" in failing(here, "-c", program + start, PYTHONPATH=path)
+    write(here, flow=SAME.replace("return x", "return x + 20"))
+    write(there, other=FLOW.format(imports="", value="2"))
+    gate.touch()
+    resume = "    print(platform.pipelines.get('r').resume(wait=True).outputs)"
+    assert outputs(here, "-c", program + resume, PYTHONPATH=path).strip() == "{'output': 11}"
+
+
+def test_two_imports_in_one_line_both_count_as_source(tmp_path: Path) -> None:
+    write(tmp_path, flow=FLOW.format(imports="import os; import constants", value="constants.NUMBER"))
+    for value, expected in (("1", "1 succeeded"), ("2", "2 succeeded")):
+        write(tmp_path, constants=f"NUMBER = {value}\n")
+        assert run_flow(tmp_path, "from flow import flow") == expected
+
+
+def test_relative_folders_of_the_import_path_are_found_by_steps(tmp_path: Path) -> None:
+    imports = "from importlib import import_module"
+    write(tmp_path / "one", flow=FLOW.format(imports=imports, value="import_module('late').VALUE"))
+    write(tmp_path / "two", late="VALUE = 8\n")
+    program = "import cloudmlops as cm; from flow import flow\n"
+    program += "with cm.connect('local://platform') as platform:\n"
+    program += "    print(platform.pipelines.run(flow, wait=True).outputs['output'])"
+    assert outputs(tmp_path, "-c", program, PYTHONPATH=os.pathsep.join(("one", "two"))).strip() == "8"
+
+
+def test_a_step_that_imports_what_was_edited_while_the_run_went_on_is_not_cached(tmp_path: Path) -> None:
+    flow = FLOW.format(imports="import os; from pathlib import Path", value="later()")
+    flow += "\ndef later():\n"
+    flow += "    if os.environ.get('EDITED'):\n        Path(os.environ['EDITED']).write_text('VALUE = 2')\n"
+    flow += "    from values import VALUE\n    return VALUE\n"
+    write(tmp_path, flow=flow, values="VALUE = 1")
+    os.environ["EDITED"] = str(tmp_path / "values.py")
+    try:
+        assert run_flow(tmp_path, "from flow import flow") == "2 succeeded"
+    finally:
+        del os.environ["EDITED"]
+    write(tmp_path, values="VALUE = 1")
+    assert run_flow(tmp_path, "from flow import flow") == "1 succeeded"
+    assert run_flow(tmp_path, "from flow import flow") == "1 cached"
+    logs = [log.read_text() for log in (tmp_path / "platform" / "runs").glob("*/number.1/log.txt")]
+    assert sum("the source was written to while the run went on" in log for log in logs) == 1
 
 
 def test_source_that_git_does_not_know_makes_the_commit_dirty(tmp_path: Path) -> None:

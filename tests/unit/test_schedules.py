@@ -146,7 +146,7 @@ def shows(zone: str, at: datetime) -> datetime:
 
 
 DAYS = st.one_of(
-    st.datetimes(datetime(2012, 1, 1), datetime(2037, 1, 1)).map(datetime.date),
+    st.dates(date(2012, 1, 1), date(2037, 1, 1)),
     st.sampled_from([date(2013, 3, 31), date(2013, 10, 27), date(2013, 3, 10), date(2013, 11, 3)]),
     st.sampled_from([date(2013, 10, 6), date(2013, 4, 7)]),  # Lord Howe moves its clocks by half an hour
 )
@@ -160,7 +160,7 @@ def test_a_time_of_the_day_comes_once_on_every_day(zone: str, day: date, hour: i
     (found,) = times(daily(f"{minute} {hour} * * *", zone), start - timedelta(seconds=1), end - timedelta(seconds=1))
 
     if wanted.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) == wanted:
-        assert found == wanted.replace(tzinfo=ZoneInfo(zone), fold=0)
+        assert found == wanted.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC)
     else:  # the clock leaves it out: then as soon as the clock shows a later time
         assert shows(zone, found) > wanted > shows(zone, found - timedelta(minutes=1))
 
@@ -202,6 +202,20 @@ def test_a_scheduled_run_runs_its_steps_anew_unless_it_is_to_use_the_cache(
         states.append((run.id.partition("-")[0], run.steps["one"].state))
 
     assert states == [("anew", "succeeded"), ("cached", "cached"), ("anew", "succeeded"), ("cached", "cached")]
+
+
+def test_a_scheduled_run_is_made_from_the_packages_of_its_own_day(
+    platform: Platform, clock: FixedClock, scheduler: Scheduler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.pipelines.schedule(odd_flow.chain, name="nightly", cron="0 2 * * *", parameters={"n": 1})
+    (tmp_path / "quite_new-1.5.dist-info").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    clock.at += timedelta(minutes=30)
+    scheduler.tick()
+
+    run = platform.pipelines.get("nightly-20130101t020000z").wait()
+    assert run.lineage.packages["quite-new"] == "1.5"
 
 
 def test_a_second_scheduler_is_told_who_is_at_work(platform: Platform, scheduler: Scheduler) -> None:

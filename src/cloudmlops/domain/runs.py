@@ -74,6 +74,8 @@ class OutputRecord:
     """Of an artifact: the folder that holds it, where this machine can read it."""
     uri: str = ""
     """Of an artifact: its address in the platform's object store, when that is elsewhere."""
+    stamp: str = ""
+    """Of an artifact: tells files that nobody has written to since from others, without reading them."""
     value: object = None
     """Of a parameter or of metrics, as JSON."""
 
@@ -85,6 +87,7 @@ class OutputRecord:
             "size_bytes": self.size_bytes,
             "path": self.path,
             "uri": self.uri,
+            "stamp": self.stamp,
             "value": self.value,
         }
 
@@ -137,15 +140,23 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SourceRoot:
+    """A folder that imports start at."""
+
+    path: str
+    """Absolute, on this machine."""
+    files: tuple[str, ...]
+    """Those that a run needs, relative to `path`, sorted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourceSnapshot:
-    """The first-party modules that a run was made from."""
+    """The first-party modules that a run is made from."""
 
     digest: str
     """SHA-256 over names and contents; the archive is `snapshots/DIGEST.zip` of the object store."""
-    root: str
-    """The folder on this machine that they were read from, and that their imports start at."""
-    files: tuple[str, ...]
-    """Relative to `root`, sorted."""
+    roots: tuple[SourceRoot, ...]
+    """Where a run imports them from, in the order of imports; none when all is installed, or typed in a session."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,5 +201,6 @@ def output_from_json(fields: Mapping[str, object]) -> OutputRecord:
         size_bytes=int(str(fields["size_bytes"])),
         path=str(fields["path"]),
         uri=str(fields["uri"]),
+        stamp=str(fields.get("stamp", "")),
         value=fields["value"],
     )

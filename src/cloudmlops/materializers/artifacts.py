@@ -16,7 +16,7 @@ from typing import Final
 from cloudmlops.domain.artifacts import Dataset, Metrics, Model, Report
 from cloudmlops.domain.runs import OutputRecord
 from cloudmlops.domain.value_types import Kind, ValueType, encode, table_form
-from cloudmlops.materializers.digests import digest
+from cloudmlops.materializers.digests import digest, files_stamp, protect
 
 MARKER: Final = ".artifact.json"
 
@@ -24,7 +24,7 @@ _HANDLES: Final = {Kind.DATASET: Dataset, Kind.MODEL: Model, Kind.REPORT: Report
 
 
 def store(value: object, kind: ValueType, folder: Path, *, within: Path | None = None) -> OutputRecord:
-    """Write an artifact into `folder`, which is made.
+    """Write an artifact into `folder`, which is made; its files can only be read then.
 
     Args:
         value: What the step returned.
@@ -39,8 +39,10 @@ def store(value: object, kind: ValueType, folder: Path, *, within: Path | None =
     folder.mkdir(parents=True, exist_ok=True)
     entry, shown = _write(value, kind, folder, within)
     mark(folder, kind.kind, entry)
+    protect(folder / entry)
+    stamp = files_stamp(folder / entry)
     found, size = digest(folder / entry)
-    return OutputRecord(kind=kind.kind, digest=found, size_bytes=size, path=str(folder), value=shown)
+    return OutputRecord(kind=kind.kind, digest=found, size_bytes=size, path=str(folder), stamp=stamp, value=shown)
 
 
 def load(path: Path, kind: ValueType) -> object:

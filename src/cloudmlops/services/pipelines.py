@@ -12,6 +12,7 @@ from typing import Any
 
 from cloudmlops.domain.events import Event, RunCompleted, RunFailed
 from cloudmlops.domain.graph import Graph
+from cloudmlops.domain.installed import packages_digest
 from cloudmlops.domain.lineage import Lineage
 from cloudmlops.domain.names import name_faults
 from cloudmlops.domain.pipelines import Pipeline
@@ -92,8 +93,7 @@ class Pipelines:
         graph = _graph(pipeline, parameters)
         with span("pipelines.plan", pipeline=graph.name):
             source = provenance.source_snapshot(graph.functions.values())
-            graph = provenance.cacheable(graph, source)
-            packages = provenance.packages_digest()
+            packages = packages_digest()
             done: dict[str, Mapping[str, OutputRecord]] = {}
             for step in graph.order:
                 if not step.options.cache or not step.upstream <= done.keys():
@@ -196,12 +196,12 @@ class Pipelines:
         provenance.keep_snapshot(self._context.backends.objects, source)
         return RunRequest(
             id=run,
-            graph=provenance.cacheable(graph, source),
+            graph=graph,
             source=source,
             lineage=provenance.lineage(
                 source, graph.parameters, actor=self._context.actor, at=self._context.backends.clock.now()
             ),
-            packages_digest=provenance.packages_digest(),
+            packages_digest=packages_digest(),
             cache=cache,
             announce=(sys.executable, "-m", "cloudmlops.cli.announcing", self._context.backends.target),
         )

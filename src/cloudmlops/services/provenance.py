@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
-import platform as machine
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cloudmlops.domain.actors import Actor
-from cloudmlops.domain.graph import Graph
+from cloudmlops.domain.installed import packages, python
 from cloudmlops.domain.lineage import Lineage
 from cloudmlops.domain.loose_code import loose_digest
-from cloudmlops.domain.runs import SourceSnapshot
+from cloudmlops.domain.runs import SourceRoot, SourceSnapshot
 from cloudmlops.domain.source import ModuleSource, module_source
 from cloudmlops.materializers.snapshots import pack, snapshot_key, source_digest
 from cloudmlops.ports.objects import ObjectStore
 
-_IMPORT: Final = re.compile(rb"^[ \t]*(?:from[ \t]*([\w.]+)[ \t]+import|import[ \t]+([\w., \t]+))", re.MULTILINE)
 _LARGEST: Final = 1 << 20
 """Bytes; larger files of a package are data and do not belong into its source."""
 _OURS: Final = Path(__file__).parent.parent
 """This package counts as installed; its version is among the packages."""
+_STANDARD_LIBRARY: Final = Path(os.__file__).parent
 _SKIPPED_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist"})
 _SECRET: Final = re.compile(
     r"(^\.|^id_|secret|credential|password|token|\.(pem|key|p12|pfx|jks|keystore)$)", re.IGNORECASE
@@ -42,77 +41,47 @@ _SOURCE_SUFFIXES: Final = frozenset(
 def source_snapshot(functions: Iterable[Callable[..., object]]) -> SourceSnapshot:
     """Find the first-party modules that these functions need, and digest them.
 
-    First party are the functions' own modules, whole packages at once, and what they import from the same root. What is
-    installed counts as a package and not as source.
+    First party are the functions' own modules, whole packages at once, and what they import from any folder of the
+    import path that is the user's. What is installed counts as a package and not as source.
     """
     functions = tuple(functions)
     names = dict.fromkeys(function.__module__ for function in functions)
     found = [source for name in names if (source := module_source(name)) is not None]
     if not found:
-        return SourceSnapshot(digest=_interactive_digest(functions), root=str(Path.cwd()), files=())
-    root = next((source.root for source in found if not _is_installed(source.root)), found[0].root)
-    found = [source for source in found if source.root == root]
-    files = tuple(sorted(file.as_posix() for file in _closure(found, root)))
-    return SourceSnapshot(digest=source_digest(root, files), root=str(root), files=files)
-
-
-def cacheable(graph: Graph, source: SourceSnapshot) -> Graph:
-    """Return the graph, in which steps whose source is neither in the snapshot nor installed are never cached."""
-    outside = {
-        name
-        for name, function in graph.functions.items()
-        if (found := module_source(function.__module__)) is not None
-        and str(found.root) != source.root
-        and not _is_installed(found.root)
-    }
-    if not outside:
-        return graph
-    steps = tuple(
-        replace(step, options=replace(step.options, cache=False)) if step.name in outside else step
-        for step in graph.steps
+        return SourceSnapshot(digest=_interactive_digest(functions), roots=())
+    own = [source for source in found if not _is_installed(source.root)]
+    files = _Closure([source.root for source in own]).files(own)
+    roots = tuple(
+        SourceRoot(path=str(root), files=tuple(sorted(file.as_posix() for file in below)))
+        for root, below in files.items()
+        if below
     )
-    return replace(graph, steps=steps)
+    return SourceSnapshot(digest=source_digest(roots), roots=roots)
 
 
 def keep_snapshot(objects: ObjectStore, source: SourceSnapshot) -> None:
     """Leave the source in the object store, once for each content."""
     key = snapshot_key(source.digest)
-    if source.files and not objects.exists(key):
-        objects.create(key, pack(Path(source.root), source.files))
+    if source.roots and not objects.exists(key):
+        objects.create(key, pack(source.roots))
 
 
 def lineage(
     source: SourceSnapshot, parameters: Mapping[str, object], *, actor: Actor, at: datetime, image: str | None = None
 ) -> Lineage:
     """Describe what a run that starts now is made from."""
-    commit, dirty = git_state(Path(source.root), source.files)
+    checkouts = [git_state(Path(root.path), root.files) for root in source.roots] or [git_state(Path.cwd())]
     return Lineage(
-        git_commit=commit,
-        git_dirty=dirty,
+        git_commit=checkouts[0][0],
+        git_dirty=any(dirty for _, dirty in checkouts),
         source_digest=source.digest,
         parameters=dict(parameters),
-        python=machine.python_version(),
+        python=python(),
         packages=packages(),
         actor=actor,
         started_at=at,
         image=image,
     )
-
-
-def packages() -> Mapping[str, str]:
-    """Return installed distributions and their versions, read from the names of their metadata folders alone."""
-    found: dict[str, str] = {}
-    for entry in reversed(sys.path):
-        folder = Path(entry or ".")
-        if folder.is_dir():
-            found |= _distributions(str(folder), folder.stat().st_mtime_ns)
-    return dict(sorted(found.items()))
-
-
-def packages_digest() -> str:
-    """Return the SHA-256 of the Python version and the installed packages."""
-    listed = "\n".join(f"{name}=={version}" for name, version in packages().items())
-    return hashlib.sha256(f"{machine.python_version()}\n{listed}".encode()).hexdigest()
 
 
 def git_state(folder: Path, files: Iterable[str] = ()) -> tuple[str | None, bool]:
@@ -140,24 +109,61 @@ def _git(folder: Path, *arguments: str) -> str:
     ).stdout
 
 
-def _closure(start: Iterable[ModuleSource], root: Path) -> set[Path]:
-    files: set[Path] = set()
-    pending = {_unit(source.file, root) for source in start}
-    seen: set[Path] = set()
-    while pending:
-        unit = pending.pop()
-        seen.add(unit)
-        for file in _unit_files(unit):
-            if not file.is_relative_to(root):
+class _Closure:
+    """What modules need, themselves included, in every root that is the user's."""
+
+    def __init__(self, roots: Iterable[Path]) -> None:
+        on_path = (Path(entry or ".").absolute() for entry in sys.path)
+        own = [root for root in on_path if root.is_dir() and not _is_installed(root)]
+        self._roots = tuple(dict.fromkeys((*(root for root in roots if root not in own), *own)))
+        self._known: dict[str, list[_Place]] = {}
+
+    def files(self, start: Iterable[ModuleSource]) -> dict[Path, set[Path]]:
+        """Return the files below each root, relative to it."""
+        found: dict[Path, set[Path]] = {root: set() for root in self._roots}
+        pending = {_Place(source.root, _unit(source.file, source.root)) for source in start}
+        seen: set[_Place] = set()
+        while pending:
+            place = pending.pop()
+            seen.add(place)
+            for file in _unit_files(place.path):
+                if not file.is_relative_to(place.root):
+                    continue
+                found[place.root].add(file.relative_to(place.root))
+                if file.suffix == ".py":
+                    pending |= {one for one in self._imported(file, place.root) if one not in seen}
+        return found
+
+    def _imported(self, file: Path, root: Path) -> Iterator[_Place]:
+        known = file.stat()
+        for module in _imports(file, known.st_mtime_ns, known.st_size):
+            if module.partition(".")[0] == "cloudmlops":
                 continue
-            files.add(file.relative_to(root))
-            if file.suffix == ".py":
-                pending |= {found for found in _imported(file, root) if found not in seen}
-    return files
+            if module.startswith("."):
+                name = module.lstrip(".")
+                found = _find(name, file.parents[len(module) - len(name) - 1], relative=True)
+                places = [_Place(root, found[0])] if found and found[0] != root else []
+            else:
+                if module not in self._known:
+                    self._known[module] = list(self._absolute(module))
+                places = self._known[module]
+            for place in places:
+                yield _Place(place.root, _unit(place.path, place.root))
+
+    def _absolute(self, module: str) -> Iterator[_Place]:
+        # A module anywhere on the path comes before a namespace, and a namespace is all its folders.
+        found = [(root, *one) for root in self._roots if (one := _find(module, root)) is not None]
+        modules = [_Place(root, path) for root, path, is_module in found if is_module]
+        yield from modules[:1] or [_Place(root, path) for root, path, _ in found]
+
+
+class _Place(NamedTuple):
+    root: Path
+    path: Path
 
 
 def _is_installed(root: Path) -> bool:
-    return root.name in ("site-packages", "dist-packages")
+    return root.name in ("site-packages", "dist-packages") or root.is_relative_to(_STANDARD_LIBRARY)
 
 
 def _unit(file: Path, root: Path) -> Path:
@@ -184,28 +190,36 @@ def _unit_files(unit: Path) -> Iterator[Path]:
                 yield file
 
 
-def _imported(file: Path, root: Path) -> Iterator[Path]:
-    for one, several in _IMPORT.findall(file.read_bytes()):
-        for name in (one or several).decode().split(","):
-            module = name.strip().split(" ")[0]
-            if not module or module.partition(".")[0] == "cloudmlops":
-                continue
-            if (found := _find(module, file, root)) is not None:
-                yield _unit(found, root)
+@lru_cache(maxsize=4096)
+def _imports(file: Path, _changed: int, _size: int) -> tuple[str, ...]:
+    """Return the modules that a file imports anywhere in it, as it names them; relative ones begin with dots."""
+    text = file.read_bytes()
+    if b"import" not in text:
+        return ()
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):  # a template, or of another Python: nothing that a run could import
+        return ()
+    names: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= dict.fromkeys(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names["." * node.level + (node.module or "")] = None
+    return tuple(names)
 
 
-def _find(module: str, importer: Path, root: Path) -> Path | None:
+def _find(name: str, start: Path, *, relative: bool = False) -> tuple[Path, bool] | None:
+    """Return the file of the module `name` below `start`, or its folder in a namespace; and whether it is a file."""
     # The longest part of the name that is a module counts: `a.b.c` may name an attribute c of the module a.b.
-    name = module.lstrip(".")
-    start = importer.parents[len(module) - len(name) - 1] if name != module else root
     parts = name.split(".") if name else []
-    for count in range(len(parts), -1 if name != module else 0, -1):
+    for count in range(len(parts), -1 if relative else 0, -1):
         path = start.joinpath(*parts[:count])
         for file in (path.with_name(f"{path.name}.py"), path / "__init__.py"):
             if file.is_file():
-                return file
-        if path != root and path.is_dir() and (name != module or _is_namespace(parts[0])):
-            return path
+                return file, True
+        if path.is_dir() and (relative or _is_namespace(parts[0])):
+            return path, False
     return None
 
 
@@ -221,13 +235,3 @@ def _is_namespace(name: str) -> bool:
 def _interactive_digest(functions: Iterable[Callable[..., object]]) -> str:
     told = "\0".join(loose_digest(function) or function.__qualname__ for function in functions)
     return hashlib.sha256(told.encode()).hexdigest()
-
-
-@cache
-def _distributions(folder: str, _changed: int) -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    for name in os.listdir(folder):  # noqa: PTH208 a name is all that is needed of thousands of entries
-        if name.endswith((".dist-info", ".egg-info")):
-            distribution, _, version = name.rpartition(".")[0].partition("-")
-            found[distribution.replace("_", "-").lower()] = version.partition("-")[0]
-    return found

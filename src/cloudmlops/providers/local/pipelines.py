@@ -20,11 +20,12 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
 from cloudmlops.domain.graph import Graph, graph_to_json
+from cloudmlops.domain.installed import packages, packages_digest, python
 from cloudmlops.domain.pipelines import Step
 from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, SourceSnapshot
 from cloudmlops.domain.schedules import Schedule, scheduled_run_id
 from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError
-from cloudmlops.materializers.snapshots import snapshot_key, source_digest, unpack
+from cloudmlops.materializers.snapshots import snapshot_key, source_digest, unpack, unpacked
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.local.running import attempts, leases
 from cloudmlops.providers.local.running.attempts import FOLDER_VARIABLE, RUN_VARIABLE, Failure
@@ -161,7 +162,7 @@ class LocalPipelines(PipelinesPort):
         if request is None:
             raise _no_run(run)
         self._store.reopen(run)
-        self._carry(request, mode, lease)
+        self._carry(self._of_today(request), mode, lease)
         return self.get(run)
 
     def cached(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, OutputRecord]]:
@@ -210,7 +211,7 @@ class LocalPipelines(PipelinesPort):
         for run in self._store.fired():
             if (request := self._store.request(run)) is not None:
                 try:
-                    self._carry(request, RunMode.DETACHED)
+                    self._carry(self._of_today(request), RunMode.DETACHED)
                 except Exception:  # noqa: BLE001 one that cannot start must not hold up the other schedules
                     _log.exception("the scheduled run %s cannot be started; it is tried again", run)
 
@@ -340,17 +341,30 @@ class LocalPipelines(PipelinesPort):
             pending += execution.ready()
         execution.end()
 
+    def _of_today(self, request: RunRequest) -> RunRequest:
+        """Return a request of another time as this interpreter, with its packages, carries it; and record that."""
+        if (digest := packages_digest()) == request.packages_digest:
+            return request
+        lineage = replace(request.lineage, python=python(), packages=packages())
+        request = replace(request, packages_digest=digest, lineage=lineage)
+        self._store.restate(request)
+        return request
+
     def _spawn(self, request: RunRequest, lease: Lease, mode: RunMode) -> None:
         self._reap()
         ours, theirs = socket.socketpair()
         folder = self._folder(request.id)
+        source = self._importable(request.source)
+        if source != request.source:
+            self._store.restate(replace(request, source=source))
+        first, *others = [root.path for root in source.roots] or [str(folder)]
         launch = Launch(
             database=str(self._database),
             run=request.id,
             folder=str(folder),
             target=self._backends.target,
             objects=self._objects,
-            root=str(self._source_root(request.source)),
+            root=first,
             modules=tuple(dict.fromkeys(step.function.partition(":")[0] for step in request.graph.steps)),
             lease=lease.descriptor,
             channel=theirs.fileno(),
@@ -367,7 +381,7 @@ class LocalPipelines(PipelinesPort):
                 pass_fds=(lease.descriptor, theirs.fileno()),
                 start_new_session=True,
                 cwd=folder,
-                env=_own_environment(),
+                env=_with_path(_own_environment(), others),
             )
         lease.tell(str(process.pid))
         lease.release()
@@ -375,15 +389,14 @@ class LocalPipelines(PipelinesPort):
         self._let_go(request.id)
         self._started[request.id] = _Started(request.id, process, ours)
 
-    def _source_root(self, source: SourceSnapshot) -> Path:
+    def _importable(self, source: SourceSnapshot) -> SourceSnapshot:
         """Return where the run's modules are imported from: the live files while they are as they were, else a copy."""
-        live = Path(source.root)
         try:
-            unchanged = not source.files or source_digest(live, source.files) == source.digest
+            unchanged = not source.roots or source_digest(source.roots) == source.digest
         except FileNotFoundError:
             unchanged = False
         if unchanged:
-            return live
+            return source
         copy = self._backends.folder / "runs" / ".snapshots" / source.digest
         if not copy.is_dir():
             archive = copy.with_suffix(".zip")
@@ -391,7 +404,7 @@ class LocalPipelines(PipelinesPort):
             self._backends.objects.download(snapshot_key(source.digest), archive)
             unpack(archive, copy)
             archive.unlink()
-        return copy
+        return replace(source, roots=unpacked(source.roots, copy))
 
     def _let_go(self, run: str) -> None:
         if (started := self._started.pop(run, None)) is not None:
@@ -439,6 +452,13 @@ class LocalPipelines(PipelinesPort):
 
     def _lease(self, run: str) -> Path:
         return self._folder(run) / "lease"
+
+
+def _with_path(environment: Mapping[str, str], roots: Sequence[str]) -> dict[str, str]:
+    # A relative entry means another folder to a process that works in another one.
+    given = [str(Path(entry).absolute()) for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    path = os.pathsep.join(dict.fromkeys((*roots, *given)))
+    return {**environment, "PYTHONPATH": path} if path else dict(environment)
 
 
 @contextlib.contextmanager

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 
 from cloudmlops.domain.graph import StepSpec
 from cloudmlops.domain.runs import OutputRecord, RunRequest, RunState, StepState, step_inputs, step_key
 from cloudmlops.materializers.artifacts import locate
-from cloudmlops.materializers.digests import digest, size
+from cloudmlops.materializers.digests import digest, files_stamp
+from cloudmlops.materializers.snapshots import source_digest, source_stamp
 from cloudmlops.ports.clock import Clock
 from cloudmlops.providers.local.running import attempts
 from cloudmlops.providers.local.running.attempts import Attempt, Failure
 from cloudmlops.providers.local.running.kept import KeptArtifacts
 from cloudmlops.providers.local.running.logged import read_logged
 from cloudmlops.providers.local.running.run_store import RunStore
+
+_log = logging.getLogger("cloudmlops.pipelines")
 
 LONGEST_DELAY = timedelta(minutes=1)
 
@@ -41,6 +47,7 @@ class Execution:
         self._attempts: dict[str, int] = {}
         self._tried: dict[str, int] = {}
         self._keys: dict[str, str] = {}
+        self._notes: dict[str, list[str]] = {}
         self._waiting: dict[str, set[str]] = {}
         self._ready: deque[str] = deque()
         self._failed = False
@@ -86,12 +93,20 @@ class Execution:
         return True
 
     def succeeded(self, step: str, outputs: dict[str, OutputRecord]) -> None:
-        """The step's attempt has succeeded."""
+        """The step's attempt has succeeded, which is a failure when an input is no longer what it was."""
+        if (changed := self._changed_inputs(step)) is not None:
+            # A resume would take it for a success that a crash had left unrecorded.
+            (self._attempt_folder(step) / "result.json").unlink(missing_ok=True)
+            self.failed(step, changed)
+            return
         self._record(step, outputs)
         self._advance(step, outputs)
 
     def failed(self, step: str, failure: Failure) -> timedelta | None:
         """The step's attempt has failed; return after which delay `again` is due, or None when that was the last."""
+        self._tell_notes(step)
+        if failure.retryable and (changed := self._changed_inputs(step)) is not None:
+            failure = replace(changed, error=f"{failure.error}; and {changed.error}")
         options = self.request.graph.by_name[step].options
         tried = self._tried[step]
         if failure.retryable and tried <= options.retries:
@@ -138,11 +153,13 @@ class Execution:
                 outputs = dict(was.outputs)
             elif was and was.state.succeeded:
                 self._store.forget_step(self.request.id, step.name)
-            elif was and was.attempt and (left := attempts.result(self._attempt_folder(step.name))) is not None:
-                # It had succeeded, and the crash came before that was recorded.
-                self._key(step)
-                self._record(step.name, left)
-                outputs = left
+            elif was and was.attempt and step.upstream <= self._done.keys():
+                left = attempts.result(self._attempt_folder(step.name))
+                if left is not None and all(intact(output, self._kept) for output in left.values()):
+                    # It had succeeded, and the crash came before that was recorded. No key: nobody has watched the
+                    # source and the inputs until its end.
+                    self._record(step.name, left)
+                    outputs = left
             if outputs is not None:
                 self._done[step.name] = outputs
         for step in order:
@@ -151,6 +168,7 @@ class Execution:
                 self._ready.append(step.name)
 
     def _attempt(self, step: StepSpec) -> Attempt:
+        self._first_source  # noqa: B018 seen before anything is imported for the step
         number = self._attempts[step.name] = self._attempts[step.name] + 1
         self._tried[step.name] += 1
         self._store.start_step(self.request.id, step.name, number, self._clock.now())
@@ -178,12 +196,17 @@ class Execution:
 
     def _record(self, step: str, outputs: dict[str, OutputRecord]) -> None:
         folder = self._attempt_folder(step)
+        key = self._keys.get(step) if self.request.graph.by_name[step].options.cache else None
+        if key is not None and not self._is_source_unchanged():
+            key = None
+            self._note(step, "its success is not kept for later runs: the source was written to while the run went on")
+        self._tell_notes(step)
         self._store.finish_step(
             self.request.id,
             step,
             outputs,
             at=self._clock.now(),
-            key=self._keys.get(step) if self.request.graph.by_name[step].options.cache else None,
+            key=key,
             boot=self._boot,
             logged=read_logged(folder / "mlflow"),
         )
@@ -206,25 +229,88 @@ class Execution:
         if not step.options.cache or self._tried[step.name]:
             return None
         key = self._key(step)
-        return cached_outputs(self._store, key, boot=self._boot, kept=self._kept) if self.request.cache else None
+        if not self.request.cache:
+            return None
+        return cached_outputs(
+            self._store, key, boot=self._boot, kept=self._kept, tell=lambda note: self._note(step.name, note)
+        )
+
+    @cached_property
+    def _first_source(self) -> str:
+        """The stamp of the source as the steps' keys tell it; empty when it has been written to since."""
+        roots = self.request.source.roots
+        try:
+            first = source_stamp(roots)
+            return first if not roots or source_digest(roots) == self.request.source.digest else ""
+        except FileNotFoundError:
+            return ""
+
+    def _is_source_unchanged(self) -> bool:
+        # Not by content: what was changed and changed back may have been imported in between.
+        try:
+            return source_stamp(self.request.source.roots) == self._first_source
+        except FileNotFoundError:
+            return False
+
+    def _changed_inputs(self, step: str) -> Failure | None:
+        inputs = step_inputs(self.request.graph.by_name[step], self._done)
+        changed = [name for name, one in inputs.items() if one.kind.is_artifact and not _is_intact(one)]
+        if not changed:
+            return None
+        return Failure(
+            error=f"its input {', '.join(map(repr, changed))} was changed in place while it ran; what a step has left "
+            "stays as it is: write the changed data to a new file and return that",
+            retryable=False,
+        )
+
+    def _note(self, step: str, note: str) -> None:
+        self._notes.setdefault(step, []).append(note)
+
+    def _tell_notes(self, step: str) -> None:
+        log = attempts.log_file(self._attempt_folder(step))
+        for note in self._notes.pop(step, ()):
+            if log.exists():
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(f"cloudmlops: {note}\n")
+            else:
+                _log.warning("step %s of run %s: %s", step, self.request.id, note)
 
 
 def cached_outputs(
-    store: RunStore, key: str, *, boot: str, kept: KeptArtifacts | None
+    store: RunStore,
+    key: str,
+    *,
+    boot: str,
+    kept: KeptArtifacts | None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, dict[str, OutputRecord]] | None:
-    """Return the run and the outputs of an earlier success, if its files are still what they were."""
+    """Return the run and the outputs of an earlier success, if its files are still what they were.
+
+    Args:
+        store: What is known.
+        key: Of the step.
+        boot: This start of the machine.
+        kept: Where lost files are brought back from.
+        tell: Hears why an earlier success does not count. It stays until a new one takes its place.
+    """
     if (found := store.cached(key)) is None:
         return None
     run, outputs, then = found
     # Since a restart of the machine, files that had not reached the disk may be damaged though they are there.
-    if all(intact(output, kept, thoroughly=then != boot) for output in outputs.values()):
+    thoroughly = then != boot
+    if not thoroughly and all(_is_untouched(output) for output in outputs.values()):
         return run, dict(outputs)
-    store.forget_cached(key)
-    return None
+    for name, output in outputs.items():
+        if not intact(output, kept, thoroughly=thoroughly):
+            tell(f"the success in run {run} is not used: its output {name!r} is gone or was changed since")
+            return None
+    current = _stamped(outputs)
+    store.seen_intact(key, current, boot)
+    return run, current
 
 
 def intact(output: OutputRecord, kept: KeptArtifacts | None, *, thoroughly: bool = False) -> bool:
-    """Say whether an output's files are there, of the size they had, or thoroughly: of the same content.
+    """Say whether an output's files are there and of the content they had, which is read when they were touched.
 
     Files that are not, but are kept in the object store, are brought back first.
     """
@@ -233,11 +319,24 @@ def intact(output: OutputRecord, kept: KeptArtifacts | None, *, thoroughly: bool
     return bool(output.uri) and kept is not None and kept.restore(output) and _is_intact(output, thoroughly=True)
 
 
-def _is_intact(output: OutputRecord, *, thoroughly: bool) -> bool:
+def _is_intact(output: OutputRecord, *, thoroughly: bool = False) -> bool:
+    if not thoroughly and _is_untouched(output):
+        return True
     entry = locate(Path(output.path))
-    if not entry.exists():
-        return False
-    return digest(entry)[0] == output.digest if thoroughly else size(entry) == output.size_bytes
+    return entry.exists() and digest(entry)[0] == output.digest
+
+
+def _is_untouched(output: OutputRecord) -> bool:
+    return not output.kind.is_artifact or (
+        bool(output.stamp) and files_stamp(locate(Path(output.path))) == output.stamp
+    )
+
+
+def _stamped(outputs: Mapping[str, OutputRecord]) -> dict[str, OutputRecord]:
+    return {
+        name: replace(one, stamp=files_stamp(locate(Path(one.path)))) if one.kind.is_artifact else one
+        for name, one in outputs.items()
+    }
 
 
 def boot_id() -> str:

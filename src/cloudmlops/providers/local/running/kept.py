@@ -6,6 +6,7 @@ has succeeded; whoever misses the files on this machine's disk brings them back.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from cloudmlops.domain.runs import OutputRecord
 from cloudmlops.materializers.artifacts import locate, mark
+from cloudmlops.materializers.digests import protect
 from cloudmlops.ports.objects import ObjectStore
 
 
@@ -39,16 +41,20 @@ class KeptArtifacts:
         return replace(output, uri=f"{self._store.uri}/{key}")
 
     def restore(self, output: OutputRecord) -> bool:
-        """Bring an artifact's files back; False when the store does not have them."""
+        """Bring an artifact's files back, in place of what is there; False when the store does not have them."""
         prefix = f"artifacts/{output.digest}/"
         folder = Path(output.path)
         names = [key.removeprefix(prefix) for key in self._store.list(prefix)]
+        if names:
+            shutil.rmtree(folder, ignore_errors=True)
         for name in names:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             self._store.download(prefix + name, target)
         if names:
-            mark(folder, output.kind, output.uri.rpartition("/")[2])
+            entry = output.uri.rpartition("/")[2]
+            mark(folder, output.kind, entry)
+            protect(folder / entry)
         return bool(names)
 
 

@@ -27,6 +27,7 @@ from cloudmlops.domain.runs import (
     RunRecord,
     RunRequest,
     RunState,
+    SourceRoot,
     SourceSnapshot,
     StepRecord,
     StepState,
@@ -64,23 +65,28 @@ class RunStore:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.RLock()
-        self._requests: OrderedDict[str, RunRequest] = OrderedDict()
+        self._requests: OrderedDict[str, tuple[str, RunRequest]] = OrderedDict()
         self._opened: tuple[int, sqlite3.Connection] | None = None
 
     def add(self, request: RunRequest, at: datetime) -> bool:
         """Record a new run; False when there is one of that id already."""
+        text = json.dumps(request_to_json(request))
         with self._transaction() as db:
-            added = _add(db, request, at, schedule="")
+            added = _add(db, request, text, at, schedule="")
         if added:
-            self._remember(request)
+            self._remember(request, text)
         return added
 
     def request(self, run: str) -> RunRequest | None:
-        """Return what the run was asked to do."""
-        if (known := self._requests.get(run)) is not None:
-            return known
-        row = self._one("SELECT request FROM run WHERE id = ?", run)
-        return None if row is None else self._remember(request_from_json(json.loads(row["request"])))
+        """Return what the run was asked to do, and what it is made from."""
+        row = self._one("SELECT id, request FROM run WHERE id = ?", run)
+        return None if row is None else self._request(row)
+
+    def restate(self, request: RunRequest) -> None:
+        """A run that is about to start or to be resumed is made from other packages, or imports from another place."""
+        text = json.dumps(request_to_json(request))
+        self._write("UPDATE run SET request = ? WHERE id = ?", text, request.id)
+        self._remember(request, text)
 
     def get(self, run: str) -> RunRecord | None:
         """Return all that is known of a run."""
@@ -211,9 +217,9 @@ class RunStore:
         row = self._one("SELECT run, outputs, boot FROM cache WHERE key = ?", key)
         return None if row is None else (row["run"], _outputs(row["outputs"]), row["boot"])
 
-    def forget_cached(self, key: str) -> None:
-        """The outputs under `key` are gone or damaged."""
-        self._write("DELETE FROM cache WHERE key = ?", key)
+    def seen_intact(self, key: str, outputs: Mapping[str, OutputRecord], boot: str) -> None:
+        """The outputs under `key` have been read again and are what they were, though their files have been touched."""
+        self._write("UPDATE cache SET outputs = ?, boot = ? WHERE key = ?", _outputs_text(outputs), boot, key)
 
     def keep_schedule(self, schedule: Schedule, request: RunRequest) -> None:
         """Record a schedule, in place of one of that name."""
@@ -257,7 +263,7 @@ class RunStore:
             if row is not None:
                 request = replace(request_from_json(json.loads(row["request"])), id=run)
                 request = replace(request, lineage=replace(request.lineage, started_at=at))
-                _add(db, request, at, schedule=schedule)
+                _add(db, request, json.dumps(request_to_json(request)), at, schedule=schedule)
                 db.execute("UPDATE schedule SET fired = ? WHERE name = ?", (_text(time), schedule))
 
     def fired(self) -> Sequence[str]:
@@ -274,7 +280,7 @@ class RunStore:
             self._opened = None
 
     def _record(self, row: sqlite3.Row) -> RunRecord:
-        request = self._requests.get(row["id"]) or self._remember(request_from_json(json.loads(row["request"])))
+        request = self._request(row)
         with self._reading() as db:
             steps = db.execute("SELECT * FROM step WHERE run = ? ORDER BY place", (row["id"],)).fetchall()
         return RunRecord(
@@ -291,9 +297,15 @@ class RunStore:
             steps={step["name"]: _step(step) for step in steps},
         )
 
-    def _remember(self, request: RunRequest) -> RunRequest:
-        # What a run was asked to do never changes, and reading it is most of the cost of looking at a run.
-        self._requests[request.id] = request
+    def _request(self, row: sqlite3.Row) -> RunRequest:
+        known = self._requests.get(row["id"])
+        if known is not None and known[0] == row["request"]:
+            return known[1]
+        return self._remember(request_from_json(json.loads(row["request"])), row["request"])
+
+    def _remember(self, request: RunRequest, text: str) -> RunRequest:
+        # It seldom changes, and reading it is most of the cost of looking at a run.
+        self._requests[request.id] = (text, request)
         if len(self._requests) > _REMEMBERED:
             self._requests.popitem(last=False)
         return request
@@ -376,7 +388,10 @@ def request_from_json(fields: Mapping[str, Any]) -> RunRequest:
     return RunRequest(
         id=fields["id"],
         graph=graph_from_json(fields["graph"]),
-        source=SourceSnapshot(digest=source["digest"], root=source["root"], files=tuple(source["files"])),
+        source=SourceSnapshot(
+            digest=source["digest"],
+            roots=tuple(SourceRoot(path=root["path"], files=tuple(root["files"])) for root in source["roots"]),
+        ),
         lineage=Lineage(**lineage),
         packages_digest=fields["packages_digest"],
         cache=fields["cache"],
@@ -384,7 +399,7 @@ def request_from_json(fields: Mapping[str, Any]) -> RunRequest:
     )
 
 
-def _add(db: sqlite3.Connection, request: RunRequest, at: datetime, *, schedule: str) -> bool:
+def _add(db: sqlite3.Connection, request: RunRequest, text: str, at: datetime, *, schedule: str) -> bool:
     added = db.execute(
         "INSERT OR IGNORE INTO run (id, pipeline, state, attempt, created, schedule, request)"
         " VALUES (?, ?, ?, 1, ?, ?, ?)",
@@ -394,7 +409,7 @@ def _add(db: sqlite3.Connection, request: RunRequest, at: datetime, *, schedule:
             RunState.WAITING,
             _text(at),
             schedule,
-            json.dumps(request_to_json(request)),
+            text,
         ),
     ).rowcount
     if added:

@@ -83,9 +83,9 @@ class Scheduler:
 def latest_time(schedule: Schedule, now: datetime) -> datetime:
     """Return the last time of the schedule that is not after `now`, in UTC.
 
-    A schedule of every hour follows the clock: what it shows twice when summer time ends comes twice, what it leaves out
-    when summer time begins does not come. One of other hours names times of the day, and each comes once: when the clock
-    shows it first, or at the end of the gap that it lies in.
+    A schedule of every hour follows the clock: what the clock shows twice when summer time ends comes twice, what it
+    leaves out when summer time begins does not come. One of other hours names times of the day, and each comes once:
+    when the clock shows it first, or at the end of the gap that it lies in.
     """
     zone = ZoneInfo(schedule.timezone)
     local = now.astimezone(zone).replace(second=0, microsecond=0)
