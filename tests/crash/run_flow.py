@@ -133,7 +133,7 @@ def haunted(folder: str, release: str) -> int:
 
 @cm.pipeline
 def strictly_haunted(folder: str, release: str) -> int:
-    return haunting.with_options(timeout=timedelta(seconds=2))(folder, release)
+    return haunting.with_options(timeout=timedelta(seconds=5))(folder, release)
 
 
 @cm.step(cache=False)
