@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from cloudmlops.domain.feature_types import FeatureType, type_name
@@ -57,12 +57,17 @@ def _table_of_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Feat
             faults.append(f"column {name!r} has times with and without a zone, {_listed(naive)} without")
             continue
         try:
-            found[name] = pa.array(values)
+            found[name] = pa.array([_in_utc(value) for value in values])
         except (ValueError, TypeError, OverflowError) as error:
             faults.append(f"column {name!r} cannot be kept: {error}")
     if faults:
         raise InvalidEntitiesError("rows do not make a table", faults=faults)
     return pa.table(found)
+
+
+def _in_utc(value: Any) -> Any:
+    """Return an aware time in UTC: pyarrow has been seen to drop the offset of another zone (25.0.1, once in a run)."""
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not None else value
 
 
 def checked_entities(service: FeatureService, entities: Any) -> tuple[Any, Any]:
