@@ -1,0 +1,121 @@
+"""From a call on either wire to its handler and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.aiplatform.catalogue import Method, methods
+from cloudmlops.emulators.google.aiplatform.generic import check_required, generic_handler
+from cloudmlops.emulators.google.aiplatform.handling import Asking, Handler, Handlers, Vertex
+
+SERVICE: Final = "aiplatform"
+_READING: Final = (
+    "Get",
+    "List",
+    "Search",
+    "Query",
+    "Fetch",
+    "Predict",
+    "RawPredict",
+    "Explain",
+    "Wait",
+    "Read",
+    "Check",
+)
+Mutated = Callable[[Method, Message, Message, Asking], None]
+"""Is told of every call that changed something: method, request, response."""
+Check = Callable[[str, Method, Message], None]
+"""Refuses what the caller may not do: principal, method, request."""
+
+
+def reads(method: Method) -> bool:
+    """Say whether a method changes nothing."""
+    return method.name.startswith(_READING) or all(rule.verb == "GET" for rule in method.rules or ())
+
+
+class Dispatcher:
+    """Finds handlers, and lets every call go through faults, checks and the record."""
+
+    def __init__(self, vertex: Vertex, handlers: Handlers, *, mutated: Mutated, check: Check) -> None:
+        self._vertex = vertex
+        self._handlers = handlers
+        self._mutated = mutated
+        self._check = check
+        self._found: dict[str, tuple[Handler | None, Method]] = {}
+
+    def answer(
+        self, method: Method, request: Any, *, transport: str, principal: str, drop: Callable[[], None]
+    ) -> Message | Iterable[Message]:
+        """Answer one call, in the types of the method as it was called.
+
+        Raises:
+            Refused: The service says no, or a fault does.
+            Dropped: A fault cuts the connection.
+        """
+        recorded = (
+            {} if method.requests_stream else json_format.MessageToDict(request, preserving_proto_field_name=True)
+        )
+        calls = self._vertex.surroundings.calls
+        with calls.answering(
+            SERVICE, method.key, transport=transport, drop=drop, resource=_resource(recorded), request=recorded
+        ):
+            handler, native = self._handler(method)
+            if handler is None:
+                raise Refused("UNIMPLEMENTED", f"{method.path} is not emulated.")
+            asking = Asking(method=method, principal=principal)
+            if method.requests_stream:
+                return _each(handler(map(self._prepared(native), request), asking), method)
+            asked = self._prepared(native)(request)
+            self._check(principal, method, asked)
+            reply = handler(asked, asking)
+            if method.responses_stream:
+                return _each(reply, method)
+            response = _as(reply, method.response)
+            if not reads(method):
+                self._mutated(method, asked, response, asking)
+            return response
+
+    def emulated(self, method: Method) -> bool:
+        """Say whether a method has a handler."""
+        return self._handler(method)[0] is not None
+
+    def _prepared(self, native: Method) -> Callable[[Message], Message]:
+        def prepare(request: Message) -> Message:
+            asked = _as(request, native.request)
+            self._vertex.projects.canonicalise(asked)
+            if native.service not in ("Operations", "Locations"):
+                check_required(asked)
+            return asked
+
+        return prepare
+
+    def _handler(self, method: Method) -> tuple[Handler | None, Method]:
+        """Return the handler, and the method whose types it speaks: v1's where v1 has it."""
+        known = self._found.get(method.path)
+        if known is None:
+            native = method if method.version == "v1" else methods("v1", method.service).get(method.name, method)
+            handler = self._handlers.get(method.key) or generic_handler(self._vertex, native)
+            known = self._found[method.path] = (handler, native)
+        return known
+
+
+def _each(replies: Iterable[Message], method: Method) -> Iterator[Message]:
+    for reply in replies:
+        yield _as(reply, method.response)
+
+
+def _as(message: Message, kind: type[Message]) -> Message:
+    """Return a message as the same one of another version: they are the same on the wire."""
+    return message if isinstance(message, kind) else kind.FromString(message.SerializeToString())
+
+
+def _resource(recorded: dict[str, Any]) -> str:
+    for field in ("name", "parent", "endpoint", "feature_view", "model"):
+        if isinstance(value := recorded.get(field), str):
+            return value
+    return ""

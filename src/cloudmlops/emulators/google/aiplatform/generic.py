@@ -1,0 +1,235 @@
+"""Create, get, list, update and delete, for every resource that has no rules of its own here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from google.protobuf import empty_pb2, field_mask_pb2
+from google.protobuf.message import Message
+
+from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.aiplatform.catalogue import Method, behaviours, methods
+from cloudmlops.emulators.google.aiplatform.filtering import page
+from cloudmlops.emulators.google.aiplatform.handling import Asking, Handler, Vertex
+from cloudmlops.emulators.google.aiplatform.names import new_id
+
+_COLLECTION: Final = re.compile(r"/([A-Za-z]+)(?:/\*\})?(?::\w+)?$")
+_LOCATION_PARTS: Final = 4
+_STATE_KEPT_BY_SERVICE: Final = ("name", "create_time", "update_time", "etag")
+
+
+def generic_handler(vertex: Vertex, method: Method) -> Handler | None:
+    """Return a handler when a method is of these five kinds by its name and fields; None for any other."""
+    for verb, build in (
+        ("Create", _create),
+        ("Get", _get),
+        ("List", _list),
+        ("Update", _update),
+        ("Delete", _delete),
+    ):
+        if method.name.startswith(verb) and method.rules and not method.responses_stream:
+            return build(vertex, method)
+    return None
+
+
+def check_required(message: Any) -> None:
+    """Refuse a message that lacks what its documentation calls required, however deep."""
+    missing = sorted(_missing(message, ""))
+    if missing:
+        raise Refused("INVALID_ARGUMENT", f"Required fields are not set: {', '.join(missing)}.")
+
+
+def without_output_fields(message: Any) -> None:
+    """Clear what only the service sets, in place."""
+    for field, words in behaviours(message.DESCRIPTOR.full_name).items():
+        if "Output only" in words and field in message.DESCRIPTOR.fields_by_name:
+            message.ClearField(field)
+
+
+def masked(kept: Any, given: Any, mask: Any) -> None:
+    """Copy the fields that a mask names; without one, or with `*`, those that are set.
+
+    Raises:
+        Refused: The mask names a field that does not exist, or that cannot be changed.
+    """
+    words = behaviours(kept.DESCRIPTOR.full_name)
+    paths = [path for path in mask.paths if path != "*"]
+    if not paths:
+        paths = [field.name for field, _ in given.ListFields() if field.name not in _STATE_KEPT_BY_SERVICE]
+        paths = [path for path in paths if "Output only" not in words.get(path, ())]
+    for path in paths:
+        first = path.partition(".")[0]
+        if first not in kept.DESCRIPTOR.fields_by_name:
+            raise Refused("INVALID_ARGUMENT", f"The update mask names {path!r}, which {kept.DESCRIPTOR.name} has not.")
+        if words.get(first, frozenset()) & {"Output only", "Immutable"} or first in ("name", "etag"):
+            raise Refused("INVALID_ARGUMENT", f"The field {path!r} of {kept.DESCRIPTOR.name} cannot be updated.")
+        field = kept.DESCRIPTOR.fields_by_name[first]
+        if "." in path and field.message_type is not None and field.message_type.GetOptions().map_entry:
+            _copy_entry(getattr(kept, first), getattr(given, first), path.partition(".")[2])
+            continue
+        if "." not in path:
+            kept.ClearField(path)
+        try:
+            field_mask_pb2.FieldMask(paths=[path]).MergeMessage(given, kept, True, True)
+        except ValueError as error:
+            raise Refused("INVALID_ARGUMENT", f"Invalid update mask: {error}") from error
+
+
+def _copy_entry(kept: Any, given: Any, key: str) -> None:
+    if key in given:
+        kept[key] = given[key]
+    elif key in kept:
+        del kept[key]
+
+
+def _missing(message: Any, prefix: str) -> Iterator[str]:
+    for field, words in behaviours(message.DESCRIPTOR.full_name).items():
+        described = message.DESCRIPTOR.fields_by_name.get(field)
+        if described is None or "Required" not in words:
+            continue
+        if described.containing_oneof is not None:
+            continue
+        value = getattr(message, field)
+        present = message.HasField(field) if described.has_presence else bool(value)
+        # A required number or flag may well be zero: proto3 does not tell that from absent.
+        if not present and (described.has_presence or described.type == described.TYPE_STRING or described.is_repeated):
+            yield f"{prefix}{field}"
+    for described, value in message.ListFields():
+        kind = described.message_type
+        if kind is None or described.is_repeated or not kind.full_name.startswith("google.cloud.aiplatform"):
+            continue
+        yield from _missing(value, f"{prefix}{described.name}.")
+
+
+def _create(vertex: Vertex, method: Method) -> Handler | None:
+    fields = method.request.DESCRIPTOR.fields_by_name
+    resource = _resource_field(method)
+    collection = _collection(method)
+    if "parent" not in fields or resource is None or collection is None:
+        return None
+    wanted = f"{resource}_id"
+    id_field = wanted if wanted in fields else next((name for name in fields if name.endswith("_id")), None)
+
+    def create(request: Any, asking: Asking) -> Any:
+        message = getattr(request, resource)
+        without_output_fields(message)
+        if request.parent.count("/") >= _LOCATION_PARTS and not vertex.resources.exists(request.parent):
+            raise Refused("NOT_FOUND", f"The parent {request.parent} does not exist.")
+        name = f"{request.parent}/{collection}/{(getattr(request, id_field) if id_field else '') or new_id()}"
+
+        if method.operation is None:
+            return vertex.resources.create(name, message)
+        if vertex.resources.exists(name):
+            raise Refused("ALREADY_EXISTS", f"{message.DESCRIPTOR.name} {name} already exists.")
+        return vertex.operations.begin(asking.method, name, lambda: vertex.resources.create(name, message))
+
+    return create
+
+
+def _get(vertex: Vertex, method: Method) -> Handler | None:
+    if "name" not in method.request.DESCRIPTOR.fields_by_name or method.operation is not None:
+        return None
+    return lambda request, _: vertex.resources.get(request.name, method.response)
+
+
+def _list(vertex: Vertex, method: Method) -> Handler | None:
+    fields = method.request.DESCRIPTOR.fields_by_name
+    repeated = _listed_field(method)
+    found = _COLLECTION.search(method.rules[0].uri)
+    if "parent" not in fields or repeated is None or found is None:
+        return None
+    collection = found[1]
+
+    def listed(request: Any, _: Asking) -> Any:
+        kind = method.response.DESCRIPTOR.fields_by_name[repeated].message_type._concrete_class  # noqa: SLF001 the only way from a descriptor to its class
+        part, token = page(vertex.resources.list(request.parent, collection, kind), request)
+        response: Any = method.response()
+        getattr(response, repeated).extend(part)
+        if "next_page_token" in response.DESCRIPTOR.fields_by_name:
+            response.next_page_token = token
+        return response
+
+    return listed
+
+
+def _update(vertex: Vertex, method: Method) -> Handler | None:
+    fields = method.request.DESCRIPTOR.fields_by_name
+    resource = _resource_field(method)
+    if "update_mask" not in fields or resource is None:
+        return None
+
+    def update(request: Any, asking: Asking) -> Any:
+        given = getattr(request, resource)
+
+        def work() -> Message:
+            with vertex.resources.transaction():
+                kept: Any = vertex.resources.get(given.name, type(given))
+                if "etag" in given.DESCRIPTOR.fields_by_name:
+                    vertex.resources.check_etag(kept, given.etag)
+                masked(kept, given, request.update_mask)
+                updated: Message = vertex.resources.put(given.name, kept)
+                return updated
+
+        vertex.resources.get(given.name, type(given))
+        return work() if method.operation is None else vertex.operations.begin(asking.method, given.name, work)
+
+    return update
+
+
+def _delete(vertex: Vertex, method: Method) -> Handler | None:
+    fields = method.request.DESCRIPTOR.fields_by_name
+    if "name" not in fields:
+        return None
+
+    def delete(request: Any, asking: Asking) -> Any:
+        force = "force" in fields and request.force
+
+        def work() -> Any:
+            with vertex.resources.transaction():
+                if not vertex.resources.exists(request.name):
+                    raise _absent(method, request.name)
+                inner = vertex.resources.within(request.name)
+                if inner and "force" in fields and not force:
+                    message = f"{request.name} still contains {len(inner)} resources, such as {inner[0]}: use force."
+                    raise Refused("FAILED_PRECONDITION", message)
+                vertex.resources.delete(request.name, within=True)
+            return empty_pb2.Empty()
+
+        if not vertex.resources.exists(request.name):
+            raise _absent(method, request.name)
+        return work() if method.operation is None else vertex.operations.begin(asking.method, request.name, work)
+
+    return delete
+
+
+def _absent(method: Method, name: str) -> Refused:
+    return Refused("NOT_FOUND", f"The {method.name.removeprefix('Delete')} {name} does not exist.")
+
+
+def _resource_field(method: Method) -> str | None:
+    """Return the request's field that holds the resource itself."""
+    kind = method.name.removeprefix("Create").removeprefix("Update")
+    for field in method.request.DESCRIPTOR.fields:
+        if field.message_type is not None and field.message_type.name == kind:
+            return str(field.name)
+    return None
+
+
+def _listed_field(method: Method) -> str | None:
+    for field in method.response.DESCRIPTOR.fields:
+        if field.is_repeated and field.message_type is not None:
+            return str(field.name)
+    return None
+
+
+def _collection(method: Method) -> str | None:
+    """Return the collection that a create method adds to: its kind in the plural, as a sibling method's path has it."""
+    siblings = methods(method.version, method.service)
+    kind = method.name.removeprefix("Create")
+    for sibling in (f"Get{kind}", f"Delete{kind}"):
+        if sibling in siblings and (found := re.search(r"/([A-Za-z]+)/\*\}$", siblings[sibling].rules[0].uri)):
+            return found[1]
+    found = _COLLECTION.search(method.rules[0].uri)
+    return found[1] if found else None

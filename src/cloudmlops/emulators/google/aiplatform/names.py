@@ -1,0 +1,105 @@
+"""Resource names: projects by number, as the service writes them, and numbered ids."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from typing import Any, Final
+
+from google.protobuf.message import Message
+
+from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.core.state import State
+
+NAME: Final = re.compile(r"^projects/([^/]+)/locations/([^/]+)(/.*)?$")
+_REGIONS: Final = """
+africa-south1 asia-east1 asia-east2 asia-northeast1 asia-northeast2 asia-northeast3 asia-south1 asia-southeast1
+asia-southeast2 australia-southeast1 australia-southeast2 europe-central2 europe-north1 europe-southwest1 europe-west1
+europe-west12 europe-west2 europe-west3 europe-west4 europe-west6 europe-west8 europe-west9 me-central1 me-central2
+me-west1 northamerica-northeast1 northamerica-northeast2 southamerica-east1 southamerica-west1 us-central1 us-east1
+us-east4 us-east5 us-south1 us-west1 us-west2 us-west3 us-west4
+"""
+LOCATIONS: Final = frozenset(_REGIONS.split())
+"""Regions of Vertex AI as its public list of locations had them; extendable, for the list grows."""
+_DIGITS: Final = 19
+
+
+def new_id() -> str:
+    """Return an id as the service makes them: digits."""
+    return str(secrets.randbelow(9 * 10 ** (_DIGITS - 1)) + 10 ** (_DIGITS - 1))
+
+
+class Projects:
+    """Ids of projects and their numbers, which resource names are written with."""
+
+    def __init__(self, state: State) -> None:
+        self._numbers = state.table("project_numbers")
+        self._ids = state.table("project_ids")
+
+    def number(self, project: str) -> str:
+        """Return a project's number, made up at first sight but always the same for an id."""
+        if project.isdigit():
+            return project
+        known = self._numbers.get(project)
+        if known is None:
+            made = int.from_bytes(hashlib.sha256(project.encode()).digest()[:5]) % (9 * 10**11) + 10**11
+            known = str(made).encode()
+            self._numbers.put(project, known)
+            self._ids.put(known.decode(), project.encode())
+        return known.decode()
+
+    def id(self, project: str) -> str:
+        """Return a project's id; a number that no id was seen of is its own."""
+        known = self._ids.get(project)
+        return known.decode() if known is not None else project
+
+    def canonical(self, name: str) -> str:
+        """Write a resource name as the service does; any other text stays as it is.
+
+        Raises:
+            Refused: There is no such location.
+        """
+        found = NAME.match(name)
+        if found is None:
+            return name
+        if found[2] != "-" and found[2] not in LOCATIONS:
+            raise Refused("INVALID_ARGUMENT", f"Location {found[2]} is not supported by Vertex AI.")
+        return f"projects/{self.number(found[1])}/locations/{found[2]}{found[3] or ''}"
+
+    def canonicalise(self, message: Message) -> None:
+        """Write all resource names in a message as the service does, in place.
+
+        Raises:
+            Refused: One names a location that does not exist.
+        """
+        for field, value in message.ListFields():
+            if field.message_type is not None and field.message_type.full_name.startswith("google.protobuf."):
+                continue  # what a user sent as free content
+            if field.type == field.TYPE_STRING and not _is_map(field):
+                self._texts(message, field, value)
+            elif field.message_type is not None and not _is_map(field):
+                for inner in value if field.is_repeated else (value,):
+                    self.canonicalise(inner)
+
+    def _texts(self, message: Any, field: Any, value: Any) -> None:
+        if field.is_repeated:
+            for place, text in enumerate(value):
+                if text.startswith("projects/"):
+                    value[place] = self.canonical(text)
+        elif value.startswith("projects/"):
+            setattr(message, field.name, self.canonical(value))
+
+
+def _is_map(field: Any) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
+def location_of(name: str) -> str:
+    """Return `projects/P/locations/L` of a resource's name."""
+    return "/".join(name.split("/")[:4])
+
+
+def parent_of(name: str) -> str:
+    """Return the name of what a resource lies in."""
+    return name.rsplit("/", 2)[0]

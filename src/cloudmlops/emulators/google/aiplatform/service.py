@@ -1,0 +1,146 @@
+"""Vertex AI on both wires."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import grpc
+from google.protobuf.message import Message
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cloudmlops.emulators.core.calls import Dropped
+from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
+from cloudmlops.emulators.core.service import Service, Surroundings
+from cloudmlops.emulators.google.aiplatform import rest
+from cloudmlops.emulators.google.aiplatform.catalogue import Method, Version, method_of_path
+from cloudmlops.emulators.google.aiplatform.dispatch import SERVICE, Dispatcher
+
+HOSTS = ("aiplatform.googleapis.com", "*-aiplatform.googleapis.com", "*.prediction.vertexai.goog")
+Principal = Callable[[str], str]
+"""Returns who an `Authorization` header stands for."""
+
+
+def aiplatform_service(surroundings: Surroundings, dispatcher: Dispatcher, principal: Principal) -> Service:
+    """Put a dispatcher on the wires."""
+    return Service(
+        name=SERVICE,
+        hosts=HOSTS,
+        paths=("/v1", "/v1beta1", "/ui"),
+        http=_Rest(surroundings, dispatcher, principal),
+        rpc=_Rpc(surroundings, dispatcher, principal),
+    )
+
+
+class _Rpc(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its stubs only
+    """Answers any method of Vertex AI; any other path is left to others."""
+
+    def __init__(self, surroundings: Surroundings, dispatcher: Dispatcher, principal: Principal) -> None:
+        self._surroundings = surroundings
+        self._dispatcher = dispatcher
+        self._principal = principal
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        method = method_of_path(handler_call_details.method)
+        if method is None:
+            return None
+        kinds: dict[tuple[bool, bool], Callable[..., grpc.RpcMethodHandler[Any, Any]]] = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }
+        act = self._streamed(method) if method.responses_stream else self._single(method)
+        return kinds[method.requests_stream, method.responses_stream](
+            act,
+            request_deserializer=method.request.FromString,
+            response_serializer=lambda message: message.SerializeToString(),
+        )
+
+    def _single(self, method: Method) -> Callable[[Any, grpc.ServicerContext], Any]:
+        def act(request: Any, context: grpc.ServicerContext) -> Any:
+            try:
+                return self._answer(method, request, context)
+            except Refused as refused:
+                _abort(context, refused)
+            except Dropped:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was cut")
+
+        return act
+
+    def _streamed(self, method: Method) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
+        def act(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            try:
+                replies = self._answer(method, request, context)
+                yield from replies if not isinstance(replies, Message) else (replies,)
+            except Refused as refused:
+                _abort(context, refused)
+            except Dropped:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was cut")
+
+        return act
+
+    def _answer(self, method: Method, request: Any, context: grpc.ServicerContext) -> Message | Iterable[Message]:
+        sent = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
+        peer = context.peer().split(":")
+        return self._dispatcher.answer(
+            method,
+            request,
+            transport="grpc",
+            principal=self._principal(sent.get("authorization", "")),
+            drop=lambda: self._surroundings.drop(("127.0.0.1", int(peer[-1]))),
+        )
+
+
+def _abort(context: grpc.ServicerContext, refused: Refused) -> None:
+    if refused.retry_after_seconds is not None:
+        context.set_trailing_metadata((("retry-after", str(refused.retry_after_seconds)),))
+    context.abort(getattr(grpc.StatusCode, refused.code), refused.message)
+
+
+class _Rest:
+    """The ASGI application."""
+
+    def __init__(self, surroundings: Surroundings, dispatcher: Dispatcher, principal: Principal) -> None:
+        self._surroundings = surroundings
+        self._dispatcher = dispatcher
+        self._principal = principal
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        try:
+            status, content = await run_in_threadpool(self._answer, request, body)
+        except Dropped:
+            return
+        except Refused as refused:
+            status, content = _refusal(refused)
+        await Response(content, status_code=status, media_type="application/json; charset=UTF-8")(scope, receive, send)
+
+    def _answer(self, request: Request, body: bytes) -> tuple[int, bytes]:
+        path = unquote(request.scope["raw_path"].decode("ascii"))
+        query = parse_qs(request.url.query, keep_blank_values=True)
+        version: Version = "v1beta1" if path.startswith("/v1beta1/") else "v1"
+        found = rest.find(version, request.method, path)
+        if found is None:
+            raise Refused("UNIMPLEMENTED", f"{request.method} {path} is not emulated.")
+        replies = self._dispatcher.answer(
+            found.route.method,
+            rest.read(found, query, body),
+            transport="rest",
+            principal=self._principal(request.headers.get("authorization", "")),
+            drop=lambda: self._surroundings.drop(tuple(request.scope["client"])),
+        )
+        if isinstance(replies, Message):
+            return 200, rest.written(replies, query)
+        return 200, b"[" + b",".join(rest.written(reply, query) for reply in replies) + b"]"
+
+
+def _refusal(refused: Refused) -> tuple[int, bytes]:
+    status = HTTP_STATUS[refused.code]
+    error = {"code": status, "message": refused.message, "status": refused.code}
+    return status, json.dumps({"error": error}).encode()
