@@ -1,0 +1,128 @@
+"""Google Cloud Storage: the JSON API, the XML API and the batch endpoint, over one catalogue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+from urllib.parse import unquote
+from weakref import WeakKeyDictionary
+
+from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.core.service import Service, Surroundings
+from cloudmlops.emulators.core.state import State
+from cloudmlops.emulators.google.storage import batch, buckets, listing, objects, transfers, uploads, xml_api
+from cloudmlops.emulators.google.storage.catalogue import Catalogue
+from cloudmlops.emulators.google.storage.refusals import json_refusal, xml_refusal
+from cloudmlops.emulators.google.storage.wire import Answer, Asked, Operation, app
+
+NAME: Final = "storage"
+_HOST: Final = "storage.googleapis.com"
+_API: Final = re.compile(r"/(?:(upload|download|resumable/upload|batch)/)?storage/v1(?:/|$)")
+_JSON: Final[tuple[tuple[str, str, str, Callable[..., Answer]], ...]] = (
+    ("GET", "b", "buckets.list", buckets.list_),
+    ("POST", "b", "buckets.insert", buckets.insert),
+    ("GET", "b/{bucket}", "buckets.get", buckets.get),
+    ("PATCH", "b/{bucket}", "buckets.patch", buckets.patch),
+    ("PUT", "b/{bucket}", "buckets.update", buckets.update),
+    ("DELETE", "b/{bucket}", "buckets.delete", buckets.delete),
+    ("POST", "b/{bucket}/lockRetentionPolicy", "buckets.lockRetentionPolicy", buckets.lock_retention_policy),
+    ("GET", "b/{bucket}/iam", "buckets.getIamPolicy", buckets.get_iam_policy),
+    ("PUT", "b/{bucket}/iam", "buckets.setIamPolicy", buckets.set_iam_policy),
+    ("GET", "b/{bucket}/iam/testPermissions", "buckets.testIamPermissions", buckets.test_iam_permissions),
+    ("GET", "b/{bucket}/o", "objects.list", listing.list_),
+    ("GET", "b/{bucket}/o/{name}", "objects.get", objects.get),
+    ("PATCH", "b/{bucket}/o/{name}", "objects.patch", objects.patch),
+    ("PUT", "b/{bucket}/o/{name}", "objects.update", objects.update),
+    ("DELETE", "b/{bucket}/o/{name}", "objects.delete", objects.delete),
+    ("POST", "b/{bucket}/o/{name}/compose", "objects.compose", transfers.compose),
+    ("POST", "b/{bucket}/o/{name}/copyTo/b/{to_bucket}/o/{to_name}", "objects.copy", transfers.copy),
+    ("POST", "b/{bucket}/o/{name}/rewriteTo/b/{to_bucket}/o/{to_name}", "objects.rewrite", transfers.rewrite),
+)
+_UPLOAD: Final[tuple[tuple[str, str, str, Callable[..., Answer]], ...]] = (
+    ("POST", "b/{bucket}/o", "objects.insert", uploads.insert),
+    ("PUT", "b/{bucket}/o", "objects.insert", uploads.resume),
+    ("DELETE", "b/{bucket}/o", "objects.cancelUpload", uploads.cancel),
+)
+_catalogues: WeakKeyDictionary[State, Catalogue] = WeakKeyDictionary()
+
+
+def catalogue_of(surroundings: Surroundings) -> Catalogue:
+    """Return the one catalogue of an emulator."""
+    if (known := _catalogues.get(surroundings.state)) is None:
+        known = _catalogues[surroundings.state] = Catalogue(surroundings)
+        known.content.sweep(known.files() | uploads.files(known))
+    return known
+
+
+def service(surroundings: Surroundings) -> Service:
+    """Build the service."""
+    cloud = _Cloud(surroundings)
+    return Service(
+        name=NAME,
+        hosts=(_HOST, f"*.{_HOST}"),
+        paths=("/storage/v1", "/upload/storage/v1", "/download/storage/v1", "/resumable/upload/storage/v1",
+               "/batch/storage/v1", "/"),
+        http=app(surroundings, NAME, respond=cloud.respond),
+    )  # fmt: skip
+
+
+class _Cloud:
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._calls = surroundings.calls
+        self._catalogue = catalogue_of(surroundings)
+
+    def respond(self, asked: Asked, drop: Callable[[], None]) -> Answer:
+        """Answer any request."""
+        if asked.path.startswith("/batch/storage/v1") and asked.method == "POST":
+            return batch.answer(asked, partial(self.respond, drop=drop))
+        try:
+            operation, act = self._find(asked)
+            with self._calls.answering(
+                NAME, operation, transport="rest", drop=drop, resource=unquote(asked.path), request=dict(asked.query)
+            ):
+                return act(asked)
+        except Refused as refused:
+            return json_refusal(refused) if _API.match(asked.path) else xml_refusal(refused)
+
+    def _find(self, asked: Asked) -> tuple[str, Operation]:
+        if (api := _API.match(asked.path)) is not None:
+            upload = "upload" in (api[1] or "")
+            name, act, parts = _route(_ROUTES[upload], asked, asked.path[api.end() :])
+            return name, lambda asked: act(self._catalogue, asked, **parts)
+        operation, answer = xml_api.find_operation(asked, *_place(asked))
+        return operation, lambda asked: answer(self._catalogue, asked)
+
+
+def _place(asked: Asked) -> tuple[str, str]:
+    """Return bucket and name of a request to the XML API, by its host or by its path."""
+    host = asked.host.partition(":")[0]
+    path = unquote(asked.path.lstrip("/") if asked.path.startswith("/") else asked.path)
+    if host.endswith(f".{_HOST}"):
+        return host.removesuffix(f".{_HOST}"), unquote(asked.path[1:])
+    bucket, _, name = path.partition("/")
+    return bucket, name
+
+
+def _route(
+    routes: tuple[tuple[str, re.Pattern[str], str, Callable[..., Answer]], ...], asked: Asked, path: str
+) -> tuple[str, Callable[..., Answer], dict[str, Any]]:
+    for method, pattern, operation, act in routes:
+        if method == asked.method and (found := pattern.fullmatch(path)):
+            return operation, act, {name: unquote(value) for name, value in found.groupdict().items()}
+    raise Refused(
+        "UNIMPLEMENTED", f"{asked.method} {asked.path} of the JSON API is not emulated", reason="notImplemented"
+    )
+
+
+def _compiled(
+    table: tuple[tuple[str, str, str, Callable[..., Answer]], ...],
+) -> tuple[tuple[str, re.Pattern[str], str, Callable[..., Answer]], ...]:
+    return tuple(
+        (method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path) + "/?"), operation, act)
+        for method, path, operation, act in table
+    )
+
+
+_ROUTES: Final = {False: _compiled(_JSON), True: _compiled(_UPLOAD)}
