@@ -1,0 +1,1 @@
+"""Cloud Bigtable: data and table administration, version 2, over gRPC."""
