@@ -1,0 +1,69 @@
+"""Datasets over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
+from cloudmlops.emulators.google.bigquery.catalog import Catalog, Resource, check_etag, patched
+from cloudmlops.emulators.google.bigquery.names import DatasetName
+from cloudmlops.emulators.google.bigquery.paging import flag, page
+from cloudmlops.emulators.google.bigquery.refusals import not_emulated
+
+_FIXED: Final = {"id", "kind", "etag", "selfLink", "datasetReference", "creationTime", "lastModifiedTime", "type"}
+_REFUSED: Final = {
+    "defaultPartitionExpirationMs",
+    "isCaseInsensitive",
+    "externalDatasetReference",
+    "linkedDatasetSource",
+    "defaultCollation",
+}
+
+
+class Datasets:
+    """What `datasets.*` does."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def insert(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+        content = asked.json()
+        name = DatasetName.of(content.get("datasetReference", {}), project=path["project"])
+        return answer_json(self._catalog.create_dataset(name, _given(content)))
+
+    def get(self, _: Asked, path: Mapping[str, str]) -> Answer:
+        return answer_json(self._catalog.dataset(_name(path)))
+
+    def list(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+        shown, rest = page(self._catalog.datasets(path["project"]), asked.query)
+        kept = ("kind", "id", "datasetReference", "labels", "friendlyName", "location")
+        entries = [{key: made[key] for key in kept if key in made} for made in shown]
+        return answer_json({"kind": "bigquery#datasetList", "etag": "list", "datasets": entries, **rest})
+
+    def patch(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+        with self._catalog.warehouse.writing:
+            made = self._catalog.dataset(_name(path))
+            check_etag(made, asked.headers)
+            return answer_json(self._catalog.change_dataset(_name(path), patched(made, _given(asked.json()))))
+
+    def update(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+        with self._catalog.warehouse.writing:
+            made = self._catalog.dataset(_name(path))
+            check_etag(made, asked.headers)
+            fixed = {key: value for key, value in made.items() if key in _FIXED | {"location", "access"}}
+            return answer_json(self._catalog.change_dataset(_name(path), {**fixed, **_given(asked.json())}))
+
+    def delete(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+        self._catalog.delete_dataset(_name(path), with_tables=flag(asked.query, "deleteContents"))
+        return Answer(status=204)
+
+
+def _given(content: Mapping[str, Any]) -> Resource:
+    for refused in _REFUSED & {key for key, value in content.items() if value}:
+        raise not_emulated(f"{refused} of a dataset")
+    return {key: value for key, value in content.items() if key not in _FIXED}
+
+
+def _name(path: Mapping[str, str]) -> DatasetName:
+    return DatasetName.of({"datasetId": path["dataset"]}, project=path["project"])

@@ -1,0 +1,1 @@
+"""GoogleSQL, read and rewritten for DuckDB."""

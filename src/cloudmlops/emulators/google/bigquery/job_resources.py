@@ -1,0 +1,173 @@
+"""Jobs over HTTP: starting them, waiting for them, reading their results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
+from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigquery.catalog import LOCATION
+from cloudmlops.emulators.google.bigquery.cells import rows_json
+from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs
+from cloudmlops.emulators.google.bigquery.loading import Loading
+from cloudmlops.emulators.google.bigquery.paging import flag, number, page
+from cloudmlops.emulators.google.bigquery.queries import Queries, query_configuration
+from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
+from cloudmlops.emulators.google.bigquery.rows import with_rows
+
+SHORT_SECONDS: Final = 0.5
+"""How long `jobs.insert` waits for a job: a client that sees it done need not come back."""
+
+_PATIENCE_MILLISECONDS: Final = 10_000
+_MOST_PATIENCE_MILLISECONDS: Final = 200_000
+_PAGE: Final = 100_000
+"""Rows in a page when no size is asked for."""
+
+
+class JobResources:
+    """What `jobs.*` does."""
+
+    def __init__(self, jobs: Jobs, queries: Queries, loading: Loading) -> None:
+        self._jobs = jobs
+        self._queries = queries
+        self._loading = loading
+
+    def insert(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+        content = asked.json()
+        configuration = content.get("configuration", {})
+        job_id = content.get("jobReference", {}).get("jobId")
+        if "query" in configuration:
+            job = self._queries.make(path["project"], configuration, job_id=job_id)
+            if configuration.get("dryRun"):
+                return answer_json(self._dry(job))
+        elif "load" in configuration:
+            job = self._loading.make(path["project"], configuration, None, job_id=job_id)
+        elif "copy" in configuration:
+            job = self._loading.make_copy(path["project"], configuration, job_id=job_id)
+        elif "extract" in configuration:
+            raise not_emulated("an extract job")
+        else:
+            raise invalid("Required parameter is missing: query, load, copy or extract")
+        self._jobs.start(job)
+        job.done.wait(SHORT_SECONDS)
+        return answer_json(job.resource())
+
+    def query(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+        content = asked.json()
+        configuration = {"jobType": "QUERY", **query_configuration(content)}
+        job = self._queries.make(path["project"], configuration, job_id=None)
+        head: dict[str, Any] = {"kind": "bigquery#queryResponse"}
+        if content.get("dryRun"):
+            self._dry(job)
+            outcome = job.outcome
+            if outcome is None:
+                raise Refused("INTERNAL", "a dry run has no outcome", reason="internalError")
+            counted = outcome.statistics["totalBytesProcessed"]
+            reference = {"projectId": job.project, "location": LOCATION}
+            schema = {"fields": list(outcome.fields)}
+            return answer_json(
+                {
+                    **head,
+                    "jobReference": reference,
+                    "jobComplete": True,
+                    "schema": schema,
+                    "totalBytesProcessed": counted,
+                    "cacheHit": False,
+                }
+            )
+        self._jobs.start(job)
+        settings = {
+            "timeoutMs": content.get("timeoutMs"),
+            "maxResults": content.get("maxResults"),
+            "formatOptions.useInt64Timestamp": (content.get("formatOptions") or {}).get("useInt64Timestamp"),
+        }
+        return self._answer(job, settings, head)
+
+    def results(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+        job = self._jobs.get(path["project"], path["job"])
+        if "query" not in job.configuration:
+            raise invalid(f"Job {job.id} is not a query.")
+        return self._answer(job, asked.query, {"kind": "bigquery#getQueryResultsResponse", "etag": job.id})
+
+    def get(self, _: Asked, path: Mapping[str, str]) -> Answer:
+        return answer_json(self._jobs.get(path["project"], path["job"]).resource())
+
+    def list(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+        jobs = self._jobs.list(path["project"])
+        if parent := asked.query.get("parentJobId"):
+            raise not_emulated(f"parentJobId {parent} of jobs.list")
+        if low := number(asked.query, "minCreationTime", 0):
+            jobs = [job for job in jobs if int(job.created) >= low]
+        if high := number(asked.query, "maxCreationTime", 0):
+            jobs = [job for job in jobs if int(job.created) <= high]
+        if state := asked.query.get("stateFilter"):
+            jobs = [job for job in jobs if job.resource()["status"]["state"] == state.upper()]
+        shown, rest = page(jobs, asked.query)
+        entries = []
+        for job in shown:
+            made = job.resource()
+            failed = made["status"].get("errorResult")
+            entries.append({**made, "state": made["status"]["state"], **({"errorResult": failed} if failed else {})})
+        return answer_json({"kind": "bigquery#jobList", "etag": "list", "jobs": entries, **rest})
+
+    def cancel(self, _: Asked, path: Mapping[str, str]) -> Answer:
+        job = self._jobs.get(path["project"], path["job"])
+        self._jobs.cancel(job)
+        return answer_json({"kind": "bigquery#jobCancelResponse", "job": job.resource()})
+
+    def delete(self, _: Asked, path: Mapping[str, str]) -> Answer:
+        job = self._jobs.get(path["project"], path["job"])
+        if not job.done.is_set():
+            raise invalid(f"Job {job.id} is still running")
+        self._jobs.delete(job)
+        return Answer(status=204)
+
+    def _dry(self, job: Job) -> dict[str, Any]:
+        """Check a query without running it; nothing is remembered of it."""
+        try:
+            self._jobs.run(job)
+        finally:
+            self._jobs.delete(job)
+        if job.refused is not None:
+            raise job.refused
+        made = job.resource()
+        del made["jobReference"]["jobId"]
+        return made
+
+    def _answer(self, job: Job, settings: Mapping[str, Any], head: dict[str, Any]) -> Answer:
+        patience = min(number(settings, "timeoutMs", _PATIENCE_MILLISECONDS), _MOST_PATIENCE_MILLISECONDS)
+        head |= {"jobReference": job.reference, "location": LOCATION, "queryId": job.id}
+        if not job.done.wait(patience / 1000):
+            return answer_json({**head, "jobComplete": False})
+        if job.refused is not None:
+            raise job.refused
+        outcome = job.outcome
+        if outcome is None:
+            raise Refused("INTERNAL", f"job {job.id} has no outcome", reason="internalError")
+        head |= {
+            "jobComplete": True,
+            "cacheHit": False,
+            "totalBytesProcessed": outcome.statistics.get("totalBytesProcessed", "0"),
+            "creationTime": job.created,
+            "startTime": job.started,
+            "endTime": job.ended,
+        }
+        if outcome.changed_rows is not None:
+            head["numDmlAffectedRows"] = str(outcome.changed_rows)
+            head["dmlStats"] = outcome.statistics["query"].get("dmlStats", {})
+        head["schema"] = {"fields": list(outcome.fields)}
+        if not outcome.fields:
+            return answer_json({**head, "totalRows": "0"})
+        if outcome.rows is None:
+            raise Refused("NOT_FOUND", f"the result of job {job.id} is no longer kept", reason="notFound")
+        first = number(settings, "pageToken", number(settings, "startIndex", 0))
+        most = number(settings, "maxResults", _PAGE)
+        rows = outcome.rows.slice(first, most)
+        head["totalRows"] = str(outcome.rows.num_rows)
+        if not most:
+            return answer_json(head)
+        if first + rows.num_rows < outcome.rows.num_rows:
+            head["pageToken"] = str(first + rows.num_rows)
+        microseconds = flag(settings, "formatOptions.useInt64Timestamp")
+        return with_rows(head, rows_json(rows, outcome.fields, as_microseconds=microseconds))

@@ -1,0 +1,206 @@
+"""Jobs: what was asked, how far it is, and what came of it. Each runs in a worker and can be cancelled."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigquery.catalog import LOCATION, Catalog
+from cloudmlops.emulators.google.bigquery.fields import Field
+from cloudmlops.emulators.google.bigquery.refusals import error_proto, of_duckdb
+
+_log: Final = logging.getLogger("cloudmlops.emulators")
+
+KEPT: Final = 10_000
+"""How many jobs are remembered."""
+
+KEPT_RESULT_BYTES: Final = 256 * 1024 * 1024
+"""How much memory their results may take; the oldest are forgotten first, the newest stays."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Outcome:
+    """What a job has done."""
+
+    fields: Sequence[Field] = ()
+    rows: pa.Table | None = None
+    """None for what answers with no rows, or no longer has them."""
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    """The part of `JobStatistics` that belongs to its kind."""
+    statement: str = "SELECT"
+    changed_rows: int | None = None
+    destination: Mapping[str, str] | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class Job:
+    """One job."""
+
+    project: str
+    id: str
+    configuration: dict[str, Any]
+    created: str
+    work: Callable[[Job], Outcome]
+    cursor: duckdb.DuckDBPyConnection
+    started: str | None = None
+    ended: str | None = None
+    outcome: Outcome | None = None
+    refused: Refused | None = None
+    cancelled: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> dict[str, str]:
+        return {"projectId": self.project, "jobId": self.id, "location": LOCATION}
+
+    def resource(self) -> dict[str, Any]:
+        """As JSON."""
+        statistics: dict[str, Any] = {"creationTime": self.created}
+        if self.started:
+            statistics["startTime"] = self.started
+        if self.ended:
+            statistics["endTime"] = self.ended
+        status: dict[str, Any] = {"state": "DONE" if self.done.is_set() else "RUNNING" if self.started else "PENDING"}
+        if self.done.is_set() and self.refused is not None:
+            proto = error_proto(self.refused)
+            status |= {"errorResult": proto, "errors": [proto]}
+        configuration = self.configuration
+        if self.outcome is not None:
+            statistics |= self.outcome.statistics
+            if self.outcome.destination and "query" in configuration:
+                configuration = {
+                    **configuration,
+                    "query": {**configuration["query"], "destinationTable": self.outcome.destination},
+                }
+        return {
+            "kind": "bigquery#job",
+            "id": f"{self.project}:{LOCATION}.{self.id}",
+            "etag": f"{self.id}.{status['state']}",
+            "selfLink": f"https://bigquery.googleapis.com/bigquery/v2/projects/{self.project}/jobs/{self.id}",
+            "user_email": "emulated@cloudmlops.invalid",
+            "jobReference": self.reference,
+            "configuration": configuration,
+            "statistics": statistics,
+            "status": status,
+        }
+
+
+class Jobs:
+    """All jobs that are remembered."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._jobs: OrderedDict[tuple[str, str], Job] = OrderedDict()
+        self._lock = threading.Lock()
+        self._workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="bigquery-job")
+        self._with_rows: deque[Outcome] = deque()
+        self._row_bytes = 0
+
+    def make(
+        self, project: str, configuration: dict[str, Any], work: Callable[[Job], Outcome], *, job_id: str | None = None
+    ) -> Job:
+        """Remember a new job, which does not run yet.
+
+        Raises:
+            Refused: A job of that name is there.
+        """
+        job = Job(
+            project=project,
+            id=job_id or f"job_{uuid.uuid4().hex}",
+            configuration=configuration,
+            created=self._catalog.milliseconds(),
+            work=work,
+            cursor=self._catalog.warehouse.cursor(),
+        )
+        with self._lock:
+            if (project, job.id) in self._jobs:
+                job.cursor.close()
+                raise Refused(
+                    "ALREADY_EXISTS", f"Already Exists: Job {project}:{LOCATION}.{job.id}", reason="duplicate"
+                )
+            self._jobs[project, job.id] = job
+            while len(self._jobs) > KEPT and next(iter(self._jobs.values())).done.is_set():
+                self._jobs.popitem(last=False)
+        return job
+
+    def start(self, job: Job) -> None:
+        """Let a job run in a worker."""
+        self._workers.submit(self.run, job)
+
+    def run(self, job: Job) -> None:
+        """Run a job here; what it meets is kept in it."""
+        job.started = self._catalog.milliseconds()
+        try:
+            if job.cancelled:
+                raise Refused("CANCELLED", "Job execution was cancelled: User requested cancellation", reason="stopped")
+            job.outcome = job.work(job)
+        except Refused as refused:
+            job.refused = refused
+        except duckdb.Error as error:
+            job.refused = of_duckdb(error)
+        except Exception as error:
+            _log.exception("job %s failed", job.id)
+            job.refused = Refused("INTERNAL", f"{type(error).__name__}: {error}", reason="internalError")
+        finally:
+            job.cursor.close()
+            job.ended = self._catalog.milliseconds()
+            self._forget_results(job.outcome)
+            job.done.set()
+
+    def get(self, project: str, job_id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            Refused: There is none.
+        """
+        with self._lock:
+            found = self._jobs.get((project, job_id))
+        if found is None:
+            raise Refused("NOT_FOUND", f"Not found: Job {project}:{LOCATION}.{job_id}", reason="notFound")
+        return found
+
+    def list(self, project: str) -> list[Job]:
+        """Return a project's jobs, the newest first."""
+        with self._lock:
+            return [job for job in reversed(self._jobs.values()) if job.project == project]
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job as soon as can be; one that is done stays as it is."""
+        job.cancelled = True
+        if not job.done.is_set():
+            job.cursor.interrupt()
+
+    def delete(self, job: Job) -> None:
+        """Forget a job."""
+        with self._lock:
+            self._jobs.pop((job.project, job.id), None)
+
+    def close(self) -> None:
+        """Stop all."""
+        with self._lock:
+            running = [job for job in self._jobs.values() if not job.done.is_set()]
+        for job in running:
+            self.cancel(job)
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def _forget_results(self, newest: Outcome | None) -> None:
+        if newest is None or newest.rows is None:
+            return
+        with self._lock:
+            self._with_rows.append(newest)
+            self._row_bytes += newest.rows.nbytes
+            while len(self._with_rows) > KEPT or (self._row_bytes > KEPT_RESULT_BYTES and len(self._with_rows) > 1):
+                oldest = self._with_rows.popleft()
+                self._row_bytes -= oldest.rows.nbytes if oldest.rows is not None else 0
+                oldest.rows = None

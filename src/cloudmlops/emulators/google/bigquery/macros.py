@@ -1,0 +1,3 @@
+"""What DuckDB lacks, as macros."""
+
+MACROS: tuple[str, ...] = ()

@@ -1,0 +1,85 @@
+"""How the service says no: JSON with a reason, and DuckDB's words as BigQuery's."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import duckdb
+
+from cloudmlops.emulators.core.answering import Answer, answer_json
+from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
+
+_REASONS: Final = {
+    "NOT_FOUND": "notFound",
+    "ALREADY_EXISTS": "duplicate",
+    "UNIMPLEMENTED": "notImplemented",
+    "PERMISSION_DENIED": "accessDenied",
+    "RESOURCE_EXHAUSTED": "rateLimitExceeded",
+    "UNAVAILABLE": "backendError",
+    "INTERNAL": "internalError",
+    "FAILED_PRECONDITION": "conditionNotMet",
+    "UNAUTHENTICATED": "authError",
+    "CANCELLED": "stopped",
+}
+
+NOT_EMULATED: Final = "not emulated: "
+"""How an error that a rewritten query raises begins, when what it met is not emulated."""
+
+
+def refusal(refused: Refused) -> Answer:
+    """The service's form of an error."""
+    status = 412 if refused.reason == "conditionNotMet" else HTTP_STATUS[refused.code]
+    proto = error_proto(refused)
+    content = {
+        "error": {
+            "code": status,
+            "message": refused.message,
+            "errors": [{"message": refused.message, "domain": "global", "reason": proto["reason"]}],
+            "status": refused.code,
+        }
+    }
+    headers = {}
+    if refused.retry_after_seconds is not None:
+        headers["retry-after"] = str(int(refused.retry_after_seconds))
+    return answer_json(content, status=status, headers=headers)
+
+
+def error_proto(refused: Refused) -> dict[str, Any]:
+    """An `ErrorProto`, as a job's status holds it."""
+    reason = refused.reason or _REASONS.get(refused.code, "invalid")
+    return {"reason": reason, "message": refused.message, "location": "query" if reason == "invalidQuery" else ""}
+
+
+def not_emulated(what: str) -> Refused:
+    """Refuse by name what is not emulated."""
+    return Refused("UNIMPLEMENTED", f"{what} is not emulated", reason="notImplemented")
+
+
+def invalid_query(message: str) -> Refused:
+    """Refuse a query that cannot be run."""
+    return Refused("INVALID_ARGUMENT", message, reason="invalidQuery")
+
+
+def invalid(message: str) -> Refused:
+    """Refuse a request whose value cannot be."""
+    return Refused("INVALID_ARGUMENT", message, reason="invalid")
+
+
+def of_duckdb(error: duckdb.Error) -> Refused:
+    """Say in BigQuery's words what DuckDB refused."""
+    text = str(error)
+    first = re.sub(r"^(?:[A-Z][a-zA-Z ]*Error:\s*)+", "", text.split("\n\n")[0]).strip()
+    if isinstance(error, duckdb.InterruptException):
+        return Refused("CANCELLED", "Job execution was cancelled: User requested cancellation", reason="stopped")
+    if first.startswith(NOT_EMULATED):
+        return not_emulated(first.removeprefix(NOT_EMULATED))
+    if (column := re.search(r'Referenced column "([^"]+)" not found', text)) or (
+        column := re.search(r'does not have a column named "([^"]+)"', text)
+    ):
+        return invalid_query(f"Unrecognized name: {column[1]}")
+    if isinstance(error, duckdb.OutOfRangeException) and "verflow" in text:
+        return invalid_query(f"int64 overflow: {first}")
+    if isinstance(error, duckdb.ConversionException):
+        return invalid_query(f"Bad value: {first}")
+    return invalid_query(first)
