@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "approve": ("models:approve", "Approve a model version under your own name."),
     "deploy": ("endpoints:deploy", "Serve a model version at an endpoint."),
     "doctor": ("doctor:doctor", "Check the installation and the platform."),
+    "emulate": ("emulate:emulate", "Run an emulated cloud, alone or around a command."),
     "endpoints": ("endpoints:endpoints", "List, inspect, shift and stop endpoints."),
     "events": ("events:events", "List, handle and replay events."),
     "features": ("features:features", "List, materialise and read features."),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from cloudmlops.emulators.core.calls import Dropped
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
+
+_log: Final = logging.getLogger("cloudmlops.emulators")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,10 +30,16 @@ class Asked:
     raw_path: str
     """As it was sent: an object's name may hold `%2F`."""
     query: Mapping[str, str]
+    """Of a name that is given more than once, the last; see `values`."""
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
     host: str
+    raw_query: str = ""
+
+    def values(self, name: str) -> list[str]:
+        """Return all that is given under a name in the query."""
+        return parse_qs(self.raw_query, keep_blank_values=True).get(name, [])
 
     def json(self) -> Any:
         """Read the body as JSON; empty is an empty object."""
@@ -94,17 +104,27 @@ def app(
                 return act(asked)
         except Refused as refused:
             return refusal(refused)
+        except Dropped:
+            raise
+        except Exception as error:  # noqa: BLE001 a mistake of ours, told to the client and the log
+            _log.exception("%s: %s %s failed", service, asked.method, asked.raw_path)
+            return refusal(Refused("INTERNAL", f"the emulator itself failed: {type(error).__name__}: {error}"))
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return
         asked = Asked(
             method=request.method,
             path=request.url.path,
             raw_path=scope["raw_path"].decode("ascii"),
             query=dict(request.query_params),
             headers=dict(request.headers),
-            body=await request.body(),
+            body=body,
             host=request.headers.get("host", ""),
+            raw_query=scope["query_string"].decode("latin-1"),
         )
         try:
             answer = await run_in_threadpool(respond, asked, tuple(scope["client"]))

@@ -85,7 +85,7 @@ class Clock:
         with self._changed:
             end = self._now() + by
         while (timer := self._next_until(end)) is not None:
-            _happen(timer)
+            self._happen(timer)
         with self._changed:
             if self._frozen is not None:
                 self._frozen = max(self._frozen, end)
@@ -97,20 +97,33 @@ class Clock:
         """Let something happen at a moment; one that has passed is as soon as time moves."""
         with self._changed:
             timer = Timer(when=when.astimezone(UTC), order=next(self._order), act=act)
-            heapq.heappush(self._timers, timer)
-            self._wake()
+            if not self._closed:
+                heapq.heappush(self._timers, timer)
+                self._wake()
             return timer
 
     def after(self, delay: timedelta, act: Callable[[], None]) -> Timer:
         """Let something happen after a while."""
         return self.at(self.now() + delay, act)
 
-    def close(self) -> None:
-        """Let nothing happen any more."""
+    def reset(self) -> None:
+        """Go back to real time; what was to happen later still is, unless it was cancelled."""
+        with self._changed:
+            self._offset = timedelta(0)
+            self._frozen = None
+            self._wake()
+
+    def stop(self) -> None:
+        """Let nothing begin to happen any more; what has begun goes on."""
         with self._changed:
             self._closed = True
             self._timers.clear()
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop, and wait for what has begun."""
+        self.stop()
+        with self._changed:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
@@ -152,13 +165,13 @@ class Clock:
                     self._changed.wait(None if self._frozen is not None else wait)
                     continue
                 timer = heapq.heappop(self._timers)
-            _happen(timer)
+            self._happen(timer)
 
-
-def _happen(timer: Timer) -> None:
-    if timer.cancelled:
-        return
-    try:
-        timer.act()
-    except Exception:  # noqa: BLE001 one that fails does not stop the clock
-        _log.exception("what was to happen at %s failed", timer.when.isoformat())
+    def _happen(self, timer: Timer) -> None:
+        if timer.cancelled:
+            return
+        try:
+            timer.act()
+        except Exception:  # noqa: BLE001 one that fails does not stop the clock
+            if not self._closed:
+                _log.exception("what was to happen at %s failed", timer.when.isoformat())

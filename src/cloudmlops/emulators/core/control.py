@@ -3,7 +3,8 @@
 GET  /-/emulator/status    services, time, refused hosts
 GET  /-/emulator/calls     what was asked, `?matching=` a part of `SERVICE/OPERATION`
 POST /-/emulator/clock     {"freeze": "2026-01-01T00:00:00Z" | null} | {"advance_seconds": 3600} | {"resume": true}
-POST /-/emulator/faults    {"matching": "bigquery/*", "status": "UNAVAILABLE", "first": 1, "times": 2, …} | {"clear": true}
+POST /-/emulator/faults    {"matching": "bigquery/*", "status": "UNAVAILABLE", "first": 1, "times": 2, …}
+                           | {"clear": true}
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 import uvicorn
 
@@ -21,7 +21,7 @@ from cloudmlops.emulators.core.control import PATH, control_app
 from cloudmlops.emulators.core.faults import Faults
 from cloudmlops.emulators.core.front import Front
 from cloudmlops.emulators.core.processes import Processes
-from cloudmlops.emulators.core.routing import Router, service_of_host
+from cloudmlops.emulators.core.routing import Router, services_of_host
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.core.state import State
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import grpc
 
 LOOPBACK: Final = "127.0.0.1"
+_NEAR: Final = "127.0.0.1,localhost,::1"
 _RPC_THREADS: Final = 32
 """A call that streams holds one as long as it lasts."""
 
@@ -40,9 +41,19 @@ class Cloud(Protocol):
         """Build the services."""
         ...
 
-    def environment(self, folder: Path) -> Mapping[str, str]:
-        """Return what a child needs beside proxy and certificates, such as credentials; files go into `folder`."""
+    def environment(self, folder: Path) -> Mapping[str, str | None]:
+        """Return what a child needs beside proxy and certificates, such as credentials; files go into `folder`.
+
+        None takes a variable away that would lead a child past the redirect.
+        """
         ...
+
+    def reset(self) -> None:
+        """Undo what a test may have set, and keep what the services hold."""
+        ...
+
+
+AnyCloud = TypeVar("AnyCloud", bound=Cloud)
 
 
 class Emulator:
@@ -98,9 +109,10 @@ class Emulator:
         """
         proxy = self.url
         bundle = str(self._authority.bundle)
-        sealed = {
-            **{name: proxy for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "grpc_proxy")},
-            **{name: "" for name in ("NO_PROXY", "no_proxy", "no_grpc_proxy")},
+        sealed: dict[str, str | None] = {
+            **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "grpc_proxy"), proxy),
+            # What a child serves to itself is on this machine anyhow.
+            **dict.fromkeys(("NO_PROXY", "no_proxy", "no_grpc_proxy"), _NEAR),
             "ALL_PROXY": proxy,
             "all_proxy": proxy,
             "REQUESTS_CA_BUNDLE": bundle,
@@ -112,7 +124,27 @@ class Emulator:
         }
         for cloud in self._clouds:
             sealed |= cloud.environment(self._private)
-        return {**os.environ, **sealed}
+        return {name: value for name, value in {**os.environ, **sealed}.items() if value is not None}
+
+    def reset(self) -> None:
+        """Forget faults, the record of calls, refused hosts and what `Cloud.reset` forgets; the clock is real again."""
+        self.faults.clear()
+        self.calls.clear()
+        self.clock.reset()
+        self._front.refused.clear()
+        for cloud in self._clouds:
+            cloud.reset()
+
+    def cloud(self, kind: type[AnyCloud]) -> AnyCloud:
+        """Return the cloud of a kind, for what is its own.
+
+        Raises:
+            LookupError: It is not emulated here.
+        """
+        for cloud in self._clouds:
+            if isinstance(cloud, kind):
+                return cloud
+        raise LookupError(f"{kind.__name__} is not emulated here")
 
     def status(self) -> dict[str, Any]:
         """Return services and refused hosts, as JSON."""
@@ -122,14 +154,12 @@ class Emulator:
         }
 
     def _start(self) -> None:
-        self._stack.callback(self.clock.close)
         self._private = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="cloudmlops-emulator-")))
         self._authority = Authority(self._private)
         self._front = Front(self._authority, speaks=self._spoken)
         self.state = State(self._state_folder)
         self._stack.callback(self.state.close)
         self.processes = Processes()
-        self._stack.callback(self.processes.close)
         surroundings = Surroundings(
             clock=self.clock,
             state=self.state,
@@ -146,19 +176,26 @@ class Emulator:
                 self._stack.callback(service.close)
                 services.append(service)
         self.services = tuple(services)
+        # What is under way is let end before the services close: nothing new begins, what it waits for is killed.
+        self._stack.callback(self.clock.close)
+        self._stack.callback(self.processes.close)
+        self._stack.callback(self.clock.stop)
         self._front.rpc_port = self._serve_rpc()
-        router = Router(self.services, control_app(surroundings, self.status), PATH)
+        router = Router(self.services, control_app(surroundings, self.status), PATH, refuse=self._front.refuse)
         self._stack.enter_context(_Served(self._front, router, self._wanted_port))
         self._stack.callback(self.calls.close)
 
     def _spoken(self, host: str) -> frozenset[str]:
-        service = service_of_host(self.services, host)
-        if service is None:
-            return frozenset()
-        return frozenset(name for name, part in (("rpc", service.rpc), ("http", service.http)) if part is not None)
+        services = services_of_host(self.services, host)
+        return frozenset(
+            name
+            for service in services
+            for name, part in (("rpc", service.rpc), ("http", service.http))
+            if part is not None
+        )
 
     def _serve_rpc(self) -> int:
-        handlers: list[grpc.GenericRpcHandler[Any, Any]] = [
+        handlers: list[grpc.GenericRpcHandler] = [
             service.rpc for service in self.services if service.rpc is not None
         ]
         if not handlers:
@@ -184,7 +221,7 @@ class _Served:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         config = uvicorn.Config(
-            app,  # type: ignore[arg-type] # uvicorn's own ASGI types are narrower than the specification
+            app,
             host=LOOPBACK,
             port=0,
             lifespan="off",
@@ -203,6 +240,7 @@ class _Served:
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:
+            self._thread.join()
             raise self._failure
         return self
 
@@ -222,7 +260,11 @@ class _Served:
             self._server.lifespan = self._server.config.lifespan_class(self._server.config)
             await self._server.startup()
             self._front.http_port = self._server.servers[0].sockets[0].getsockname()[1]
-            await self._front.start(LOOPBACK, self._port)
+            try:
+                await self._front.start(LOOPBACK, self._port)
+            except OSError:
+                await self._server.shutdown()
+                raise
         except BaseException as error:  # noqa: BLE001 told to whoever waits in `__enter__`
             self._failure = error
             return

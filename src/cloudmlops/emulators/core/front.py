@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import Final
 
 from cloudmlops.emulators.core.authority import Authority
@@ -18,6 +19,7 @@ from cloudmlops.emulators.core.authority import Authority
 _CONNECT: Final = re.compile(rb"CONNECT ([^\s:]+):(\d+) HTTP/1\.[01]\r\n")
 _PIECE: Final = 1 << 18
 _LONGEST_HEAD: Final = 1 << 16
+_PATIENCE_SECONDS: Final = 10
 
 
 class Front:
@@ -57,11 +59,23 @@ class Front:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def drop(self, peer: tuple[str, int]) -> None:
-        """Cut the client's connection that a server sees under this address, from any thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._abort, peer)
+        """Cut the client's connection that a server sees under this address; for any thread but the front's own.
 
-    def _abort(self, peer: tuple[str, int]) -> None:
+        It is cut when this returns: an answer that is given afterwards cannot overtake it.
+        """
+        if self._loop is None:
+            return
+        cutting = self._abort(peer)
+        try:
+            asyncio.run_coroutine_threadsafe(cutting, self._loop).result(_PATIENCE_SECONDS)
+        except (RuntimeError, CancelledError):  # the front is closing, which cuts all
+            cutting.close()
+
+    def refuse(self, host: str) -> None:
+        """Count a host that is not emulated."""
+        self.refused[host] += 1
+
+    async def _abort(self, peer: tuple[str, int]) -> None:
         if (writer := self._carried.get(peer)) is not None:
             writer.transport.abort()
 
@@ -86,7 +100,7 @@ class Front:
             host = found[1].decode("idna") if (found := _CONNECT.match(head)) else ""
             spoken = self._speaks(host)
             if not spoken:
-                self.refused[host or head.split(b"\r\n")[0].decode("latin-1")] += 1
+                self.refuse(host or head.split(b"\r\n")[0].decode("latin-1"))
                 writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
                 await writer.drain()
                 return

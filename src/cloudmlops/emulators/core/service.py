@@ -44,8 +44,9 @@ class Service:
     hosts: tuple[str, ...]
     """Host names with `*`, such as `*-aiplatform.googleapis.com`."""
     paths: tuple[str, ...] = ()
-    """Beginnings of paths that are its own at the plain address; `/` takes what nobody else wants."""
+    """Beginnings of paths that are its own at the plain address, such as `/v1/projects/*/topics`; `/` takes what nobody
+    else wants. Among services of one host they decide too."""
     http: AsgiApp | None = None
-    rpc: grpc.GenericRpcHandler[Any, Any] | None = None
+    rpc: grpc.GenericRpcHandler | None = None
     """Knows methods by their whole path, so that all services share one server."""
     close: Callable[[], None] = field(default=lambda: None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import IO, Final, Self
 
 
 class State:
@@ -21,7 +22,10 @@ class State:
         self._scratch = None if folder else tempfile.TemporaryDirectory(prefix="cloudmlops-emulator-")
         self.folder: Path = Path(self._scratch.name) if self._scratch else Path(folder or ".").absolute()
         """Where services keep what is too large for a table."""
+        self.durable: Final = folder is not None
+        """Whether the folder is there after a restart."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._own = _owned(self.folder) if folder else None
         self._lock = threading.RLock()
         self._depth = 0
         self._database = sqlite3.connect(
@@ -63,8 +67,21 @@ class State:
         """Let go; what is in memory is gone."""
         with self._lock:
             self._database.close()
+        if self._own is not None:
+            self._own.close()
         if self._scratch is not None:
             self._scratch.cleanup()
+
+
+def _owned(folder: Path) -> IO[bytes]:
+    """Take a folder for this emulator alone, until what is returned is closed or the process ends."""
+    lock = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise BlockingIOError(error.errno, f"another emulator keeps its state in {folder}") from error
+    return lock
 
 
 class Table:
@@ -79,7 +96,7 @@ class Table:
         return found[0][0] if found else None  # type: ignore[return-value] # a BLOB
 
     def put(self, key: str, data: bytes) -> None:
-        self._state.execute(f"INSERT OR REPLACE INTO {self._name} VALUES (?, ?)", (key, data))
+        self._state.execute(f"INSERT OR REPLACE INTO {self._name} VALUES (?, ?)", (key, data))  # noqa: S608
 
     def create(self, key: str, data: bytes) -> bool:
         """Put unless there is one; False when there was."""

@@ -1,1 +1,33 @@
-"""Vertex AI and what it stands on, emulated."""
+"""Google's services: Vertex AI, BigQuery, Bigtable, Cloud Storage, and the small ones beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloudmlops.emulators.core.emulator import Emulator
+    from cloudmlops.emulators.google.cloud import GoogleCloud
+
+
+def vertex_cloud() -> GoogleCloud:
+    """Return Google's services for an `Emulator`; each emulator takes one of its own."""
+    from cloudmlops.emulators.google.cloud import GoogleCloud  # here, because it loads Google's packages
+
+    return GoogleCloud()
+
+
+@contextmanager
+def vertex_emulator(*, state: Path | None = None, port: int = 0) -> Iterator[Emulator]:
+    """Run Vertex AI and all that belongs to it on loopback.
+
+    Args:
+        state: A folder that keeps what the services hold; None forgets all at the end.
+        port: Where to answer; 0 lets the system choose.
+    """
+    from cloudmlops.emulators.core.emulator import Emulator
+
+    with Emulator([vertex_cloud()], state=state, port=port) as emulator:
+        yield emulator

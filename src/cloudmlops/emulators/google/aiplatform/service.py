@@ -36,7 +36,7 @@ def aiplatform_service(surroundings: Surroundings, dispatcher: Dispatcher, princ
     )
 
 
-class _Rpc(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in its stubs only
+class _Rpc(grpc.GenericRpcHandler):
     """Answers any method of Vertex AI; any other path is left to others."""
 
     def __init__(self, surroundings: Surroundings, dispatcher: Dispatcher, principal: Principal) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import unquote
 
 import grpc
@@ -14,11 +14,6 @@ from google.protobuf.json_format import MessageToDict
 from cloudmlops.emulators.core.calls import Dropped
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
-
-if TYPE_CHECKING:
-    _GenericRpcHandler = grpc.GenericRpcHandler[Any, Any]
-else:
-    _GenericRpcHandler = grpc.GenericRpcHandler  # only its stubs are generic
 
 SERVICE: Final = "bigtable"
 
@@ -44,7 +39,7 @@ class Method:
         return f"{service.rpartition('.')[2]}.{name}"
 
 
-class Handlers(_GenericRpcHandler):
+class Handlers(grpc.GenericRpcHandler):
     """Finds the function of an RPC."""
 
     def __init__(self, surroundings: Surroundings, methods: list[Method], families: tuple[str, ...]) -> None:

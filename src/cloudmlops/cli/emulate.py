@@ -1,0 +1,153 @@
+"""Running emulated clouds, alone or around a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cloudmlops.errors import ConfigurationError, ProviderNotInstalledError
+
+if TYPE_CHECKING:
+    from cloudmlops.emulators.core.emulator import Cloud, Emulator
+
+_CLOUDS: Final = {"vertex": "cloudmlops.emulators.google:vertex_cloud"}
+_COMMAND: Final = "cloudmlops.emulate.command"
+_NOT_FOUND: Final = 127
+_BY_SIGNAL: Final = 128
+
+
+class _Around(click.Command):
+    """Keeps what comes after `--` apart."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        before, after = (args[: args.index("--")], args[args.index("--") + 1 :]) if "--" in args else (args, [])
+        ctx.meta[_COMMAND] = tuple(after)
+        return super().parse_args(ctx, before)
+
+
+@click.command(cls=_Around)
+@click.argument("clouds", nargs=-1, required=True, type=click.Choice(sorted(_CLOUDS)), metavar="CLOUD... [-- COMMAND]")
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder that keeps what the services hold; without it all is forgotten at the end.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to answer; 0 lets the system choose.")
+@click.option("--json", "as_json", is_flag=True, help="Print address and environment in JSON.")
+@click.pass_context
+def emulate(ctx: click.Context, clouds: tuple[str, ...], state: Path | None, port: int, as_json: bool) -> None:
+    """Run clouds (vertex) on this machine: alone until Ctrl-C, or around a command.
+
+    COMMAND reaches nothing but the emulated services: every other host is refused, and listed at the end. Its exit code
+    is passed on.
+    """
+    command: tuple[str, ...] = ctx.meta[_COMMAND]
+    with ExitStack() as stack:
+        stopping = stack.enter_context(_stopped_by_signals())
+        emulator = stack.enter_context(_running(clouds, state=state, port=port))
+        code = _run(command, emulator, stopping) if command else _serve(emulator, stopping, as_json=as_json)
+        _tell_refused(emulator.refused, as_json=as_json)
+    ctx.exit(code)
+
+
+@contextmanager
+def _running(clouds: Sequence[str], *, state: Path | None, port: int) -> Iterator[Emulator]:
+    try:
+        from cloudmlops.emulators.core.emulator import Emulator
+
+        built = [_cloud(name) for name in dict.fromkeys(clouds)]
+        emulator = Emulator(built, state=state, port=port)
+        emulator.__enter__()
+    except ImportError as error:
+        raise ProviderNotInstalledError(
+            f"the emulator of {', '.join(clouds)} needs {error.name or error}, which is not installed",
+            hint='Install it: pip install "cloudmlops[emulators,vertex]".',
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"the emulator cannot start: {error}",
+            hint="Another program may use the port or the state folder; choose others with --port and --state.",
+        ) from error
+    try:
+        yield emulator
+    finally:
+        emulator.__exit__(None, None, None)
+
+
+def _cloud(name: str) -> Cloud:
+    module, _, attribute = _CLOUDS[name].partition(":")
+    cloud: Cloud = getattr(import_module(module), attribute)()
+    return cloud
+
+
+class _Stopping:
+    """Whether we are asked to end, and the child that is to be told."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def stop(self, number: int, _: Any) -> None:
+        self.asked.set()
+        # Ctrl-C reaches the child by itself, for it is in the terminal's foreground as we are.
+        if self.child is not None and number != signal.SIGINT:
+            self.child.send_signal(number)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[_Stopping]:
+    stopping = _Stopping()
+    before = {number: signal.signal(number, stopping.stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _serve(emulator: Emulator, stopping: _Stopping, *, as_json: bool) -> int:
+    own = {name: value for name, value in emulator.environment().items() if os.environ.get(name) != value}
+    if as_json:
+        described = {"address": emulator.address, "url": emulator.url, "environment": own, **emulator.status()}
+        click.echo(json.dumps(described, indent=2))
+    else:
+        click.echo(f"The emulator answers at {emulator.url} until Ctrl-C: {', '.join(emulator.status()['services'])}.")
+        click.echo("A program with these variables reaches it, and nothing else:\n")
+        click.echo("\n".join(f"export {name}='{value}'" for name, value in sorted(own.items())))
+    while not stopping.asked.wait(3600):
+        pass
+    return 0
+
+
+def _run(command: Sequence[str], emulator: Emulator, stopping: _Stopping) -> int:
+    try:
+        stopping.child = subprocess.Popen(command, env=emulator.environment())
+    except FileNotFoundError:
+        click.echo(f"error: there is no program {command[0]!r}", err=True)
+        return _NOT_FOUND
+    except PermissionError:
+        click.echo(f"error: {command[0]!r} may not be run", err=True)
+        return _NOT_FOUND - 1
+    if stopping.asked.is_set():
+        stopping.child.terminate()
+    code = stopping.child.wait()
+    return code if code >= 0 else _BY_SIGNAL - code
+
+
+def _tell_refused(refused: Mapping[str, int], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"refused": dict(refused)}), err=True)
+    elif refused:
+        click.echo("Not emulated, and therefore refused:", err=True)
+        for host, times in sorted(refused.items()):
+            click.echo(f"  {host}  {times} time{'s' if times != 1 else ''}", err=True)

@@ -1,0 +1,117 @@
+"""Who may do what: everything, until a test denies it; and the policies that are kept for reading."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.core.state import State
+
+_POLICY_FIELDS: Final = {"version", "bindings", "etag", "auditConfigs"}
+
+
+class Access:
+    """Permissions. Roles are not resolved: a policy is kept as it was set, what is denied is told by `deny`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._denied = state.table("denied_permissions")
+        self._policies = state.table("access_policies")
+
+    def deny(self, permission: str, *, principal: str = "*", resource: str = "*") -> None:
+        """Take a permission away.
+
+        Args:
+            permission: Such as `aiplatform.models.upload`; a pattern with `*`.
+            principal: E-mail address of who is concerned, a pattern.
+            resource: Name of what is concerned, such as `projects/p/locations/us-central1`, a pattern.
+        """
+        self._denied.put(json.dumps([permission, principal, resource]), b"")
+
+    def allow(self, permission: str = "*", *, principal: str = "*", resource: str = "*") -> None:
+        """Take back what was denied in the same words; without words, all."""
+        if (permission, principal, resource) != ("*", "*", "*"):
+            self._denied.delete(json.dumps([permission, principal, resource]))
+            return
+        with self._state.transaction():
+            for key in self._rules():
+                self._denied.delete(key)
+
+    def granted(self, principal: str, permission: str, resource: str) -> bool:
+        """Say whether somebody may do something."""
+        asked = (permission, principal, resource)
+        return not any(
+            all(fnmatchcase(wanted, pattern) for wanted, pattern in zip(asked, json.loads(key), strict=True))
+            for key in self._rules()
+        )
+
+    def _rules(self) -> list[str]:
+        return [key for key, _ in self._denied.items()]
+
+    def check(self, principal: str, permission: str, resource: str) -> None:
+        """Let somebody do something.
+
+        Raises:
+            Refused: It was denied; the words are those of most services, which may not tell whether a thing exists.
+        """
+        if not self.granted(principal, permission, resource):
+            service = f"//{permission.partition('.')[0]}.googleapis.com/"
+            raise Refused(
+                "PERMISSION_DENIED",
+                f"Permission '{permission}' denied on resource '{service}{resource}' (or it may not exist).",
+                reason="IAM_PERMISSION_DENIED",
+            )
+
+    def tested(self, principal: str, permissions: Iterable[str], resource: str) -> list[str]:
+        """Return those of some permissions that somebody has.
+
+        Raises:
+            Refused: One is not a permission's name.
+        """
+        asked = list(permissions)
+        if faulty := [name for name in asked if name.count(".") < 2 or "*" in name]:
+            raise Refused("INVALID_ARGUMENT", f"Permission {faulty[0]} is not valid for this resource.")
+        return [permission for permission in asked if self.granted(principal, permission, resource)]
+
+    def policy(self, resource: str) -> dict[str, Any]:
+        """Return the policy of a resource; before one was set it is empty."""
+        data = self._policies.get(resource)
+        policy = json.loads(data) if data is not None else {"version": 1}
+        return {**policy, "etag": _etag(policy)}
+
+    def set_policy(self, resource: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep a policy.
+
+        Raises:
+            Refused: It is malformed, or another was set since the one that it was made from.
+        """
+        if unknown := set(policy) - _POLICY_FIELDS:
+            raise Refused(
+                "INVALID_ARGUMENT", f"Invalid JSON payload received. Unknown name \"{min(unknown)}\" at 'policy'"
+            )
+        for binding in policy.get("bindings", []):
+            if not binding.get("role") or any(
+                ":" not in member and not member.startswith("all") for member in binding.get("members", [])
+            ):
+                raise Refused("INVALID_ARGUMENT", f"Invalid binding {json.dumps(binding)} of a policy.")
+        with self._state.transaction():
+            known = self.policy(resource)
+            if policy.get("etag") and policy["etag"] != known["etag"]:
+                raise Refused(
+                    "ABORTED",
+                    "There were concurrent policy changes. "
+                    "Please retry the whole read-modify-write with exponential backoff.",
+                )
+            kept = {"version": 1, **{name: value for name, value in policy.items() if name != "etag"}}
+            self._policies.put(resource, json.dumps(kept).encode())
+        return self.policy(resource)
+
+
+def _etag(policy: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(policy, sort_keys=True).encode()).digest()
+    return base64.b64encode(digest[:8]).decode()

@@ -1,0 +1,95 @@
+"""All services of Google's together."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from cloudmlops.emulators.core.service import Service, Surroundings
+from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.identity import credentials_service, identity_service
+from cloudmlops.emulators.google.projects import resource_manager_service, service_usage_service
+from cloudmlops.emulators.google.tokens import Tokens
+
+PROJECT: Final = "emulated"
+"""Of the credentials of a child whose environment names none."""
+_OVERRIDDEN: Final = (
+    "AIPLATFORM",
+    "BIGQUERY",
+    "CLOUDRESOURCEMANAGER",
+    "IAMCREDENTIALS",
+    "LOGGING",
+    "PUBSUB",
+    "SERVICEUSAGE",
+    "STORAGE",
+)
+_LEADING_PAST: Final = (
+    "BIGQUERY_EMULATOR_HOST",
+    "BIGTABLE_EMULATOR_HOST",
+    "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
+    "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+    "CLOUDSDK_ACTIVE_CONFIG_NAME",
+    "GCE_METADATA_HOST",
+    "GCE_METADATA_IP",
+    "PUBSUB_EMULATOR_HOST",
+    "STORAGE_EMULATOR_HOST",
+)
+
+
+class GoogleCloud:
+    """Vertex AI and what belongs to it, for an `Emulator`."""
+
+    def __init__(self) -> None:
+        self._surroundings: Surroundings | None = None
+
+    def services(self, surroundings: Surroundings) -> Sequence[Service]:
+        """Build the services."""
+        self._surroundings = surroundings
+        self.tokens = Tokens(surroundings.state)
+        """Who a caller is."""
+        self.access = Access(surroundings.state)
+        """Who may do what."""
+        return (
+            identity_service(surroundings, self.tokens),
+            credentials_service(surroundings, self.tokens, self.access),
+            resource_manager_service(surroundings, self.tokens, self.access),
+            service_usage_service(surroundings),
+        )
+
+    def environment(self, folder: Path) -> Mapping[str, str | None]:
+        """Return what Google's SDKs and gcloud need in a child's environment."""
+        if self._surroundings is None:
+            raise RuntimeError("an emulator builds the services first")
+        project = os.environ.get("GOOGLE_CLOUD_PROJECT", PROJECT)
+        key = folder / "service-account.json"
+        if not key.exists():
+            account = self.tokens.service_account(f"emulated@{project}.iam.gserviceaccount.com", project)
+            key.touch(mode=0o600)
+            key.write_text(json.dumps(account))
+        url = f"http://{self._surroundings.address()}/"
+        return {
+            **dict.fromkeys(_LEADING_PAST),
+            "GOOGLE_APPLICATION_CREDENTIALS": str(key),
+            "GOOGLE_CLOUD_PROJECT": project,
+            "NO_GCE_CHECK": "true",
+            "GOOGLE_API_USE_CLIENT_CERTIFICATE": "false",
+            "GOOGLE_API_USE_MTLS_ENDPOINT": "never",
+            # A probe of a bucket's kind over gRPC, which the emulated storage does not speak.
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+            **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": url for name in _OVERRIDDEN},
+            "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+            "CLOUDSDK_CONFIG": str(folder / "gcloud"),
+            "CLOUDSDK_CORE_PROJECT": project,
+            "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": str(folder / "ca.pem"),
+            "CLOUDSDK_CORE_DISABLE_PROMPTS": "true",
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+        }
+
+    def reset(self) -> None:
+        """Let everything be granted again."""
+        if self._surroundings is not None:
+            self.access.allow()
