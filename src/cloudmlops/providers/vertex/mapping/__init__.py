@@ -1,0 +1,1 @@
+"""Between our values and the messages of Google: pure, without clients and clocks."""

@@ -1,0 +1,128 @@
+"""Asking Google's services: clients made at first use; deadlines and repetition, configured here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from google.api_core import exceptions, retry
+
+from cloudmlops.providers.vertex.errors import translated
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+    from cloudmlops.providers.vertex.settings import VertexSettings
+
+_REPLY = TypeVar("_REPLY")
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 10.0
+_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+_PASSING: Final = (
+    exceptions.ServiceUnavailable,
+    exceptions.TooManyRequests,
+    exceptions.InternalServerError,
+    exceptions.BadGateway,
+    exceptions.GatewayTimeout,
+)
+"""What may be gone the next time. Repeated for calls only that do the same when they are done twice."""
+
+
+class Wire:
+    """One platform's way to Google."""
+
+    def __init__(self, settings: VertexSettings) -> None:
+        self.settings = settings
+        self._clients: dict[type[Any], Any] = {}
+        self._making = Lock()
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """Application default credentials; nobody's at an emulator's address."""
+        from google.auth.credentials import AnonymousCredentials
+
+        if self.settings.api_url is not None:
+            return AnonymousCredentials()
+        import google.auth
+
+        with translated("connect", self.settings.address):
+            found, _ = google.auth.default(scopes=[_SCOPE], quota_project_id=self.settings.project)
+        return found
+
+    @cached_property
+    def timeout(self) -> float:
+        """Seconds that one call may take, with its repetitions."""
+        return self.settings.timeout.total_seconds()
+
+    @cached_property
+    def retry(self) -> retry.Retry:
+        """How calls that may be repeated are repeated."""
+        return retry.Retry(
+            predicate=retry.if_exception_type(*_PASSING),
+            initial=_FIRST_PAUSE_SECONDS,
+            maximum=_LONGEST_PAUSE_SECONDS,
+            timeout=self.timeout,
+        )
+
+    def client(self, kind: type[_REPLY]) -> _REPLY:
+        """Return a client of a generated class of Vertex AI, such as `ModelServiceClient`; made once."""
+        with self._making:
+            known = self._clients.get(kind)
+            if known is None:
+                known = self._clients[kind] = self._made(kind)
+            client: _REPLY = known
+            return client
+
+    def ask(self, method: Callable[..., _REPLY], request: Any, *, operation: str, resource: str, again: bool) -> _REPLY:
+        """Call a method of a client.
+
+        Args:
+            method: The client's method.
+            request: Its request.
+            operation: The verb that it is asked for, such as `models.get`.
+            resource: What is concerned, in our names.
+            again: Whether it may be repeated when the answer is lost: what was done twice is as if done once.
+
+        Raises:
+            ServiceError: Google's answer, as ours.
+        """
+        with translated(operation, resource):
+            return method(request=request, retry=self.retry if again else None, timeout=self.timeout)
+
+    def finish(self, begun: Any, *, operation: str, resource: str) -> Any:
+        """Wait for the end of a long-running operation, and return its result."""
+        with translated(operation, resource):
+            return begun.result(timeout=self.timeout)
+
+    def channel(self, host: str) -> Any:
+        """Return a gRPC channel to a host, or to the emulator's address."""
+        import grpc
+        from google.api_core import grpc_helpers
+
+        if self.settings.api_url is not None:
+            return grpc.insecure_channel(urlsplit(self.settings.api_url).netloc)
+        return grpc_helpers.create_channel(f"{host}:443", credentials=self.credentials, scopes=[_SCOPE])
+
+    def close(self) -> None:
+        """Close all clients."""
+        with self._making:
+            for client in self._clients.values():
+                client.transport.close()
+            self._clients.clear()
+
+    def _made(self, kind: type[Any]) -> Any:
+        settings = self.settings
+        host = f"{settings.location}-aiplatform.googleapis.com"
+        if settings.transport == "rest":
+            return kind(
+                transport="rest",
+                credentials=self.credentials,
+                client_options={"api_endpoint": settings.api_url or host},
+            )
+        if settings.api_url is None:
+            return kind(credentials=self.credentials, client_options={"api_endpoint": host})
+        transport = kind.get_transport_class("grpc")
+        return kind(transport=transport(channel=self.channel(host)))
