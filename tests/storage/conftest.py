@@ -3,11 +3,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.emulators.core.service import Service, Surroundings
+from cloudmlops.emulators.google.storage.service import service
+from cloudmlops.emulators.google.storage.sharing import Objects
 from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.storage.opening import open_store
 
@@ -57,9 +61,42 @@ def s3(s3_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     return f"s3://{BUCKET}/{tmp_path.name}"
 
 
-@pytest.fixture(params=["folder", "s3"])
+class StorageAlone:
+    """A cloud of which there is Cloud Storage only."""
+
+    def services(self, surroundings: Surroundings) -> Sequence[Service]:
+        Objects(surroundings).make_bucket(BUCKET, project="tests")
+        return [service(surroundings)]
+
+    def environment(self, folder: Path) -> Mapping[str, str | None]:
+        return {}
+
+
+@pytest.fixture(scope="session")
+def gs_address() -> Iterator[str]:
+    with Emulator([StorageAlone()]) as emulator:
+        yield emulator.url
+
+
+@pytest.fixture
+def gs(gs_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The address of an empty place in a bucket of the emulated Cloud Storage, for this process and its children."""
+    for name in [name for name in os.environ if name.startswith("GOOGLE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GOOGLE_BASE_URL", gs_address)
+    monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "test")
+    return f"gs://{BUCKET}/{tmp_path.name}"
+
+
+@pytest.fixture(params=["s3", "gs"])
+def remote(request: pytest.FixtureRequest) -> str:
+    """The address of an empty place in a bucket of each emulated service."""
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(params=["folder", "s3", "gs"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     """An empty object store."""
-    if request.param == "s3":
-        return open_store(request.getfixturevalue("s3"))
-    return open_store((tmp_path / "objects").as_uri())
+    if request.param == "folder":
+        return open_store((tmp_path / "objects").as_uri())
+    return open_store(request.getfixturevalue(request.param))

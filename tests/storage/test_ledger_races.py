@@ -86,10 +86,10 @@ def test_two_processes_race_a_thousand_promotions_in_a_folder(tmp_path: Path) ->
     race(f"local://{tmp_path / 'platform'}", written_model(tmp_path / "artifact"), promotions=1000)
 
 
-def test_two_processes_race_promotions_on_s3(s3: str, tmp_path: Path) -> None:
-    race(f"local://{tmp_path / 'platform'}?store={s3}", written_model(tmp_path / "artifact"), promotions=100)
+def test_two_processes_race_promotions_over_the_wire(remote: str, tmp_path: Path) -> None:
+    race(f"local://{tmp_path / 'platform'}?store={remote}", written_model(tmp_path / "artifact"), promotions=100)
 
 
 @pytest.mark.conformance
-def test_two_processes_race_a_thousand_promotions_on_s3(s3: str, tmp_path: Path) -> None:
-    race(f"local://{tmp_path / 'platform'}?store={s3}", written_model(tmp_path / "artifact"), promotions=1000)
+def test_two_processes_race_a_thousand_promotions_over_the_wire(remote: str, tmp_path: Path) -> None:
+    race(f"local://{tmp_path / 'platform'}?store={remote}", written_model(tmp_path / "artifact"), promotions=1000)

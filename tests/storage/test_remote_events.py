@@ -15,3 +15,10 @@ class TestEventsOnS3(EventsContract):
     def platform(self, s3: str, tmp_path: Path) -> Iterator[Platform]:
         with connect(f"local://{tmp_path}?{urlencode({'store': s3})}") as opened:
             yield opened
+
+
+class TestEventsOnCloudStorage(EventsContract):
+    @pytest.fixture
+    def platform(self, gs: str, tmp_path: Path) -> Iterator[Platform]:
+        with connect(f"local://{tmp_path}?{urlencode({'store': gs})}") as opened:
+            yield opened

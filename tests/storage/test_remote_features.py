@@ -33,8 +33,8 @@ def view(uri: str) -> cm.FeatureView:
     )
 
 
-def test_files_folders_and_globs_of_an_object_store_are_read(s3: str, platform: cm.Platform) -> None:
-    store = open_store(s3)
+def test_files_folders_and_globs_of_an_object_store_are_read(remote: str, platform: cm.Platform) -> None:
+    store = open_store(remote)
     for hour, key in enumerate(["weather/day=1/a.parquet", "weather/b.parquet"]):
         store.put(key, parquet(hour, float(hour)))
     store.put("weather/notes.txt", b"no data")
@@ -43,8 +43,8 @@ def test_files_folders_and_globs_of_an_object_store_are_read(s3: str, platform: 
     def winds(uri: str) -> list[float | None]:
         return platform.features.training_table(view(uri), asked)["wind"].to_pylist()
 
-    assert winds(f"{s3}/weather/") == winds(f"{s3}/weather") == [0.0, 1.0]
-    assert winds(f"{s3}/weather/*.parquet") == [None, 1.0]
-    assert winds(f"{s3}/weather/day=1/a.parquet") == [0.0, 0.0]
-    with pytest.raises(InvalidEntitiesError, match="there is no Parquet file at s3://"):
-        platform.features.apply([view(f"{s3}/nothing/")])
+    assert winds(f"{remote}/weather/") == winds(f"{remote}/weather") == [0.0, 1.0]
+    assert winds(f"{remote}/weather/*.parquet") == [None, 1.0]
+    assert winds(f"{remote}/weather/day=1/a.parquet") == [0.0, 0.0]
+    with pytest.raises(InvalidEntitiesError, match=f"there is no Parquet file at {remote}"):
+        platform.features.apply([view(f"{remote}/nothing/")])

@@ -13,11 +13,11 @@ from cloudmlops.domain.events import StageChanged
 from cloudmlops.testing.contract.models import in_production, written_model
 
 
-@pytest.mark.parametrize("kind", ["folder", "s3"])
+@pytest.mark.parametrize("kind", ["folder", "s3", "gs"])
 def test_folders_that_share_a_store_see_one_registry_and_handle_each_event_once(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    store = request.getfixturevalue("s3") if kind == "s3" else (tmp_path / "store").as_uri()
+    store = (tmp_path / "store").as_uri() if kind == "folder" else request.getfixturevalue(kind)
     one, two = (cm.connect(f"local://{tmp_path}/{name}?store={store}") for name in "ab")
     in_production(one, "churn", written_model(tmp_path / "artifact"))
     handled: list[int] = []

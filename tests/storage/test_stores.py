@@ -1,4 +1,4 @@
-"""What the object stores promise, on a folder and on S3 over HTTP."""
+"""What the object stores promise, on a folder, and on S3 and Cloud Storage over HTTP."""
 
 from __future__ import annotations
 
@@ -103,11 +103,30 @@ def test_a_key_that_could_leave_the_store_is_refused(store: ObjectStore, key: st
         store.get(key)
 
 
-def test_a_missing_bucket_is_named(s3: str) -> None:
-    nowhere = open_store("s3://no-such-bucket/x")
+def test_a_missing_bucket_is_named(remote: str) -> None:
+    nowhere = open_store(f"{remote.partition(':')[0]}://no-such-bucket/x")
 
     with pytest.raises((NotFoundError, UnavailableError), match="no-such-bucket"):
         nowhere.put("a", b"")
+
+
+def test_a_service_at_another_address_is_opened_without_credentials(
+    gs: str, gs_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOOGLE_BASE_URL", "GOOGLE_BEARER_TOKEN"):
+        monkeypatch.delenv(name)
+
+    store = open_store(gs, endpoint=gs_address, anonymous=True)
+
+    assert store.create("a", b"first")
+    assert store.get("a") == b"first"
+
+
+def test_an_endpoint_with_credentials_is_refused_without_telling_them() -> None:
+    with pytest.raises(ConfigurationError, match="holds credentials") as refused:
+        open_store("gs://bucket/x", endpoint="http://user:secret@127.0.0.1:1", anonymous=True)
+
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

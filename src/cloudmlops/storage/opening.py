@@ -14,13 +14,16 @@ from cloudmlops.storage.keys import key_faults
 _REMOTE: Final = frozenset({"s3", "gs", "az"})
 
 
-def open_store(uri: str, *, durable: bool = True) -> ObjectStore:
+def open_store(uri: str, *, durable: bool = True, endpoint: str | None = None, anonymous: bool = False) -> ObjectStore:
     """Open the store at `uri`; nothing is contacted before its first use.
 
     Args:
         uri: `file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`. Addresses and
             credentials come from the vendor's own variables (`AWS_*`, `GOOGLE_*`, `AZURE_*`), never from `uri`.
         durable: Whether a local write survives a loss of power; False is for folders that need not outlive the process.
+        endpoint: Where a remote service is reached, such as `http://127.0.0.1:4443` of an emulator; None leaves that to
+            the vendor's variables.
+        anonymous: Look for no credentials: an emulator wants none.
 
     Raises:
         ConfigurationError: The address is malformed, of an unknown kind, or holds credentials.
@@ -51,4 +54,4 @@ def open_store(uri: str, *, durable: bool = True) -> ObjectStore:
         )
     from cloudmlops.storage.remote import RemoteStore  # here, because it loads obstore
 
-    return RemoteStore.at(parts.scheme, parts.netloc, prefix)
+    return RemoteStore.at(parts.scheme, parts.netloc, prefix, endpoint=endpoint, anonymous=anonymous)

@@ -37,6 +37,12 @@ _ENDPOINTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Variables that name another address of the service; the first that is set counts."""
 _SETTING: Final[Mapping[str, str]] = {"s3": "endpoint", "gs": "base_url", "az": "endpoint"}
+_ANONYMOUS: Final[Mapping[str, Mapping[str, str]]] = {
+    "s3": {"skip_signature": "true"},
+    # With `skip_signature` obstore still asks Google's metadata server for a token before it writes.
+    "gs": {"bearer_token": "anonymous"},
+    "az": {"skip_signature": "true"},
+}
 _used_by: int | None = None
 """The process in which obstore has begun to work: a fork leaves its threads behind and waits for them."""
 _RETRY: Final[RetryConfig] = {
@@ -54,15 +60,20 @@ class RemoteStore:
         self._uri = uri
 
     @classmethod
-    def at(cls, scheme: str, bucket: str, prefix: str) -> RemoteStore:
-        """Open `bucket` of the service that `scheme` (`s3`, `gs`, `az`) names; the environment says how to reach it."""
-        endpoint = next((os.environ[name] for name in _ENDPOINTS[scheme] if os.environ.get(name)), None)
+    def at(
+        cls, scheme: str, bucket: str, prefix: str, *, endpoint: str | None = None, anonymous: bool = False
+    ) -> RemoteStore:
+        """Open `bucket` of the service that `scheme` (`s3`, `gs`, `az`) names.
+
+        The environment says how to reach it, unless `endpoint` does, and who asks, unless it is `anonymous`.
+        """
+        endpoint = endpoint or next((os.environ[name] for name in _ENDPOINTS[scheme] if os.environ.get(name)), None)
         if endpoint and redacted(endpoint) != endpoint:
             raise ConfigurationError(
                 f"the address of the service for {scheme}:// holds credentials or a query",
-                hint=f"Leave them out of {' or '.join(_ENDPOINTS[scheme])}.",
+                hint=f"Leave them out of `endpoint` and of {' or '.join(_ENDPOINTS[scheme])}.",
             )
-        config = {_SETTING[scheme]: endpoint} if endpoint else {}
+        config = {**({_SETTING[scheme]: endpoint} if endpoint else {}), **(_ANONYMOUS[scheme] if anonymous else {})}
         client: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
         build = _BUILDERS[scheme]
         with _translated(f"{scheme}://{bucket}", "open", bucket):

@@ -1,71 +1,56 @@
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from cloudmlops.emulators.core.calls import Calls
-from cloudmlops.emulators.core.clock import Clock
-from cloudmlops.emulators.core.faults import Faults
-from cloudmlops.emulators.core.processes import Processes
-from cloudmlops.emulators.core.service import Surroundings
-from cloudmlops.emulators.core.state import State
+from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.storage.service import service
+from cloudmlops.emulators.google.storage.sharing import Objects
+
+BUCKET = "cloudmlops-tests"
+
+
+@dataclass(kw_only=True)
+class StorageAlone:
+    """A cloud of one service."""
+
+    objects: Objects | None = None
+
+    def services(self, surroundings: Surroundings) -> Sequence[Service]:
+        self.objects = Objects(surroundings)
+        return [service(surroundings)]
+
+    def environment(self, folder: Path) -> Mapping[str, str | None]:
+        return {}
 
 
 @dataclass(kw_only=True)
 class Served:
-    """The service alone, at an address of its own."""
+    """The running service with a bucket."""
 
-    surroundings: Surroundings
-    address: str
-    bucket: str = "cloudmlops-tests"
-    dropped: list[tuple[str, int]] = field(default_factory=list)
+    emulator: Emulator
+    objects: Objects
 
-
-def serve(folder: Path | None) -> Iterator[Served]:
-    clock, faults = Clock(), Faults()
-    state = State(folder)
-    listening = socket.create_server(("127.0.0.1", 0))
-    address = f"127.0.0.1:{listening.getsockname()[1]}"
-    surroundings = Surroundings(
-        clock=clock,
-        state=state,
-        faults=faults,
-        calls=Calls(clock, faults),
-        processes=Processes(),
-        drop=lambda client: cut(server, client),
-        address=lambda: address,
-        environment=dict,
-    )
-    built = service(surroundings)
-    server = uvicorn.Server(
-        uvicorn.Config(built.http, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        yield Served(surroundings=surroundings, address=f"http://{address}")
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
-        clock.close()
-        state.close()
+    @property
+    def url(self) -> str:
+        return self.emulator.url
 
 
-def cut(server: uvicorn.Server, client: tuple[str, int]) -> None:
-    """Close the connection of a client, as the emulator's front does."""
-    for connection in tuple(server.server_state.connections):
-        if connection.client == client:  # type: ignore[union-attr] # both of uvicorn's protocols know it
-            connection.loop.call_soon_threadsafe(connection.transport.abort)  # type: ignore[union-attr]
+def serve(state: Path | None = None) -> Iterator[Served]:
+    cloud = StorageAlone()
+    with Emulator([cloud], state=state) as emulator:
+        assert cloud.objects is not None
+        cloud.objects.make_bucket(BUCKET, project="p", location="us-central1")
+        yield Served(emulator=emulator, objects=cloud.objects)
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
-    yield from serve(None)
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    for running in serve():
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", running.url)
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+        yield running

@@ -50,7 +50,13 @@ def new_bucket(catalogue: Catalogue, name: str, project: str, settings: Mapping[
         "location": str(settings.get("location", "US")).upper(),
     }
     bucket = Bucket(
-        name=name, project=project, metageneration=1, created=now, updated=now, settings=_timed(given, {}, now)
+        name=name,
+        project=catalogue.projects.id(project),
+        project_number=catalogue.projects.number(project),
+        metageneration=1,
+        created=now,
+        updated=now,
+        settings=_timed(given, {}, now),
     )
     catalogue.create_bucket(bucket)
     return bucket
@@ -72,7 +78,7 @@ def list_(catalogue: Catalogue, asked: Asked) -> Answer:
     found = [
         bucket
         for bucket in catalogue.buckets()
-        if bucket.project == project and bucket.name.startswith(prefix) and bucket.name > after
+        if bucket.project == catalogue.projects.id(project) and bucket.name.startswith(prefix) and bucket.name > after
     ]
     page: dict[str, Any] = {
         "kind": "storage#buckets",
@@ -125,7 +131,7 @@ def lock_retention_policy(catalogue: Catalogue, asked: Asked, *, bucket: str) ->
     return answer_json(bucket_resource(catalogue.change_bucket(bucket, conditions, locked), asked.base))
 
 
-def get_iam_policy(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
+def get_iam_policy(catalogue: Catalogue, _: Asked, *, bucket: str) -> Answer:
     """Show who may do what; it is recorded and not enforced."""
     known = catalogue.bucket(bucket)
     return answer_json(_policy(known))
@@ -134,7 +140,7 @@ def get_iam_policy(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer
 def set_iam_policy(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
     """Record who may do what."""
     content = asked.json()
-    policy = {name: content[name] for name in ("version", "bindings") if name in content}
+    policy = {name: value for name, value in content.items() if name in ("version", "bindings")}
 
     def change(known: Bucket) -> Bucket:
         if content.get("etag") not in (None, f"{known.metageneration:x}"):
@@ -185,7 +191,7 @@ def _timed(settings: Mapping[str, Any], old: Mapping[str, Any], now: str) -> dic
     period = str(int(policy["retentionPeriod"]))
     before = old.get("retentionPolicy") or {}
     since = before.get("effectiveTime", now) if before.get("retentionPeriod") == period else now
-    kept = {"retentionPeriod": period, "effectiveTime": since}
+    kept: dict[str, Any] = {"retentionPeriod": period, "effectiveTime": since}
     if before.get("isLocked"):
-        kept["isLocked"] = True  # type: ignore[assignment]
+        kept["isLocked"] = True
     return {**settings, "retentionPolicy": kept}

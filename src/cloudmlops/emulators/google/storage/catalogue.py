@@ -10,6 +10,7 @@ from typing import IO, Any, Final
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
 from cloudmlops.emulators.core.state import State
+from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.storage.content import Content, Stored
 from cloudmlops.emulators.google.storage.preconditions import NONE, Conditions
 from cloudmlops.emulators.google.storage.records import Bucket, Version, held_until, stamp
@@ -23,6 +24,7 @@ class Catalogue:
     def __init__(self, surroundings: Surroundings) -> None:
         self.clock = surroundings.clock
         self.state = surroundings.state
+        self.projects = Projects(self.state)
         self.content = Content(self.state.folder / "storage" / "content")
         self.sessions = self.state.table("storage_uploads")
         """Uploads that are under way; see `uploads` and `xml_uploads`."""
@@ -181,7 +183,7 @@ class Catalogue:
             return changed
 
     def delete(self, bucket: str, name: str, generation: int | None = None, conditions: Conditions = NONE) -> None:
-        """Remove the live version, which a versioned bucket keeps as a noncurrent one, or remove a generation for good."""
+        """Remove a generation for good, or the live version, which a versioned bucket keeps as a noncurrent one."""
         with self.transaction():
             of = self.bucket(bucket)
             version = self.get(bucket, name, generation)

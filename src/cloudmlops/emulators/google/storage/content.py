@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import google_crc32c
 
@@ -30,10 +30,25 @@ class Stored:
     """Base64."""
 
 
-def md5_and_crc32c(data: bytes) -> tuple[str, str]:
-    """Return both sums of `data`, in base64."""
-    md5 = hashlib.md5(data, usedforsecurity=False).digest()
-    return _text(md5), _text(google_crc32c.Checksum(data).digest())
+class Sums:
+    """Both sums of bytes that come in pieces."""
+
+    _new_crc32c: Final[Any] = google_crc32c.Checksum
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._crc32c = self._new_crc32c()
+        self._size = 0
+
+    def update(self, piece: bytes) -> None:
+        """Take the next piece."""
+        self._md5.update(piece)
+        self._crc32c.update(piece)
+        self._size += len(piece)
+
+    def stored(self, file: str) -> Stored:
+        """Return what is known of the file that all pieces are in."""
+        return Stored(file=file, size=self._size, crc32c=_text(self._crc32c.digest()), md5=_text(self._md5.digest()))
 
 
 class Content:
@@ -45,19 +60,16 @@ class Content:
 
     def store(self, pieces: Iterable[bytes]) -> Stored:
         """Write bytes as they come."""
-        name = self.new()
-        md5, crc32c, size = hashlib.md5(usedforsecurity=False), google_crc32c.Checksum(), 0
+        name, sums = self.new(), Sums()
         try:
             with self.path(name).open("xb") as file:
                 for piece in pieces:
                     file.write(piece)
-                    md5.update(piece)
-                    crc32c.update(piece)
-                    size += len(piece)
+                    sums.update(piece)
         except BaseException:
             self.drop([name])
             raise
-        return Stored(file=name, size=size, crc32c=_text(crc32c.digest()), md5=_text(md5.digest()))
+        return sums.stored(name)
 
     def append(self, name: str, at: int, pieces: Iterable[bytes]) -> int:
         """Write from byte `at` of a file, forgetting what lay behind it; return the file's new size."""
@@ -71,11 +83,10 @@ class Content:
     def settled(self, name: str, size: int) -> Stored:
         """Read the sums of a file that was appended to, and hold to its first `size` bytes."""
         self.append(name, size, ())
-        md5, crc32c = hashlib.md5(usedforsecurity=False), google_crc32c.Checksum()
+        sums = Sums()
         for piece in self.pieces(name):
-            md5.update(piece)
-            crc32c.update(piece)
-        return Stored(file=name, size=size, crc32c=_text(crc32c.digest()), md5=_text(md5.digest()))
+            sums.update(piece)
+        return sums.stored(name)
 
     def again(self, name: str) -> str:
         """Give a file a second name, so that each object drops its own."""

@@ -32,15 +32,15 @@ class Conditions:
         generation = current.generation if current is not None else 0
         metageneration = current.metageneration if current is not None else None
         if self.generation_match is not None and self.generation_match != generation:
-            raise _not_met()
+            raise not_met()
         if self.metageneration_match is not None and self.metageneration_match != metageneration:
-            raise _not_met()
+            raise not_met()
         unchanged = (
             self.generation_not_match is not None and self.generation_not_match == generation,
             self.metageneration_not_match is not None and self.metageneration_not_match == metageneration,
         )
         if any(unchanged):
-            raise Refused("FAILED_PRECONDITION", "Not Modified", reason="notModified") if reading else _not_met()
+            raise Refused("FAILED_PRECONDITION", "Not Modified", reason="notModified") if reading else not_met()
 
 
 NONE: Final = Conditions()
@@ -67,9 +67,18 @@ def of_headers(headers: Mapping[str, str], start: str = "x-goog-if") -> Conditio
 def check_tags(headers: Mapping[str, str], etag: str) -> None:
     """Refuse what `If-Match` and `If-None-Match` of a reader exclude."""
     if (wanted := headers.get("if-match")) is not None and not _names(wanted, etag):
-        raise _not_met()
+        raise not_met()
     if (known := headers.get("if-none-match")) is not None and _names(known, etag):
         raise Refused("FAILED_PRECONDITION", "Not Modified", reason="notModified")
+
+
+def not_met() -> Refused:
+    """What is answered where a condition does not hold."""
+    return Refused(
+        "FAILED_PRECONDITION",
+        "At least one of the pre-conditions you specified did not hold.",
+        reason="conditionNotMet",
+    )
 
 
 def _names(wanted: str, etag: str) -> bool:
@@ -84,11 +93,3 @@ def _number(given: Mapping[str, str], name: str) -> int | None:
         return int(text)
     except ValueError:
         raise Refused("INVALID_ARGUMENT", f"Invalid value for {name}: {text!r}", reason="invalid") from None
-
-
-def _not_met() -> Refused:
-    return Refused(
-        "FAILED_PRECONDITION",
-        "At least one of the pre-conditions you specified did not hold.",
-        reason="conditionNotMet",
-    )

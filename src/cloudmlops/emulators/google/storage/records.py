@@ -16,6 +16,7 @@ class Bucket:
 
     name: str
     project: str
+    project_number: str
     metageneration: int
     created: str
     updated: str

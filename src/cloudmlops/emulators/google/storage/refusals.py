@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import Final
 
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
 from cloudmlops.emulators.google.storage.wire import Answer
-from cloudmlops.emulators.google.storage.xml_api import write
+from cloudmlops.emulators.google.storage.xml_documents import write
 
 _STATUS: Final = {
     "conditionNotMet": 412,
@@ -51,7 +52,7 @@ _REASONS: Final = {
 def json_refusal(refused: Refused) -> Answer:
     """Write a refusal as the JSON API does."""
     status = _status(refused)
-    if status == 304:  # noqa: PLR2004
+    if status == HTTPStatus.NOT_MODIFIED:
         return Answer(status=status)
     reason = "notFound" if refused.reason == "noSuchBucket" else refused.reason or _REASONS.get(status, "backendError")
     error = {
@@ -66,7 +67,7 @@ def json_refusal(refused: Refused) -> Answer:
 def xml_refusal(refused: Refused) -> Answer:
     """Write a refusal as the XML API does."""
     status = _status(refused)
-    if status == 304:  # noqa: PLR2004
+    if status == HTTPStatus.NOT_MODIFIED:
         return Answer(status=status)
     known = refused.reason if refused.reason[:1].isupper() else _XML_CODES.get(refused.reason)
     code = known or _XML_BY_STATUS.get(status, "InternalError")

@@ -78,7 +78,7 @@ def bucket_resource(bucket: Bucket, base: str) -> dict[str, Any]:
         "id": bucket.name,
         "name": bucket.name,
         "selfLink": f"{base}/storage/v1/b/{bucket.name}",
-        "projectNumber": PROJECT_NUMBER,
+        "projectNumber": bucket.project_number,
         "metageneration": str(bucket.metageneration),
         "timeCreated": bucket.created,
         "updated": bucket.updated,
@@ -86,9 +86,6 @@ def bucket_resource(bucket: Bucket, base: str) -> dict[str, Any]:
         "etag": f"{bucket.metageneration:x}",
         **bucket.settings,
     }
-
-
-PROJECT_NUMBER: Final = "1234"
 
 
 def object_resource(version: Version, bucket: Bucket, base: str) -> dict[str, Any]:

@@ -91,18 +91,18 @@ class _Cloud:
             upload = "upload" in (api[1] or "")
             name, act, parts = _route(_ROUTES[upload], asked, asked.path[api.end() :])
             return name, lambda asked: act(self._catalogue, asked, **parts)
-        operation, answer = xml_api.find_operation(asked, *_place(asked))
-        return operation, lambda asked: answer(self._catalogue, asked)
+        bucket, name = _place(asked)
+        operation, answer = xml_api.find_operation(asked, bucket, name)
+        return operation, lambda asked: answer(self._catalogue, asked, bucket, name)
 
 
 def _place(asked: Asked) -> tuple[str, str]:
     """Return bucket and name of a request to the XML API, by its host or by its path."""
     host = asked.host.partition(":")[0]
-    path = unquote(asked.path.lstrip("/") if asked.path.startswith("/") else asked.path)
     if host.endswith(f".{_HOST}"):
         return host.removesuffix(f".{_HOST}"), unquote(asked.path[1:])
-    bucket, _, name = path.partition("/")
-    return bucket, name
+    bucket, _, name = asked.path[1:].partition("/")
+    return unquote(bucket), unquote(name)
 
 
 def _route(

@@ -49,7 +49,7 @@ class Objects:
         return self._catalogue.find(bucket, name) is not None
 
     def path_of(self, bucket: str, name: str) -> Path:
-        """Return a local file with an object's bytes, to read only; it goes when the object is overwritten or deleted."""
+        """Return a local file with an object's bytes, to read only; it goes when the object does."""
         return self._catalogue.content.path(self._catalogue.get(bucket, name).file)
 
     def delete(self, bucket: str, name: str) -> None:

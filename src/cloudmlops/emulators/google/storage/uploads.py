@@ -81,7 +81,7 @@ def insert(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
     return answer_object(catalogue, asked, version)
 
 
-def resume(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
+def resume(catalogue: Catalogue, asked: Asked, **_: str) -> Answer:
     """Take a chunk of a resumable upload, or say how far it is."""
     key = _key(asked)
     with catalogue.transaction():
@@ -100,7 +100,7 @@ def resume(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
     return answer_object(catalogue, asked, version)
 
 
-def cancel(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
+def cancel(catalogue: Catalogue, asked: Asked, **_: str) -> Answer:
     """Forget a resumable upload."""
     key = _key(asked)
     with catalogue.transaction():
@@ -205,7 +205,7 @@ def _session(catalogue: Catalogue, key: str) -> Session:
 def _grown(catalogue: Catalogue, asked: Asked, key: str, session: Session) -> Session:
     """Keep what of a chunk is new."""
     size = asked.body.seek(0, 2)
-    first, total = _position(asked, session, size)
+    first, total = _position(asked, size)
     if total is not None and session.total is not None and total != session.total:
         raise _bad_range(f"the upload's size is {session.total} bytes, not {total}")
     total = total if total is not None else session.total
@@ -214,7 +214,8 @@ def _grown(catalogue: Catalogue, asked: Asked, key: str, session: Session) -> Se
     else:
         if first > session.received:
             raise _bad_range(
-                f"the upload offset is {first} byte(s), which exceeds already uploaded size of {session.received} byte(s)"
+                f"the upload offset is {first} byte(s), which exceeds already uploaded size of "
+                f"{session.received} byte(s)"
             )
         if total is not None and first + size > total:
             raise _bad_range(f"the chunk ends behind the upload's size of {total} bytes")
@@ -229,7 +230,7 @@ def _grown(catalogue: Catalogue, asked: Asked, key: str, session: Session) -> Se
     return grown
 
 
-def _position(asked: Asked, session: Session, size: int) -> tuple[int | None, int | None]:
+def _position(asked: Asked, size: int) -> tuple[int | None, int | None]:
     """Return where a chunk begins, None for a query, and the whole size, None while it is not known."""
     given = asked.headers.get("content-range")
     if given is None:

@@ -95,7 +95,7 @@ def app(
     folder.mkdir(parents=True, exist_ok=True)
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder) as body:
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder)) as body:
             more = True
             while more:
                 message = await receive()

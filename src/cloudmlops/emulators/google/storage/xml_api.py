@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 from urllib.parse import quote, unquote
-from xml.sax.saxutils import escape
 
 from cloudmlops.emulators.core.faults import Refused
-from cloudmlops.emulators.google.storage import downloads, listing
+from cloudmlops.emulators.google.storage import downloads, listing, xml_uploads
 from cloudmlops.emulators.google.storage.catalogue import Catalogue
 from cloudmlops.emulators.google.storage.content import pieces_of
 from cloudmlops.emulators.google.storage.listing import Wanted, find
 from cloudmlops.emulators.google.storage.objects import generation_of
-from cloudmlops.emulators.google.storage.preconditions import check_tags, of_headers
+from cloudmlops.emulators.google.storage.preconditions import check_tags, not_met, of_headers
 from cloudmlops.emulators.google.storage.records import Version
 from cloudmlops.emulators.google.storage.uploads import check_sums, checked_name, goog_hash
 from cloudmlops.emulators.google.storage.wire import Answer, Asked
+from cloudmlops.emulators.google.storage.xml_documents import answer_xml, not_emulated, settings_of, write, written
 
-NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
-_SETTINGS: Final = {
-    "cache-control": "cacheControl",
-    "content-disposition": "contentDisposition",
-    "content-encoding": "contentEncoding",
-    "content-language": "contentLanguage",
-    "content-type": "contentType",
-    "x-goog-storage-class": "storageClass",
-}
 _SIGNED: Final = frozenset({"x-goog-signature", "x-amz-signature", "signature", "googleaccessid"})
 _REFUSED_HEADERS: Final = ("x-goog-acl", "x-goog-encryption-algorithm", "x-goog-resumable", "x-goog-component-count")
-_Found = tuple[str, Callable[[Catalogue, Asked], Answer]]
+_Found = tuple[str, Callable[[Catalogue, Asked, str, str], Answer]]
 
 
 def find_operation(asked: Asked, bucket: str, name: str) -> _Found:
@@ -42,78 +33,47 @@ def find_operation(asked: Asked, bucket: str, name: str) -> _Found:
             raise not_emulated(f"the header {header} in the XML API is")
     if not bucket:
         raise not_emulated("the XML API's list of buckets is")
-    return _of_object(asked, bucket, name) if name else _of_bucket(asked, bucket)
+    return _of_object(asked) if name else _of_bucket(asked)
 
 
-def settings_of(asked: Asked) -> dict[str, Any]:
-    """Read an object's settings from a request's headers."""
-    settings: dict[str, Any] = {to: asked.headers[name] for name, to in _SETTINGS.items() if asked.headers.get(name)}
-    start = "x-goog-meta-"
-    metadata = {name.removeprefix(start): value for name, value in asked.headers.items() if name.startswith(start)}
-    return {**settings, **({"metadata": metadata} if metadata else {})}
-
-
-def write(name: str, children: Iterable[tuple[str, object]], *, namespace: str = NAMESPACE) -> bytes:
-    """Write a document; a child whose value is a list of pairs has children of its own."""
-    return f'<?xml version="1.0" encoding="UTF-8"?>{_element(name, children, namespace)}'.encode()
-
-
-def answer_xml(name: str, children: Iterable[tuple[str, object]], *, status: int = 200) -> Answer:
-    """Answer with a document."""
-    return Answer(status=status, body=write(name, children), headers={"content-type": "application/xml; charset=UTF-8"})
-
-
-def not_emulated(what: str) -> Refused:
-    """Say what is not emulated, by name."""
-    return Refused("UNIMPLEMENTED", f"{what} not emulated", reason="notImplemented")
-
-
-def _of_object(asked: Asked, bucket: str, name: str) -> _Found:
-    from cloudmlops.emulators.google.storage import xml_uploads
-
+def _of_object(asked: Asked) -> _Found:
     for sub in ("acl", "tagging", "retention", "legal-hold", "compose"):
         if sub in asked.query:
             raise not_emulated(f"?{sub} in the XML API is")
     match asked.method:
         case "POST" if "uploads" in asked.query:
-            return "xml.multipart.initiate", lambda catalogue, asked: xml_uploads.initiate(
-                catalogue, asked, bucket, name
-            )
+            return "xml.multipart.initiate", xml_uploads.initiate
         case "POST" if "uploadId" in asked.query:
-            return "xml.multipart.complete", lambda catalogue, asked: xml_uploads.complete(
-                catalogue, asked, bucket, name
-            )
+            return "xml.multipart.complete", xml_uploads.complete
         case "PUT" if "uploadId" in asked.query:
-            return "xml.multipart.part", lambda catalogue, asked: xml_uploads.part(catalogue, asked, bucket, name)
+            return "xml.multipart.part", xml_uploads.part
         case "GET" if "uploadId" in asked.query:
-            return "xml.multipart.parts", lambda catalogue, asked: xml_uploads.parts(catalogue, asked, bucket, name)
+            return "xml.multipart.parts", xml_uploads.parts
         case "DELETE" if "uploadId" in asked.query:
-            return "xml.multipart.abort", lambda catalogue, asked: xml_uploads.abort(catalogue, asked, bucket, name)
+            return "xml.multipart.abort", xml_uploads.abort
         case "PUT" if "x-goog-copy-source" in asked.headers:
-            return "objects.copy", lambda catalogue, asked: _copy(catalogue, asked, bucket, name)
+            return "objects.copy", _copy
         case "PUT":
-            return "objects.insert", lambda catalogue, asked: _put(catalogue, asked, bucket, name)
+            return "objects.insert", _put
         case "GET" | "HEAD":
-            return "objects.get", lambda catalogue, asked: _get(catalogue, asked, bucket, name)
+            return "objects.get", _get
         case "DELETE":
-            return "objects.delete", lambda catalogue, asked: _delete(catalogue, asked, bucket, name)
+            return "objects.delete", _delete
     raise not_emulated(f"{asked.method} of an object in the XML API is")
 
 
-def _of_bucket(asked: Asked, bucket: str) -> _Found:
-    from cloudmlops.emulators.google.storage import xml_uploads
-
+def _of_bucket(asked: Asked) -> _Found:
     subs = asked.query.keys() - {"list-type", "prefix", "delimiter", "max-keys", "continuation-token", "start-after"}
     subs -= {"marker", "encoding-type", "fetch-owner"}
     if asked.method == "GET" and subs == {"uploads"}:
-        return "xml.multipart.list", lambda catalogue, asked: xml_uploads.uploads(catalogue, asked, bucket)
+        return "xml.multipart.list", xml_uploads.uploads
     if subs:
         raise not_emulated(f"?{min(subs)} of a bucket in the XML API is")
     match asked.method:
         case "GET":
-            return "objects.list", lambda catalogue, asked: _list(catalogue, asked, bucket)
+            return "objects.list", _list
         case "HEAD":
-            return "buckets.get", lambda catalogue, _: Answer(headers={"x-goog-bucket": catalogue.bucket(bucket).name})
+            return "buckets.get", _head_bucket
     raise not_emulated(f"{asked.method} of a bucket in the XML API is")
 
 
@@ -130,7 +90,7 @@ def _get(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
 
 def _put(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
     conditions = of_headers(asked.headers)
-    _check_writer_tags(catalogue, asked, bucket, name, catalogue.check(bucket, checked_name(name), conditions))
+    _check_writer_tags(asked, catalogue.check(bucket, checked_name(name), conditions))
     stored = catalogue.content.store(pieces_of(asked.body))
     try:
         md5 = asked.headers.get("content-md5")
@@ -139,38 +99,19 @@ def _put(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
         catalogue.content.drop([stored.file])
         raise
     with catalogue.transaction():
-        _check_writer_tags(catalogue, asked, bucket, name, catalogue.find(bucket, name))
+        _check_writer_tags(asked, catalogue.find(bucket, name))
         version = catalogue.add(bucket, name, stored, settings=settings_of(asked), conditions=conditions)
     return written(version)
 
 
-def written(version: Version, **more: str) -> Answer:
-    """Tell of a version that was just made."""
-    told = downloads.object_headers(version)
-    headers = {name: value for name, value in told.items() if name.startswith("x-goog-") and "-meta-" not in name}
-    return Answer(headers={**headers, "etag": version.xml_etag, **more})
-
-
-def _check_writer_tags(catalogue: Catalogue, asked: Asked, bucket: str, name: str, current: Version | None) -> None:
-    wanted, excluded = asked.headers.get("if-match"), asked.headers.get("if-none-match")
-    if current is None:
-        if wanted is not None:
-            raise Refused(
-                "FAILED_PRECONDITION",
-                "At least one of the pre-conditions you specified did not hold.",
-                reason="conditionNotMet",
-            )
-        return
-    if wanted is None and excluded is None:
-        return
+def _check_writer_tags(asked: Asked, current: Version | None) -> None:
     try:
-        check_tags(asked.headers, current.xml_etag)
+        if current is not None:
+            check_tags(asked.headers, current.xml_etag)
+        elif "if-match" in asked.headers:
+            raise not_met()
     except Refused as refused:
-        raise Refused(
-            "FAILED_PRECONDITION",
-            "At least one of the pre-conditions you specified did not hold.",
-            reason="conditionNotMet",
-        ) from refused
+        raise not_met() from refused
 
 
 def _copy(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
@@ -195,7 +136,13 @@ def _delete(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answe
     return Answer(status=204)
 
 
-def _list(catalogue: Catalogue, asked: Asked, bucket: str) -> Answer:
+def _head_bucket(catalogue: Catalogue, _: Asked, bucket: str, __: str) -> Answer:
+    of = catalogue.bucket(bucket)
+    told = {"location": "location", "storage-class": "storageClass"}
+    return Answer(headers={f"x-goog-bucket-{name}": str(of.settings[key]) for name, key in told.items()})
+
+
+def _list(catalogue: Catalogue, asked: Asked, bucket: str, _: str) -> Answer:
     query = asked.query
     second = query.get("list-type") == "2"
     token = listing.read_token(query.get("continuation-token", "")) if second else ""
@@ -231,11 +178,3 @@ def _entry(version: Version, coded: Callable[[str], str]) -> list[tuple[str, obj
         ("Size", version.size),
         ("StorageClass", version.settings["storageClass"]),
     ]
-
-
-def _element(name: str, children: Iterable[tuple[str, object]], namespace: str = "") -> str:
-    inner = "".join(
-        _element(child, value) if isinstance(value, list) else f"<{child}>{escape(str(value))}</{child}>"
-        for child, value in children
-    )
-    return f"<{name}" + (f' xmlns="{namespace}"' if namespace else "") + f">{inner}</{name}>"

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.storage.catalogue import Catalogue
@@ -15,7 +15,7 @@ from cloudmlops.emulators.google.storage.content import pieces_of
 from cloudmlops.emulators.google.storage.preconditions import of_headers
 from cloudmlops.emulators.google.storage.uploads import check_sums, checked_name, goog_hash
 from cloudmlops.emulators.google.storage.wire import Answer, Asked
-from cloudmlops.emulators.google.storage.xml_api import answer_xml, settings_of, write, written
+from cloudmlops.emulators.google.storage.xml_documents import answer_xml, settings_of, write, written
 
 SMALLEST_PART: Final = 5 << 20
 """Bytes of each part but the last."""
@@ -41,12 +41,8 @@ def part(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
     try:
         md5 = asked.headers.get("content-md5")
         check_sums(stored, {**goog_hash(asked.headers), **({"md5": md5} if md5 else {})})
-        content = {
-            "file": stored.file,
-            "size": stored.size,
-            "etag": f'"{secrets.token_hex(16)}"',
-            "at": catalogue.now(),
-        }
+        etag = f'"{secrets.token_hex(16)}"'
+        content = {"file": stored.file, "size": stored.size, "etag": etag, "at": catalogue.now()}
         with catalogue.transaction():
             _known(catalogue, asked, bucket, name)
             key = f"part/{upload}/{int(text):05}"
@@ -57,7 +53,7 @@ def part(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
         raise
     if before is not None:
         catalogue.content.drop([json.loads(before)["file"]])
-    return Answer(headers={"etag": content["etag"], "x-goog-hash": f"crc32c={stored.crc32c},md5={stored.md5}"})
+    return Answer(headers={"etag": etag, "x-goog-hash": f"crc32c={stored.crc32c},md5={stored.md5}"})
 
 
 def complete(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
@@ -131,7 +127,7 @@ def parts(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
     return answer_xml("ListPartsResult", children)
 
 
-def uploads(catalogue: Catalogue, asked: Asked, bucket: str) -> Answer:
+def uploads(catalogue: Catalogue, asked: Asked, bucket: str, _: str) -> Answer:
     """List the uploads that are under way."""
     catalogue.bucket(bucket)
     start = f"multipart/{bucket}/"
@@ -140,10 +136,11 @@ def uploads(catalogue: Catalogue, asked: Asked, bucket: str) -> Answer:
     listed = sorted(
         (item["name"], item["started"], upload) for upload, item in begun if item["name"].startswith(prefix)
     )
-    children: list[tuple[str, object]] = [("Bucket", bucket), ("Prefix", prefix), ("IsTruncated", "false")]
-    for name, started, upload in listed:
-        children.append(("Upload", [("Key", name), ("UploadId", upload), ("Initiated", started)]))  # noqa: PERF401
-    return answer_xml("ListMultipartUploadsResult", children)
+    told: list[tuple[str, object]] = [
+        ("Upload", [("Key", name), ("UploadId", upload), ("Initiated", started)]) for name, started, upload in listed
+    ]
+    start_of = [("Bucket", bucket), ("Prefix", prefix), ("IsTruncated", "false")]
+    return answer_xml("ListMultipartUploadsResult", [*start_of, *told])
 
 
 def _begun(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> dict[str, Any]:
@@ -174,13 +171,13 @@ def _forget(catalogue: Catalogue, bucket: str, upload: str) -> None:
 
 def _listed(asked: Asked) -> list[tuple[int, str]]:
     try:
-        root = ElementTree.fromstring(asked.read())  # noqa: S314 from a client on loopback; expat bounds expansion
+        root = ET.fromstring(asked.read())  # noqa: S314 from a client on loopback; expat bounds expansion
         listed = [
             (int(item.findtext("{*}PartNumber", "")), item.findtext("{*}ETag", ""))
             for item in root.iter()
             if _is_part(item)
         ]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ET.ParseError, ValueError) as error:
         raise Refused(
             "INVALID_ARGUMENT", f"The XML you provided was not well-formed: {error}", reason="MalformedXML"
         ) from error
@@ -190,5 +187,5 @@ def _listed(asked: Asked) -> list[tuple[int, str]]:
     return listed
 
 
-def _is_part(item: ElementTree.Element) -> bool:
+def _is_part(item: ET.Element) -> bool:
     return item.tag.rpartition("}")[2] == "Part"
