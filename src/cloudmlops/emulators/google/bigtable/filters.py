@@ -107,8 +107,8 @@ def _test(row_filter: Any, kind: str) -> Callable[[Cell], bool]:
         case "timestamp_range_filter":
             start = row_filter.timestamp_range_filter.start_timestamp_micros
             end = row_filter.timestamp_range_filter.end_timestamp_micros
-            check_timestamp(start)
-            check_timestamp(end)
+            check_timestamp(start, f"Error in field '{kind}' : ")
+            check_timestamp(end, f"Error in field '{kind}' : ")
             return lambda cell: start <= cell.timestamp and (not end or cell.timestamp < end)
         case "value_bitmask_filter":
             bits = row_filter.value_bitmask_filter.mask
@@ -222,8 +222,9 @@ def _regex(row_filter: Any, kind: str) -> Callable[[bytes], bool]:
 
 def _number(row_filter: Any, kind: str) -> int:
     number: int = getattr(row_filter, kind)
-    if number < 0:
-        raise Refused("INVALID_ARGUMENT", f"Error in field '{kind}' : must not be negative, but was {number}")
+    least = 0 if kind == "cells_per_row_offset_filter" else 1
+    if number < least:
+        raise Refused("INVALID_ARGUMENT", f"Error in field '{kind}' : argument must be > {least - 1}")
     return number
 
 

@@ -66,7 +66,7 @@ class Instances:
             name = f"{asked.parent}/instances/{asked.instance_id}"
             instance = self._create("instance", name, asked.instance)
             instance.state = _READY
-            instance.type = instance.type or types.Instance.Type.PRODUCTION
+            instance.type_ = instance.type_ or types.Instance.Type.PRODUCTION
             instance.create_time.FromDatetime(self._clock.now())
             self._put(instance)
             for cluster_id, cluster in asked.clusters.items():
@@ -84,7 +84,7 @@ class Instances:
         return _message("ListInstancesResponse")(instances=self._list(asked.parent, "instances", _Instance))
 
     def update_instance(self, asked: Any) -> Any:
-        return self._update(asked, ["display_name", "type", "labels"], _Instance)
+        return self._update(asked, ["display_name", "type_", "labels"], _Instance)
 
     def partial_update_instance(self, asked: Any) -> Any:
         instance = self._update(asked.instance, asked.update_mask.paths, _Instance)
@@ -198,7 +198,8 @@ class Instances:
 
 
 def _set(kept: Any, given: Any, path: str) -> None:
-    """Take over one field, or leave it out where it was left out."""
+    """Take over one field, or leave it out where it was left out; what Python reserves has a `_` in its classes."""
+    path = path if path in kept.DESCRIPTOR.fields_by_name else f"{path}_"
     if path not in kept.DESCRIPTOR.fields_by_name or path == "name":
         raise Refused("INVALID_ARGUMENT", f"Error in field 'update_mask' : {path} cannot be changed")
     part = type(kept)()

@@ -99,14 +99,14 @@ def _delete_from_column(table: Table, row: Row, delete: Any) -> None:
         row.pop(delete.family_name, None)
 
 
-def check_timestamp(micros: int) -> None:
+def check_timestamp(micros: int, where: str = "") -> None:
     """Refuse what is no time of a cell: all tables keep milliseconds."""
     if micros < 0:
-        raise Refused("INVALID_ARGUMENT", f"Timestamps must be at least 0, but got {micros}")
+        raise Refused("INVALID_ARGUMENT", f"{where}Timestamps must be at least 0, but got {micros}")
     if micros % _MILLISECOND:
         raise Refused(
             "INVALID_ARGUMENT",
-            "Timestamp granularity mismatch. "
+            f"{where}Timestamp granularity mismatch. "
             f"Expected a multiple of {_MILLISECOND} (millisecond granularity), but got {micros}.",
         )
 

@@ -16,6 +16,7 @@ def keys_of(rows: Rows, chosen: Any) -> list[bytes]:
     for key in chosen.row_keys:
         if not key:
             raise Refused("INVALID_ARGUMENT", "Error in field 'row_keys' : Row keys must be non-empty")
+    _check(chosen.row_ranges)
     if not chosen.row_ranges:
         return sorted({key for key in chosen.row_keys if rows.get(key) is not None})
     if len(chosen.row_ranges) == 1 and not chosen.row_keys:
@@ -26,8 +27,19 @@ def keys_of(rows: Rows, chosen: Any) -> list[bytes]:
     return sorted(found)
 
 
+def _check(row_ranges: Iterable[Any]) -> None:
+    """Refuse `RowRange`s whose end is before their start; such as `[k, k)` are empty, and no mistake."""
+    for index, rows in enumerate(row_ranges):
+        start, end = rows.WhichOneof("start_key"), rows.WhichOneof("end_key")
+        if start and end and getattr(rows, end) and getattr(rows, start) > getattr(rows, end):
+            raise Refused(
+                "INVALID_ARGUMENT",
+                f"Error in field 'row_ranges' : Error in element #{index} : {start} must be less than {end}",
+            )
+
+
 def _bounds(rows: Any) -> tuple[bytes, bytes | None]:
-    """Return the first key of a `RowRange` and the one behind its last."""
+    """Return the first key of a `RowRange` and the one behind its last; an open end without a key is no end."""
     start, end = b"", None
     match rows.WhichOneof("start_key"):
         case "start_key_closed":
@@ -35,12 +47,10 @@ def _bounds(rows: Any) -> tuple[bytes, bytes | None]:
         case "start_key_open":
             start = rows.start_key_open + b"\0"
     match rows.WhichOneof("end_key"):
-        case "end_key_closed" if rows.end_key_closed:
+        case "end_key_closed":
             end = rows.end_key_closed + b"\0"
-        case "end_key_open" if rows.end_key_open:
-            end = rows.end_key_open
-    if end is not None and start >= end:
-        raise Refused("INVALID_ARGUMENT", "Error in field 'row_ranges' : Start key must be less than end key")
+        case "end_key_open":
+            end = rows.end_key_open or None
     return start, end
 
 

@@ -51,7 +51,7 @@ class Handlers(grpc.GenericRpcHandler):
         path = handler_call_details.method
         found = self._handlers.get(path)
         if found is None and path.startswith(self._families):
-            return self._handler(Method(path=path, request=None, response=None, act=_refuse))
+            return self._handler(Method(path=path, request=None, response=None, act=_refusal(path)))
         return found
 
     def _handler(self, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
@@ -89,7 +89,7 @@ class Handlers(grpc.GenericRpcHandler):
         named = method.path if isinstance(asked, bytes) else _resource(asked)
         return self._surroundings.calls.answering(
             SERVICE,
-            method.operation if method.request else method.path.rpartition(".")[2].replace("/", "."),
+            method.operation,
             transport="grpc",
             drop=lambda: self._surroundings.drop(_peer(context.peer())),
             resource=named,
@@ -138,5 +138,8 @@ def _abort(context: grpc.ServicerContext, refused: Refused) -> NoReturn:
     raise AssertionError("abort raises")
 
 
-def _refuse(_: Any) -> NoReturn:
-    raise Refused("UNIMPLEMENTED", "not emulated")
+def _refusal(path: str) -> Callable[[Any], Any]:
+    def refuse(_: Any) -> NoReturn:
+        raise Refused("UNIMPLEMENTED", f"{path} is not emulated")
+
+    return refuse

@@ -154,7 +154,7 @@ class TableAdmin:
 
     def _shown(self, table: Table, view: int) -> Any:
         shown = _Table(name=table.name)
-        if view in {_VIEW.SCHEMA_VIEW, _VIEW.FULL, _VIEW.STATS_VIEW}:
+        if view in {_VIEW.SCHEMA_VIEW, _VIEW.FULL}:
             shown.CopyFrom(table.definition)
         if view in {_VIEW.REPLICATION_VIEW, _VIEW.ENCRYPTION_VIEW, _VIEW.FULL}:
             for cluster in self._instances.cluster_ids(table.name.rpartition("/tables/")[0]):
