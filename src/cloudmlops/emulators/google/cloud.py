@@ -6,12 +6,20 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.aiplatform.build import aiplatform, vertex_of
+from cloudmlops.emulators.google.aiplatform.catalogue import Method
+from cloudmlops.emulators.google.aiplatform.names import location_of
+from cloudmlops.emulators.google.aiplatform.permissions import permission
+from cloudmlops.emulators.google.bigquery.service import service as bigquery_service
+from cloudmlops.emulators.google.bigtable.service import service as bigtable_service
 from cloudmlops.emulators.google.identity import credentials_service, identity_service
 from cloudmlops.emulators.google.projects import resource_manager_service, service_usage_service
+from cloudmlops.emulators.google.storage.service import service as storage_service
+from cloudmlops.emulators.google.storage.sharing import Objects
 from cloudmlops.emulators.google.tokens import Tokens
 
 PROJECT: Final = "emulated"
@@ -52,7 +60,15 @@ class GoogleCloud:
         """Who a caller is."""
         self.access = Access(surroundings.state)
         """Who may do what."""
+        self.objects = Objects(surroundings)
+        """What is in Cloud Storage."""
+        self.vertex = vertex_of(surroundings)
+        """What Vertex AI holds; `vertex.operations.takes` makes operations last."""
         return (
+            aiplatform(self.vertex, mutated=lambda *_: None, check=self._check, principal=self.tokens.principal),
+            bigquery_service(surroundings, read_object=self.objects.read),
+            bigtable_service(surroundings),
+            storage_service(surroundings),
             identity_service(surroundings, self.tokens),
             credentials_service(surroundings, self.tokens, self.access),
             resource_manager_service(surroundings, self.tokens, self.access),
@@ -88,6 +104,14 @@ class GoogleCloud:
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
         }
+
+    def _check(self, principal: str, method: Method, request: Any) -> None:
+        """Refuse what was denied, in Vertex AI's words."""
+        if (needed := permission(method)) is not None:
+            resource = next(
+                (found for field in ("name", "parent", "endpoint") if (found := getattr(request, field, ""))), ""
+            )
+            self.access.check(principal, needed, location_of(resource))
 
     def reset(self) -> None:
         """Let everything be granted again."""
