@@ -14,3 +14,9 @@ class TestModelsOnDisk(ModelsContract):
     @pytest.fixture
     def platform(self, platform_on_disk: Platform) -> Platform:
         return platform_on_disk
+
+
+class TestModelsOnVertex(ModelsContract):
+    @pytest.fixture
+    def platform(self, vertex_platform: Platform) -> Platform:
+        return vertex_platform

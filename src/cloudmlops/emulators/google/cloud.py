@@ -70,8 +70,8 @@ class GoogleCloud:
             bigtable_service(surroundings),
             storage_service(surroundings),
             identity_service(surroundings, self.tokens),
-            credentials_service(surroundings, self.tokens, self.access),
-            resource_manager_service(surroundings, self.tokens, self.access),
+            credentials_service(surroundings, tokens=self.tokens, access=self.access),
+            resource_manager_service(surroundings, tokens=self.tokens, access=self.access),
             service_usage_service(surroundings),
         )
 

@@ -75,7 +75,9 @@ class VertexBackends:
         """The store of ledger, inbox and artifacts."""
         from cloudmlops.storage.opening import open_store
 
-        return open_store(self.settings.store, endpoint=self.settings.api_url)
+        return open_store(
+            self.settings.store, endpoint=self.settings.api_url, anonymous=self.settings.api_url is not None
+        )
 
     @cached_property
     def pipelines(self) -> VertexPipelines:

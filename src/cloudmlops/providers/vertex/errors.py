@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from google.api_core import exceptions as google
 from google.auth import exceptions as auth
@@ -94,7 +94,7 @@ def translation(error: Exception, operation: str, resource: str) -> ServiceError
     """Return our error for one of Google's."""
     kind = next(OURS[known] for known in type(error).__mro__ if known in OURS)
     said = getattr(error, "message", None) or str(error)
-    details = {
+    details: dict[str, Any] = {
         "hint": _hint(error, kind),
         "provider": PROVIDER,
         "operation": operation,

@@ -16,7 +16,7 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
     Capability.SCALE_TO_ZERO: Limit(
         kind=Support.ABSENT,
         reason="a deployment on an endpoint keeps at least one machine",
-        instead="Call endpoints.undeploy when the deployment is idle, or score in batches with endpoints.predict_batch.",
+        instead="Call endpoints.undeploy when it is idle, or score in batches with endpoints.predict_batch.",
     ),
     Capability.SHARED_REGISTRY: Limit(
         kind=Support.EMULATED,

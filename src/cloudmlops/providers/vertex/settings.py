@@ -133,6 +133,11 @@ class VertexSettings(BaseSettings):
         return f"vertex://{self.project}/{self.location}"
 
     @property
+    def serving_image_uri(self) -> str:
+        """The image that serves models: the given one, or where docs/endpoints.md has it built."""
+        return self.serving_image or f"{self.location}-docker.pkg.dev/{self.project}/cloudmlops/serving:latest"
+
+    @property
     def parent(self) -> str:
         """The name that Vertex AI's resources lie below."""
         return f"projects/{self.project}/locations/{self.location}"

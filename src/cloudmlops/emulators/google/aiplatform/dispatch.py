@@ -89,7 +89,7 @@ class Dispatcher:
             asked = _as(request, native.request)
             self._vertex.projects.canonicalise(asked)
             if native.service not in ("Operations", "Locations"):
-                check_required(asked)
+                check_required(asked, deep=not native.name.startswith("Update"))
             return asked
 
         return prepare

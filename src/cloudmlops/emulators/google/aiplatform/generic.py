@@ -34,9 +34,14 @@ def generic_handler(vertex: Vertex, method: Method) -> Handler | None:
     return None
 
 
-def check_required(message: Any) -> None:
-    """Refuse a message that lacks what its documentation calls required, however deep."""
-    missing = sorted(_missing(message, ""))
+def check_required(message: Any, *, deep: bool) -> None:
+    """Refuse a message that lacks what its documentation calls required.
+
+    Args:
+        message: The request.
+        deep: Whether what it holds is checked too: an update brings only what its mask names.
+    """
+    missing = sorted(_missing(message, "", deep=deep))
     if missing:
         raise Refused("INVALID_ARGUMENT", f"Required fields are not set: {', '.join(missing)}.")
 
@@ -84,7 +89,7 @@ def _copy_entry(kept: Any, given: Any, key: str) -> None:
         del kept[key]
 
 
-def _missing(message: Any, prefix: str) -> Iterator[str]:
+def _missing(message: Any, prefix: str, *, deep: bool) -> Iterator[str]:
     for field, words in behaviours(message.DESCRIPTOR.full_name).items():
         described = message.DESCRIPTOR.fields_by_name.get(field)
         if described is None or "Required" not in words:
@@ -96,11 +101,11 @@ def _missing(message: Any, prefix: str) -> Iterator[str]:
         # A required number or flag may well be zero: proto3 does not tell that from absent.
         if not present and (described.has_presence or described.type == described.TYPE_STRING or described.is_repeated):
             yield f"{prefix}{field}"
-    for described, value in message.ListFields():
+    for described, value in message.ListFields() if deep else ():
         kind = described.message_type
         if kind is None or described.is_repeated or not kind.full_name.startswith("google.cloud.aiplatform"):
             continue
-        yield from _missing(value, f"{prefix}{described.name}.")
+        yield from _missing(value, f"{prefix}{described.name}.", deep=True)
 
 
 def _create(vertex: Vertex, method: Method) -> Handler | None:

@@ -1,0 +1,259 @@
+"""Model versions in Vertex AI's registry.
+
+The version's number there is Vertex AI's own and may differ from the ledger's; the label `cloudmlops-version` says
+which is which. Tags that cannot be labels lie in the object store, in `registry/vertex/NAME/VERSION.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from google.cloud.aiplatform_v1 import ModelServiceClient
+from google.cloud.aiplatform_v1.types import (
+    DeleteModelRequest,
+    DeleteModelVersionRequest,
+    GetModelRequest,
+    ListModelsRequest,
+    ListModelVersionsRequest,
+    MergeVersionAliasesRequest,
+    Model,
+    UpdateModelRequest,
+    UploadModelRequest,
+)
+
+from cloudmlops.errors import ConflictError, NotFoundError, UnavailableError
+from cloudmlops.ports.models import ModelsPort, NewVersion, Projection
+from cloudmlops.providers.vertex.errors import PROVIDER
+from cloudmlops.providers.vertex.mapping import models as mapping
+
+if TYPE_CHECKING:
+    from cloudmlops.providers.vertex.backends import VertexBackends
+
+_DEFAULT: Final = "default"
+_DRAWINGS: Final = 5
+"""How often a version is drawn again that somebody else changes meanwhile."""
+
+
+class VertexModels(ModelsPort):
+    """The registry of one project and location."""
+
+    def __init__(self, backends: VertexBackends) -> None:
+        self._settings = backends.settings
+        self._wire = backends.wire
+        self._objects = backends.objects
+
+    def create(self, new: NewVersion) -> str:
+        """Upload the version; one of the same request key is found first, also after a lost response."""
+        if (found := self._requested(new)) is not None:
+            return found
+        try:
+            self._upload(new)
+        except (UnavailableError, ConflictError):
+            # It may have been done all the same, or another process may have made the model's first version.
+            if (found := self._requested(new)) is None:
+                if not self._exists(new.model):
+                    raise
+                self._upload(new)
+        return self._alone(new)
+
+    def project(self, model: str, projections: Sequence[Projection]) -> None:
+        """Draw stage and tags as labels, and the stages that one version is in as aliases."""
+        shown = {version.labels.get(mapping.VERSION): version for version in self._versions(model)}
+        for wanted in projections:
+            version = shown.get(wanted.version)
+            if version is None:
+                raise NotFoundError(
+                    f"version {wanted.version} of model {model!r} is not in Vertex AI's registry",
+                    hint="Somebody removed it there; the ledger still has it. `cloudmlops models delete` removes it.",
+                    provider=PROVIDER,
+                    operation="models.project",
+                    resource=f"{model}@{wanted.version}",
+                )
+            self._label(model, version, wanted)
+        present = {version.version_id: frozenset(version.version_aliases) for version in self._versions(model)}
+        for wanted in projections:
+            version = shown[wanted.version]
+            if changes := mapping.alias_changes(present, wanted, version.version_id):
+                self._wire.ask(
+                    self._client.merge_version_aliases,
+                    MergeVersionAliasesRequest(name=mapping.native_name(version), version_aliases=changes),
+                    operation="models.project",
+                    resource=f"{model}@{wanted.version}",
+                    again=True,
+                )
+
+    def projected(self, model: str) -> Mapping[str, Projection]:
+        """Read labels and records of all versions that are ours."""
+        found = (
+            mapping.projection(version, self._tags(model, version.labels.get(mapping.VERSION, "")))
+            for version in self._versions(model)
+        )
+        return {shown.version: shown for shown in found if shown is not None}
+
+    def delete(self, model: str, version: str) -> None:
+        """Remove the version, and the model with its last one."""
+        versions = list(self._versions(model))
+        gone = [known for known in versions if known.labels.get(mapping.VERSION) == version]
+        left = [known for known in versions if known not in gone]
+        for known in gone:
+            if not left and known is gone[-1]:
+                self._finish(self._client.delete_model, DeleteModelRequest(name=known.name), model, version)
+            else:
+                if _DEFAULT in known.version_aliases:
+                    self._make_default(left[-1] if left else gone[-1], model)
+                request = DeleteModelVersionRequest(name=mapping.native_name(known))
+                self._finish(self._client.delete_model_version, request, model, version)
+        self._objects.delete(_record(model, version))
+
+    def stamped(self) -> Sequence[str]:
+        """Return the models of which a version has the stamp."""
+        request = ListModelsRequest(parent=self._settings.parent, filter=f"labels.{mapping.STORE}:*")
+        pages = self._wire.ask(
+            self._client.list_models, request, operation="models.list", resource=self._settings.address, again=True
+        )
+        return sorted(model.name.rpartition("/")[2] for model in pages)
+
+    def store(self, model: str) -> str | None:
+        """Return the address of our own store when the stamp is its; else what is known of the other."""
+        try:
+            shown = self._wire.ask(
+                self._client.get_model,
+                GetModelRequest(name=self._name(model)),
+                operation="models.get",
+                resource=model,
+                again=True,
+            )
+        except NotFoundError:
+            return None
+        stamp = shown.labels.get(mapping.STORE)
+        if stamp is None:
+            return None
+        own = self._objects.uri
+        return own if stamp == mapping.digest_label(own) else f"another store (its digest: {stamp})"
+
+    def stamp(self, model: str, store: str) -> None:
+        """Stamp a model that was made without this library; any other carries the stamp from its first version on."""
+        try:
+            version = next(iter(self._versions(model)), None)
+        except NotFoundError:
+            return
+        if version is None:
+            return
+        labels = dict(version.labels) | {mapping.STORE: mapping.digest_label(store)}
+        self._update(f"{self._name(model)}@{_DEFAULT}", labels, model)
+
+    @property
+    def _client(self) -> ModelServiceClient:
+        return self._wire.client(ModelServiceClient)
+
+    def _name(self, model: str) -> str:
+        return f"{self._settings.parent}/models/{model}"
+
+    def _exists(self, model: str) -> bool:
+        return next(iter(self._versions(model)), None) is not None
+
+    def _versions(self, model: str, *, labelled: str = "") -> Iterator[Model]:
+        """Yield a model's versions, the earliest first; none when there is no such model."""
+        request = ListModelVersionsRequest(name=self._name(model), filter=labelled)
+        try:
+            pages = self._wire.ask(
+                self._client.list_model_versions, request, operation="models.get", resource=model, again=True
+            )
+            yield from sorted(pages, key=lambda version: int(version.version_id))
+        except NotFoundError:
+            return
+
+    def _requested(self, new: NewVersion) -> str | None:
+        wanted = f'labels.{mapping.REQUEST}="{mapping.digest_label(new.request)}"'
+        first = next(iter(self._versions(new.model, labelled=wanted)), None)
+        return mapping.native_name(first) if first is not None else None
+
+    def _alone(self, new: NewVersion) -> str:
+        """Return the first version of this request; of two retries at once, the later one's is removed."""
+        wanted = f'labels.{mapping.REQUEST}="{mapping.digest_label(new.request)}"'
+        first, *others = self._versions(new.model, labelled=wanted)
+        for other in others:
+            if _DEFAULT in other.version_aliases:
+                self._make_default(first, new.model)
+            request = DeleteModelVersionRequest(name=mapping.native_name(other))
+            self._finish(self._client.delete_model_version, request, new.model, new.version)
+        return mapping.native_name(first)
+
+    def _upload(self, new: NewVersion) -> None:
+        exists = self._exists(new.model)
+        run = new.registration.run
+        request = UploadModelRequest(
+            parent=self._settings.parent,
+            model=mapping.uploaded(
+                new,
+                store=self._objects.uri,
+                image=self._settings.serving_image_uri,
+                environment={"CLOUDMLOPS_TARGET": self._settings.target},
+                pipeline_job=f"{self._settings.parent}/pipelineJobs/{run}" if run else "",
+            ),
+            service_account=self._settings.service_account,
+            **({"parent_model": self._name(new.model)} if exists else {"model_id": new.model}),
+        )
+        self._finish(self._client.upload_model, request, new.model, new.version, operation="models.register")
+
+    def _finish(
+        self, method: Callable[..., Any], request: object, model: str, version: str, *, operation: str = "models.delete"
+    ) -> None:
+        about = f"{model}@{version}"
+        begun = self._wire.ask(method, request, operation=operation, resource=about, again=False)
+        self._wire.finish(begun, operation=operation, resource=about)
+
+    def _label(self, model: str, version: Model, wanted: Projection) -> None:
+        before = self._tags(model, wanted.version)
+        after = mapping.split_tags(wanted.tags)
+        record = _record(model, wanted.version)
+        # The record names every label that is a tag before it is one, so that none is taken for somebody else's.
+        both = mapping.Tags(labels=dict(before.labels) | dict(after.labels), others=after.others)
+        if both != before:
+            self._objects.put(record, _written(both))
+        for tries_left in reversed(range(_DRAWINGS)):
+            labels = mapping.labels_of(version.labels, wanted, both)
+            try:
+                self._update(mapping.native_name(version), labels, f"{model}@{wanted.version}", etag=version.etag)
+                break
+            except ConflictError:
+                if not tries_left:
+                    raise
+                version = self._read(mapping.native_name(version), model)
+        if both != after:
+            self._objects.put(record, _written(after))
+
+    def _update(self, name: str, labels: Mapping[str, str], about: str, *, etag: str = "") -> None:
+        request = UpdateModelRequest(
+            model=Model(name=name, labels=labels, etag=etag), update_mask={"paths": ["labels"]}
+        )
+        self._wire.ask(self._client.update_model, request, operation="models.project", resource=about, again=not etag)
+
+    def _read(self, name: str, about: str) -> Model:
+        request = GetModelRequest(name=name)
+        return self._wire.ask(self._client.get_model, request, operation="models.get", resource=about, again=True)
+
+    def _make_default(self, version: Model, model: str) -> None:
+        request = MergeVersionAliasesRequest(name=mapping.native_name(version), version_aliases=[_DEFAULT])
+        self._wire.ask(
+            self._client.merge_version_aliases, request, operation="models.delete", resource=model, again=True
+        )
+
+    def _tags(self, model: str, version: str) -> mapping.Tags:
+        if not version:
+            return mapping.Tags()
+        try:
+            kept = json.loads(self._objects.get(_record(model, version)))
+        except (NotFoundError, ValueError):
+            return mapping.Tags()  # the ledger knows them
+        return mapping.Tags(labels=kept.get("labels", {}), others=kept.get("others", {}))
+
+
+def _record(model: str, version: str) -> str:
+    return f"registry/vertex/{model}/{version}.json"
+
+
+def _written(tags: mapping.Tags) -> bytes:
+    return json.dumps({"labels": dict(tags.labels), "others": dict(tags.others)}).encode()

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from cloudmlops import Platform, connect
+from cloudmlops.emulators.core.emulator import Emulator
+
+LOCATION = "europe-west4"
+
+
+def vertex_target(emulator: Emulator, **settings: str) -> str:
+    """Make a project of one's own with a bucket at the emulator, and return the target of its platform."""
+    name = f"p{uuid.uuid4().hex[:12]}"
+    reply = httpx.post(
+        f"{emulator.url}/storage/v1/b", params={"project": name}, json={"name": f"{name}-bucket", "location": LOCATION}
+    )
+    reply.raise_for_status()
+    query = {"bucket": f"{name}-bucket", "api_url": emulator.url, **settings}
+    return f"vertex://{name}/{LOCATION}?{urlencode(query)}"
+
+
+@pytest.fixture
+def vertex_platform(vertex_emulator: Emulator) -> Iterator[Platform]:
+    with connect(vertex_target(vertex_emulator)) as platform:
+        yield platform
