@@ -6,7 +6,7 @@ import io
 import re
 import secrets
 from collections.abc import Callable
-from http import HTTPStatus
+from http.client import responses
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -66,7 +66,7 @@ def _answered(part: bytes, outer: Asked, respond: Callable[[Asked], Answer]) -> 
         "Content-Type: application/http",
         f"Content-ID: <response-{known}>",
         "",
-        f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
+        f"HTTP/1.1 {reply.status} {responses.get(reply.status, '')}",
         *(f"{name}: {value}" for name, value in reply.headers.items()),
         f"Content-Length: {len(reply.body)}",
         "",

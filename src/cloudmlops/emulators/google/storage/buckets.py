@@ -151,9 +151,10 @@ def set_iam_policy(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer
 
 
 def test_iam_permissions(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
-    """Say that all is permitted: so it is here."""
+    """Say which of some permissions the caller has."""
     catalogue.bucket(bucket)
-    return answer_json({"kind": "storage#testIamPermissionsResponse", "permissions": asked.all("permissions")})
+    granted = catalogue.permissions.granted(asked, asked.all("permissions"), bucket)
+    return answer_json({"kind": "storage#testIamPermissionsResponse", **({"permissions": granted} if granted else {})})
 
 
 def _policy(bucket: Bucket) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from cloudmlops.emulators.core.service import Surroundings
 from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.storage.content import Content, Stored
+from cloudmlops.emulators.google.storage.permissions import Permissions
 from cloudmlops.emulators.google.storage.preconditions import NONE, Conditions
 from cloudmlops.emulators.google.storage.records import Bucket, Version, held_until, stamp
 
@@ -24,6 +25,7 @@ class Catalogue:
     def __init__(self, surroundings: Surroundings) -> None:
         self.clock = surroundings.clock
         self.state = surroundings.state
+        self.permissions = Permissions(self.state)
         self.projects = Projects(self.state)
         self.content = Content(self.state.folder / "storage" / "content")
         self.sessions = self.state.table("storage_uploads")

@@ -76,7 +76,7 @@ def list_(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
     """Answer `objects.list`."""
     query = asked.query
     for name in _REFUSED:
-        if query.get(name) not in (None, "", "false"):
+        if query.get(name, "false").lower() not in ("", "false"):
             raise Refused("UNIMPLEMENTED", f"objects.list with {name} is not emulated", reason="notImplemented")
     found = find(
         catalogue,
@@ -87,8 +87,8 @@ def list_(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
             first=query.get("startOffset", ""),
             end=query.get("endOffset", ""),
             after=read_token(query.get("pageToken", "")),
-            versions=query.get("versions") == "true",
-            trailing=query.get("includeTrailingDelimiter") == "true",
+            versions=asked.flag("versions"),
+            trailing=asked.flag("includeTrailingDelimiter"),
             pattern=glob(query["matchGlob"]) if query.get("matchGlob") else None,
             count=page_size(query.get("maxResults")),
         ),
@@ -121,7 +121,7 @@ def token(place: str) -> str:
 def read_token(text: str) -> str:
     """Read where a page ended."""
     try:
-        return base64.urlsafe_b64decode(text).decode()
+        return base64.b64decode(text, altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         raise Refused("INVALID_ARGUMENT", f"Invalid page token: {text!r}", reason="invalid") from None
 

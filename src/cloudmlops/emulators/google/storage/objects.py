@@ -19,7 +19,7 @@ from cloudmlops.emulators.google.storage.wire import Answer, Asked, answer_json
 
 def get(catalogue: Catalogue, asked: Asked, *, bucket: str, name: str) -> Answer:
     """Answer with metadata, or with bytes under `alt=media`."""
-    if asked.query.get("softDeleted") == "true":
+    if asked.flag("softDeleted"):
         raise Refused("UNIMPLEMENTED", "objects.get of soft-deleted objects is not emulated", reason="notImplemented")
     conditions = of_query(asked.query)
     if asked.query.get("alt") == "media":

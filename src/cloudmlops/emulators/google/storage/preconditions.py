@@ -44,10 +44,13 @@ class Conditions:
 
 
 NONE: Final = Conditions()
+_MISWRITTEN: Final = {"ifMetaGenerationNotMatch": "ifMetagenerationNotMatch"}
+"""Google's own Python client writes it so when it uploads."""
 
 
 def of_query(query: Mapping[str, str], start: str = "if") -> Conditions:
     """Read the conditions of a JSON request; `start` is `ifSource` for those on a copy's source."""
+    query = {_MISWRITTEN.get(name, name): value for name, value in query.items()}
     return Conditions(
         generation_match=_number(query, f"{start}GenerationMatch"),
         generation_not_match=_number(query, f"{start}GenerationNotMatch"),

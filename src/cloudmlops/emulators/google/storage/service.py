@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
@@ -14,6 +14,7 @@ from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.storage import batch, buckets, listing, objects, transfers, uploads, xml_api
 from cloudmlops.emulators.google.storage.catalogue import Catalogue
+from cloudmlops.emulators.google.storage.partial import reduced
 from cloudmlops.emulators.google.storage.refusals import json_refusal, xml_refusal
 from cloudmlops.emulators.google.storage.wire import Answer, Asked, Operation, app
 
@@ -78,22 +79,25 @@ class _Cloud:
         if asked.path.startswith("/batch/storage/v1") and asked.method == "POST":
             return batch.answer(asked, partial(self.respond, drop=drop))
         try:
-            operation, act = self._find(asked)
+            operation, act, subject = self._find(asked)
             with self._calls.answering(
                 NAME, operation, transport="rest", drop=drop, resource=unquote(asked.path), request=dict(asked.query)
             ):
-                return act(asked)
+                self._catalogue.permissions.check(asked, operation, **subject)
+                return reduced(asked, act(asked))
         except Refused as refused:
             return json_refusal(refused) if _API.match(asked.path) else xml_refusal(refused)
 
-    def _find(self, asked: Asked) -> tuple[str, Operation]:
+    def _find(self, asked: Asked) -> tuple[str, Operation, dict[str, str]]:
         if (api := _API.match(asked.path)) is not None:
             upload = "upload" in (api[1] or "")
             name, act, parts = _route(_ROUTES[upload], asked, asked.path[api.end() :])
-            return name, lambda asked: act(self._catalogue, asked, **parts)
+            subject = {part: value for part, value in parts.items() if part != "to_name"}
+            return name, lambda asked: act(self._catalogue, asked, **parts), subject
         bucket, name = _place(asked)
         operation, answer = xml_api.find_operation(asked, bucket, name)
-        return operation, lambda asked: answer(self._catalogue, asked, bucket, name)
+        subject = {"bucket": bucket, "name": name}
+        return operation, lambda asked: answer(self._catalogue, asked, bucket, name), subject
 
 
 def _place(asked: Asked) -> tuple[str, str]:
@@ -107,7 +111,7 @@ def _place(asked: Asked) -> tuple[str, str]:
 
 def _route(
     routes: tuple[tuple[str, re.Pattern[str], str, Callable[..., Answer]], ...], asked: Asked, path: str
-) -> tuple[str, Callable[..., Answer], dict[str, Any]]:
+) -> tuple[str, Callable[..., Answer], dict[str, str]]:
     for method, pattern, operation, act in routes:
         if method == asked.method and (found := pattern.fullmatch(path)):
             return operation, act, {name: unquote(value) for name, value in found.groupdict().items()}

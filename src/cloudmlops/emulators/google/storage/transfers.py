@@ -82,7 +82,7 @@ def compose(catalogue: Catalogue, asked: Asked, *, bucket: str, name: str) -> An
             f"The number of source components provided ({len(listed)}) is not between 1 and {_MOST_COMPONENTS}.",
             reason="invalid",
         )
-    if asked.query.get("deleteSourceObjects") == "true" or content.get("deleteSourceObjects"):
+    if asked.flag("deleteSourceObjects") or content.get("deleteSourceObjects"):
         raise Refused(
             "UNIMPLEMENTED", "objects.compose with deleteSourceObjects is not emulated", reason="notImplemented"
         )

@@ -40,6 +40,10 @@ class Asked:
         """Return all values of a repeated parameter."""
         return [value for key, value in self.parameters if key == name]
 
+    def flag(self, name: str) -> bool:
+        """Read a parameter that is true or false; clients write it in any case."""
+        return self.query.get(name, "").lower() == "true"
+
     @property
     def base(self) -> str:
         """Where the client reaches this service: links in replies begin so."""
