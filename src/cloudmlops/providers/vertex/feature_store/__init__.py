@@ -1,0 +1,1 @@
+"""How features are kept and read at Google: statements for BigQuery, tables, the online store's resources and rows."""
