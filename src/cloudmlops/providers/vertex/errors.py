@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
+import requests
 from google.api_core import exceptions as google
 from google.auth import exceptions as auth
 
@@ -65,8 +66,10 @@ OURS: Final[Mapping[type[Exception], type[ServiceError]]] = {
     google.Unknown: UnavailableError,
     auth.GoogleAuthError: AuthenticationError,
     auth.TransportError: UnavailableError,
+    requests.RequestException: UnavailableError,
 }
-"""By the most special class; a subclass that Google adds later is its nearest ancestor here."""
+"""By the most special class: one that Google adds later is its nearest ancestor here. Over REST a cut connection comes as
+the HTTP library's own error."""
 _RETRYABLE: Final = (UnavailableError, QuotaExceededError)
 _HINTS: Final[Mapping[type[ServiceError], str]] = {
     AuthenticationError: "Log in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
@@ -86,7 +89,7 @@ def translated(operation: str, resource: str) -> Iterator[None]:
     """
     try:
         yield
-    except (google.GoogleAPIError, auth.GoogleAuthError) as error:
+    except (google.GoogleAPIError, auth.GoogleAuthError, requests.RequestException) as error:
         raise translation(error, operation, resource) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from google.cloud.aiplatform_v1 import ModelServiceClient
@@ -99,12 +100,12 @@ class VertexModels(ModelsPort):
         left = [known for known in versions if known not in gone]
         for known in gone:
             if not left and known is gone[-1]:
-                self._finish(self._client.delete_model, DeleteModelRequest(name=known.name), model, version)
+                self._remove(self._client.delete_model, DeleteModelRequest(name=known.name), model, version)
             else:
                 if _DEFAULT in known.version_aliases:
                     self._make_default(left[-1] if left else gone[-1], model)
                 request = DeleteModelVersionRequest(name=mapping.native_name(known))
-                self._finish(self._client.delete_model_version, request, model, version)
+                self._remove(self._client.delete_model_version, request, model, version)
         self._objects.delete(_record(model, version))
 
     def stamped(self) -> Sequence[str]:
@@ -178,7 +179,7 @@ class VertexModels(ModelsPort):
             if _DEFAULT in other.version_aliases:
                 self._make_default(first, new.model)
             request = DeleteModelVersionRequest(name=mapping.native_name(other))
-            self._finish(self._client.delete_model_version, request, new.model, new.version)
+            self._remove(self._client.delete_model_version, request, new.model, new.version)
         return mapping.native_name(first)
 
     def _upload(self, new: NewVersion) -> None:
@@ -198,9 +199,11 @@ class VertexModels(ModelsPort):
         )
         self._finish(self._client.upload_model, request, new.model, new.version, operation="models.register")
 
-    def _finish(
-        self, method: Callable[..., Any], request: object, model: str, version: str, *, operation: str = "models.delete"
-    ) -> None:
+    def _remove(self, method: Callable[..., Any], request: object, model: str, version: str) -> None:
+        with suppress(NotFoundError):  # another process was quicker
+            self._finish(method, request, model, version, operation="models.delete")
+
+    def _finish(self, method: Callable[..., Any], request: object, model: str, version: str, *, operation: str) -> None:
         about = f"{model}@{version}"
         begun = self._wire.ask(method, request, operation=operation, resource=about, again=False)
         self._wire.finish(begun, operation=operation, resource=about)

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+import requests
 from google.api_core import exceptions, retry
 
 from cloudmlops.providers.vertex.errors import translated
@@ -27,6 +28,7 @@ _PASSING: Final = (
     exceptions.InternalServerError,
     exceptions.BadGateway,
     exceptions.GatewayTimeout,
+    requests.ConnectionError,
 )
 """What may be gone the next time. Repeated for calls only that do the same when they are done twice."""
 
