@@ -16,6 +16,8 @@ from functools import lru_cache
 from typing import Final
 
 MAX_REPEAT: Final = 1000
+MAX_DEPTH: Final = 100
+"""Of groups in groups; RE2 itself goes down to 1000."""
 _ALL: Final = frozenset(range(256))
 _NEWLINE: Final = frozenset({10})
 _WORD: Final = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
@@ -86,35 +88,30 @@ class _Reader:
 
     def _alternatives(self, mode: _Mode, depth: int) -> str:
         """Read up to the end of a group, or of the pattern; a flag set alone holds as far."""
-        if depth > MAX_REPEAT:
+        if depth > MAX_DEPTH:
             raise SyntaxRefused("expression nests too deeply")
         written: list[str] = []
-        repeatable = False
         while self._at < len(self._pattern) and self._pattern[self._at] != ")":
             rest = self._pattern[self._at :]
             if rest[0] in "*+?" or (rest[0] == "{" and _REPEAT.match(rest)):
                 operator = self._repetition()
-                if not repeatable:
+                if not written or written[-1] == "|":
                     raise SyntaxRefused(f"missing argument to repetition operator: {operator}")
                 if (after := self._pattern[self._at :]) and (after[0] in "*+?" or _REPEAT.match(after)):
                     raise SyntaxRefused(f"bad repetition operator: {operator}{after[0]}")
                 written[-1] = f"(?:{written[-1]}{operator})"
                 continue
-            repeatable = True
             if rest[0] == "|":
                 self._at += 1
                 written.append("|")
-                repeatable = False
             elif rest.startswith("\\Q"):
                 end = self._pattern.find("\\E", self._at + 2)
                 literal = self._pattern[self._at + 2 : end if end >= 0 else None]
                 self._at = end + 2 if end >= 0 else len(self._pattern)
                 written += [_one_of(frozenset({ord(character)}), mode) for character in literal]
-                repeatable = repeatable and bool(literal or written)
             elif (flags := _FLAGS.match(rest)) and flags[3] == ")":
                 self._at += flags.end()
                 mode = _with_flags(mode, flags)
-                repeatable = False
             elif rest[0] == "(":
                 written.append(self._group(mode, depth))
             else:
