@@ -12,6 +12,7 @@ from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
 from cloudmlops.emulators.google.aiplatform.build import aiplatform, vertex_of
 from cloudmlops.emulators.google.aiplatform.catalogue import Method
+from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
 from cloudmlops.emulators.google.aiplatform.names import location_of
 from cloudmlops.emulators.google.aiplatform.permissions import permission
 from cloudmlops.emulators.google.bigquery.service import service as bigquery_service
@@ -108,12 +109,20 @@ class GoogleCloud:
     def _check(self, principal: str, method: Method, request: Any) -> None:
         """Refuse what was denied, in Vertex AI's words."""
         if (needed := permission(method)) is not None:
-            resource = next(
-                (found for field in ("name", "parent", "endpoint") if (found := getattr(request, field, ""))), ""
-            )
-            self.access.check(principal, needed, location_of(resource))
+            self.access.check(principal, needed, location_of(_named(request)))
 
     def reset(self) -> None:
-        """Let everything be granted again."""
+        """Let everything be granted again, and any number of machines be had."""
         if self._surroundings is not None:
             self.access.allow()
+            fleet_of(self._surroundings.state).reset()
+
+
+def _named(request: Any) -> str:
+    """Return the resource that a request names, itself or in the message that it is to be changed to."""
+    for field in ("name", "parent", "endpoint"):
+        if isinstance(found := getattr(request, field, ""), str) and found:
+            return found
+    return next(
+        (name for _, value in request.ListFields() if isinstance(name := getattr(value, "name", None), str)), ""
+    )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.aiplatform.common import common_handlers
 from cloudmlops.emulators.google.aiplatform.dispatch import Check, Dispatcher, Mutated
+from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
+from cloudmlops.emulators.google.aiplatform.endpoints.handlers import endpoint_handlers
 from cloudmlops.emulators.google.aiplatform.handling import Vertex
 from cloudmlops.emulators.google.aiplatform.models import model_handlers
 from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.aiplatform.operations import Operations
+from cloudmlops.emulators.google.aiplatform.pipelines.handlers import close_pipelines, pipeline_handlers
 from cloudmlops.emulators.google.aiplatform.resources import Resources
 from cloudmlops.emulators.google.aiplatform.service import Principal, aiplatform_service
 
@@ -25,6 +30,13 @@ def vertex_of(surroundings: Surroundings) -> Vertex:
 
 def aiplatform(vertex: Vertex, *, mutated: Mutated, check: Check, principal: Principal) -> Service:
     """Return the service with all its handlers."""
-    handlers = {**common_handlers(vertex), **model_handlers(vertex)}
+    handlers = {**common_handlers(vertex), **model_handlers(vertex), **endpoint_handlers(vertex), **pipeline_handlers(vertex)}
     dispatcher = Dispatcher(vertex, handlers, mutated=mutated, check=check)
-    return aiplatform_service(vertex.surroundings, dispatcher, principal)
+    service = aiplatform_service(vertex.surroundings, dispatcher, principal)
+    return replace(service, close=lambda: _close(vertex))
+
+
+def _close(vertex: Vertex) -> None:
+    vertex.operations.close()
+    close_pipelines(vertex)
+    fleet_of(vertex.surroundings.state).close()

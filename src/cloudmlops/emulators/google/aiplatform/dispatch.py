@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import Method, methods
 from cloudmlops.emulators.google.aiplatform.generic import check_required, generic_handler
-from cloudmlops.emulators.google.aiplatform.handling import Asking, Handler, Handlers, Vertex
+from cloudmlops.emulators.google.aiplatform.handling import Asking, Forwarded, Handler, Handlers, Vertex
 
 SERVICE: Final = "aiplatform"
 _READING: Final = (
@@ -49,8 +50,15 @@ class Dispatcher:
         self._found: dict[str, tuple[Handler | None, Method]] = {}
 
     def answer(
-        self, method: Method, request: Any, *, transport: str, principal: str, drop: Callable[[], None]
-    ) -> Message | Iterable[Message]:
+        self,
+        method: Method,
+        request: Any,
+        *,
+        transport: str,
+        principal: str,
+        drop: Callable[[], None],
+        host: str = "",
+    ) -> Message | Forwarded | Iterable[Message]:
         """Answer one call, in the types of the method as it was called.
 
         Raises:
@@ -67,7 +75,7 @@ class Dispatcher:
             handler, native = self._handler(method)
             if handler is None:
                 raise Refused("UNIMPLEMENTED", f"{method.path} is not emulated.")
-            asking = Asking(method=method, principal=principal)
+            asking = Asking(method=method, principal=principal, host=host)
             if method.requests_stream:
                 return _each(handler(map(self._prepared(native), request), asking), method)
             asked = self._prepared(native)(request)
@@ -75,6 +83,8 @@ class Dispatcher:
             reply = handler(asked, asking)
             if method.responses_stream:
                 return _each(reply, method)
+            if isinstance(reply, Forwarded):
+                return reply if transport == "rest" else _body(reply)
             response = _as(reply, method.response)
             if not reads(method):
                 self._mutated(method, asked, response, asking)
@@ -102,6 +112,13 @@ class Dispatcher:
             handler = self._handlers.get(method.key) or generic_handler(self._vertex, native)
             known = self._found[method.path] = (handler, native)
         return known
+
+
+def _body(forwarded: Forwarded) -> Message:
+    """Return a container's answer as gRPC has it."""
+    if forwarded.code != "OK":
+        raise Refused(forwarded.code, forwarded.data.decode(errors="replace"))
+    return HttpBody(content_type=forwarded.content_type, data=forwarded.data)
 
 
 def _each(replies: Iterable[Message], method: Method) -> Iterator[Message]:

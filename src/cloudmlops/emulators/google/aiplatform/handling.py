@@ -33,6 +33,20 @@ class Asking:
     """The method as it was called: its version says how operations are to be packed."""
     principal: str
     """E-mail address of the caller, as the token says."""
+    host: str = ""
+    """The name that the call was sent to; empty over gRPC."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forwarded:
+    """What a user's container answered, passed back as it is: over REST with its status, over gRPC as a body."""
+
+    code: str
+    """Of `google.rpc.Code`, for gRPC."""
+    status: int
+    content_type: str
+    data: bytes
+    headers: Mapping[str, str]
 
 
 Handler = Callable[[Any, Asking], Any]

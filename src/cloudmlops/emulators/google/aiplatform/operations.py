@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Thread
 from typing import Any, Final
 
 from google.longrunning import operations_pb2
@@ -34,8 +35,19 @@ class Operations:
         """Zero ends an operation before its method returns; tests of waiting make it longer."""
         self.stuck = False
         """Operations begun from now on never end."""
+        self.ended: Callable[[Any], None] = lambda _: None
+        """Is told of every operation that has ended, well or not."""
+        self._at_work: dict[str, Thread] = {}
 
-    def begin(self, method: Method, resource: str, work: Callable[[], Message], metadata: Message | None = None) -> Any:
+    def begin(
+        self,
+        method: Method,
+        resource: str,
+        work: Callable[[], Message],
+        metadata: Message | None = None,
+        *,
+        apart: bool = False,
+    ) -> Any:
         """Begin an operation that ends with what `work` returns or refuses.
 
         Args:
@@ -43,6 +55,8 @@ class Operations:
             resource: What is worked on; the operation's name lies below it.
             work: Done at the end of the operation's time.
             metadata: Beside the generic one; None for an empty one of the method's type.
+            apart: Whether the work takes real time: it is done in a thread of its own, after the method has returned,
+                and cannot be cancelled.
         """
         if method.operation is None:
             raise TypeError(f"{method.key} is not a long-running method")
@@ -54,9 +68,13 @@ class Operations:
         operation.metadata.CopyFrom(_packed(described))
         if self.stuck:
             self._keep(operation)
-        elif self.takes:
+        elif self.takes or apart:
             self._keep(operation)
-            self._clock.after(self.takes, lambda: self._end(operation.name, method, work))
+            end = self._end_apart if apart else self._end
+            if self.takes:
+                self._clock.after(self.takes, lambda: end(operation.name, method, work))
+            else:
+                end(operation.name, method, work)
         else:
             result = work()  # what it refuses, the method itself refuses
             self._done(operation, method, result)
@@ -84,7 +102,7 @@ class Operations:
         """End an operation that goes on as cancelled; one that is done stays as it is."""
         with self._state.transaction():
             operation = self.get(name)
-            if not operation.done:
+            if not operation.done and name not in self._at_work:
                 operation.done = True
                 operation.error.code = code_pb2.CANCELLED
                 operation.error.message = "The operation was cancelled."
@@ -96,6 +114,21 @@ class Operations:
         self.get(name)
         self._table.delete(name)
         return empty_pb2.Empty()
+
+    def close(self) -> None:
+        """Wait for the ends of what goes on apart."""
+        for thread in tuple(self._at_work.values()):
+            thread.join()
+
+    def _end_apart(self, name: str, method: Method, work: Callable[[], Message]) -> None:
+        def end() -> None:
+            try:
+                self._end(name, method, work)
+            finally:
+                del self._at_work[name]
+
+        self._at_work[name] = thread = Thread(target=end, name="operation", daemon=True)
+        thread.start()
 
     def _end(self, name: str, method: Method, work: Callable[[], Message]) -> None:
         operation = self.get(name)
@@ -136,6 +169,8 @@ class Operations:
 
     def _keep(self, operation: Any) -> None:
         self._table.put(operation.name, operation.SerializeToString())
+        if operation.done:
+            self.ended(operation)
 
 
 def _packed(message: Message) -> Any:

@@ -23,6 +23,7 @@ from cloudmlops.emulators.google.aiplatform.catalogue import (
 )
 
 _VARIABLE: Final = re.compile(r"\{([^}=]+)(?:=([^}]*))?\}")
+_RAW: Final = "http_body"
 _PARTS: Final = {"*": "[^/:]+", "**": ".+"}
 
 
@@ -54,8 +55,8 @@ def find(version: Version, verb: str, path: str) -> Found | None:
     return None
 
 
-def read(found: Found, query: Mapping[str, Sequence[str]], body: bytes) -> Message:
-    """Make the request's message.
+def read(found: Found, query: Mapping[str, Sequence[str]], body: bytes, *, content_type: str = "") -> Message:
+    """Make the request's message; a body that is a user's own (google.api.HttpBody) is taken as it is.
 
     Raises:
         Refused: It is not what the method takes.
@@ -63,20 +64,25 @@ def read(found: Found, query: Mapping[str, Sequence[str]], body: bytes) -> Messa
     content: dict[str, Any] = {}
     route = found.route
     try:
-        sent = json.loads(body) if body else {}
+        descriptor = route.method.request.DESCRIPTOR
+        raw = descriptor.fields_by_name.get(_RAW)
+        sent = json.loads(body) if body and raw is None else {}
         if route.body == "*":
             content = dict(sent)
         elif route.body:
             content[route.body] = sent
-        descriptor = route.method.request.DESCRIPTOR
         for name, values in query.items():
             if not name.startswith("$") and name not in ("alt", "key", "prettyPrint"):
                 _put(content, descriptor, name, values)
         for name, value in zip(route.fields, found.values, strict=True):
             _put(content, descriptor, name, [value])
-        return json_format.ParseDict(content, route.method.request())
+        message: Any = json_format.ParseDict(content, route.method.request())
     except (ValueError, TypeError, json_format.ParseError) as error:
         raise Refused("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}") from error
+    if raw is not None:
+        message.http_body.data = body
+        message.http_body.content_type = content_type
+    return message  # type: ignore[no-any-return] # whatever the method takes
 
 
 def written(message: Message, query: Mapping[str, Sequence[str]]) -> bytes:

@@ -19,6 +19,7 @@ from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.aiplatform import rest
 from cloudmlops.emulators.google.aiplatform.catalogue import Method, Version, method_of_path
 from cloudmlops.emulators.google.aiplatform.dispatch import SERVICE, Dispatcher
+from cloudmlops.emulators.google.aiplatform.handling import Forwarded
 
 HOSTS = ("aiplatform.googleapis.com", "*-aiplatform.googleapis.com", "*.prediction.vertexai.goog")
 Principal = Callable[[str], str]
@@ -87,13 +88,16 @@ class _Rpc(grpc.GenericRpcHandler):
     def _answer(self, method: Method, request: Any, context: grpc.ServicerContext) -> Message | Iterable[Message]:
         sent = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
         peer = context.peer().split(":")
-        return self._dispatcher.answer(
+        reply = self._dispatcher.answer(
             method,
             request,
             transport="grpc",
             principal=self._principal(sent.get("authorization", "")),
             drop=lambda: self._surroundings.drop(("127.0.0.1", int(peer[-1]))),
         )
+        if isinstance(reply, Forwarded):
+            raise TypeError("an answer over gRPC is a message")
+        return reply
 
 
 def _abort(context: grpc.ServicerContext, refused: Refused) -> None:
@@ -114,14 +118,19 @@ class _Rest:
         request = Request(scope, receive)
         body = await request.body()
         try:
-            status, content = await run_in_threadpool(self._answer, request, body)
+            answer = await run_in_threadpool(self._answer, request, body)
         except Dropped:
             return
         except Refused as refused:
-            status, content = _refusal(refused)
+            answer = _refusal(refused)
+        if isinstance(answer, Forwarded):
+            forwarded = Response(answer.data, answer.status, dict(answer.headers), answer.content_type)
+            await forwarded(scope, receive, send)
+            return
+        status, content = answer
         await Response(content, status_code=status, media_type="application/json; charset=UTF-8")(scope, receive, send)
 
-    def _answer(self, request: Request, body: bytes) -> tuple[int, bytes]:
+    def _answer(self, request: Request, body: bytes) -> tuple[int, bytes] | Forwarded:
         path = unquote(request.scope["raw_path"].decode("ascii"))
         query = parse_qs(request.url.query, keep_blank_values=True)
         version: Version = "v1beta1" if path.startswith("/v1beta1/") else "v1"
@@ -130,11 +139,14 @@ class _Rest:
             raise Refused("UNIMPLEMENTED", f"{request.method} {path} is not emulated.")
         replies = self._dispatcher.answer(
             found.route.method,
-            rest.read(found, query, body),
+            rest.read(found, query, body, content_type=request.headers.get("content-type", "")),
             transport="rest",
             principal=self._principal(request.headers.get("authorization", "")),
             drop=lambda: self._surroundings.drop(tuple(request.scope["client"])),
+            host=request.url.hostname or "",
         )
+        if isinstance(replies, Forwarded):
+            return replies
         if isinstance(replies, Message):
             return 200, rest.written(replies, query)
         return 200, b"[" + b",".join(rest.written(reply, query) for reply in replies) + b"]"
