@@ -188,7 +188,7 @@ def test_objects_are_composed(bucket: storage.Bucket) -> None:
     whole.reload()
     assert whole.download_as_bytes() == b"aaabbbaaa"
     assert (whole.component_count, whole.md5_hash, whole.content_type) == (3, None, "text/plain")
-    with pytest.raises(NotFound, match="No such object: .*/absent"):
+    with pytest.raises(NotFound, match=r"No such object: .*/absent"):
         whole.compose([bucket.blob("absent")])
     with pytest.raises(PreconditionFailed):
         whole.compose(parts, if_source_generation_match=[parts[0].generation, 1])
@@ -212,6 +212,19 @@ def test_objects_are_copied_and_renamed(client: storage.Client, bucket: storage.
         bucket.copy_blob(bucket.blob("renamed"), other, "copy", if_generation_match=0)
     with pytest.raises(PreconditionFailed):
         bucket.copy_blob(bucket.blob("renamed"), other, "copy", if_source_generation_match=1)
+
+
+def test_an_object_is_moved_in_one_step(client: storage.Client, bucket: storage.Bucket) -> None:
+    bucket.blob("a").upload_from_string(b"content", content_type="a/b")
+    bucket.blob("there").upload_from_string(b"")
+
+    with pytest.raises(PreconditionFailed):
+        client._post_resource(f"/b/{BUCKET}/o/a/moveTo/o/there", None, query_params={"ifGenerationMatch": 0})
+    client._post_resource(f"/b/{BUCKET}/o/a/moveTo/o/b", None)
+
+    assert [(blob.name, blob.content_type) for blob in bucket.list_blobs(prefix="b")] == [("b", "a/b")]
+    assert bucket.blob("b").download_as_bytes() == b"content"
+    assert not bucket.blob("a").exists()
 
 
 def test_a_rewrite_that_moves_bytes_takes_several_calls(client: storage.Client, bucket: storage.Bucket) -> None:

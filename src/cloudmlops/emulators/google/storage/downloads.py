@@ -22,6 +22,14 @@ _HEADERS: Final = {
 }
 
 
+class UnsatisfiableRange(Refused):
+    """No byte of the range is there; the answer tells how many there are."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("OUT_OF_RANGE", "Request range not satisfiable", reason="requestedRangeNotSatisfiable")
+        self.size = size
+
+
 def media(
     catalogue: Catalogue, asked: Asked, *, bucket: str, name: str, generation: int | None, conditions: Conditions
 ) -> Answer:
@@ -96,7 +104,7 @@ def wanted_range(header: str | None, size: int) -> tuple[int, int]:
     else:
         first, last = max(0, size - int(found[2])), size - 1
     if first >= size or last < first:
-        raise Refused("OUT_OF_RANGE", "Request range not satisfiable", reason="requestedRangeNotSatisfiable")
+        raise UnsatisfiableRange(size)
     return first, last
 
 

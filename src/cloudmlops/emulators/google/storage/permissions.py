@@ -28,6 +28,7 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "objects.get": "storage.objects.get",
     "objects.insert": "storage.objects.create",
     "objects.list": "storage.objects.list",
+    "objects.move": "storage.objects.move",
     "objects.patch": "storage.objects.update",
     "objects.rewrite": "storage.objects.create",
     "objects.update": "storage.objects.update",

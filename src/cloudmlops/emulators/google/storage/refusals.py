@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
+from cloudmlops.emulators.google.storage.downloads import UnsatisfiableRange
 from cloudmlops.emulators.google.storage.wire import Answer
 from cloudmlops.emulators.google.storage.xml_documents import write
 
@@ -60,7 +61,7 @@ def json_refusal(refused: Refused) -> Answer:
         "message": refused.message,
         "errors": [{"message": refused.message, "domain": "global", "reason": reason}],
     }
-    headers = {"content-type": "application/json; charset=UTF-8", **_retry(refused)}
+    headers = {"content-type": "application/json; charset=UTF-8", **_more(refused)}
     return Answer(status=status, body=json.dumps({"error": error}).encode(), headers=headers)
 
 
@@ -73,7 +74,7 @@ def xml_refusal(refused: Refused) -> Answer:
     code = known or _XML_BY_STATUS.get(status, "InternalError")
     message = "The specified key does not exist." if code == "NoSuchKey" else refused.message
     body = write("Error", [("Code", code), ("Message", message), ("Details", refused.message)], namespace="")
-    headers = {"content-type": "application/xml; charset=UTF-8", **_retry(refused)}
+    headers = {"content-type": "application/xml; charset=UTF-8", **_more(refused)}
     return Answer(status=status, body=body, headers=headers)
 
 
@@ -81,7 +82,10 @@ def _status(refused: Refused) -> int:
     return _STATUS.get(refused.reason) or HTTP_STATUS[refused.code]
 
 
-def _retry(refused: Refused) -> dict[str, str]:
-    if refused.retry_after_seconds is None:
-        return {}
-    return {"retry-after": str(max(1, round(refused.retry_after_seconds)))}
+def _more(refused: Refused) -> dict[str, str]:
+    headers = {}
+    if refused.retry_after_seconds is not None:
+        headers["retry-after"] = str(max(1, round(refused.retry_after_seconds)))
+    if isinstance(refused, UnsatisfiableRange):
+        headers["content-range"] = f"bytes */{refused.size}"
+    return headers

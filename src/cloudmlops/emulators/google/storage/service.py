@@ -38,6 +38,7 @@ _JSON: Final[tuple[tuple[str, str, str, Callable[..., Answer]], ...]] = (
     ("PUT", "b/{bucket}/o/{name}", "objects.update", objects.update),
     ("DELETE", "b/{bucket}/o/{name}", "objects.delete", objects.delete),
     ("POST", "b/{bucket}/o/{name}/compose", "objects.compose", transfers.compose),
+    ("POST", "b/{bucket}/o/{name}/moveTo/o/{to_name}", "objects.move", transfers.move),
     ("POST", "b/{bucket}/o/{name}/copyTo/b/{to_bucket}/o/{to_name}", "objects.copy", transfers.copy),
     ("POST", "b/{bucket}/o/{name}/rewriteTo/b/{to_bucket}/o/{to_name}", "objects.rewrite", transfers.rewrite),
 )

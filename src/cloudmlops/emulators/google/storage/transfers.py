@@ -72,6 +72,23 @@ def rewrite(catalogue: Catalogue, asked: Asked, *, bucket: str, name: str, to_bu
     return answer_json({**reply, "resource": object_resource(version, catalogue.bucket(to_bucket), asked.base)})
 
 
+def move(catalogue: Catalogue, asked: Asked, *, bucket: str, name: str, to_name: str) -> Answer:
+    """Give an object another name in its bucket, in one step."""
+    source_conditions = of_query(asked.query, "ifSource")
+    with catalogue.transaction():
+        source = catalogue.get(bucket, name)
+        version = catalogue.copy(
+            source,
+            bucket,
+            checked_name(to_name),
+            conditions=of_query(asked.query),
+            source_conditions=source_conditions,
+            settings=None,
+        )
+        catalogue.delete(bucket, name, conditions=source_conditions)
+    return answer_object(catalogue, asked, version)
+
+
 def compose(catalogue: Catalogue, asked: Asked, *, bucket: str, name: str) -> Answer:
     """Join up to 32 objects of a bucket."""
     content = asked.json()
