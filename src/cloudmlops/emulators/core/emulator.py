@@ -195,9 +195,7 @@ class Emulator:
         )
 
     def _serve_rpc(self) -> int:
-        handlers: list[grpc.GenericRpcHandler] = [
-            service.rpc for service in self.services if service.rpc is not None
-        ]
+        handlers: list[grpc.GenericRpcHandler] = [service.rpc for service in self.services if service.rpc is not None]
         if not handlers:
             return 0
         import grpc

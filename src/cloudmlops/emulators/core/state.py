@@ -92,11 +92,11 @@ class Table:
         self._name = name
 
     def get(self, key: str) -> bytes | None:
-        found = self._state.execute(f"SELECT data FROM {self._name} WHERE key = ?", (key,))  # noqa: S608 an identifier
+        found = self._state.execute(f"SELECT data FROM {self._name} WHERE key = ?", (key,))
         return found[0][0] if found else None  # type: ignore[return-value] # a BLOB
 
     def put(self, key: str, data: bytes) -> None:
-        self._state.execute(f"INSERT OR REPLACE INTO {self._name} VALUES (?, ?)", (key, data))  # noqa: S608
+        self._state.execute(f"INSERT OR REPLACE INTO {self._name} VALUES (?, ?)", (key, data))
 
     def create(self, key: str, data: bytes) -> bool:
         """Put unless there is one; False when there was."""
@@ -109,7 +109,7 @@ class Table:
     def delete(self, key: str) -> bool:
         """Remove; False when there was none."""
         gone = self._state.execute(
-            f"DELETE FROM {self._name} WHERE key = ? RETURNING key",  # noqa: S608 an identifier
+            f"DELETE FROM {self._name} WHERE key = ? RETURNING key",
             (key,),
         )
         return bool(gone)
@@ -118,6 +118,6 @@ class Table:
         """Return all whose key begins with `prefix` and is greater than `after`, sorted by key."""
         end = prefix + "\U0010ffff"
         return self._state.execute(  # type: ignore[return-value] # a TEXT and a BLOB
-            f"SELECT key, data FROM {self._name} WHERE key >= ? AND key < ? AND key > ? ORDER BY key",  # noqa: S608
+            f"SELECT key, data FROM {self._name} WHERE key >= ? AND key < ? AND key > ? ORDER BY key",
             (prefix, end, after),
         )

@@ -53,17 +53,23 @@ class Access:
     def _rules(self) -> list[str]:
         return [key for key, _ in self._denied.items()]
 
-    def check(self, principal: str, permission: str, resource: str) -> None:
+    def check(self, principal: str, permission: str, resource: str, *, message: str = "") -> None:
         """Let somebody do something.
 
+        Args:
+            principal: E-mail address of who asks.
+            permission: Such as `aiplatform.models.upload`.
+            resource: Such as `projects/p/locations/us-central1`.
+            message: The service's own words; else those that most have.
+
         Raises:
-            Refused: It was denied; the words are those of most services, which may not tell whether a thing exists.
+            Refused: It was denied.
         """
         if not self.granted(principal, permission, resource):
             service = f"//{permission.partition('.')[0]}.googleapis.com/"
             raise Refused(
                 "PERMISSION_DENIED",
-                f"Permission '{permission}' denied on resource '{service}{resource}' (or it may not exist).",
+                message or f"Permission '{permission}' denied on resource '{service}{resource}' (or it may not exist).",
                 reason="IAM_PERMISSION_DENIED",
             )
 

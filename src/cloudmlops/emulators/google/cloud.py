@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +16,19 @@ from cloudmlops.emulators.google.aiplatform.catalogue import Method
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
 from cloudmlops.emulators.google.aiplatform.names import location_of
 from cloudmlops.emulators.google.aiplatform.permissions import permission
+from cloudmlops.emulators.google.audit import Audit
 from cloudmlops.emulators.google.bigquery.service import service as bigquery_service
 from cloudmlops.emulators.google.bigtable.service import service as bigtable_service
+from cloudmlops.emulators.google.control import control_service
 from cloudmlops.emulators.google.identity import credentials_service, identity_service
+from cloudmlops.emulators.google.logs import Logs, logging_service
 from cloudmlops.emulators.google.projects import resource_manager_service, service_usage_service
+from cloudmlops.emulators.google.pubsub.service import pubsub_service
+from cloudmlops.emulators.google.pushing import Pusher
 from cloudmlops.emulators.google.storage.service import service as storage_service
 from cloudmlops.emulators.google.storage.sharing import Objects
 from cloudmlops.emulators.google.tokens import Tokens
+from cloudmlops.emulators.google.vertex_audit import VertexAudit
 
 PROJECT: Final = "emulated"
 """Of the credentials of a child whose environment names none."""
@@ -65,15 +72,27 @@ class GoogleCloud:
         """What is in Cloud Storage."""
         self.vertex = vertex_of(surroundings)
         """What Vertex AI holds; `vertex.operations.takes` makes operations last."""
+        self.logs = Logs(surroundings)
+        """What is in Cloud Logging."""
+        self.pusher = Pusher(surroundings, self.tokens)
+        """What is sent to the targets of triggers and subscriptions."""
+        self.audit = Audit(surroundings, self.logs, self.pusher)
+        """What was changed, and who wants to know."""
+        tokens, access, audit, pusher = self.tokens, self.access, self.audit, self.pusher
+        written = VertexAudit(self.vertex, surroundings.state, audit)
+        pusher.resume()
         return (
-            aiplatform(self.vertex, mutated=lambda *_: None, check=self._check, principal=self.tokens.principal),
+            aiplatform(self.vertex, mutated=written.mutated, check=self._check, principal=tokens.principal),
             bigquery_service(surroundings, read_object=self.objects.read),
             bigtable_service(surroundings),
             storage_service(surroundings),
-            identity_service(surroundings, self.tokens),
-            credentials_service(surroundings, tokens=self.tokens, access=self.access),
-            resource_manager_service(surroundings, tokens=self.tokens, access=self.access),
+            identity_service(surroundings, tokens),
+            credentials_service(surroundings, tokens=tokens, access=access),
+            resource_manager_service(surroundings, tokens=tokens, access=access, audit=audit),
             service_usage_service(surroundings),
+            logging_service(surroundings, self.logs, tokens=tokens, access=access),
+            pubsub_service(surroundings, tokens=tokens, access=access, audit=audit, pusher=pusher),
+            control_service(surroundings, tokens=tokens, access=access, audit=audit, pusher=pusher),
         )
 
     def environment(self, folder: Path) -> Mapping[str, str | None]:
@@ -112,10 +131,15 @@ class GoogleCloud:
             self.access.check(principal, needed, location_of(_named(request)))
 
     def reset(self) -> None:
-        """Let everything be granted again, and any number of machines be had."""
-        if self._surroundings is not None:
-            self.access.allow()
-            fleet_of(self._surroundings.state).reset()
+        """Let everything be granted again, any number of machines be had, and nobody wait for events."""
+        if self._surroundings is None:
+            return
+        self.access.allow()
+        for trigger in self.audit.triggers():
+            self.audit.remove(trigger.id)
+        self.vertex.operations.takes = timedelta(0)
+        self.vertex.operations.stuck = False
+        fleet_of(self._surroundings.state).reset()
 
 
 def _named(request: Any) -> str:

@@ -56,7 +56,7 @@ def identity_service(surroundings: Surroundings, tokens: Tokens) -> Service:
     )
 
 
-def credentials_service(surroundings: Surroundings, tokens: Tokens, access: Access) -> Service:
+def credentials_service(surroundings: Surroundings, *, tokens: Tokens, access: Access) -> Service:
     """Act as a service account: tokens and signatures in its name."""
     accounts = _Accounts(tokens, access)
     routes = (

@@ -16,6 +16,7 @@ from cloudmlops.emulators.core.rpc import Caller, Method, unary_handler
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
 from cloudmlops.emulators.google.aiplatform.names import Projects
+from cloudmlops.emulators.google.audit import Audit
 from cloudmlops.emulators.google.tokens import Tokens
 from cloudmlops.emulators.google.wire import Route, finder, json_object, recorded_json, refusal
 
@@ -24,9 +25,9 @@ _RPC: Final = "/google.cloud.resourcemanager.v3.Projects"
 _SINCE: Final = "2026-01-01T00:00:00Z"
 
 
-def resource_manager_service(surroundings: Surroundings, tokens: Tokens, access: Access) -> Service:
+def resource_manager_service(surroundings: Surroundings, *, tokens: Tokens, access: Access, audit: Audit) -> Service:
     """Tell about projects; any project that is asked for exists."""
-    manager = _Manager(Projects(surroundings.state), tokens, access)
+    manager = _Manager(Projects(surroundings.state), tokens, access, audit)
     routes = [
         Route("GET", "/v1/projects/{project}", "projects.get", manager.first),
         Route("GET", "/v3/projects/{project}", "projects.get", manager.third),
@@ -108,8 +109,9 @@ def service_usage_service(surroundings: Surroundings) -> Service:
 
 
 class _Manager:
-    def __init__(self, projects: Projects, tokens: Tokens, access: Access) -> None:
+    def __init__(self, projects: Projects, tokens: Tokens, access: Access, audit: Audit) -> None:
         self._projects = projects
+        self._audit = audit
         self._tokens = tokens
         self._access = access
 
@@ -172,8 +174,20 @@ class _Manager:
 
     def _kept_policy(self, project: str, policy: Mapping[str, Any], authorization: str | None) -> dict[str, Any]:
         resource = self._canonical(project)
-        self._access.check(self._tokens.principal(authorization), "resourcemanager.projects.setIamPolicy", resource)
-        return self._access.set_policy(resource, policy)
+        principal, permission = self._tokens.principal(authorization), "resourcemanager.projects.setIamPolicy"
+        self._access.check(principal, permission, resource)
+        kept = self._access.set_policy(resource, policy)
+        self._audit.mutated(
+            _DOMAIN,
+            "SetIamPolicy",
+            resource,
+            {"resource": resource, "policy": dict(policy)},
+            kept,
+            principal=principal,
+            permission=permission,
+            resource_type="project",
+        )
+        return kept
 
     def _canonical(self, project: str) -> str:
         return f"projects/{self._projects.id(project)}"

@@ -222,17 +222,18 @@ class Tokens:
             raise ValueError("Invalid JWT Signature.") from None
 
     def _loaded_key(self) -> rsa.RSAPrivateKey:
-        kept = self._keys.get("accounts")
-        if kept is not None:
-            loaded = serialization.load_der_private_key(kept, password=None)
-            assert isinstance(loaded, rsa.RSAPrivateKey)  # noqa: S101 we wrote it
-            return loaded
-        made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        data = made.private_bytes(
-            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        self._keys.put("accounts", data)
-        return made
+        with self._state.transaction():
+            kept = self._keys.get("accounts")
+            if kept is not None:
+                loaded = serialization.load_der_private_key(kept, password=None)
+                assert isinstance(loaded, rsa.RSAPrivateKey)  # noqa: S101 we wrote it
+                return loaded
+            made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            data = made.private_bytes(
+                serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            self._keys.put("accounts", data)
+            return made
 
 
 def _encoded(content: bytes) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
+from urllib.parse import unquote
 
 from cloudmlops.emulators.core.answering import Answer, Asked, Operation, answer_json
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
@@ -34,9 +35,12 @@ def finder(routes: Sequence[Route]) -> Callable[[Asked], tuple[str, Operation]]:
     compiled = [(route, re.compile(_pattern(route.path))) for route in ordered]
 
     def find(asked: Asked) -> tuple[str, Operation]:
+        # As it was sent, for a log's name holds `%2F`; some clients write the colon of `:publish` as `%3A`.
+        path = asked.raw_path.replace("%3A", ":").replace("%3a", ":")
         for route, pattern in compiled:
-            if asked.method == route.verb and (found := pattern.fullmatch(asked.path)):
-                return route.operation, partial(_called, route.act, found.groupdict())
+            if asked.method == route.verb and (found := pattern.fullmatch(path)):
+                parts = {name: unquote(part) for name, part in found.groupdict().items()}
+                return route.operation, partial(_called, route.act, parts)
         raise Refused("UNIMPLEMENTED", f"{asked.method} {asked.path} at {asked.host} is not emulated.")
 
     return find

@@ -1,0 +1,1 @@
+"""Pub/Sub over REST: topics, subscriptions to pull from or that are pushed."""
