@@ -1,0 +1,111 @@
+"""Container images: which program on this machine stands for which image."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.core.state import State
+
+_PYTHONS: Final = ("python", "python3")
+_INSTALLING: Final = """#!/bin/sh
+# What is installed on this machine stands for what an image would hold: nothing is installed at run time.
+echo "the emulator installs nothing: pip $*" >&2
+exit 0
+"""
+_PYTHON: Final = """#!/bin/sh
+if [ "$1" = "-m" ] && {{ [ "$2" = "pip" ] || [ "$2" = "ensurepip" ]; }}; then
+    shift 2
+    exec {pip} "$@"
+fi
+exec {python} "$@"
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """What stands for an image."""
+
+    python: str = sys.executable
+    """Its interpreter."""
+    entrypoint: tuple[str, ...] = ()
+    """The command of a container that names none."""
+
+
+class Images:
+    """A table that can be extended: patterns such as `europe-docker.pkg.dev/*/trainer:*`, the last one that fits wins.
+
+    An image in no pattern is this interpreter, which is right for images that were built from this environment.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._table: dict[str, Image] = {}
+
+    def let(self, pattern: str, image: Image) -> None:
+        """Say what stands for the images of a pattern."""
+        self._table.pop(pattern, None)
+        self._table[pattern] = image
+
+    def of(self, image: str) -> Image:
+        """Return what stands for an image."""
+        fitting = [known for pattern, known in self._table.items() if fnmatchcase(image, pattern)]
+        return fitting[-1] if fitting else Image()
+
+    def command(self, image: str, command: Sequence[str], arguments: Sequence[str]) -> list[str]:
+        """Return the command of a container on this machine.
+
+        Raises:
+            Refused: It has none, and it is not known which the image has.
+        """
+        known = self.of(image)
+        words = [*(command or known.entrypoint), *arguments]
+        if not command and not known.entrypoint:
+            raise Refused(
+                "UNIMPLEMENTED",
+                f"The entry point of the image {image} is not emulated: name it in the emulator's table of images.",
+            )
+        if Path(words[0]).name in _PYTHONS:
+            words[0] = str(self._programs(known) / "python3") if words[1:3] == ["-m", "pip"] else known.python
+        return words
+
+    def environment(self, image: str, base: Mapping[str, str]) -> dict[str, str]:
+        """Return an environment in which the image's interpreter is found first."""
+        programs = self._programs(self.of(image))
+        return {**base, "PATH": f"{programs}{os.pathsep}{base.get('PATH', os.defpath)}"}
+
+    def _programs(self, image: Image) -> Path:
+        folder = self._folder / image.python.strip("/").replace("/", "_")
+        if not (folder / "python3").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("pip", "pip3"):
+                _program(folder / name, _INSTALLING)
+            text = _PYTHON.format(pip=shlex.quote(str(folder / "pip")), python=shlex.quote(image.python))
+            for name in _PYTHONS:
+                _program(folder / name, text)
+        return folder
+
+
+_known: WeakKeyDictionary[State, Images] = WeakKeyDictionary()
+
+
+def images_of(state: State) -> Images:
+    """Return the one table of an emulator."""
+    if (found := _known.get(state)) is None:
+        found = _known[state] = Images(state.folder / "images")
+    return found
+
+
+def _program(file: Path, text: str) -> None:
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new.write_text(text)
+    new.chmod(0o755)
+    new.replace(file)

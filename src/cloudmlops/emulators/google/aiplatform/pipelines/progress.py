@@ -1,0 +1,157 @@
+"""How far a pipeline job has come, written into its resource step by step."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+from google.rpc import code_pb2
+
+from cloudmlops.emulators.google.aiplatform.catalogue import message
+from cloudmlops.emulators.google.aiplatform.handling import Vertex
+from cloudmlops.emulators.google.aiplatform.names import location_of, new_id
+from cloudmlops.emulators.google.aiplatform.pipelines.values import Values
+
+_ENDED: Final = ("SUCCEEDED", "FAILED", "CANCELLED", "SKIPPED", "NOT_TRIGGERED")
+_EXECUTION: Final = {
+    "RUNNING": "RUNNING",
+    "SUCCEEDED": "COMPLETE",
+    "FAILED": "FAILED",
+    "SKIPPED": "CACHED",
+    "CANCELLED": "CANCELLED",
+}
+_LARGEST_ID: Final = 2**62
+
+
+class Progress:
+    """The resource of one job, and those of the metadata store that belong to it."""
+
+    def __init__(self, vertex: Vertex, name: str) -> None:
+        self._vertex = vertex
+        self._details: dict[int, Any] = {}
+        self.name = name
+        self.closed = False
+        """Nothing is written any more: the emulator ends."""
+
+    @property
+    def store(self) -> str:
+        """Name of the metadata store."""
+        return f"{location_of(self.name)}/metadataStores/default"
+
+    def task(self, name: str, parent: int = 0) -> int:
+        """Add a task that waits; return its id."""
+        detail = message("PipelineTaskDetail")(
+            task_id=secrets.randbelow(_LARGEST_ID) + 1, parent_task_id=parent, task_name=name
+        )
+        self._now(detail.create_time)
+        with self._vertex.resources.transaction():
+            self._details[detail.task_id] = detail
+        self.put(detail.task_id, "PENDING")
+        return int(detail.task_id)
+
+    def put(self, task: int, state: str, *, error: str = "") -> None:
+        """Bring a task into another state."""
+        with self._vertex.resources.transaction():
+            detail = self._details[task]
+            detail.state = detail.State.Value(state)
+            if state == "RUNNING" and not detail.HasField("start_time"):
+                self._now(detail.start_time)
+            if state in _ENDED:
+                self._now(detail.end_time)
+            status = detail.pipeline_task_status.add(state=detail.state)
+            self._now(status.update_time)
+            if error:
+                for place in (detail.error, status.error):
+                    place.code, place.message = code_pb2.FAILED_PRECONDITION, error
+            if state in _EXECUTION:
+                self._execution(detail, _EXECUTION[state])
+        self.keep()
+
+    def took(self, task: int, inputs: Values) -> None:
+        """Note what a task takes."""
+        self._note(task, "input", inputs, "inputs")
+
+    def left(self, task: int, outputs: Values) -> None:
+        """Note what a task left."""
+        self._note(task, "output", outputs, "outputs")
+
+    def container(self, task: int, job: str, *, failed: bool = False) -> None:
+        """Note the custom job of an attempt, or that it has failed."""
+        with self._vertex.resources.transaction():
+            container = self._details[task].executor_detail.container_detail
+            name = f"{location_of(self.name)}/customJobs/{job}"
+            if failed:
+                container.failed_main_jobs.append(name)
+            else:
+                container.main_job = name
+        self.keep()
+
+    def artifact(self, **fields: Any) -> Any:
+        """Return a new artifact of the metadata store, which is kept when it is said to be left."""
+        kind: Any = message("Artifact")
+        found = kind(name=f"{self.store}/artifacts/{new_id()}", state=kind.State.Value("LIVE"), **fields)
+        self._now(found.create_time)
+        self._now(found.update_time)
+        return found
+
+    def keep(self) -> None:
+        """Write the tasks into the job's resource."""
+        kind = message("PipelineJob")
+        with self._vertex.resources.transaction():
+            if self.closed or (job := self._vertex.resources.find(self.name, kind)) is None:
+                return
+            del job.job_detail.task_details[:]
+            job.job_detail.task_details.extend(self._details.values())
+            self._now(job.update_time)
+            self._vertex.resources.keep(self.name, job)
+
+    def state(self, state: str, *, error: str = "", unless: tuple[str, ...] = ()) -> None:
+        """Bring the job itself into another state."""
+        kind = message("PipelineJob")
+        states: Any = message("PipelineJob").DESCRIPTOR.fields_by_name["state"].enum_type.values_by_name
+        with self._vertex.resources.transaction():
+            if self.closed or (job := self._vertex.resources.find(self.name, kind)) is None:
+                return
+            if any(job.state == states[f"PIPELINE_STATE_{name}"].number for name in unless):
+                return
+            job.state = states[f"PIPELINE_STATE_{state}"].number
+            self._now(job.update_time)
+            if state == "RUNNING":
+                self._now(job.start_time)
+            if state in _ENDED:
+                self._now(job.end_time)
+            if error:
+                job.error.code, job.error.message = code_pb2.FAILED_PRECONDITION, error
+            self._vertex.resources.keep(self.name, job)
+
+    def _note(self, task: int, prefix: str, values: Values, field: str) -> None:
+        with self._vertex.resources.transaction():
+            detail = self._details[task]
+            for name, artifacts in values.artifacts.items():
+                listed = getattr(detail, field)[name]
+                del listed.artifacts[:]
+                listed.artifacts.extend(artifacts)
+            fields: Mapping[str, Any] = {f"{prefix}:{name}": value for name, value in values.parameters.items()}
+            detail.execution.metadata.update(fields)
+            for artifacts in values.artifacts.values() if field == "outputs" else ():
+                for artifact in artifacts:
+                    if not self.closed:
+                        self._vertex.resources.keep(artifact.name, artifact)
+        self.keep()
+
+    def _execution(self, detail: Any, state: str) -> None:
+        execution = detail.execution
+        if not execution.name:
+            execution.name = f"{self.store}/executions/{detail.task_id}"
+            execution.display_name = detail.task_name
+            execution.schema_title = "system.ContainerExecution"
+            execution.schema_version = "0.0.1"
+            self._now(execution.create_time)
+        execution.state = execution.State.Value(state)
+        self._now(execution.update_time)
+        if not self.closed:
+            self._vertex.resources.keep(execution.name, execution)
+
+    def _now(self, field: Any) -> None:
+        field.FromDatetime(self._vertex.surroundings.clock.now().replace(tzinfo=None))
