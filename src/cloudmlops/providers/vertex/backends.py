@@ -130,7 +130,7 @@ class VertexBackends:
 
     def close(self) -> None:
         """Close connections; what runs goes on."""
-        for part in ("features", "endpoints", "pipelines"):
+        for part in ("features", "endpoints", "pipelines", "events", "access"):
             if part in self.__dict__ and (close := getattr(self.__dict__[part], "close", None)):
                 close()
         if "wire" in self.__dict__:

@@ -57,8 +57,8 @@ class VertexSettings(BaseSettings):
     """Full name of the VPC network to peer with, such as `projects/12345/global/networks/vpc`."""
     encryption_key: str = ""
     """Full name of the Cloud KMS key that what is made is encrypted with."""
-    topic: str = "cloudmlops-events"
-    """Pub/Sub topic that our own events are published to."""
+    topic: str = ""
+    """Pub/Sub topic that our own events are published to; empty publishes none: they are in the platform's inbox only."""
     subscription: str = ""
     """Pub/Sub subscription that events are pulled from; empty pulls none: they are pushed."""
     timeout: timedelta = Field(default=timedelta(seconds=60), gt=timedelta(0))

@@ -1,0 +1,186 @@
+"""Which of Google's permissions each verb needs, and which IAM roles make up a neutral role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from cloudmlops.domain.access import Permission, Role
+
+if TYPE_CHECKING:
+    from cloudmlops.providers.vertex.settings import VertexSettings
+
+IAM_ROLES: Final[Mapping[Role, frozenset[str]]] = {
+    Role.READER: frozenset(
+        {
+            "roles/aiplatform.viewer",
+            "roles/bigquery.dataViewer",
+            "roles/bigquery.jobUser",
+            "roles/logging.viewer",
+            "roles/storage.objectViewer",
+        }
+    ),
+    Role.TRAINER: frozenset(
+        {
+            "roles/aiplatform.user",
+            "roles/bigquery.dataEditor",
+            "roles/bigquery.jobUser",
+            "roles/iam.serviceAccountUser",
+            "roles/logging.viewer",
+            "roles/pubsub.publisher",
+            "roles/storage.objectUser",
+        }
+    ),
+    Role.DEPLOYER: frozenset(
+        {
+            "roles/aiplatform.user",
+            "roles/bigquery.dataViewer",
+            "roles/bigquery.jobUser",
+            "roles/iam.serviceAccountUser",
+            "roles/logging.viewer",
+            "roles/pubsub.publisher",
+            "roles/pubsub.subscriber",
+            "roles/storage.objectUser",
+        }
+    ),
+    Role.APPROVER: frozenset({"roles/aiplatform.viewer", "roles/pubsub.publisher", "roles/storage.objectUser"}),
+}
+"""Predefined roles of the project. Each neutral role is held by whoever holds all of its IAM roles."""
+
+_READ: Final = ("storage.objects.get", "storage.objects.list")
+_WRITE: Final = (*_READ, "storage.objects.create", "storage.objects.delete")
+_QUERY: Final = ("bigquery.jobs.create", "bigquery.tables.get", "bigquery.tables.getData")
+_MODEL: Final = ("aiplatform.models.get", "aiplatform.models.list")
+_DRAW: Final = (*_MODEL, "aiplatform.models.update")
+_STORE: Final = ("aiplatform.featureViews.get", "aiplatform.featureOnlineStores.get")
+_ENDPOINT: Final = ("aiplatform.endpoints.get", "aiplatform.endpoints.list")
+_JOB: Final = ("aiplatform.pipelineJobs.get", "aiplatform.pipelineJobs.list")
+
+_VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
+    "endpoints.delete": (
+        Role.DEPLOYER,
+        (*_ENDPOINT, "aiplatform.endpoints.undeploy", "aiplatform.endpoints.delete", *_WRITE),
+    ),
+    "endpoints.deploy": (
+        Role.DEPLOYER,
+        (
+            *_ENDPOINT,
+            "aiplatform.endpoints.create",
+            "aiplatform.endpoints.deploy",
+            "aiplatform.endpoints.update",
+            *_MODEL,
+            *_WRITE,
+        ),
+    ),
+    "endpoints.list": (Role.READER, (*_ENDPOINT, *_READ)),
+    "endpoints.logs": (Role.READER, (*_ENDPOINT, "logging.logEntries.list")),
+    "endpoints.predict": (Role.TRAINER, (*_ENDPOINT, "aiplatform.endpoints.predict")),
+    "endpoints.predict_batch": (
+        Role.TRAINER,
+        (*_MODEL, "aiplatform.batchPredictionJobs.create", "aiplatform.batchPredictionJobs.get", *_WRITE),
+    ),
+    "endpoints.rollback": (Role.DEPLOYER, (*_ENDPOINT, "aiplatform.endpoints.update", *_WRITE)),
+    "endpoints.shift_traffic": (Role.DEPLOYER, (*_ENDPOINT, "aiplatform.endpoints.update", *_WRITE)),
+    "endpoints.status": (Role.READER, (*_ENDPOINT, *_READ)),
+    "endpoints.undeploy": (
+        Role.DEPLOYER,
+        (*_ENDPOINT, "aiplatform.endpoints.undeploy", "aiplatform.endpoints.update", *_WRITE),
+    ),
+    "events.dead_letters": (Role.READER, _READ),
+    "events.list": (Role.READER, _READ),
+    "events.process": (Role.DEPLOYER, (*_WRITE, *_MODEL)),
+    "events.publish": (Role.TRAINER, _WRITE),
+    "events.replay": (Role.DEPLOYER, _WRITE),
+    "events.retry": (Role.DEPLOYER, _WRITE),
+    "events.run": (Role.DEPLOYER, (*_WRITE, *_MODEL)),
+    "features.apply": (
+        Role.TRAINER,
+        (
+            *_STORE,
+            "aiplatform.featureGroups.create",
+            "aiplatform.featureGroups.get",
+            "aiplatform.featureGroups.update",
+            "aiplatform.features.create",
+            "aiplatform.features.get",
+            "aiplatform.features.list",
+            "aiplatform.featureOnlineStores.create",
+            "aiplatform.featureViews.create",
+            "aiplatform.featureViews.update",
+            "bigquery.datasets.create",
+            "bigquery.datasets.get",
+            "bigquery.tables.create",
+            "bigquery.tables.update",
+            *_QUERY,
+            *_WRITE,
+        ),
+    ),
+    "features.get": (Role.READER, _READ),
+    "features.list": (Role.READER, _READ),
+    "features.materialize": (
+        Role.TRAINER,
+        (
+            *_STORE,
+            "aiplatform.featureViews.sync",
+            "aiplatform.featureViewSyncs.get",
+            "bigquery.tables.create",
+            "bigquery.tables.updateData",
+            *_QUERY,
+            *_WRITE,
+        ),
+    ),
+    "features.online": (Role.READER, (*_STORE, "aiplatform.featureViews.fetchFeatureValues", *_READ)),
+    "features.push": (Role.TRAINER, (*_STORE, "aiplatform.featureViews.fetchFeatureValues", *_READ)),
+    "features.reader": (Role.READER, (*_STORE, "aiplatform.featureViews.fetchFeatureValues", *_READ)),
+    "features.skew": (Role.READER, (*_QUERY, *_READ)),
+    "features.training_table": (Role.READER, (*_QUERY, *_READ)),
+    "features.view": (Role.READER, _READ),
+    "features.write_table": (
+        Role.TRAINER,
+        (
+            "bigquery.datasets.create",
+            "bigquery.tables.create",
+            "bigquery.tables.update",
+            "bigquery.tables.updateData",
+            *_QUERY,
+        ),
+    ),
+    "models.approve": (Role.APPROVER, (*_MODEL, *_WRITE)),
+    "models.at": (Role.READER, _READ),
+    "models.delete": (Role.DEPLOYER, (*_DRAW, "aiplatform.models.delete", *_WRITE)),
+    "models.download": (Role.READER, _READ),
+    "models.get": (Role.READER, _READ),
+    "models.history": (Role.READER, _READ),
+    "models.list": (Role.READER, (*_MODEL, *_READ)),
+    "models.promote": (Role.DEPLOYER, (*_DRAW, *_WRITE)),
+    "models.register": (Role.TRAINER, (*_DRAW, "aiplatform.models.upload", *_WRITE)),
+    "models.repair": (Role.DEPLOYER, (*_DRAW, *_WRITE)),
+    "models.rollback": (Role.DEPLOYER, (*_DRAW, *_WRITE)),
+    "models.tag": (Role.TRAINER, (*_DRAW, *_WRITE)),
+    "models.untag": (Role.TRAINER, (*_DRAW, *_WRITE)),
+    "models.verify": (Role.READER, (*_MODEL, *_READ)),
+    "pipelines.get": (Role.READER, (*_JOB, *_READ)),
+    "pipelines.list": (Role.READER, (*_JOB, *_READ)),
+    "pipelines.plan": (Role.READER, _READ),
+    "pipelines.run": (
+        Role.TRAINER,
+        (*_JOB, "aiplatform.pipelineJobs.create", "aiplatform.pipelineJobs.cancel", *_WRITE),
+    ),
+    "pipelines.schedule": (
+        Role.TRAINER,
+        (
+            *_JOB,
+            "aiplatform.pipelineJobs.create",
+            "aiplatform.schedules.create",
+            "aiplatform.schedules.list",
+            "aiplatform.schedules.update",
+            *_WRITE,
+        ),
+    ),
+    "pipelines.schedules": (Role.READER, ("aiplatform.schedules.list", *_READ)),
+    "pipelines.unschedule": (Role.TRAINER, ("aiplatform.schedules.list", "aiplatform.schedules.delete", *_READ)),
+}
+
+
+def permissions_of(settings: VertexSettings) -> Mapping[str, Sequence[Permission]]:
+    """Return what each verb needs on a platform: topic, subscription and service account only where there is one."""
+    return {verb: tuple(Permission(name=name, role=role) for name in names) for verb, (role, names) in _VERBS.items()}
