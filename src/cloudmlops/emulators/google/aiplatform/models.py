@@ -70,13 +70,11 @@ class Models:
         without_output_fields(given)
         self._check_given(request, given)
         name = request.parent_model.partition("@")[0] or f"{request.parent}/models/{request.model_id or new_id()}"
-        if not request.parent_model and self._resources.exists(name):
-            raise Refused("ALREADY_EXISTS", f"Model {name} already exists; set parent_model to add a version to it.")
-        if request.parent_model:
-            self._resources.get(name, self._model)
+        self._check_place(name, request)
 
         def work() -> Any:
             with self._resources.transaction():
+                self._check_place(name, request)
                 head = self._resources.find(name, self._model)
                 version = self._add(name, head, given)
             return message("UploadModelResponse")(model=name, model_version_id=version)
@@ -179,6 +177,12 @@ class Models:
         if given.artifact_uri and not given.artifact_uri.startswith("gs://"):
             raise Refused("INVALID_ARGUMENT", f"{given.artifact_uri!r} is not a Cloud Storage URI.")
         check_labels(given.labels)
+
+    def _check_place(self, name: str, request: Any) -> None:
+        if request.parent_model:
+            self._resources.get(name, self._model)
+        elif self._resources.exists(name):
+            raise Refused("ALREADY_EXISTS", f"Model {name} already exists; set parent_model to add a version to it.")
 
     def _add(self, name: str, head: Any | None, given: Any) -> str:
         version = str(int(head.version_id) + 1) if head is not None else "1"
