@@ -1,3 +1,400 @@
-"""What DuckDB lacks, as macros."""
+r"""What DuckDB lacks or does otherwise, as its macros; one name may take several types, as GoogleSQL's functions do.
 
-MACROS: tuple[str, ...] = ()
+Comparisons: DuckDB takes NaN as equal to itself and greater than all, GoogleSQL as unequal to all and less than all in
+order. `typeof` is known when a query is planned, so that what concerns other types than FLOAT64 costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_NUMBER: Final = "('BIGINT', 'INTEGER', 'HUGEINT', 'DOUBLE', 'DECIMAL(38,9)')"
+
+
+def _overloaded(name: str, bodies: Mapping[str, str]) -> str:
+    return f"CREATE MACRO {name} " + ", ".join(f"({types}) AS {body}" for types, body in bodies.items())
+
+
+def _compared(name: str, operator: str, doubles: str, sign: str) -> str:
+    """A comparison: checked for types that have none, and for NaN."""
+    kinds = (
+        f"(typeof(a) IN {_NUMBER} AND typeof(b) IN ('VARCHAR', 'BOOLEAN', 'DATE', 'TIMESTAMP WITH TIME ZONE', 'BLOB')) "
+        f"OR (typeof(b) IN {_NUMBER} AND typeof(a) IN ('VARCHAR', 'BOOLEAN', 'DATE', 'TIMESTAMP WITH TIME ZONE', 'BLOB')) "
+        "OR (typeof(a) = 'TIMESTAMP WITH TIME ZONE' AND typeof(b) IN ('DATE', 'TIMESTAMP', 'BOOLEAN')) "
+        "OR (typeof(b) = 'TIMESTAMP WITH TIME ZONE' AND typeof(a) IN ('DATE', 'TIMESTAMP', 'BOOLEAN'))"
+    )
+    return (
+        f"CREATE MACRO {name}(a, b) AS CASE "
+        f"WHEN {kinds} THEN error('No matching signature for operator {sign} for argument types: ' "
+        "|| __type_name(typeof(a)) || ', ' || __type_name(typeof(b))) "
+        "WHEN typeof(a) LIKE 'STRUCT%' OR typeof(b) LIKE 'STRUCT%' "
+        "THEN error('not emulated: comparing STRUCTs that are not written out') "
+        f"WHEN typeof(a) LIKE '%[]' THEN error('Equality is not defined for arguments of type ARRAY') "
+        f"WHEN typeof(a) = 'DOUBLE' AND typeof(b) = 'DOUBLE' THEN {doubles} "
+        f"ELSE a {operator} b END"
+    )
+
+
+_A: Final = "isnan(TRY_CAST(a AS DOUBLE))"
+_B: Final = "isnan(TRY_CAST(b AS DOUBLE))"
+
+_FRACTION: Final = (
+    "CASE WHEN epoch_us({0}) % 1000000 = 0 THEN '' "
+    "WHEN epoch_us({0}) % 1000 = 0 THEN strftime({0}, '.%g') ELSE strftime({0}, '.%f') END"
+)
+
+_ANY_FLOAT: Final = {
+    "x DOUBLE": "x",
+    "x BIGINT": "CAST(x AS DOUBLE)",
+    "x DECIMAL(38,9)": "CAST(error('not emulated: this function of NUMERIC') AS DOUBLE)",
+}
+
+MACROS: Final = (
+    "CREATE MACRO __type_name(t) AS CASE t WHEN 'BIGINT' THEN 'INT64' WHEN 'INTEGER' THEN 'INT64' WHEN 'DOUBLE' THEN "
+    "'FLOAT64' WHEN 'VARCHAR' THEN 'STRING' WHEN 'BOOLEAN' THEN 'BOOL' WHEN 'BLOB' THEN 'BYTES' WHEN 'TIMESTAMP' THEN "
+    "'DATETIME' WHEN 'TIMESTAMP WITH TIME ZONE' THEN 'TIMESTAMP' WHEN 'DECIMAL(38,9)' THEN 'NUMERIC' ELSE t END",
+    # Comparisons
+    "CREATE MACRO __is_nan(x) AS CASE WHEN typeof(x) = 'DOUBLE' THEN isnan(TRY_CAST(x AS DOUBLE)) ELSE FALSE END",
+    "CREATE MACRO __key(x) AS CASE WHEN typeof(x) = 'DOUBLE' AND isnan(TRY_CAST(x AS DOUBLE)) THEN NULL ELSE x END",
+    "CREATE MACRO __nan_order(x) AS CASE WHEN typeof(x) = 'DOUBLE' THEN NOT isnan(TRY_CAST(x AS DOUBLE)) END",
+    _compared("__eq", "=", f"a = b AND coalesce(NOT {_A} OR b IS NULL, TRUE)", "="),
+    _compared("__ne", "<>", f"a <> b OR ({_A} AND {_B})", "!="),
+    _compared("__lt", "<", f"a < b AND coalesce(NOT {_B} OR a IS NULL, TRUE)", "<"),
+    _compared("__le", "<=", f"a <= b AND coalesce(NOT {_B} OR a IS NULL, TRUE)", "<="),
+    # Arithmetic
+    "CREATE MACRO __nonzero(x) AS CASE WHEN x = 0 THEN error('division by zero') ELSE x END",
+    _overloaded(
+        "__div",
+        {
+            "a BIGINT, b BIGINT": "a / __nonzero(b)",
+            "a DOUBLE, b DOUBLE": "a / __nonzero(b)",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(error('not emulated: division of NUMERIC') AS DECIMAL(38,9))",
+        },
+    ),
+    _overloaded(
+        "__safe_div",
+        {
+            "a BIGINT, b BIGINT": "CASE WHEN b <> 0 THEN a / b END",
+            "a DOUBLE, b DOUBLE": "CASE WHEN b <> 0 THEN a / b END",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(error('not emulated: division of NUMERIC') AS DECIMAL(38,9))",
+        },
+    ),
+    "CREATE MACRO __ieee_div(a DOUBLE, b DOUBLE) AS a / b",
+    "CREATE MACRO __int_div(a BIGINT, b BIGINT) AS a // __nonzero(b)",
+    "CREATE MACRO __mod(a BIGINT, b BIGINT) AS a % __nonzero(b)",
+    _overloaded(
+        "__mul",
+        {
+            "a BIGINT, b BIGINT": "a * b",
+            "a DOUBLE, b DOUBLE": "a * b",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a * b AS DECIMAL(38,9))",
+            "a INTERVAL, b BIGINT": "a * b",
+        },
+    ),
+    _overloaded(
+        "__add",
+        {
+            "a BIGINT, b BIGINT": "a + b",
+            "a DOUBLE, b DOUBLE": "a + b",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a + b AS DECIMAL(38,9))",
+            "a DATE, b BIGINT": "CAST(a + CAST(b AS INTEGER) AS DATE)",
+            "a BIGINT, b DATE": "CAST(b + CAST(a AS INTEGER) AS DATE)",
+            "a DATE, b INTERVAL": "a + b",
+            "a TIMESTAMP, b INTERVAL": "a + b",
+            "a TIMESTAMPTZ, b INTERVAL": "a + b",
+        },
+    ),
+    _overloaded(
+        "__sub",
+        {
+            "a BIGINT, b BIGINT": "a - b",
+            "a DOUBLE, b DOUBLE": "a - b",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a - b AS DECIMAL(38,9))",
+            "a DATE, b BIGINT": "CAST(a - CAST(b AS INTEGER) AS DATE)",
+            "a DATE, b INTERVAL": "a - b",
+            "a TIMESTAMP, b INTERVAL": "a - b",
+            "a TIMESTAMPTZ, b INTERVAL": "a - b",
+        },
+    ),
+    _overloaded("__safe_add", {"a BIGINT, b BIGINT": "TRY(a + b)", "a DOUBLE, b DOUBLE": "a + b"}),
+    _overloaded("__safe_sub", {"a BIGINT, b BIGINT": "TRY(a - b)", "a DOUBLE, b DOUBLE": "a - b"}),
+    _overloaded("__safe_mul", {"a BIGINT, b BIGINT": "TRY(a * b)", "a DOUBLE, b DOUBLE": "a * b"}),
+    _overloaded("__safe_neg", {"a BIGINT": "TRY(-a)", "a DOUBLE": "-a"}),
+    _overloaded("__neg", {"a BIGINT": "-a", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"}),
+    _overloaded("__abs", {"a BIGINT": "abs(a)", "a DOUBLE": "abs(a)", "a DECIMAL(38,9)": "CAST(abs(a) AS DECIMAL(38,9))"}),
+    _overloaded("__sign", {"a BIGINT": "CAST(sign(a) AS BIGINT)", "a DOUBLE": "CASE WHEN isnan(a) THEN a ELSE CAST(sign(a) AS DOUBLE) END"}),
+    _overloaded(
+        "__round",
+        {
+            "x DOUBLE": "round(x)",
+            "x BIGINT": "CAST(x AS DOUBLE)",
+            "x DECIMAL(38,9)": "CAST(round(x) AS DECIMAL(38,9))",
+            "x DOUBLE, n BIGINT": "round(x, CAST(n AS INTEGER))",
+            "x BIGINT, n BIGINT": "round(CAST(x AS DOUBLE), CAST(n AS INTEGER))",
+        },
+    ),
+    *(
+        _overloaded(
+            f"__{name}",
+            {
+                "x DOUBLE": f"{name}(x)",
+                "x BIGINT": "CAST(x AS DOUBLE)",
+                "x DECIMAL(38,9)": f"CAST({name}(x) AS DECIMAL(38,9))",
+            },
+        )
+        for name in ("ceil", "floor", "trunc")
+    ),
+    "CREATE MACRO __sqrt(x DOUBLE) AS CASE WHEN x < 0 THEN error('Argument to SQRT cannot be negative') ELSE sqrt(x) END",
+    "CREATE MACRO __ln(x DOUBLE) AS CASE WHEN x <= 0 THEN error('Argument to LN must be positive') ELSE ln(x) END",
+    "CREATE MACRO __log10(x DOUBLE) AS CASE WHEN x <= 0 THEN error('Argument to LOG10 must be positive') "
+    "ELSE log10(x) END",
+    "CREATE MACRO __log(x DOUBLE, b DOUBLE) AS CASE WHEN x <= 0 OR b <= 0 OR b = 1 "
+    "THEN error('invalid arguments of LOG') ELSE ln(x) / ln(b) END",
+    "CREATE MACRO __exp(x DOUBLE) AS CASE WHEN isinf(exp(x)) AND NOT isinf(x) "
+    "THEN error('Floating point overflow in function: EXP') ELSE exp(x) END",
+    _overloaded(
+        "__pow",
+        {
+            "a DOUBLE, b DOUBLE": "CASE WHEN isinf(pow(a, b)) AND NOT isinf(a) AND NOT isinf(b) "
+            "THEN error('Floating point overflow in function: POW') "
+            "WHEN isnan(pow(a, b)) AND NOT isnan(a) AND NOT isnan(b) "
+            "THEN error('Floating point error in function: POW') ELSE pow(a, b) END",
+        },
+    ),
+    _overloaded("__float", _ANY_FLOAT),
+    _overloaded("__total", {"x HUGEINT": "CAST(x AS BIGINT)", "x DOUBLE": "x", "x DECIMAL(38,9)": "x"}),
+    # Conversions
+    _overloaded(
+        "__to_int64",
+        {
+            "x BIGINT": "x",
+            "x DOUBLE": "CAST(round(x) AS BIGINT)",
+            "x DECIMAL(38,9)": "CAST(x AS BIGINT)",
+            "x BOOLEAN": "CAST(x AS BIGINT)",
+            "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*') "
+            "THEN CAST(trim(x) AS BIGINT) WHEN x IS NOT NULL THEN CAST(error('Bad int64 value: ' || x) AS BIGINT) END",
+        },
+    ),
+    _overloaded(
+        "__safe_int64",
+        {
+            "x BIGINT": "x",
+            "x DOUBLE": "TRY_CAST(round(x) AS BIGINT)",
+            "x DECIMAL(38,9)": "TRY_CAST(x AS BIGINT)",
+            "x BOOLEAN": "CAST(x AS BIGINT)",
+            "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*') "
+            "THEN TRY_CAST(trim(x) AS BIGINT) END",
+        },
+    ),
+    _overloaded(
+        "__to_float64",
+        {
+            "x DOUBLE": "x",
+            "x BIGINT": "CAST(x AS DOUBLE)",
+            "x DECIMAL(38,9)": "CAST(x AS DOUBLE)",
+            "x VARCHAR": "CASE WHEN contains(x, '_') OR TRY_CAST(x AS DOUBLE) IS NULL AND x IS NOT NULL "
+            "THEN CAST(error('Bad double value: ' || x) AS DOUBLE) ELSE TRY_CAST(x AS DOUBLE) END",
+        },
+    ),
+    _overloaded(
+        "__safe_float64",
+        {
+            "x DOUBLE": "x",
+            "x BIGINT": "CAST(x AS DOUBLE)",
+            "x DECIMAL(38,9)": "CAST(x AS DOUBLE)",
+            "x VARCHAR": "CASE WHEN NOT contains(x, '_') THEN TRY_CAST(x AS DOUBLE) END",
+        },
+    ),
+    _overloaded(
+        "__to_numeric",
+        {
+            "x DECIMAL(38,9)": "x",
+            "x BIGINT": "CAST(x AS DECIMAL(38,9))",
+            "x DOUBLE": "CAST(x AS DECIMAL(38,9))",
+            "x VARCHAR": "CASE WHEN contains(x, '_') THEN error('Invalid NUMERIC value: ' || x) "
+            "ELSE CAST(x AS DECIMAL(38,9)) END",
+        },
+    ),
+    _overloaded(
+        "__safe_numeric",
+        {
+            "x DECIMAL(38,9)": "x",
+            "x BIGINT": "TRY_CAST(x AS DECIMAL(38,9))",
+            "x DOUBLE": "TRY_CAST(x AS DECIMAL(38,9))",
+            "x VARCHAR": "CASE WHEN NOT contains(x, '_') THEN TRY_CAST(x AS DECIMAL(38,9)) END",
+        },
+    ),
+    _overloaded(
+        "__to_bool",
+        {
+            "x BOOLEAN": "x",
+            "x BIGINT": "CAST(x AS BOOLEAN)",
+            "x VARCHAR": "CASE lower(x) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE "
+            "ELSE CASE WHEN x IS NOT NULL THEN CAST(error('Bad bool value: ' || x) AS BOOLEAN) END END",
+        },
+    ),
+    _overloaded(
+        "__safe_bool",
+        {
+            "x BOOLEAN": "x",
+            "x BIGINT": "CAST(x AS BOOLEAN)",
+            "x VARCHAR": "CASE lower(x) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END",
+        },
+    ),
+    _overloaded(
+        "__to_string",
+        {
+            "x VARCHAR": "x",
+            "x BIGINT": "CAST(x AS VARCHAR)",
+            "x BOOLEAN": "CAST(x AS VARCHAR)",
+            "x DOUBLE": "CASE WHEN abs(x) >= 1e15 AND abs(x) < 1e16 THEN "
+            "CASE WHEN x < 0 THEN '-' ELSE '' END || left(CAST(abs(x) AS VARCHAR), 1) || "
+            "rtrim(rtrim('.' || substring(CAST(abs(x) AS VARCHAR), 2, 15), '0'), '.') || 'e+15' "
+            r"ELSE regexp_replace(CAST(x AS VARCHAR), '\.0$', '') END",
+            "x DECIMAL(38,9)": "rtrim(rtrim(CAST(x AS VARCHAR), '0'), '.')",
+            "x DATE": "CAST(x AS VARCHAR)",
+            "x TIME": "CAST(x AS VARCHAR)",
+            "x TIMESTAMP": f"strftime(x, '%Y-%m-%d %H:%M:%S') || {_FRACTION.format('x')}",
+            "x TIMESTAMPTZ": f"strftime(x, '%Y-%m-%d %H:%M:%S') || {_FRACTION.format('x')} || '+00'",
+            "x BLOB": "decode(x)",
+            "x": "CAST(error('Invalid cast to STRING') AS VARCHAR)",
+        },
+    ),
+    _overloaded("__to_bytes", {"x BLOB": "x", "x VARCHAR": "encode(x)"}),
+    _overloaded(
+        "__to_timestamp",
+        {
+            "x TIMESTAMPTZ": "x",
+            "x TIMESTAMP": "CAST(x AS TIMESTAMPTZ)",
+            "x DATE": "CAST(x AS TIMESTAMPTZ)",
+            "x VARCHAR": r"CASE WHEN regexp_matches(x, '^\s*\d{4}-\d') THEN CAST(x AS TIMESTAMPTZ) "
+            "WHEN x IS NOT NULL THEN CAST(error('Invalid timestamp: ' || x) AS TIMESTAMPTZ) END",
+        },
+    ),
+    _overloaded(
+        "__safe_timestamp",
+        {
+            "x TIMESTAMPTZ": "x",
+            "x TIMESTAMP": "CAST(x AS TIMESTAMPTZ)",
+            "x DATE": "CAST(x AS TIMESTAMPTZ)",
+            "x VARCHAR": r"CASE WHEN regexp_matches(x, '^\s*\d{4}-\d') THEN TRY_CAST(x AS TIMESTAMPTZ) END",
+        },
+    ),
+    _overloaded(
+        "__to_datetime",
+        {
+            "x TIMESTAMP": "x",
+            "x TIMESTAMPTZ": "timezone('UTC', x)",
+            "x DATE": "CAST(x AS TIMESTAMP)",
+            "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*\d{4}-\d+-\d+([ tT]\d+:\d+(:\d+(\.\d+)?)?)?\s*') "
+            "THEN CAST(x AS TIMESTAMP) WHEN x IS NOT NULL THEN CAST(error('Invalid datetime: ' || x) AS TIMESTAMP) END",
+        },
+    ),
+    _overloaded(
+        "__safe_datetime",
+        {
+            "x TIMESTAMP": "x",
+            "x TIMESTAMPTZ": "timezone('UTC', x)",
+            "x DATE": "CAST(x AS TIMESTAMP)",
+            "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*\d{4}-\d+-\d+([ tT]\d+:\d+(:\d+(\.\d+)?)?)?\s*') "
+            "THEN TRY_CAST(x AS TIMESTAMP) END",
+        },
+    ),
+    _overloaded(
+        "__to_date",
+        {
+            "x DATE": "x",
+            "x TIMESTAMP": "CAST(x AS DATE)",
+            "x TIMESTAMPTZ": "CAST(timezone('UTC', x) AS DATE)",
+            "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*\d{4}-\d+-\d+\s*') THEN CAST(x AS DATE) "
+            "WHEN x IS NOT NULL THEN CAST(error('Invalid date: ' || x) AS DATE) END",
+        },
+    ),
+    _overloaded(
+        "__safe_date",
+        {
+            "x DATE": "x",
+            "x TIMESTAMP": "CAST(x AS DATE)",
+            "x TIMESTAMPTZ": "CAST(timezone('UTC', x) AS DATE)",
+            "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*\d{4}-\d+-\d+\s*') THEN TRY_CAST(x AS DATE) END",
+        },
+    ),
+    _overloaded(
+        "__to_time",
+        {
+            "x TIME": "x",
+            "x TIMESTAMP": "CAST(x AS TIME)",
+            "x TIMESTAMPTZ": "CAST(timezone('UTC', x) AS TIME)",
+            "x VARCHAR": "CAST(x AS TIME)",
+        },
+    ),
+    _overloaded(
+        "__safe_time",
+        {
+            "x TIME": "x",
+            "x TIMESTAMP": "CAST(x AS TIME)",
+            "x TIMESTAMPTZ": "CAST(timezone('UTC', x) AS TIME)",
+            "x VARCHAR": "TRY_CAST(x AS TIME)",
+        },
+    ),
+    # Texts and bytes
+    _overloaded("__length", {"x VARCHAR": "length(x)", "x BLOB": "octet_length(x)"}),
+    _overloaded("__byte_length", {"x VARCHAR": "strlen(x)", "x BLOB": "octet_length(x)"}),
+    "CREATE MACRO __from(s, p) AS CASE WHEN p = 0 OR p < -length(s) THEN 1 ELSE p END",
+    _overloaded(
+        "__substr",
+        {
+            "s VARCHAR, p BIGINT": "substring(s, __from(s, p))",
+            "s VARCHAR, p BIGINT, n BIGINT": "CASE WHEN n < 0 "
+            "THEN error('Third argument in SUBSTR() cannot be negative') ELSE substring(s, __from(s, p), n) END",
+        },
+    ),
+    *(
+        f"CREATE MACRO __{name}(s VARCHAR, n BIGINT) AS CASE WHEN n < 0 "
+        f"THEN error('Second argument in {name.upper()}() cannot be negative') ELSE {name}(s, n) END"
+        for name in ("left", "right", "repeat")
+    ),
+    *(
+        f"CREATE MACRO __{name}(s VARCHAR, n BIGINT, f VARCHAR) AS CASE WHEN n < 0 OR f = '' "
+        f"THEN error('invalid arguments of {name.upper()}') ELSE {name}(s, CAST(n AS INTEGER), f) END"
+        for name in ("lpad", "rpad")
+    ),
+    _overloaded(
+        "__trim",
+        {
+            "s VARCHAR": r"regexp_replace(regexp_replace(s, '^[\s\v\x{85}\p{Z}]+', ''), '[\s\v\x{85}\p{Z}]+$', '')",
+            "s VARCHAR, c VARCHAR": "trim(s, c)",
+        },
+    ),
+    _overloaded(
+        "__ltrim",
+        {"s VARCHAR": r"regexp_replace(s, '^[\s\v\x{85}\p{Z}]+', '')", "s VARCHAR, c VARCHAR": "ltrim(s, c)"},
+    ),
+    _overloaded(
+        "__rtrim",
+        {"s VARCHAR": r"regexp_replace(s, '[\s\v\x{85}\p{Z}]+$', '')", "s VARCHAR, c VARCHAR": "rtrim(s, c)"},
+    ),
+    *(
+        f"CREATE MACRO __{name}(s VARCHAR) AS {body}"
+        for name, body in {"upper": "upper(s)", "lower": "lower(s)", "reverse": "reverse(s)"}.items()
+    ),
+    "CREATE MACRO __replace(s VARCHAR, a VARCHAR, b VARCHAR) AS replace(s, a, b)",
+    "CREATE MACRO __starts_with(s VARCHAR, a VARCHAR) AS starts_with(s, a)",
+    "CREATE MACRO __ends_with(s VARCHAR, a VARCHAR) AS ends_with(s, a)",
+    "CREATE MACRO __strpos(s VARCHAR, a VARCHAR) AS CAST(strpos(s, a) AS BIGINT)",
+    "CREATE MACRO __split(s VARCHAR, d VARCHAR) AS string_split(s, d)",
+    _overloaded("__md5", {"x VARCHAR": "unhex(md5(x))", "x BLOB": "unhex(md5(x))"}),
+    _overloaded("__sha1", {"x VARCHAR": "unhex(sha1(x))", "x BLOB": "unhex(sha1(x))"}),
+    _overloaded("__sha256", {"x VARCHAR": "unhex(sha256(x))", "x BLOB": "unhex(sha256(x))"}),
+    # Arrays
+    "CREATE MACRO __at(a, i) AS CASE WHEN i < 0 OR i >= len(a) "
+    "THEN error('Array index ' || i || ' is out of bounds') ELSE a[i + 1] END",
+    "CREATE MACRO __safe_at(a, i) AS CASE WHEN i >= 0 AND i < len(a) THEN a[i + 1] END",
+    "CREATE MACRO __series(a BIGINT, b BIGINT, s BIGINT) AS CASE WHEN s = 0 "
+    "THEN error('Sequence step cannot be 0.') ELSE generate_series(a, b, s) END",
+    "CREATE MACRO __array_concat(a, b) AS CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN list_concat(a, b) END",
+    # Times
+    "CREATE MACRO __floor_div(a BIGINT, b BIGINT) AS (a - ((a % b) + b) % b) // b",
+    "CREATE MACRO __week_of(x) AS (CAST(extract(doy FROM x) AS BIGINT) + 6 - CAST(extract(dow FROM x) AS BIGINT)) // 7",
+)

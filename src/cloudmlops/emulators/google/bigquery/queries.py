@@ -87,7 +87,10 @@ class Queries:
         """
         with self._catalog.warehouse.reading() as cursor:
             translator = Translator(self._catalog, cursor, now=self._clock.now(), project=project)
-            return translator.translate(text).fields(cursor)
+            statement = translator.translate(text)
+            if statement.kind != "SELECT":
+                raise invalid_query("a view is a SELECT")
+            return translator.fields(statement.sql)
 
     def _work(self, job: Job, query: Mapping[str, Any], *, dry: bool) -> Outcome:
         default = query.get("defaultDataset")
@@ -100,7 +103,9 @@ class Queries:
             parameters=query.get("queryParameters") or (),
         )
         statement = translator.translate(str(query["query"]))
-        counted = statement.bytes_read(job.cursor)
+        statements = Statements(self._catalog, translator, job)
+        outcome = statements.run(statement, dry=True) if dry else None
+        counted = translator.bytes_read(statement)
         most = int(query.get("maximumBytesBilled") or 0)
         if most and counted > most:
             raise invalid_query(
@@ -116,11 +121,11 @@ class Queries:
                 "referencedTables": [name.reference() for name in sorted(statement.reads)],
             },
         }
-        if dry:
-            fields = statement.checked(job.cursor)
-            statistics["query"]["schema"] = {"fields": fields}
-            return Outcome(fields=fields, statistics=statistics, statement=statement.kind)
-        outcome = Statements(self._catalog, translator, job).run(statement)
+        if outcome is not None:
+            statistics["query"]["schema"] = {"fields": list(outcome.fields)}
+            outcome.statistics = statistics
+            return outcome
+        outcome = statements.run(statement)
         outcome.statistics = {**statistics, "query": {**statistics["query"], **outcome.statistics}}
         destination = query.get("destinationTable")
         if destination:

@@ -1,77 +1,59 @@
-"""A query from its text to DuckDB's SQL."""
+"""A statement from its text to what DuckDB runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
-import sqlglot
+import pyarrow.compute as pc
 from sqlglot import exp
-from sqlglot.errors import ParseError, TokenError
 
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of
+from cloudmlops.emulators.google.bigquery.dialect.reading import parse
+from cloudmlops.emulators.google.bigquery.dialect.selecting import Queries
+from cloudmlops.emulators.google.bigquery.dialect.sources import Sources
 from cloudmlops.emulators.google.bigquery.estimating import table_bytes
-from cloudmlops.emulators.google.bigquery.fields import field_of, quoted, result_expression
+from cloudmlops.emulators.google.bigquery.features_at_time import expand_features
+from cloudmlops.emulators.google.bigquery.fields import Field, field_of, quoted, result_expression
+from cloudmlops.emulators.google.bigquery.information_schema import information_schema
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
+from cloudmlops.emulators.google.bigquery.parameters import name_positions, put_parameters
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
 from cloudmlops.emulators.google.bigquery.warehouse import count, place
+
+UNTYPED: Final = "NULL"
+
+_KINDS: Final = {
+    exp.Insert: "INSERT",
+    exp.Update: "UPDATE",
+    exp.Delete: "DELETE",
+    exp.Merge: "MERGE",
+    exp.TruncateTable: "TRUNCATE_TABLE",
+    exp.Alter: "ALTER_TABLE",
+}
 
 
 @dataclass(kw_only=True, slots=True)
 class Statement:
-    """One statement, ready to run."""
+    """One statement, parsed, with its parameters."""
 
     kind: str
     """A `statementType` of the REST reference."""
+    text: str
     tree: exp.Expression
-    """As it was parsed, its tables resolved."""
-    sql: str
-    """What DuckDB is to run, if it is one statement there too."""
+    columns: frozenset[str] | None
+    """The names, in lower case, of all columns that it mentions; None when it takes all."""
+    sql: str = ""
+    """Of a SELECT: what DuckDB runs."""
     reads: set[TableName] = field(default_factory=set)
-    columns: frozenset[str] | None = None
-    catalog: Catalog
-
-    def fields(self, cursor: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-        """The columns of its result, without running it."""
-        relation = cursor.sql(self.sql)
-        return [field_of(name, kind) for name, kind in zip(relation.columns, relation.types, strict=True)]
-
-    def checked(self, cursor: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-        """Find what would keep it from running, and return its columns."""
-        return self.fields(cursor) if self.kind == "SELECT" else []
-
-    def rows(self, cursor: duckdb.DuckDBPyConnection) -> tuple[list[dict[str, Any]], pa.Table]:
-        """Run a SELECT."""
-        relation = cursor.sql(self.sql)
-        fields = [field_of(name, kind) for name, kind in zip(relation.columns, relation.types, strict=True)]
-        casts = [
-            cast for name, kind in zip(relation.columns, relation.types, strict=True)
-            if (cast := result_expression(name, kind))
-        ]
-        if casts:
-            names = [
-                f"{result_expression(name, kind) or quoted(name)} AS {quoted(name)}"
-                for name, kind in zip(relation.columns, relation.types, strict=True)
-            ]
-            relation = relation.select(*map(duckdb.SQLExpression, names)) if False else relation.project(", ".join(names))
-        return fields, relation.to_arrow_table()
-
-    def bytes_read(self, cursor: duckdb.DuckDBPyConnection) -> int:
-        """Count the bytes of the columns that it reads."""
-        total = 0
-        for name in self.reads:
-            table = self.catalog.table(name)
-            rows = count(cursor, place(name))
-            total += table_bytes(cursor, place(name), fields_of(table), rows, columns=self.columns)
-        return total
 
 
 class Translator:
-    """Translates the statements of one job."""
+    """Translates the statements of one job, which have one moment."""
 
     def __init__(
         self,
@@ -85,29 +67,144 @@ class Translator:
     ) -> None:
         self._catalog = catalog
         self._cursor = cursor
-        self._now = now
-        self._project = project
-        self._default = default
         self._parameters = parameters
+        self._made_tables = 0
+        self.project: Final = project
+        self.sources: Final = Sources(catalog, project=project, default=default, information=self._information)
+        self.queries: Final = Queries(now=now, type_of=lambda sql: cursor.sql(sql).types[0])
 
     def translate(self, text: str) -> Statement:
-        """Translate one statement.
+        """Read one statement; a query is made ready to run.
 
         Raises:
             Refused: It is no GoogleSQL, or uses what is not emulated.
         """
-        try:
-            trees = [tree for tree in sqlglot.parse(text, read="bigquery") if tree is not None]
-        except (ParseError, TokenError) as error:
-            raise invalid_query(f"Syntax error: {error}") from error
-        if len(trees) != 1:
-            raise not_emulated("a script of several statements")
-        tree = trees[0]
-        reads = set()
-        for table in tree.find_all(exp.Table):
-            name = TableName(DatasetName(table.catalog or self._project, table.db), table.name)
-            self._catalog.table(name)
-            reads.add(name)
-            alias = table.alias or table.name
-            table.replace(exp.alias_(exp.to_table(place(name), dialect="duckdb"), alias, table=True))
-        return Statement(kind="SELECT", tree=tree, sql=tree.sql(dialect="duckdb"), reads=reads, catalog=self._catalog)
+        positional = any(not one.get("name") for one in self._parameters)
+        tree = parse(name_positions(text) if positional or "?" in text else text)
+        tree = put_parameters(tree, self._parameters)
+        statement = Statement(kind=_kind(tree), text=text, tree=tree, columns=_mentioned(tree))
+        if statement.kind == "SELECT":
+            statement.sql = self.select(tree)
+            statement.reads = self.sources.reads
+        return statement
+
+    def select(self, tree: exp.Expression) -> str:
+        """Return a query in DuckDB's SQL.
+
+        Raises:
+            Refused: It uses what is not emulated.
+        """
+        return self.sql(self.rewritten(tree))
+
+    def rewritten(self, tree: exp.Expression) -> exp.Expression:
+        """Return a query as DuckDB takes it."""
+        tree = self.sources.resolve(tree)
+        tree = expand_features(tree, lambda query: self._fields(self.queries.query(query)))
+        return self.queries.query(tree)
+
+    @staticmethod
+    def sql(tree: exp.Expression) -> str:
+        """Write a rewritten node in DuckDB's SQL."""
+        return tree.sql(dialect="duckdb", identify=True, comments=False)
+
+    def fields(self, sql: str) -> list[dict[str, Any]]:
+        """The columns of a query in DuckDB's SQL, which is not run.
+
+        Raises:
+            Refused: A column is of a type that is not emulated, or two have one name.
+        """
+        relation = self._cursor.sql(sql)
+        return _checked_fields(relation)
+
+    def rows(self, sql: str) -> tuple[list[dict[str, Any]], pa.Table]:
+        """Run a query in DuckDB's SQL.
+
+        Raises:
+            Refused: A column is of a type that is not emulated, two have one name, or an array has a NULL.
+        """
+        relation = self._cursor.sql(sql)
+        fields = _checked_fields(relation)
+        casts = [result_expression(name, kind) for name, kind in zip(relation.columns, relation.types, strict=True)]
+        if any(casts):
+            columns = ", ".join(
+                f"{cast or quoted(name)} AS {quoted(name)}"
+                for name, cast in zip(relation.columns, casts, strict=True)
+            )
+            relation = relation.project(columns)
+        rows = relation.to_arrow_table()
+        for place_, one in enumerate(fields):
+            if one["mode"] == "REPEATED":
+                _check_members(rows.column(place_), one)
+        return fields, rows
+
+    def described(self, sql: str) -> list[dict[str, Any]]:
+        """The columns of a query in DuckDB's SQL; one that is only NULL is of type `UNTYPED`."""
+        relation = self._cursor.sql(sql)
+        return [
+            {"name": name, "type": UNTYPED, "mode": "NULLABLE"}
+            if str(kind).strip('"') == "NULL"
+            else field_of(name, kind)
+            for name, kind in zip(relation.columns, relation.types, strict=True)
+        ]
+
+    def bytes_read(self, statement: Statement) -> int:
+        """Count the bytes of the columns that a statement mentions."""
+        total = 0
+        for name in statement.reads:
+            table = self._catalog.table(name)
+            rows = count(self._cursor, place(name))
+            total += table_bytes(self._cursor, place(name), fields_of(table), rows, columns=statement.columns)
+        return total
+
+    def _fields(self, tree: exp.Expression) -> list[dict[str, Any]]:
+        relation = self._cursor.sql(self.sql(tree))
+        return [field_of(name, kind) for name, kind in zip(relation.columns, relation.types, strict=True)]
+
+    def _information(self, view: str, parent: DatasetName | None, project: str) -> str:
+        self._made_tables += 1
+        name = f"__information_{self._made_tables}"
+        self._cursor.register(name, information_schema(self._catalog, view, parent, project))
+        return name
+
+
+def _checked_fields(relation: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
+    names = [name.lower() for name in relation.columns]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise invalid_query(f"Duplicate column names in the result are not supported. Found duplicate(s): {', '.join(twice)}")
+    return [field_of(name, kind) for name, kind in zip(relation.columns, relation.types, strict=True)]
+
+
+def _check_members(values: pa.ChunkedArray, one: Field) -> None:
+    if pc.sum(pc.is_null(pc.list_flatten(values))).as_py():
+        raise invalid_query(f"Array cannot have a null element; error in writing field {one['name']}")
+
+
+def _kind(tree: exp.Expression) -> str:
+    if isinstance(tree, exp.Query):
+        return "SELECT"
+    if type(tree) in _KINDS:
+        return _KINDS[type(tree)]
+    if isinstance(tree, (exp.Create, exp.Drop)):
+        verb = "CREATE" if isinstance(tree, exp.Create) else "DROP"
+        kind = str(tree.args.get("kind")).upper()
+        if kind not in {"TABLE", "VIEW", "SCHEMA"}:
+            raise not_emulated(f"{verb} {kind}")
+        query = isinstance(tree, exp.Create) and kind == "TABLE" and tree.args.get("expression") is not None
+        return f"{verb}_{kind}" + ("_AS_SELECT" if query else "")
+    if isinstance(tree, exp.Command):
+        raise not_emulated(f"the statement {str(tree.this).upper()}")
+    raise not_emulated(f"the statement {type(tree).__name__.upper()}")
+
+
+def _mentioned(tree: exp.Expression) -> frozenset[str] | None:
+    if any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star)):
+        return None
+    parts = ("this", "table", "db", "catalog")
+    names = {
+        column.args[part].name.lower()
+        for column in tree.find_all(exp.Column)
+        for part in parts
+        if isinstance(column.args.get(part), exp.Identifier)
+    }
+    return frozenset(names | {one.name.lower() for join in tree.find_all(exp.Join) for one in join.args.get("using") or ()})

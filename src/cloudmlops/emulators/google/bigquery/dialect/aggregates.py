@@ -1,0 +1,242 @@
+"""Functions of many rows: aggregates, and windows over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from sqlglot import exp
+
+from cloudmlops.emulators.google.bigquery.dialect.building import call, case, name_of, only
+from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
+
+if TYPE_CHECKING:
+    from cloudmlops.emulators.google.bigquery.dialect.expressions import Expressions
+    from cloudmlops.emulators.google.bigquery.dialect.operators import Handler
+
+Over = Callable[[exp.Expression], exp.Expression]
+"""Puts a function of DuckDB over the window, if there is one."""
+
+_NUMBERING: Final = (exp.RowNumber, exp.Rank, exp.DenseRank, exp.PercentRank, exp.CumeDist)
+_PLAIN: Final[dict[type[exp.Expression], tuple[str, bool]]] = {
+    exp.AnyValue: ("any_value", False),
+    exp.LogicalAnd: ("bool_and", False),
+    exp.LogicalOr: ("bool_or", False),
+    exp.Avg: ("avg", True),
+    exp.Stddev: ("stddev_samp", True),
+    exp.StddevSamp: ("stddev_samp", True),
+    exp.StddevPop: ("stddev_pop", True),
+    exp.Variance: ("var_samp", True),
+    exp.VariancePop: ("var_pop", True),
+}
+
+
+def aggregated(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """An aggregate of a group."""
+    return _aggregate(made, node, lambda raw: raw)
+
+
+def _aggregate(made: Expressions, node: exp.Expression, over: Over) -> exp.Expression:
+    if isinstance(node, exp.IgnoreNulls) and isinstance(node.this, exp.ArrayAgg):
+        return _array(made, node.this, over, ignore_nulls=True)
+    if isinstance(node, exp.RespectNulls) and isinstance(node.this, exp.ArrayAgg):
+        return _array(made, node.this, over, ignore_nulls=False)
+    if isinstance(node, exp.ArrayAgg):
+        return _array(made, node, over, ignore_nulls=False)
+    if isinstance(node, exp.GroupConcat):
+        return _texts(made, node, over)
+    if isinstance(node, exp.Count):
+        only(node, "this", "big_int")
+        return over(exp.Anonymous(this="count", expressions=[_argument(made, node.this)]))
+    if isinstance(node, exp.CountIf):
+        only(node, "this")
+        if isinstance(node.this, exp.Distinct):
+            raise not_emulated("COUNTIF(DISTINCT …)")
+        return over(call("count", case((made.of(node.this), exp.Literal.number(1)))))
+    if isinstance(node, exp.Sum):
+        only(node, "this")
+        return call("__total", over(exp.Anonymous(this="sum", expressions=[_argument(made, node.this)])))
+    if isinstance(node, (exp.Min, exp.Max)):
+        return _extreme(made, node, over)
+    function, of_floats = _PLAIN[type(node)]
+    only(node, "this")
+    argument = _argument(made, node.this, of_floats=of_floats)
+    return over(exp.Anonymous(this=function, expressions=[argument]))
+
+
+def _argument(made: Expressions, node: exp.Expression, *, of_floats: bool = False) -> exp.Expression:
+    """What is aggregated."""
+    if isinstance(node, exp.Star):
+        only(node)
+        return exp.Star()
+    if isinstance(node, exp.Distinct):
+        if len(node.expressions) != 1 or node.args.get("on") is not None:
+            raise not_emulated("DISTINCT of several values")
+        inner = node.expressions[0]
+        return exp.Distinct(expressions=[_argument(made, inner, of_floats=of_floats)])
+    if isinstance(node, (exp.HavingMax, exp.Limit, exp.Order)):
+        raise not_emulated(f"{name_of(node)} in this aggregate")
+    value = made.of(node)
+    return call("__float", value) if of_floats else value
+
+
+def _extreme(made: Expressions, node: exp.Expression, over: Over) -> exp.Expression:
+    """MIN and MAX: NaN if one is. In DuckDB NaN is the greatest, so that the maximum is right."""
+    only(node, "this")
+    argument = _argument(made, node.this)
+    highest = over(exp.Anonymous(this="max", expressions=[argument]))
+    if isinstance(node, exp.Max):
+        return highest
+    inner = argument.expressions[0] if isinstance(argument, exp.Distinct) else argument
+    nan = over(exp.Anonymous(this="bool_or", expressions=[call("__is_nan", inner.copy())]))
+    lowest = over(exp.Anonymous(this="min", expressions=[argument.copy()]))
+    return case((nan, highest), otherwise=lowest)
+
+
+def _array(made: Expressions, node: exp.Expression, over: Over, *, ignore_nulls: bool) -> exp.Expression:
+    """ARRAY_AGG([DISTINCT] x [IGNORE NULLS] [ORDER BY …] [LIMIT n])."""
+    only(node, "this", "nulls_excluded")
+    inner, most, orders = node.this, None, []
+    if isinstance(inner, exp.Limit):
+        inner, most = inner.this, inner.expression
+    if isinstance(inner, exp.Order):
+        inner, orders = inner.this, inner.expressions
+    if isinstance(inner, exp.IgnoreNulls):
+        inner, ignore_nulls = inner.this, True
+    argument = _argument(made, inner)
+    value = argument.expressions[0] if isinstance(argument, exp.Distinct) else argument
+    if orders:
+        argument = exp.Order(this=argument, expressions=made.orders(orders, plain=isinstance(argument, exp.Distinct)))
+    result: exp.Expression = exp.Anonymous(this="array_agg", expressions=[argument])
+    if ignore_nulls:
+        known = exp.Not(this=exp.paren(exp.Is(this=value.copy(), expression=exp.null()), copy=False))
+        result = exp.Filter(this=result, expression=exp.Where(this=known))
+    result = over(result)
+    if most is not None:
+        return call("list_slice", result, exp.Literal.number(1), made.of(most))
+    return result
+
+
+def _texts(made: Expressions, node: exp.Expression, over: Over) -> exp.Expression:
+    """STRING_AGG([DISTINCT] x[, separator] [ORDER BY …])."""
+    only(node, "this", "separator")
+    inner, orders = node.this, []
+    if isinstance(inner, exp.Limit):
+        raise not_emulated("LIMIT in STRING_AGG")
+    if isinstance(inner, exp.Order):
+        inner, orders = inner.this, inner.expressions
+    argument = _argument(made, inner)
+    separator = node.args.get("separator")
+    parts = [argument, made.of(separator) if separator is not None else exp.Literal.string(",")]
+    if orders:
+        parts[-1] = exp.Order(this=parts[-1], expressions=made.orders(orders, plain=isinstance(argument, exp.Distinct)))
+    return over(exp.Anonymous(this="string_agg", expressions=parts))
+
+
+def window(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """A function over a window."""
+    only(node, "this", "partition_by", "order", "spec", "alias", "over")
+
+    def over(raw: exp.Expression) -> exp.Expression:
+        return exp.Window(this=raw, **_frame(made, node))
+
+    function = node.this
+    if isinstance(function, _NUMBERING):
+        only(function)
+        names = {
+            exp.RowNumber: "row_number",
+            exp.Rank: "rank",
+            exp.DenseRank: "dense_rank",
+            exp.PercentRank: "percent_rank",
+            exp.CumeDist: "cume_dist",
+        }
+        return over(exp.Anonymous(this=names[type(function)], expressions=[]))
+    if isinstance(function, exp.Ntile):
+        only(function, "this")
+        return over(call("ntile", made.of(function.this)))
+    nulls = type(function) if isinstance(function, (exp.IgnoreNulls, exp.RespectNulls)) else None
+    inner = function.this if nulls else function
+    if isinstance(inner, (exp.FirstValue, exp.LastValue, exp.NthValue)):
+        only(inner, "this", "offset")
+        names_of = {exp.FirstValue: exp.FirstValue, exp.LastValue: exp.LastValue, exp.NthValue: exp.NthValue}
+        offset = inner.args.get("offset")
+        raw: exp.Expression = names_of[type(inner)](
+            this=made.of(inner.this), **({"offset": made.of(offset)} if offset is not None else {})
+        )
+        return over(nulls(this=raw) if nulls is exp.IgnoreNulls else raw)
+    if isinstance(inner, (exp.Lag, exp.Lead)) and nulls is None:
+        only(inner, "this", "offset", "default")
+        parts = [inner.this, inner.args.get("offset"), inner.args.get("default")]
+        return over(
+            call("lag" if isinstance(inner, exp.Lag) else "lead", *(made.of(part) for part in parts if part is not None))
+        )
+    if type(inner) not in AGGREGATES or nulls is not None and not isinstance(inner, exp.ArrayAgg):
+        raise not_emulated(f"{name_of(inner)} over a window")
+    return _aggregate(made, function, over)
+
+
+def _frame(made: Expressions, node: exp.Expression) -> dict[str, object]:
+    """The window itself; made anew each time, since nodes have one parent."""
+    frame: dict[str, object] = {}
+    if node.args.get("alias") is not None:
+        if node.args.get("partition_by") or node.args.get("order") or node.args.get("spec"):
+            raise not_emulated("a named window with additions")
+        return {"alias": node.args["alias"].copy()}
+    if node.args.get("partition_by"):
+        frame["partition_by"] = [made.of(part) for part in node.args["partition_by"]]
+    spec = node.args.get("spec")
+    ranged = spec is not None and spec.args.get("kind") == "RANGE" and _numeric(spec)
+    if node.args.get("order") is not None:
+        frame["order"] = exp.Order(expressions=made.orders(node.args["order"].expressions, plain=ranged))
+    if spec is not None:
+        frame["spec"] = _spec(made, spec)
+    return frame
+
+
+def _numeric(spec: exp.Expression) -> bool:
+    return any(isinstance(spec.args.get(side), exp.Expression) for side in ("start", "end"))
+
+
+def _spec(made: Expressions, spec: exp.Expression) -> exp.Expression:
+    only(spec, "kind", "start", "start_side", "end", "end_side")
+    kind = str(spec.args.get("kind"))
+    if kind not in {"ROWS", "RANGE"}:
+        raise invalid_query(f"{kind} is not a window frame unit")
+    parts: dict[str, object] = {"kind": kind}
+    for name in ("start", "start_side", "end", "end_side"):
+        value = spec.args.get(name)
+        if value is not None:
+            parts[name] = made.of(value) if isinstance(value, exp.Expression) else value
+    if "end" not in parts:
+        parts["end"] = "CURRENT ROW"
+    return exp.WindowSpec(**parts)
+
+
+def named_window(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """WINDOW w AS (…)."""
+    only(node, "this", "partition_by", "order", "spec", "alias", "over")
+    if node.args.get("alias") is not None:
+        raise not_emulated("a named window made of another")
+    return exp.Window(this=node.this.copy(), **_frame(made, node))
+
+
+def array_or_nulls(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """IGNORE NULLS outside of a window: only ARRAY_AGG has it."""
+    if not isinstance(node.this, exp.ArrayAgg):
+        raise not_emulated(f"IGNORE NULLS of {name_of(node.this)} without a window")
+    return _aggregate(made, node, lambda raw: raw)
+
+
+AGGREGATES: Final[dict[type[exp.Expression], Handler]] = {
+    **dict.fromkeys(_PLAIN, aggregated),
+    **dict.fromkeys(
+        (exp.ArrayAgg, exp.GroupConcat, exp.Count, exp.CountIf, exp.Sum, exp.Min, exp.Max), aggregated
+    ),
+}
+
+WINDOWS: Final[dict[type[exp.Expression], Handler]] = {
+    exp.Window: window,
+    exp.IgnoreNulls: array_or_nulls,
+    exp.RespectNulls: array_or_nulls,
+}
+

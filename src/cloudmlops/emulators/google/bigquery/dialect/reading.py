@@ -1,0 +1,65 @@
+"""The parser: sqlglot's, with what it does not read."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.dialects.bigquery import BigQuery
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.tokens import TokenType
+
+from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
+
+
+def _entity_features(parser: Any) -> exp.Expression:
+    """ML.ENTITY_FEATURES_AT_TIME({TABLE t | (query)}, {TABLE t | (query)}[, name => value …])."""
+    tables = [_table_or_query(parser)]
+    if parser._match(TokenType.COMMA):  # noqa: SLF001 a parser is extended from within
+        tables.append(_table_or_query(parser))
+    options = []
+    while parser._match(TokenType.COMMA):  # noqa: SLF001
+        options.append(parser._parse_lambda())  # noqa: SLF001
+    return exp.Anonymous(this="ENTITY_FEATURES_AT_TIME", expressions=[*tables, *options])
+
+
+def _table_or_query(parser: Any) -> exp.Expression:
+    if parser._match(TokenType.TABLE):  # noqa: SLF001
+        return parser._parse_table_parts()  # type: ignore[no-any-return] # noqa: SLF001
+    return parser._parse_wrapped(parser._parse_statement)  # type: ignore[no-any-return] # noqa: SLF001
+
+
+class GoogleSql(BigQuery):
+    """BigQuery's dialect with ML.ENTITY_FEATURES_AT_TIME."""
+
+    class Parser(BigQuery.Parser):
+        FUNCTION_PARSERS: ClassVar = {
+            **BigQuery.Parser.FUNCTION_PARSERS,
+            "ENTITY_FEATURES_AT_TIME": _entity_features,
+        }
+
+
+def parse(text: str) -> exp.Expression:
+    """Parse one statement.
+
+    Raises:
+        Refused: It is no GoogleSQL, or several statements.
+    """
+    try:
+        trees = [tree for tree in sqlglot.parse(text, read=GoogleSql) if tree is not None]
+    except (ParseError, TokenError) as error:
+        found = getattr(error, "errors", None)
+        if found:
+            first = found[0]
+            at = f" at [{first.get('line')}:{first.get('col')}]"
+            raise invalid_query(f"Syntax error: {first.get('description')}{at}") from error
+        raise invalid_query(f"Syntax error: {str(error).splitlines()[0]}") from error
+    if not trees:
+        raise invalid_query("Syntax error: Unexpected end of statement")
+    if len(trees) > 1 or isinstance(trees[0], exp.Block):
+        raise not_emulated("a script of several statements")
+    tree = trees[0]
+    if not isinstance(tree, exp.Expression):
+        raise not_emulated("this statement")
+    return tree
