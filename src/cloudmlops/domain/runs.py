@@ -175,17 +175,27 @@ class RunRequest:
 
 def step_key(step: StepSpec, inputs: Mapping[str, OutputRecord], *, source: str, packages: str) -> str:
     """Return the content of a step before it runs, as a SHA-256: code, packages, parameters, inputs and image."""
-    content = {
+    content = step_content(step, source=source, packages=packages)
+    return content_key(content, {name: inputs[name].digest for name in step.inputs})
+
+
+def step_content(step: StepSpec, *, source: str, packages: str) -> dict[str, object]:
+    """Return what is known of a step's content before the steps that it needs have run, as JSON."""
+    return {
         "function": step.function,
         "source": source,
         "packages": packages,
         "parameters": dict(step.parameters),
-        "inputs": {name: inputs[name].digest for name in step.inputs},
         "outputs": {name: str(kind) for name, kind in step.outputs.items()},
         "image": step.options.image,
         "environment": dict(step.options.environment),
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def content_key(content: Mapping[str, object], inputs: Mapping[str, str]) -> str:
+    """Return the SHA-256 of a step's content, completed by the digests of its inputs."""
+    whole = {**content, "inputs": dict(inputs)}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def step_inputs(step: StepSpec, done: Mapping[str, Mapping[str, OutputRecord]]) -> dict[str, OutputRecord]:

@@ -54,6 +54,10 @@ class PipelinesPort(Protocol):
         """Return the outputs of earlier successes by their steps' keys; unknown ones are left out."""
         ...
 
+    def readable(self, output: OutputRecord) -> OutputRecord:
+        """Return an artifact's record with a path at which this process can read its files."""
+        ...
+
     def announced(self, run: str) -> None:
         """Note that the end of the run has been published as an event."""
         ...

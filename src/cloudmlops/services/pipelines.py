@@ -272,11 +272,11 @@ class Run:
                 hint="Wait for it, or resume it." if record.state is not RunState.FAILED else _hint(record),
                 run=self,
             )
-        return {name: output_value(record, ref.step, ref.output) for name, ref in record.graph.outputs.items()}
+        return {name: self._value(record, ref.step, ref.output) for name, ref in record.graph.outputs.items()}
 
     def output(self, step: str, name: str = "output") -> Any:
         """Return one output of a succeeded step, whether the pipeline returns it or not."""
-        return output_value(self.record, step, name)
+        return self._value(self.record, step, name)
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, object]]:
@@ -334,6 +334,14 @@ class Run:
             self._known = self._port.resume(self.id, RunMode.ATTACHED if wait else RunMode.DETACHED)
         return self.wait(progress=progress) if wait else self
 
+    def _value(self, record: RunRecord, step: str, output: str) -> Any:
+        """Return an output as a value or a handle."""
+        from cloudmlops.materializers.artifacts import handle
+
+        found = record.steps[step].outputs[output]
+        kind = record.graph.by_name[step].outputs[output]
+        return handle(self._port.readable(found)) if kind.kind.is_artifact else decode(found.value, kind)
+
     @property
     def _port(self) -> PipelinesPort:
         return self._context.backends.pipelines
@@ -363,15 +371,6 @@ class Plan:
     def to_run(self) -> tuple[str, ...]:
         """The steps that would run."""
         return tuple(step.name for step in self.steps if not step.cached)
-
-
-def output_value(record: RunRecord, step: str, output: str) -> Any:
-    """Return an output as a value or a handle."""
-    from cloudmlops.materializers.artifacts import handle
-
-    found = record.steps[step].outputs[output]
-    kind = record.graph.by_name[step].outputs[output]
-    return handle(found) if kind.kind.is_artifact else decode(found.value, kind)
 
 
 def _graph(pipeline: Runnable, parameters: Mapping[str, object] | None) -> Graph:

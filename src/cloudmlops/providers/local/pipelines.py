@@ -171,6 +171,9 @@ class LocalPipelines(PipelinesPort):
         found = {key: cached_outputs(self._store, key, boot=boot, kept=kept) for key in keys}
         return {key: hit[1] for key, hit in found.items() if hit is not None}
 
+    def readable(self, output: OutputRecord) -> OutputRecord:
+        return output
+
     def announced(self, run: str) -> None:
         self._store.announced(run)
 

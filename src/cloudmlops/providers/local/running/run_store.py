@@ -14,21 +14,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from cloudmlops.domain.actors import Actor, ActorKind
-from cloudmlops.domain.graph import graph_from_json, graph_to_json
-from cloudmlops.domain.lineage import Lineage
+from cloudmlops.domain.run_requests import request_from_json, request_to_json
 from cloudmlops.domain.runs import (
     OutputRecord,
     RunRecord,
     RunRequest,
     RunState,
-    SourceRoot,
-    SourceSnapshot,
     StepRecord,
     StepState,
     output_from_json,
@@ -362,41 +358,6 @@ def _prepare(db: sqlite3.Connection) -> None:
             time.sleep(0.01)
         else:
             return
-
-
-def request_to_json(request: RunRequest) -> dict[str, Any]:
-    """Write a request as a JSON object."""
-    lineage = asdict(request.lineage)
-    lineage["started_at"] = request.lineage.started_at.isoformat()
-    return {
-        "id": request.id,
-        "graph": graph_to_json(request.graph),
-        "source": asdict(request.source),
-        "lineage": lineage,
-        "packages_digest": request.packages_digest,
-        "cache": request.cache,
-        "announce": list(request.announce),
-    }
-
-
-def request_from_json(fields: Mapping[str, Any]) -> RunRequest:
-    """Read what `request_to_json` wrote."""
-    lineage = dict(fields["lineage"])
-    lineage["started_at"] = _time(lineage["started_at"])
-    lineage["actor"] = Actor(id=lineage["actor"]["id"], kind=ActorKind(lineage["actor"]["kind"]))
-    source = fields["source"]
-    return RunRequest(
-        id=fields["id"],
-        graph=graph_from_json(fields["graph"]),
-        source=SourceSnapshot(
-            digest=source["digest"],
-            roots=tuple(SourceRoot(path=root["path"], files=tuple(root["files"])) for root in source["roots"]),
-        ),
-        lineage=Lineage(**lineage),
-        packages_digest=fields["packages_digest"],
-        cache=fields["cache"],
-        announce=tuple(fields["announce"]),
-    )
 
 
 def _add(db: sqlite3.Connection, request: RunRequest, text: str, at: datetime, *, schedule: str) -> bool:
