@@ -1,0 +1,215 @@
+"""The rows of online stores in Bigtable, in the layout that Google's own reader has.
+
+Row key: the entity's id, the parts of a composite one joined with `:`. Column family: the feature view's id. Qualifier
+`default` is what a sync wrote, `dw` what was written directly; the newer counts, and of two of the same time `default`.
+The value is a `FeatureViewInternalStorage` (googleapis/java-vertex-feature-store, `fs.proto`, Apache-2.0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any, Final
+
+import grpc
+from google.cloud.bigtable_admin_v2 import types as admin
+from google.cloud.bigtable_v2 import types as data
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.core.service import Surroundings
+from cloudmlops.emulators.google.aiplatform.catalogue import message
+
+SYNCED: Final = b"default"
+WRITTEN: Final = b"dw"
+_TABLE: Final = "featurestore"
+_ROWS_AT_ONCE: Final = 1000
+
+
+@cache
+def storage_type() -> Any:
+    """Return the class of `FeatureViewInternalStorage`, made here: no package has it."""
+    value = message("FeatureValue").DESCRIPTOR
+    file = descriptor_pb2.FileDescriptorProto(
+        name="cloudmlops/emulated_feature_storage.proto",
+        package="cloudmlops.emulated",
+        syntax="proto3",
+        dependency=[value.file.name, "google/protobuf/timestamp.proto"],
+    )
+    kinds = descriptor_pb2.FieldDescriptorProto
+    feature = file.message_type.add(name="FeatureData")
+    feature.field.add(name="name", number=1, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL)
+    feature.field.add(
+        name="values", number=2, type=kinds.TYPE_MESSAGE, label=kinds.LABEL_REPEATED, type_name=f".{value.full_name}"
+    )
+    storage = file.message_type.add(name="FeatureViewInternalStorage")
+    storage.field.add(
+        name="feature_data",
+        number=1,
+        type=kinds.TYPE_MESSAGE,
+        label=kinds.LABEL_REPEATED,
+        type_name=".cloudmlops.emulated.FeatureData",
+    )
+    storage.field.add(
+        name="feature_timestamp",
+        number=2,
+        type=kinds.TYPE_MESSAGE,
+        label=kinds.LABEL_OPTIONAL,
+        type_name=".google.protobuf.Timestamp",
+    )
+    pool = descriptor_pool.Default()
+    pool.Add(file) if hasattr(pool, "Add") else pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("cloudmlops.emulated.FeatureViewInternalStorage"))
+
+
+class StoredRows:
+    """Reads and writes rows of feature views in the emulated Bigtable, over its wire."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._prepared: set[str] = set()
+
+    def metadata(self, store: str) -> Any:
+        """Return where an online store's rows are, as a `BigtableMetadata`."""
+        _, project, _, _, _, name = store.split("/")
+        return message("FeatureOnlineStore").Bigtable.BigtableMetadata(
+            tenant_project_id=f"t{project}-tp", instance_id=f"fs-{name.replace('_', '-')[:28]}", table_id=_TABLE
+        )
+
+    def prepare(self, view: str) -> None:
+        """Make the table and family of a view, unless they are there."""
+        if view in self._prepared:
+            return
+        table, family = self._place(view)
+        instance, _, table_id = table.rpartition("/tables/")
+        try:
+            self._call("bigtable.admin.v2.BigtableTableAdmin/CreateTable", admin.CreateTableRequest, admin.Table)(
+                admin.CreateTableRequest.pb()(parent=instance, table_id=table_id)
+            )
+        except grpc.RpcError as error:
+            _refused(error, passing=grpc.StatusCode.ALREADY_EXISTS)
+        request = admin.ModifyColumnFamiliesRequest.pb()(name=table)
+        change = request.modifications.add(id=family)
+        change.create.gc_rule.max_num_versions = 1
+        try:
+            self._call(
+                "bigtable.admin.v2.BigtableTableAdmin/ModifyColumnFamilies",
+                admin.ModifyColumnFamiliesRequest,
+                admin.Table,
+            )(request)
+        except grpc.RpcError as error:
+            _refused(error, passing=grpc.StatusCode.ALREADY_EXISTS)
+        self._prepared.add(view)
+
+    def forget(self, view: str) -> None:
+        """Remove all rows of a view; one that never had any is no error."""
+        self._prepared.discard(view)
+        table, family = self._place(view)
+        request = admin.ModifyColumnFamiliesRequest.pb()(name=table)
+        request.modifications.add(id=family, drop=True)
+        try:
+            self._call(
+                "bigtable.admin.v2.BigtableTableAdmin/ModifyColumnFamilies",
+                admin.ModifyColumnFamiliesRequest,
+                admin.Table,
+            )(request)
+        except grpc.RpcError as error:
+            _refused(error, passing=grpc.StatusCode.NOT_FOUND)
+
+    def write(self, view: str, qualifier: bytes, rows: Sequence[tuple[str, Any]]) -> None:
+        """Put one cell a row, in the place of the one that is there.
+
+        Args:
+            view: Name of the feature view.
+            qualifier: `default` or `dw`.
+            rows: Row key and `FeatureViewInternalStorage`.
+        """
+        table, family = self._place(view)
+        mutate = self._call(
+            "bigtable.v2.Bigtable/MutateRows", data.MutateRowsRequest, data.MutateRowsResponse, streams=True
+        )
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            request = data.MutateRowsRequest.pb()(table_name=table)
+            for key, storage in rows[start : start + _ROWS_AT_ONCE]:
+                entry = request.entries.add(row_key=key.encode())
+                old = entry.mutations.add().delete_from_column
+                old.family_name, old.column_qualifier = family, qualifier
+                cell = entry.mutations.add().set_cell
+                cell.family_name, cell.column_qualifier = family, qualifier
+                cell.timestamp_micros = max(0, storage.feature_timestamp.ToMilliseconds()) * 1000
+                cell.value = storage.SerializeToString()
+            try:
+                for response in mutate(request):
+                    for entry in response.entries:
+                        if entry.status.code:
+                            raise Refused("INVALID_ARGUMENT", entry.status.message)
+            except grpc.RpcError as error:
+                _refused(error)
+
+    def read(self, view: str, keys: Sequence[str]) -> Mapping[str, Mapping[bytes, Any]]:
+        """Return the cells of rows by key and qualifier, each a `FeatureViewInternalStorage`."""
+        table, family = self._place(view)
+        request = data.ReadRowsRequest.pb()(table_name=table)
+        request.rows.row_keys.extend(key.encode() for key in keys)
+        chain = request.filter.chain.filters
+        chain.add().family_name_regex_filter = family
+        chain.add().cells_per_column_limit_filter = 1
+        read = self._call("bigtable.v2.Bigtable/ReadRows", data.ReadRowsRequest, data.ReadRowsResponse, streams=True)
+        found: dict[str, dict[bytes, Any]] = {}
+        try:
+            for key, qualifier, value in _cells(read(request)):
+                found.setdefault(key.decode(), {})[qualifier] = storage_type().FromString(value)
+        except grpc.RpcError as error:
+            _refused(error)
+        return found
+
+    def _place(self, view: str) -> tuple[str, str]:
+        """Return the table's name and the family."""
+        store, _, family = view.rpartition("/featureViews/")
+        where = self.metadata(store)
+        return f"projects/{where.tenant_project_id}/instances/{where.instance_id}/tables/{where.table_id}", family
+
+    def _call(self, path: str, request: Any, response: Any, *, streams: bool = False) -> Any:
+        kind = self._channel.unary_stream if streams else self._channel.unary_unary
+        return kind(
+            f"/google.{path}",
+            request_serializer=request.pb().SerializeToString,
+            response_deserializer=response.pb().FromString,
+        )
+
+    @cached_property
+    def _channel(self) -> grpc.Channel:
+        return grpc.insecure_channel(self._surroundings.address())
+
+
+def newest(cells: Mapping[bytes, Any]) -> Any:
+    """Return what counts of a row's two cells."""
+    synced, written = cells.get(SYNCED), cells.get(WRITTEN)
+    if synced is None or written is None:
+        return synced if written is None else written
+    return written if _nanoseconds(written) > _nanoseconds(synced) else synced
+
+
+def _nanoseconds(storage: Any) -> int:
+    return int(storage.feature_timestamp.ToNanoseconds())
+
+
+def _cells(responses: Any) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Put the chunks of a ReadRows answer together: row key, qualifier, value."""
+    key = qualifier = b""
+    parts: list[bytes] = []
+    for response in responses:
+        for chunk in response.chunks:
+            key = chunk.row_key or key
+            if chunk.HasField("qualifier"):
+                qualifier = chunk.qualifier.value
+            parts.append(chunk.value)
+            if not chunk.value_size:
+                yield key, qualifier, b"".join(parts)
+                parts = []
+
+
+def _refused(error: grpc.RpcError, *, passing: grpc.StatusCode | None = None) -> None:
+    code = error.code()
+    if code is not passing:
+        raise Refused(code.name, str(error.details())) from error
