@@ -94,7 +94,7 @@ def texts(ours, googles) -> list[str]:
 
 
 def test_generated_reads(ours, googles):
-    @settings(quickly, max_examples=40)
+    @settings(quickly, max_examples=30)
     @given(st.data())
     def check(data: st.DataObject) -> None:
         agree_on_reads(ours, googles, data, filters=4)
@@ -103,7 +103,7 @@ def test_generated_reads(ours, googles):
 
 
 def test_generated_changes(ours, googles):
-    @settings(quickly, max_examples=40)
+    @settings(quickly, max_examples=30)
     @given(st.data())
     def check(data: st.DataObject) -> None:
         agree_on_changes(ours, googles, data)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigtable.aggregates import accumulated, aggregate_of
 from cloudmlops.emulators.google.bigtable.rows import Cell, Row, put
 from cloudmlops.emulators.google.bigtable.tables import Table
 
@@ -65,20 +66,42 @@ def _mutate(table: Table, row: Row, mutation: Any, now_micros: int) -> None:
             row.clear()
         case None:
             raise Refused("INVALID_ARGUMENT", "No mutation is set")
+        case "add_to_cell" | "merge_to_cell" as kind:
+            _accumulate(table, row, kind, getattr(mutation, kind))
         case other:
-            raise Refused("UNIMPLEMENTED", f"mutation {other} is not emulated: aggregates are not")
+            raise Refused("UNIMPLEMENTED", f"Mutation.{other} is not emulated")
 
 
 def _set_cell(table: Table, row: Row, set_cell: Any, now_micros: int) -> None:
     order, definition = table.family(set_cell.family_name)
-    if definition.value_type.WhichOneof("kind") == "aggregate_type":
-        raise Refused("INVALID_ARGUMENT", f"Cannot set a cell of the aggregate family {set_cell.family_name}")
+    if aggregate_of(definition) is not None:
+        raise Refused("INVALID_ARGUMENT", f"{set_cell.family_name} is an aggregate family: its cells cannot be set")
     _check_size(set_cell.column_qualifier, set_cell.value)
     timestamp = set_cell.timestamp_micros
     if timestamp == -1:
         timestamp = now_micros - now_micros % _MILLISECOND
     check_timestamp(timestamp)
     put(row, Cell(order, set_cell.family_name, set_cell.column_qualifier, timestamp, set_cell.value))
+
+
+def _accumulate(table: Table, row: Row, kind: str, mutation: Any) -> None:
+    name, qualifier = mutation.family_name, mutation.column_qualifier.raw_value
+    order, definition = table.family(name)
+    aggregate = aggregate_of(definition)
+    if aggregate is None:
+        raise Refused("INVALID_ARGUMENT", f"{name} is not an aggregate family: {kind} cannot change it")
+    if mutation.timestamp.WhichOneof("kind") != "raw_timestamp_micros":
+        raise Refused("INVALID_ARGUMENT", "timestamp must be a raw_timestamp_micros")
+    timestamp = mutation.timestamp.raw_timestamp_micros
+    check_timestamp(timestamp)
+    taken = {"int_value"} if kind == "add_to_cell" else {"raw_value", None}
+    if (given := mutation.input.WhichOneof("kind")) not in taken:
+        raise Refused("INVALID_ARGUMENT", f"input of {kind} cannot be of the kind {given}")
+    before = dict(row.get(name, {}).get(qualifier, ())).get(timestamp)
+    value = accumulated(aggregate, before, mutation.input)
+    if value is not None:
+        _check_size(qualifier, value)
+        put(row, Cell(order, name, qualifier, timestamp, value))
 
 
 def _delete_from_column(table: Table, row: Row, delete: Any) -> None:
@@ -131,7 +154,9 @@ def read_modify_write(table: Table, row: Row, rules: Iterable[Any], now_micros: 
     """
     written: dict[tuple[str, bytes], Cell] = {}
     for rule in rules:
-        order = table.family(rule.family_name).order
+        order, definition = table.family(rule.family_name)
+        if aggregate_of(definition) is not None:
+            raise Refused("INVALID_ARGUMENT", f"{rule.family_name} is an aggregate family: add to its cells instead")
         versions = row.get(rule.family_name, {}).get(rule.column_qualifier, [])
         before = versions[0][1] if versions else b""
         match rule.WhichOneof("rule"):

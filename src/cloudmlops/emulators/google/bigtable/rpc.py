@@ -105,7 +105,8 @@ class Sent(Mapping[str, Any]):
 
     @cached_property
     def _content(self) -> dict[str, Any]:
-        return MessageToDict(self._message)
+        content: dict[str, Any] = MessageToDict(self._message)
+        return content
 
     def __getitem__(self, name: str) -> Any:
         return self._content[name]

@@ -9,6 +9,7 @@ from google.cloud.bigtable_admin_v2 import types
 from google.protobuf.empty_pb2 import Empty
 
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigtable.aggregates import check_aggregate
 from cloudmlops.emulators.google.bigtable.garbage_collection import check_rule
 from cloudmlops.emulators.google.bigtable.instances import Instances
 from cloudmlops.emulators.google.bigtable.rpc import Method
@@ -189,8 +190,7 @@ def _modify(table: str, families: Any, modification: Any) -> None:
 def _check_family(name: str, family: Any) -> None:
     if not _FAMILY_ID.fullmatch(name):
         raise Refused("INVALID_ARGUMENT", f"Invalid column family id '{name}': must match {_FAMILY_ID.pattern}")
-    if family.value_type.WhichOneof("kind") == "aggregate_type":
-        raise Refused("UNIMPLEMENTED", f"column family {name}: aggregates are not emulated")
+    check_aggregate(name, family)
     check_rule(family.gc_rule)
 
 
