@@ -291,3 +291,8 @@ def test_every_tag_is_a_label_or_kept_beside_and_none_is_both(tags: dict[str, st
     assert dict(split.labels) | dict(split.others) == tags
     assert not set(split.labels) & set(split.others)
     assert len(split.labels) + 8 <= 64
+
+
+def test_the_same_key_for_another_version_is_another_version(backends: VertexBackends) -> None:
+    backends.models.create(new())
+    assert backends.models.create(new("2")).endswith("@2")

@@ -167,14 +167,12 @@ class VertexModels(ModelsPort):
             return
 
     def _requested(self, new: NewVersion) -> str | None:
-        wanted = f'labels.{mapping.REQUEST}="{mapping.digest_label(new.request)}"'
-        first = next(iter(self._versions(new.model, labelled=wanted)), None)
+        first = next(iter(self._versions(new.model, labelled=mapping.filter_of(new))), None)
         return mapping.native_name(first) if first is not None else None
 
     def _alone(self, new: NewVersion) -> str:
         """Return the first version of this request; of two retries at once, the later one's is removed."""
-        wanted = f'labels.{mapping.REQUEST}="{mapping.digest_label(new.request)}"'
-        first, *others = self._versions(new.model, labelled=wanted)
+        first, *others = self._versions(new.model, labelled=mapping.filter_of(new))
         for other in others:
             if _DEFAULT in other.version_aliases:
                 self._make_default(first, new.model)

@@ -101,6 +101,11 @@ def uploaded(new: NewVersion, *, store: str, image: str, environment: Mapping[st
     )
 
 
+def filter_of(new: NewVersion) -> str:
+    """Return the filter that finds a version by its request key; the same files by hand again are another version."""
+    return f'labels.{REQUEST}="{digest_label(new.request)}" AND labels.{VERSION}="{new.version}"'
+
+
 def native_name(shown: Model) -> str:
     """Return Vertex AI's own name of a version."""
     return f"{shown.name}@{shown.version_id}"
