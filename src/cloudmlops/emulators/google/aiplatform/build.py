@@ -9,6 +9,7 @@ from cloudmlops.emulators.google.aiplatform.common import common_handlers
 from cloudmlops.emulators.google.aiplatform.dispatch import Check, Dispatcher, Mutated
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
 from cloudmlops.emulators.google.aiplatform.endpoints.handlers import endpoint_handlers
+from cloudmlops.emulators.google.aiplatform.features.handlers import feature_handlers
 from cloudmlops.emulators.google.aiplatform.handling import Vertex
 from cloudmlops.emulators.google.aiplatform.models import model_handlers
 from cloudmlops.emulators.google.aiplatform.names import Projects
@@ -30,7 +31,13 @@ def vertex_of(surroundings: Surroundings) -> Vertex:
 
 def aiplatform(vertex: Vertex, *, mutated: Mutated, check: Check, principal: Principal) -> Service:
     """Return the service with all its handlers."""
-    handlers = {**common_handlers(vertex), **model_handlers(vertex), **endpoint_handlers(vertex), **pipeline_handlers(vertex)}
+    handlers = {
+        **common_handlers(vertex),
+        **model_handlers(vertex),
+        **feature_handlers(vertex),
+        **endpoint_handlers(vertex),
+        **pipeline_handlers(vertex),
+    }
     dispatcher = Dispatcher(vertex, handlers, mutated=mutated, check=check)
     service = aiplatform_service(vertex.surroundings, dispatcher, principal)
     return replace(service, close=lambda: _close(vertex))
