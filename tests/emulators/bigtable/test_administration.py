@@ -164,6 +164,14 @@ class TestAsTheServiceDoes:
         assert sorted(each.description for each in admin.list_app_profiles(parent=name)) == ["", "all reads"]
 
         table = bigtable.admin.create_table(parent=name, table_id="t", table={})
+        assert bigtable.read(table.name, app_profile_id="reads") == []
+        with refused("NOT_FOUND"):
+            bigtable.read(table.name, app_profile_id="none")
+        rules = [{"family_name": "f", "append_value": b"v"}]
+        with refused("FAILED_PRECONDITION"):
+            bigtable.data.read_modify_write_row(
+                {"table_name": table.name, "app_profile_id": "reads", "row_key": b"r", "rules": rules}
+            )
         shown = bigtable.admin.get_table({"name": table.name, "view": "REPLICATION_VIEW"})
         assert shown.cluster_states["wholly-c1"].replication_state.name == "READY"
         admin.delete_instance(name=name)

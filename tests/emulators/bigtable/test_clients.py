@@ -59,6 +59,13 @@ def test_the_data_client_writes_and_reads(table):
     assert not table.row_exists(b"a")
 
 
+def test_the_data_client_puts_a_large_value_together(table):
+    value = bytes(range(256)) * 10_000
+    table.mutate_row(b"large", [SetCell("f", b"a", value), SetCell("f", b"b", b"small")])
+
+    assert [cell.value for cell in table.read_row(b"large")] == [value, b"small"]
+
+
 def test_the_batcher_sends_all(table):
     with table.mutations_batcher(flush_limit_mutation_count=7) as batcher:
         for number in range(30):

@@ -11,6 +11,7 @@ from google.cloud.bigtable_v2 import types
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.bigtable import filters, ranges
 from cloudmlops.emulators.google.bigtable.chunking import responses
+from cloudmlops.emulators.google.bigtable.instances import Instances
 from cloudmlops.emulators.google.bigtable.mutations import check_key, check_number, mutate, read_modify_write
 from cloudmlops.emulators.google.bigtable.rows import Cell
 from cloudmlops.emulators.google.bigtable.rpc import Method
@@ -24,8 +25,9 @@ SAMPLE_BYTES: Final = 1 << 20
 class Data:
     """Reads and writes rows."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, instances: Instances) -> None:
         self._tables = tables
+        self._instances = instances
 
     def methods(self) -> list[Method]:
         """What is answered."""
@@ -82,7 +84,7 @@ class Data:
                     samples.append(response(row_key=key, offset_bytes=offset))
                     since = 0
                 versions = chain.from_iterable(chain.from_iterable(columns.values() for columns in row.values()))
-                size = len(key) + ranges.total_bytes(value for _, value in versions)
+                size = len(key) + sum(len(value) for _, value in versions)
                 offset, since = offset + size, since + size
         samples += [response(row_key=split, offset_bytes=offset) for split in splits]
         samples.append(response(row_key=b"", offset_bytes=offset))
@@ -109,7 +111,7 @@ class Data:
         yield response
 
     def check_and_mutate_row(self, asked: Any) -> Any:
-        table = self._table(asked)
+        table = self._table(asked, transacts=True)
         check_key(asked.row_key)
         check_number(len(asked.true_mutations) + len(asked.false_mutations))
         accept = filters.compiled(asked.predicate_filter) if asked.HasField("predicate_filter") else None
@@ -122,7 +124,7 @@ class Data:
         return _message("CheckAndMutateRowResponse")(predicate_matched=matched)
 
     def read_modify_write_row(self, asked: Any) -> Any:
-        table = self._table(asked)
+        table = self._table(asked, transacts=True)
         check_key(asked.row_key)
         check_number(len(asked.rules), "rules")
         with self._tables.lock:
@@ -146,11 +148,14 @@ class Data:
             mutate(table, key, row, mutations, self._tables.now_micros())
             self._tables.put(table, key, row)
 
-    def _table(self, asked: Any) -> Table:
+    def _table(self, asked: Any, *, transacts: bool = False) -> Table:
         for view in ("authorized_view_name", "materialized_view_name"):
             if getattr(asked, view, ""):
                 raise Refused("UNIMPLEMENTED", f"{asked.DESCRIPTOR.name}.{view} is not emulated: name a table")
-        return self._tables.get(asked.table_name)
+        table = self._tables.get(asked.table_name)
+        if asked.app_profile_id:
+            self._instances.check_profile(table.instance, asked.app_profile_id, transacts=transacts)
+        return table
 
 
 def _message(name: str) -> Any:

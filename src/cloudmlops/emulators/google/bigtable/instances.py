@@ -139,6 +139,17 @@ class Instances:
         profile = self._update(asked.app_profile, asked.update_mask.paths, _AppProfile)
         return self.done(profile.name, profile, _message("UpdateAppProfileMetadata")())
 
+    def check_profile(self, instance: str, profile_id: str, *, transacts: bool) -> None:
+        """Refuse an app profile that is not there, or does not let rows be read and written in one.
+
+        In an instance that was never made, all profiles are.
+        """
+        if self._kept.get(instance) is None:
+            return
+        profile = self._get(f"{instance}/appProfiles/{profile_id}", _AppProfile)
+        if transacts and not profile.single_cluster_routing.allow_transactional_writes:
+            raise Refused("FAILED_PRECONDITION", "Single-row transactions are not allowed by this app profile")
+
     def done(self, subject: str, response: Any, metadata: Any) -> Any:
         """Return an operation that has succeeded."""
         operation = Operation(name=f"operations/{subject}/operations/{self._tables.now_micros()}", done=True)

@@ -73,8 +73,3 @@ def within(bounds: Any, noun: str) -> Callable[[bytes], bool]:
         return end is None or text < end or (not end_open and text == end)
 
     return test
-
-
-def total_bytes(parts: Iterable[bytes]) -> int:
-    """Return how long all are together."""
-    return sum(map(len, parts))

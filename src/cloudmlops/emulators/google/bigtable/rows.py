@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from google.cloud.bigtable_v2 import types
@@ -107,9 +107,6 @@ class Rows:
         self._rows: dict[bytes, Row] = {}
         self._keys: list[bytes] = []
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
     def get(self, key: bytes) -> Row | None:
         return self._rows.get(key)
 
@@ -118,14 +115,13 @@ class Rows:
             insort(self._keys, key)
         self._rows[key] = row
 
-    def delete(self, key: bytes) -> None:
-        """Remove a row; none is no error."""
-        if self._rows.pop(key, None) is not None:
-            del self._keys[bisect_left(self._keys, key)]
-
-    def clear(self) -> None:
-        self._rows.clear()
-        self._keys.clear()
+    def delete(self, keys: Collection[bytes]) -> None:
+        """Remove rows; none of a key is no error."""
+        gone = [key for key in keys if self._rows.pop(key, None) is not None]
+        if len(gone) == 1:
+            del self._keys[bisect_left(self._keys, gone[0])]
+        elif gone:
+            self._keys = [key for key in self._keys if key in self._rows]
 
     def between(self, start: bytes = b"", end: bytes | None = None) -> list[bytes]:
         """Return the keys from `start` and before `end`, sorted."""

@@ -135,6 +135,8 @@ def _peer(peer: str) -> tuple[str, int]:
 
 
 def _abort(context: grpc.ServicerContext, refused: Refused) -> NoReturn:
+    if refused.retry_after_seconds is not None:
+        context.set_trailing_metadata((("retry-after", str(refused.retry_after_seconds)),))
     context.abort(grpc.StatusCode[refused.code], refused.message)
     raise AssertionError("abort raises")
 

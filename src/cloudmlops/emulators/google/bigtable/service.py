@@ -19,5 +19,5 @@ def service(surroundings: Surroundings) -> Service:
     """Make Bigtable, with the tables and rows that the state holds."""
     tables = Tables(surroundings.state, surroundings.clock)
     instances = Instances(surroundings.state, surroundings.clock, tables)
-    methods = [*Data(tables).methods(), *TableAdmin(tables, instances).methods(), *instances.methods()]
+    methods = [*Data(tables, instances).methods(), *TableAdmin(tables, instances).methods(), *instances.methods()]
     return Service(name=SERVICE, hosts=HOSTS, rpc=Handlers(surroundings, methods, _PATHS))

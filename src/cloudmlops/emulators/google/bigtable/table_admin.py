@@ -107,7 +107,7 @@ class TableAdmin:
 
     def modify_column_families(self, asked: Any) -> Any:
         """Apply all modifications, or none."""
-        with self._tables.lock:
+        with self._tables.together():
             table = self._tables.get(asked.name)
             definition, dropped = _Table(), []
             definition.CopyFrom(table.definition)
@@ -158,7 +158,7 @@ class TableAdmin:
         if view in {_VIEW.SCHEMA_VIEW, _VIEW.FULL}:
             shown.CopyFrom(table.definition)
         if view in {_VIEW.REPLICATION_VIEW, _VIEW.ENCRYPTION_VIEW, _VIEW.FULL}:
-            for cluster in self._instances.cluster_ids(table.name.rpartition("/tables/")[0]):
+            for cluster in self._instances.cluster_ids(table.instance):
                 shown.cluster_states[cluster].replication_state = _REPLICATED
         return shown
 

@@ -35,6 +35,11 @@ class Table:
         self.families: Mapping[str, Family] = {}
         self.arrange(order)
 
+    @property
+    def instance(self) -> str:
+        """Name of the instance that it is in."""
+        return self.name.rpartition("/tables/")[0]
+
     @classmethod
     def read(cls, data: bytes) -> Self:
         """Take a table without its rows out of bytes."""
@@ -106,7 +111,7 @@ class Tables:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Write several rows at once, to be quick."""
+        """Do several writes as one."""
         with self.lock, self._state.transaction():
             yield
 
@@ -145,8 +150,7 @@ class Tables:
         with self._state.transaction():
             for key in keys:
                 self._kept_rows.delete(f"{table.name} {key.hex()}")
-        for key in keys:
-            table.rows.delete(key)
+        table.rows.delete(keys)
 
     def drop_family(self, table: Table, family: str) -> None:
         """Remove the cells of a family from every row."""
