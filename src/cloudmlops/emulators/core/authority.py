@@ -10,7 +10,8 @@ from typing import Final
 import certifi
 import trustme
 
-_WITH_HTTP2: Final = ["h2", "http/1.1"]
+# gRPC offers h2 alone; whoever offers both, such as curl, asks our HTTP server, which speaks HTTP/1.1.
+_WITH_HTTP2: Final = ["http/1.1", "h2"]
 _PLAIN: Final = ["http/1.1"]
 
 

@@ -159,6 +159,9 @@ class Emulator:
         self._front = Front(self._authority, speaks=self._spoken)
         self.state = State(self._state_folder)
         self._stack.callback(self.state.close)
+        # Calls that are still under way find the services closed, but not yet the state.
+        self._rpc_threads = ThreadPoolExecutor(_RPC_THREADS, thread_name_prefix="emulated-rpc")
+        self._stack.callback(self._rpc_threads.shutdown)
         self.processes = Processes()
         surroundings = Surroundings(
             clock=self.clock,
@@ -200,12 +203,10 @@ class Emulator:
             return 0
         import grpc
 
-        threads = ThreadPoolExecutor(_RPC_THREADS, thread_name_prefix="emulated-rpc")
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        server = grpc.server(threads, handlers=handlers, options=[*unlimited, ("grpc.so_reuseport", 0)])
+        server = grpc.server(self._rpc_threads, handlers=handlers, options=[*unlimited, ("grpc.so_reuseport", 0)])
         port = server.add_insecure_port(f"{LOOPBACK}:0")
         server.start()
-        self._stack.callback(threads.shutdown, wait=False)
         self._stack.callback(lambda: server.stop(grace=None).wait())
         return port
 
