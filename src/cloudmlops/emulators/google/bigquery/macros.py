@@ -6,14 +6,29 @@ order. `typeof` is known when a query is planned, so that what concerns other ty
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 _NUMBER: Final = "('BIGINT', 'INTEGER', 'HUGEINT', 'DOUBLE', 'DECIMAL(38,9)')"
 
 
+OVERLOADS: Final[dict[str, list[tuple[str, ...]]]] = {}
+"""The types that each macro of several types takes; its n-th form is also a macro of its own, `NAME__n`."""
+
+
+def variant(name: str, number: int) -> str:
+    """The name of one form of a macro."""
+    return f"{name}__{number}"
+
+
 def _overloaded(name: str, bodies: Mapping[str, str]) -> str:
-    return f"CREATE MACRO {name} " + ", ".join(f"({types}) AS {body}" for types, body in bodies.items())
+    OVERLOADS[name] = [
+        tuple(re.sub(r"^\w+ ?", "", part.strip()) for part in re.split(r",(?![^(]*\))", types)) for types in bodies
+    ]
+    forms = [f"CREATE MACRO {variant(name, number)}({types}) AS {body}" for number, (types, body) in enumerate(bodies.items())]
+    whole = f"CREATE MACRO {name} " + ", ".join(f"({types}) AS {body}" for types, body in bodies.items())
+    return "; ".join([*forms, whole])
 
 
 def _compared(name: str, operator: str, doubles: str, sign: str) -> str:
@@ -31,7 +46,7 @@ def _compared(name: str, operator: str, doubles: str, sign: str) -> str:
         "WHEN typeof(a) LIKE 'STRUCT%' OR typeof(b) LIKE 'STRUCT%' "
         "THEN error('not emulated: comparing STRUCTs that are not written out') "
         f"WHEN typeof(a) LIKE '%[]' THEN error('Equality is not defined for arguments of type ARRAY') "
-        f"WHEN typeof(a) = 'DOUBLE' AND typeof(b) = 'DOUBLE' THEN {doubles} "
+        f"WHEN typeof(a) = 'DOUBLE' OR typeof(b) = 'DOUBLE' THEN {doubles} "
         f"ELSE a {operator} b END"
     )
 
@@ -120,8 +135,8 @@ MACROS: Final = (
     _overloaded("__safe_add", {"a BIGINT, b BIGINT": "TRY(a + b)", "a DOUBLE, b DOUBLE": "a + b"}),
     _overloaded("__safe_sub", {"a BIGINT, b BIGINT": "TRY(a - b)", "a DOUBLE, b DOUBLE": "a - b"}),
     _overloaded("__safe_mul", {"a BIGINT, b BIGINT": "TRY(a * b)", "a DOUBLE, b DOUBLE": "a * b"}),
-    _overloaded("__safe_neg", {"a BIGINT": "TRY(-a)", "a DOUBLE": "-a"}),
-    _overloaded("__neg", {"a BIGINT": "-a", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"}),
+    _overloaded("__safe_neg", {"a BIGINT": "TRY(CAST(0 AS BIGINT) - a)", "a DOUBLE": "-a"}),
+    _overloaded("__neg", {"a BIGINT": "CAST(0 AS BIGINT) - a", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"}),
     _overloaded("__abs", {"a BIGINT": "abs(a)", "a DOUBLE": "abs(a)", "a DECIMAL(38,9)": "CAST(abs(a) AS DECIMAL(38,9))"}),
     _overloaded("__sign", {"a BIGINT": "CAST(sign(a) AS BIGINT)", "a DOUBLE": "CASE WHEN isnan(a) THEN a ELSE CAST(sign(a) AS DOUBLE) END"}),
     _overloaded(

@@ -74,7 +74,7 @@ def of_duckdb(error: duckdb.Error) -> Refused:
         return Refused("CANCELLED", "Job execution was cancelled: User requested cancellation", reason="stopped")
     if first.startswith(NOT_EMULATED):
         return not_emulated(first.removeprefix(NOT_EMULATED))
-    if (column := re.search(r'Referenced column "([^"]+)" not found', text)) or (
+    if (column := re.search(r'Referenced column "([^"]+)" (?:was )?not found', text)) or (
         column := re.search(r'does not have a column named "([^"]+)"', text)
     ):
         return invalid_query(f"Unrecognized name: {column[1]}")

@@ -187,6 +187,15 @@ def hexadecimal(made: Expressions, node: exp.Expression) -> exp.Expression:
     return call("lower", call("hex", made.of(node.this)))
 
 
+def digest_text(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """TO_HEX of a digest, which sqlglot reads as one function."""
+    only(node, "this", "length")
+    if isinstance(node, exp.SHA2) and node.args["length"].name != "256":
+        raise not_emulated(f"SHA{node.args['length'].name}")
+    macro = {exp.MD5: "__md5", exp.SHA: "__sha1", exp.SHA2: "__sha256"}[type(node)]
+    return call("lower", call("hex", call(macro, made.of(node.this))))
+
+
 def digest(made: Expressions, node: exp.Expression) -> exp.Expression:
     """SHA256."""
     only(node, "this", "length")
@@ -294,6 +303,7 @@ FUNCTIONS: Final[dict[type[exp.Expression], Handler]] = {
     exp.RegexpReplace: replaced,
     exp.LowerHex: hexadecimal,
     exp.SHA2Digest: digest,
+    **dict.fromkeys((exp.MD5, exp.SHA, exp.SHA2), digest_text),
     exp.GenerateSeries: series,
     exp.ArrayConcat: concatenated,
     exp.ArrayToString: array_text,

@@ -223,7 +223,7 @@ def bits(made: Expressions, node: exp.Expression) -> exp.Expression:
 def joined(made: Expressions, node: exp.Expression) -> exp.Expression:
     """|| and CONCAT, NULL when one of them is."""
     parts = node.expressions if isinstance(node, exp.Concat) else [node.this, node.expression]
-    made_parts = [made.of(part) for part in parts]
+    made_parts = [cast(exp.null(), "VARCHAR") if isinstance(part, exp.Null) else made.of(part) for part in parts]
     result = made_parts[0]
     for part in made_parts[1:]:
         result = exp.DPipe(this=result, expression=part, safe=True)

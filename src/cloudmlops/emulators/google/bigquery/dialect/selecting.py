@@ -12,6 +12,7 @@ from sqlglot import exp
 from cloudmlops.emulators.google.bigquery.dialect.aggregates import named_window
 from cloudmlops.emulators.google.bigquery.dialect.building import call, only
 from cloudmlops.emulators.google.bigquery.dialect.expressions import Expressions
+from cloudmlops.emulators.google.bigquery.dialect.overloading import choose_forms
 from cloudmlops.emulators.google.bigquery.dialect.unnesting import Unnesting
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
 
@@ -69,8 +70,10 @@ class Queries:
 
     def _query(self, node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Select):
-            with self._unnesting.nested():
-                return self._select(node)
+            with self._unnesting.nested() as around:
+                made = self._select(node)
+                choose_forms(made, self._unnesting, around)
+                return made
         if isinstance(node, exp.SetOperation):
             return self._set_operation(node)
         if isinstance(node, exp.Subquery):

@@ -125,10 +125,12 @@ def difference(made: Expressions, node: exp.Expression) -> exp.Expression:
         return exp.paren(exp.IntDiv(this=exp.paren(span), expression=whole(MICROSECONDS[unit])), copy=False)
     if unit not in (_DATE_UNITS if kind == "date" else _TRUNCATED):
         raise not_emulated(f"{name_of(node)} with {unit}")
-    if unit == "WEEK":
-        later, earlier = _day_later(later), _day_later(earlier)
-    word = "week" if unit == "ISOWEEK" else unit.lower()
-    return call("date_diff", word, earlier, later)
+    if unit in {"WEEK", "ISOWEEK"}:
+        if unit == "WEEK":
+            later, earlier = _day_later(later), _day_later(earlier)
+        mondays = [call("date_trunc", "week", moment) for moment in (earlier, later)]
+        return exp.paren(exp.IntDiv(this=call("date_diff", "day", *mondays), expression=whole(7)), copy=False)
+    return call("date_diff", unit.lower(), earlier, later)
 
 
 def _day_later(node: exp.Expression) -> exp.Expression:

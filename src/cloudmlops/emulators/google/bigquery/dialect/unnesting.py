@@ -20,18 +20,18 @@ class Unnesting:
 
     def __init__(self, expressions: Expressions, type_of: Callable[[str], Any]) -> None:
         self._expressions = expressions
-        self._type_of = type_of
+        self.type_of: Final = type_of
         self._sources: list[exp.Expression] = []
         self._ctes: list[exp.Expression] = []
         self.numbers: Final = itertools.count(1)
         """For names that nobody wrote."""
 
     @contextmanager
-    def nested(self) -> Iterator[None]:
-        """Forget afterwards what was added within."""
+    def nested(self) -> Iterator[int]:
+        """Forget afterwards what was added within; gives how many sources are around."""
         sources, ctes = len(self._sources), len(self._ctes)
         try:
-            yield
+            yield sources
         finally:
             del self._sources[sources:], self._ctes[ctes:]
 
@@ -42,6 +42,20 @@ class Unnesting:
     def add_cte(self, cte: exp.Expression) -> None:
         """Let what follows see a named query."""
         self._ctes.append(cte)
+
+    def around(self, select: exp.Select, count: int) -> exp.Select:
+        """Put a query of one value where it sees what is around: `count` sources and all named queries."""
+        if count:
+            outer = exp.Select(expressions=[exp.Subquery(this=select)])
+            for source in self._sources[:count]:
+                if outer.args.get("from_") is None:
+                    outer = outer.from_(source.copy(), copy=False)
+                else:
+                    outer = outer.join(source.copy(), join_type="cross", copy=False)
+            select = outer
+        if self._ctes:
+            select.set("with_", exp.With(expressions=[cte.copy() for cte in self._ctes]))
+        return select
 
     def source(self, node: exp.Unnest) -> exp.Expression:
         """Rewrite `UNNEST(array) [AS alias] [WITH OFFSET [AS name]]`; offsets begin at 0.
@@ -92,7 +106,7 @@ class Unnesting:
         if self._ctes:
             select.set("with_", exp.With(expressions=[cte.copy() for cte in self._ctes]))
         try:
-            kind = self._type_of(select.sql(dialect="duckdb", identify=True))
+            kind = self.type_of(select.sql(dialect="duckdb", identify=True))
         except duckdb.Error:
             return False  # What is wrong with it is said when the whole query is planned.
         return bool(kind.id == "list" and kind.child.id == "struct")
