@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cloudmlops.domain.run_requests import request_from_json, request_to_json
 from cloudmlops.domain.runs import (

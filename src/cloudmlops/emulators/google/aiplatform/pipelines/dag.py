@@ -187,13 +187,9 @@ class Dag:
         if not isinstance(listed, list):
             raise Refused("INVALID_ARGUMENT", f"A loop goes over {listed!r}, which is no list.")
         name = iterator["itemInput"]
-        return [
-            Values(parameters={**inputs.parameters, name: item}, artifacts=inputs.artifacts) for item in listed
-        ]
+        return [Values(parameters={**inputs.parameters, name: item}, artifacts=inputs.artifacts) for item in listed]
 
-    def _loop(
-        self, name: str, task: Json, component: Json, items: list[tuple[Values, int]], limit: int
-    ) -> Ended:
+    def _loop(self, name: str, task: Json, component: Json, items: list[tuple[Values, int]], limit: int) -> Ended:
         results: list[Ended] = [Ended(state="NOT_TRIGGERED") for _ in items]
         free = threading.Semaphore(limit)
 
@@ -254,8 +250,7 @@ def _collected(component: Json, results: list[Ended]) -> Values:
     outputs = component.get("outputDefinitions", {})
     return Values(
         parameters={
-            name: [result.outputs.parameters.get(name) for result in results]
-            for name in outputs.get("parameters", {})
+            name: [result.outputs.parameters.get(name) for result in results] for name in outputs.get("parameters", {})
         },
         artifacts={
             name: [artifact for result in results for artifact in result.outputs.artifacts.get(name, ())]

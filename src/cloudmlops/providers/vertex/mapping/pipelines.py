@@ -1,0 +1,86 @@
+"""Pipeline jobs as runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from google.cloud.aiplatform_v1 import PipelineJob, PipelineState, PipelineTaskDetail
+
+from cloudmlops.domain.runs import RunState, StepState
+from cloudmlops.providers.vertex.mapping.job_names import encoded
+
+PIPELINE_LABEL: Final = "cloudmlops_pipeline"
+RUN_LABEL: Final = "cloudmlops_run"
+SCHEDULE_LABEL: Final = "cloudmlops_schedule"
+RUN_STATES: Final[Mapping[PipelineState, RunState]] = {
+    PipelineState.PIPELINE_STATE_UNSPECIFIED: RunState.WAITING,
+    PipelineState.PIPELINE_STATE_QUEUED: RunState.WAITING,
+    PipelineState.PIPELINE_STATE_PENDING: RunState.WAITING,
+    PipelineState.PIPELINE_STATE_RUNNING: RunState.RUNNING,
+    PipelineState.PIPELINE_STATE_SUCCEEDED: RunState.SUCCEEDED,
+    PipelineState.PIPELINE_STATE_FAILED: RunState.FAILED,
+    PipelineState.PIPELINE_STATE_CANCELLING: RunState.RUNNING,
+    PipelineState.PIPELINE_STATE_CANCELLED: RunState.CANCELLED,
+    PipelineState.PIPELINE_STATE_PAUSED: RunState.WAITING,
+}
+_TASK: Final = PipelineTaskDetail.State
+STEP_STATES: Final[Mapping[PipelineTaskDetail.State, StepState]] = {
+    _TASK.STATE_UNSPECIFIED: StepState.WAITING,
+    _TASK.PENDING: StepState.WAITING,
+    _TASK.RUNNING: StepState.RUNNING,
+    _TASK.SUCCEEDED: StepState.SUCCEEDED,
+    _TASK.CANCEL_PENDING: StepState.RUNNING,
+    _TASK.CANCELLING: StepState.RUNNING,
+    _TASK.CANCELLED: StepState.CANCELLED,
+    _TASK.FAILED: StepState.FAILED,
+    _TASK.SKIPPED: StepState.CACHED,
+    _TASK.NOT_TRIGGERED: StepState.SKIPPED,
+}
+_NEVER_BEGUN: Final[Mapping[RunState, StepState]] = {
+    RunState.FAILED: StepState.SKIPPED,
+    RunState.CANCELLED: StepState.CANCELLED,
+}
+
+
+def run_state(job: PipelineJob) -> RunState:
+    """Return where the run of a job stands."""
+    return RUN_STATES[PipelineState(job.state)]
+
+
+def details(job: PipelineJob) -> Mapping[str, PipelineTaskDetail]:
+    """Return a job's tasks by the service's names; the newest of each."""
+    root = job.name.rpartition("/")[2]
+    return {detail.task_name: detail for detail in job.job_detail.task_details if detail.task_name != root}
+
+
+def detail_of(job: PipelineJob, step: str) -> PipelineTaskDetail | None:
+    """Return a step's task; None when it has not begun."""
+    return details(job).get(encoded(step))
+
+
+def step_state(job: PipelineJob, detail: PipelineTaskDetail | None) -> StepState:
+    """Return where a step stands."""
+    if detail is None or _TASK(detail.state) in (_TASK.STATE_UNSPECIFIED, _TASK.PENDING):
+        return _NEVER_BEGUN.get(run_state(job), StepState.WAITING)
+    return STEP_STATES[_TASK(detail.state)]
+
+
+def containers(detail: PipelineTaskDetail) -> Sequence[str]:
+    """Return the numbers of the custom jobs of all attempts, the last one last."""
+    container, own = detail.executor_detail.container_detail, detail.executor_detail.custom_job_detail
+    names = dict.fromkeys([*container.failed_main_jobs, container.main_job, *own.failed_jobs, own.job])
+    return [name.rpartition("/")[2] for name in names if name]
+
+
+def artifact_uri(detail: PipelineTaskDetail, output: str) -> str:
+    """Return the address of an output; empty when there is none."""
+    listed = detail.outputs.get(output)
+    return str(listed.artifacts[0].uri) if listed and listed.artifacts else ""
+
+
+def moment(message: Any, field: str) -> datetime | None:
+    """Return a time of a message in UTC; None when it is not set."""
+    value = getattr(message, field)
+    return datetime.combine(value.date(), value.time(), UTC) if value else None
