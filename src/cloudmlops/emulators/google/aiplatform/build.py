@@ -10,7 +10,7 @@ from cloudmlops.emulators.google.aiplatform.dispatch import Check, Dispatcher, M
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
 from cloudmlops.emulators.google.aiplatform.endpoints.handlers import endpoint_handlers
 from cloudmlops.emulators.google.aiplatform.features.handlers import feature_handlers
-from cloudmlops.emulators.google.aiplatform.handling import Vertex
+from cloudmlops.emulators.google.aiplatform.handling import Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.models import model_handlers
 from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.aiplatform.operations import Operations
@@ -29,16 +29,20 @@ def vertex_of(surroundings: Surroundings) -> Vertex:
     )
 
 
-def aiplatform(vertex: Vertex, *, mutated: Mutated, check: Check, principal: Principal) -> Service:
-    """Return the service with all its handlers."""
-    handlers = {
+def handlers_of(vertex: Vertex) -> Handlers:
+    """Return the handlers of all methods that have rules of their own."""
+    return {
         **common_handlers(vertex),
         **model_handlers(vertex),
         **feature_handlers(vertex),
         **endpoint_handlers(vertex),
         **pipeline_handlers(vertex),
     }
-    dispatcher = Dispatcher(vertex, handlers, mutated=mutated, check=check)
+
+
+def aiplatform(vertex: Vertex, *, mutated: Mutated, check: Check, principal: Principal) -> Service:
+    """Return the service."""
+    dispatcher = Dispatcher(vertex, handlers_of(vertex), mutated=mutated, check=check)
     service = aiplatform_service(vertex.surroundings, dispatcher, principal)
     return replace(service, close=lambda: _close(vertex))
 

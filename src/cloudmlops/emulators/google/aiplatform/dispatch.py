@@ -90,9 +90,11 @@ class Dispatcher:
                 self._mutated(method, asked, response, asking)
             return response
 
-    def emulated(self, method: Method) -> bool:
-        """Say whether a method has a handler."""
-        return self._handler(method)[0] is not None
+    def emulated(self, method: Method) -> str:
+        """Say how a method is answered: by `rules` of its own, by the `generic` ones of resources, or not at all."""
+        if method.key in self._handlers:
+            return "rules"
+        return "generic" if self._handler(method)[0] is not None else ""
 
     def _prepared(self, native: Method) -> Callable[[Message], Message]:
         def prepare(request: Message) -> Message:
@@ -109,7 +111,7 @@ class Dispatcher:
         known = self._found.get(method.path)
         if known is None:
             native = method if method.version == "v1" else methods("v1", method.service).get(method.name, method)
-            handler = self._handlers.get(method.key) or generic_handler(self._vertex, native)
+            handler = self._handlers.get(method.key) or generic_handler(self._vertex, native, self._handlers)
             known = self._found[method.path] = (handler, native)
         return known
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final
 
 from google.protobuf import empty_pb2, field_mask_pb2
@@ -16,12 +16,31 @@ from cloudmlops.emulators.google.aiplatform.handling import Asking, Handler, Ver
 from cloudmlops.emulators.google.aiplatform.names import new_id
 
 _COLLECTION: Final = re.compile(r"/([A-Za-z]+)(?:/\*\})?(?::\w+)?$")
+_RECORDS: Final[Mapping[str, frozenset[str]]] = {
+    "DatasetService": frozenset({"Dataset"}),
+    "EndpointService": frozenset({"Endpoint"}),
+    "FeatureOnlineStoreAdminService": frozenset({"FeatureOnlineStore", "FeatureView"}),
+    "FeatureRegistryService": frozenset({"FeatureGroup", "Feature"}),
+    "MetadataService": frozenset({"MetadataStore", "Artifact", "Context", "Execution", "MetadataSchema"}),
+    "TensorboardService": frozenset(
+        {"Tensorboard", "TensorboardExperiment", "TensorboardRun", "TensorboardTimeSeries"}
+    ),
+}
+"""By service, what is nothing but a record: to keep it is all that the service itself does at once. A job or an index,
+of which more is promised, is not among them; what has rules of its own here need not be."""
+_PLURALS: Final = {"Indexes": "Index", "Entries": "Entry", "TensorboardTimeSeries": "TensorboardTimeSeries"}
 _LOCATION_PARTS: Final = 4
 _STATE_KEPT_BY_SERVICE: Final = ("name", "create_time", "update_time", "etag")
 
 
-def generic_handler(vertex: Vertex, method: Method) -> Handler | None:
-    """Return a handler when a method is of these five kinds by its name and fields; None for any other."""
+def generic_handler(vertex: Vertex, method: Method, ruled: Container[str] = ()) -> Handler | None:
+    """Return a handler when a method is of these five kinds by its name and fields; None for any other.
+
+    Args:
+        vertex: What it works on.
+        method: The method.
+        ruled: Keys of the methods that have rules of their own: what one of these makes can be read here.
+    """
     for verb, build in (
         ("Create", _create),
         ("Get", _get),
@@ -30,7 +49,9 @@ def generic_handler(vertex: Vertex, method: Method) -> Handler | None:
         ("Delete", _delete),
     ):
         if method.name.startswith(verb) and method.rules and not method.responses_stream:
-            return build(vertex, method)
+            kind = _singular(method.name.removeprefix(verb))
+            known = kind in _RECORDS.get(method.service, ()) or f"{method.service}.Create{kind}" in ruled
+            return build(vertex, method) if known else None
     return None
 
 
@@ -106,6 +127,11 @@ def _missing(message: Any, prefix: str, *, deep: bool) -> Iterator[str]:
         if kind is None or described.is_repeated or not kind.full_name.startswith("google.cloud.aiplatform"):
             continue
         yield from _missing(value, f"{prefix}{described.name}.", deep=True)
+
+
+def _singular(name: str) -> str:
+    """Return the kind that a list method names in the plural."""
+    return _PLURALS.get(name) or name.removesuffix("s")
 
 
 def _create(vertex: Vertex, method: Method) -> Handler | None:
