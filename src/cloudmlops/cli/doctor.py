@@ -166,7 +166,7 @@ def _endpoints(opened: Platform) -> Finding:
 
 
 def _ledgers(opened: Platform) -> Finding:
-    names = sorted({found.model for found in opened.models.list()})
+    names = opened.models.names()
     broken = [name for name in names if not opened.models.verify(name).ok]
     return Finding(
         check="Ledgers",

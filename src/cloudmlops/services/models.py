@@ -303,6 +303,11 @@ class Models:
                 raise _no_model(name)
             return entries
 
+    def names(self) -> list[str]:
+        """List the names of all models, those with a damaged ledger too, sorted."""
+        with span("models.names"):
+            return sorted({*self.ledger.names(), *self._context.backends.models.stamped()})
+
     def at(self, name: str, stage: Stage | str, when: datetime) -> str | None:
         """Say which version was in a stage at a time (of several, the one that entered it last); None for none.
 
@@ -370,7 +375,7 @@ class Models:
 
     def _whole(self) -> Iterator[Fold]:
         """Yield the ledgers of all models that can be read."""
-        for name in sorted({*self.ledger.names(), *self._context.backends.models.stamped()}):
+        for name in self.names():
             try:
                 yield self._checked(name)
             except UnexpectedReplyError as error:

@@ -19,7 +19,7 @@ _COLLECTION: Final = re.compile(r"/([A-Za-z]+)(?:/\*\})?(?::\w+)?$")
 _RECORDS: Final[Mapping[str, frozenset[str]]] = {
     "DatasetService": frozenset({"Dataset"}),
     "EndpointService": frozenset({"Endpoint"}),
-    "FeatureOnlineStoreAdminService": frozenset({"FeatureOnlineStore", "FeatureView"}),
+    "FeatureOnlineStoreAdminService": frozenset({"FeatureOnlineStore", "FeatureView", "FeatureViewSync"}),
     "FeatureRegistryService": frozenset({"FeatureGroup", "Feature"}),
     "MetadataService": frozenset({"MetadataStore", "Artifact", "Context", "Execution", "MetadataSchema"}),
     "TensorboardService": frozenset(
