@@ -28,3 +28,15 @@ def vertex_target(emulator: Emulator, **settings: str) -> str:
 def vertex_platform(vertex_emulator: Emulator) -> Iterator[Platform]:
     with connect(vertex_target(vertex_emulator)) as platform:
         yield platform
+
+
+@pytest.fixture
+def vertex_platform_with_topic(vertex_emulator: Emulator) -> Iterator[Platform]:
+    target = vertex_target(vertex_emulator, topic="events", subscription="mine")
+    project = target.removeprefix("vertex://").partition("/")[0]
+    topic = f"projects/{project}/topics/events"
+    httpx.put(f"{vertex_emulator.url}/v1/{topic}", json={}).raise_for_status()
+    subscription = f"{vertex_emulator.url}/v1/projects/{project}/subscriptions/mine"
+    httpx.put(subscription, json={"topic": topic}).raise_for_status()
+    with connect(target) as platform:
+        yield platform

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from cloudmlops.domain.access import Grant, Permission, Role
@@ -16,8 +16,8 @@ class AccessPort(Protocol):
         """What each verb needs, such as `models.promote`."""
         ...
 
-    def holds(self, permission: Permission) -> bool:
-        """Say whether the caller has a permission; nothing is created to find out."""
+    def held(self, permissions: Collection[Permission]) -> frozenset[Permission]:
+        """Return those of some permissions that the caller has; nothing is created to find out."""
         ...
 
     def grant(self, role: Role, principal: str) -> None:

@@ -32,11 +32,12 @@ class Access:
                 hint=f"Known verbs: {', '.join(sorted(port.permissions))}.",
             )
         with span("access.check", verbs=",".join(wanted)):
+            held = port.held({permission for verb in wanted for permission in port.permissions[verb]})
             return tuple(
                 MissingPermission(verb=verb, permission=permission)
                 for verb in wanted
                 for permission in port.permissions[verb]
-                if not port.holds(permission)
+                if permission not in held
             )
 
     def grant(self, role: Role | str, principal: str) -> None:

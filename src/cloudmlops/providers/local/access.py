@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -53,10 +53,9 @@ class LocalAccess:
     def __init__(self, backends: LocalBackends) -> None:
         self._backends = backends
 
-    def holds(self, permission: Permission) -> bool:
+    def held(self, permissions: Collection[Permission]) -> frozenset[Permission]:
         """Ask the operating system about the folder, or about the one that it would be made in."""
-        mode = os.R_OK if permission.role is Role.READER else os.R_OK | os.W_OK
-        return os.access(_nearest(self._backends.location), mode, effective_ids=True)
+        return frozenset(permission for permission in permissions if self._holds(permission))
 
     def grant(self, role: Role, principal: str) -> None:  # noqa: ARG002 the capability is absent
         """Refuse: the operating system gives permissions here."""
@@ -70,6 +69,10 @@ class LocalAccess:
         """Refuse: there are no roles here."""
         self._backends.capabilities.require(Capability.ACCESS_CONTROL)
         return ()
+
+    def _holds(self, permission: Permission) -> bool:
+        mode = os.R_OK if permission.role is Role.READER else os.R_OK | os.W_OK
+        return os.access(_nearest(self._backends.location), mode, effective_ids=True)
 
 
 def _nearest(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Asking Google's services that speak plain JSON, such as Pub/Sub, the resource manager and Cloud Storage's policies."""
+"""Asking Google's services that speak plain JSON, such as Pub/Sub, the resource manager and Cloud Storage."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ class Rest:
 
         def send() -> requests.Response:
             try:
-                reply = self._session.request(method, url, json=body, params=query, timeout=self._wire.timeout)
+                reply: requests.Response = self._session.request(
+                    method, url, json=body, params=query, timeout=self._wire.timeout
+                )
             except requests.Timeout as error:
                 raise exceptions.GatewayTimeout(f"{host} did not answer in time") from error
             except requests.RequestException as error:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Literal, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pydantic import AwareDatetime, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cloudmlops.domain.addresses import redacted
@@ -51,6 +51,11 @@ class VertexSettings(BaseSettings):
     """Container image that steps run in; a step may name another."""
     serving_image: str = ""
     """Container image that serves models."""
+    machine: str = "n1-standard-2"
+    """Machine type of deployments and batch predictions that name none."""
+    endpoints: Literal["shared", "dedicated", "private"] = "shared"
+    """How new endpoints are reached: by Vertex AI's own name, by a name of their own (larger requests, isolated), or
+    within `network` alone."""
     service_account: str = ""
     """E-mail address of the account that runs and endpoints act as; empty is Vertex AI's own agent."""
     network: str = ""
@@ -58,9 +63,16 @@ class VertexSettings(BaseSettings):
     encryption_key: str = ""
     """Full name of the Cloud KMS key that what is made is encrypted with."""
     topic: str = ""
-    """Pub/Sub topic that our own events are published to; empty publishes none: they are in the platform's inbox only."""
+    """Pub/Sub topic that our own events are published to; empty publishes none: they are in the inbox only."""
     subscription: str = ""
     """Pub/Sub subscription that events are pulled from; empty pulls none: they are pushed."""
+    reporter: Literal["library", "audit-log"] = "library"
+    """Who tells of registered models and deployments: the library, of its own, or Google's audit log alone, of all.
+    What the log tells counts in both cases; `audit-log` is right only where a sink or trigger brings it."""
+    push_audience: str = ""
+    """Audience of the identity token that each push must carry; empty asks for none: something else authenticates."""
+    push_account: str = ""
+    """E-mail address of the service account that pushes; wanted with `push_audience`."""
     timeout: timedelta = Field(default=timedelta(seconds=60), gt=timedelta(0))
     """So long one call may take, with its repetitions."""
     as_of: AwareDatetime | None = None
@@ -86,6 +98,13 @@ class VertexSettings(BaseSettings):
         if not _BUCKET.fullmatch(given):
             raise ValueError(f"{given!r} is not the name of a bucket; write it without gs://")
         return given
+
+    @model_validator(mode="after")
+    def _pushes_are_proven_wholly(self) -> Self:
+        # Anybody at Google's can get a token for any audience; the account alone would take tokens meant for others.
+        if bool(self.push_audience) != bool(self.push_account):
+            raise ValueError("push_audience and push_account go together")
+        return self
 
     @field_validator("timeout", mode="before")
     @classmethod

@@ -13,6 +13,9 @@ from cloudmlops.errors import InvalidRequestError, UnsupportedError
 class AccessContract:
     """Asking what is missing, and giving and taking roles."""
 
+    principal = "bob"
+    """Somebody, as the provider names people."""
+
     def test_who_may_do_everything_misses_nothing(self, platform: Platform) -> None:
         assert platform.check_access(["models.register", "models.promote", "pipelines.run"]) == ()
 
@@ -25,13 +28,13 @@ class AccessContract:
 
     def test_a_granted_role_is_listed_until_it_is_revoked(self, platform: Platform) -> None:
         if platform.capabilities.of(Capability.ACCESS_CONTROL) is Support.ABSENT:
-            for verb in (lambda: platform.access.grant(Role.READER, "bob"), platform.access.list):
+            for verb in (lambda: platform.access.grant(Role.READER, self.principal), platform.access.list):
                 with pytest.raises(UnsupportedError, match=r"access\.control"):
                     verb()
             return
-        platform.access.grant(Role.READER, "bob")
-        assert ("bob", Role.READER) in [(grant.principal, grant.role) for grant in platform.access.list()]
+        platform.access.grant(Role.READER, self.principal)
+        assert (self.principal, Role.READER) in [(grant.principal, grant.role) for grant in platform.access.list()]
 
-        platform.access.revoke(Role.READER, "bob")
+        platform.access.revoke(Role.READER, self.principal)
 
-        assert "bob" not in [grant.principal for grant in platform.access.list()]
+        assert self.principal not in [grant.principal for grant in platform.access.list()]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from cloudmlops.domain.access import Permission, Role
+from cloudmlops.domain.access import Grant, Permission, Role
+from cloudmlops.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from cloudmlops.providers.vertex.settings import VertexSettings
@@ -46,6 +48,11 @@ IAM_ROLES: Final[Mapping[Role, frozenset[str]]] = {
     Role.APPROVER: frozenset({"roles/aiplatform.viewer", "roles/pubsub.publisher", "roles/storage.objectUser"}),
 }
 """Predefined roles of the project. Each neutral role is held by whoever holds all of its IAM roles."""
+
+Policy = Mapping[str, Any]
+"""An IAM policy as the resource manager has it in JSON."""
+_KINDS: Final = ("user", "serviceAccount", "group")
+_PRINCIPAL: Final = re.compile(rf"(?:{'|'.join(_KINDS)}):[^\s:@,]+@[^\s:@,]+\.[^\s:@,.]+")
 
 _READ: Final = ("storage.objects.get", "storage.objects.list")
 _WRITE: Final = (*_READ, "storage.objects.create", "storage.objects.delete")
@@ -181,6 +188,113 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
 }
 
 
+_PUBLISHING: Final = frozenset(
+    {
+        "endpoints.deploy",
+        "events.process",
+        "events.publish",
+        "events.run",
+        "models.promote",
+        "models.register",
+        "models.rollback",
+        "pipelines.run",
+    }
+)
+_PULLING: Final = frozenset({"events.process", "events.run"})
+_ACTING: Final = frozenset({"endpoints.deploy", "endpoints.predict_batch", "pipelines.run", "pipelines.schedule"})
+
+
 def permissions_of(settings: VertexSettings) -> Mapping[str, Sequence[Permission]]:
     """Return what each verb needs on a platform: topic, subscription and service account only where there is one."""
-    return {verb: tuple(Permission(name=name, role=role) for name in names) for verb, (role, names) in _VERBS.items()}
+    return {
+        verb: tuple(Permission(name=name, role=role) for name in dict.fromkeys((*names, *_of_settings(verb, settings))))
+        for verb, (role, names) in _VERBS.items()
+    }
+
+
+def _of_settings(verb: str, settings: VertexSettings) -> Iterator[str]:
+    if settings.topic and verb in _PUBLISHING:
+        yield "pubsub.topics.publish"
+    if settings.subscription and verb in _PULLING:
+        yield "pubsub.subscriptions.consume"
+    if settings.service_account and verb in _ACTING:
+        yield "iam.serviceAccounts.actAs"
+
+
+def checked_principal(principal: str) -> str:
+    """Return a principal as policies have it.
+
+    Raises:
+        InvalidRequestError: It is none that a role may be given to.
+    """
+    if not _PRINCIPAL.fullmatch(principal):
+        raise InvalidRequestError(
+            f"{principal!r} is no principal that a role can be given to",
+            hint="Write user:ADDRESS, serviceAccount:ADDRESS or group:ADDRESS, such as user:ada@example.com.",
+        )
+    kind, _, address = principal.partition(":")
+    return f"{kind}:{address.lower()}"
+
+
+def with_role(policy: Policy, role: Role, principal: str) -> Policy | None:
+    """Return a policy in which somebody holds a role; None when he does already."""
+    wanted = IAM_ROLES[role] - _held(policy).get(principal, frozenset())
+    if not wanted:
+        return None
+    bindings = []
+    for binding in _bindings(policy):
+        if binding["role"] in wanted and "condition" not in binding:
+            wanted -= {binding["role"]}
+            binding = {**binding, "members": [*binding.get("members", ()), principal]}
+        bindings.append(binding)
+    bindings += [{"role": name, "members": [principal]} for name in sorted(wanted)]
+    return {**policy, "bindings": bindings}
+
+
+def without_role(policy: Policy, role: Role, principal: str) -> Policy | None:
+    """Return a policy without a role of somebody's, who keeps what other roles of his need; None when nothing goes."""
+    held = _held(policy).get(principal, frozenset())
+    kept = frozenset[str]().union(*(names for other, names in IAM_ROLES.items() if other is not role and names <= held))
+    gone = (IAM_ROLES[role] & held) - kept
+    if not gone:
+        return None
+    bindings = []
+    for binding in _bindings(policy):
+        if binding["role"] in gone and "condition" not in binding:
+            members = [member for member in binding.get("members", ()) if _same(member) != principal]
+            binding = {**binding, "members": members}
+        if binding.get("members"):
+            bindings.append(binding)
+    return {**policy, "bindings": bindings}
+
+
+def grants(policy: Policy) -> list[Grant]:
+    """Return who holds which role, by name."""
+    return [
+        Grant(principal=principal, role=role)
+        for principal, held in sorted(_held(policy).items())
+        for role in Role
+        if IAM_ROLES[role] <= held
+    ]
+
+
+def _bindings(policy: Policy) -> Sequence[Mapping[str, Any]]:
+    bindings: Sequence[Mapping[str, Any]] = policy.get("bindings", ())
+    return bindings
+
+
+def _held(policy: Policy) -> Mapping[str, frozenset[str]]:
+    """Return the IAM roles that each member holds without a condition."""
+    held: dict[str, frozenset[str]] = {}
+    for binding in _bindings(policy):
+        if "condition" not in binding:
+            for member in binding.get("members", ()):
+                name = _same(member)
+                held[name] = held.get(name, frozenset()) | {binding["role"]}
+    return held
+
+
+def _same(member: str) -> str:
+    """Return a member with its address in lower case: e-mail addresses are the same in any."""
+    kind, colon, address = member.partition(":")
+    return f"{kind}{colon}{address.lower()}" if kind in _KINDS else member
