@@ -172,7 +172,10 @@ def _ledgers(opened: Platform) -> Finding:
         check="Ledgers",
         ok=not broken,
         found=f"{len(names)} models" + (f"; damaged: {', '.join(broken)}" if broken else ", every chain is whole"),
-        fix="".join(f"cloudmlops models repair {name}\n    " for name in broken).rstrip(),
+        fix="\n    ".join(
+            f"Say what is wrong: cloudmlops models verify {name}; set right: cloudmlops models repair {name}"
+            for name in broken
+        ),
     )
 
 
