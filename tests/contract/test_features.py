@@ -1,4 +1,4 @@
-"""The local provider keeps what features promise."""
+"""The providers keep what features promise."""
 
 import pytest
 
@@ -14,3 +14,9 @@ class TestFeaturesOnDisk(FeaturesContract):
     @pytest.fixture
     def platform(self, platform_on_disk: Platform) -> Platform:
         return platform_on_disk
+
+
+class TestFeaturesOnVertex(FeaturesContract):
+    @pytest.fixture
+    def platform(self, vertex_platform: Platform) -> Platform:
+        return vertex_platform

@@ -34,6 +34,10 @@ class FeaturesPort(Protocol):
         """Look at the view's source without reading it all; list in words what does not fit the view."""
         ...
 
+    def register(self, view: FeatureView) -> None:
+        """Make what the provider shows of a view, and what serves it; again is no error."""
+        ...
+
     def join(self, views: Sequence[FeatureView], entities: Table) -> Table:
         """Join to each row of `entities` the feature values known at its time: rules 2 to 5 of `domain.point_in_time`.
 

@@ -79,6 +79,8 @@ class Features:
                     hint="Mend the data, or change the views' columns and types.",
                 )
             texts = {_place(type(definition), definition.name): _to_json(definition) for definition in wanted}
+            for view in views:
+                self._port.register(view)
             for key, text in texts.items():
                 self._context.backends.objects.put(key, text.encode())
             if behind := self._behind(views):

@@ -37,6 +37,9 @@ class LocalFeatures(FeaturesPort):
 
         return source_faults(view, tables=self._tables)
 
+    def register(self, view: FeatureView) -> None:
+        """Do nothing: the definition itself is all that there is to see."""
+
     def join(self, views: Sequence[FeatureView], entities: Table) -> Table:
         import pyarrow as pa
 

@@ -62,8 +62,7 @@ def join_statement(relations: Sequence[Relation], entities: str, *, first: int, 
 
     Args:
         relations: The views, v of them.
-        entities: The table of `row_number`, `moment` and the join keys, whose columns are `e0`, `e1`, … as `entity_columns`
-            says.
+        entities: The table of `row_number`, `moment` and the join keys, whose columns are named by `entity_columns`.
         first: The earliest `moment`.
         last: The latest.
 
@@ -120,8 +119,8 @@ def kept_statement(relation: Relation, kept: str | None, *, until: int) -> str:
             found.append(f"COUNTIF({name} IS NOT NULL) OVER ({earlier}) AS before_{name}")
             wanted.append(f"({name} IS NOT NULL AND before_{name} = 0)")
     return (
-        f"WITH arriving AS (\n  {_source(relation, first=None, last=until)}\n), merged AS (\n  {merged}\n), ranked AS (\n"
-        f"  SELECT {', '.join(plain)}, {', '.join(found)} FROM merged\n)\n"
+        f"WITH arriving AS (\n  {_source(relation, first=None, last=until)}\n), merged AS (\n  {merged}\n),\n"
+        f"ranked AS (\n  SELECT {', '.join(plain)}, {', '.join(found)} FROM merged\n)\n"
         f"SELECT {', '.join(plain)}, arrived_at_all AND place = 1 AS arrived\nFROM ranked\nWHERE {' OR '.join(wanted)}"
     )
 

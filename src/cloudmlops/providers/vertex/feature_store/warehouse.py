@@ -1,0 +1,205 @@
+"""BigQuery: the dataset of features, its tables, and queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from io import BytesIO
+from threading import Lock
+from typing import Any, Final
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.api_core.exceptions import NotFound
+from google.cloud import bigquery
+
+from cloudmlops.providers.vertex.errors import translated
+from cloudmlops.providers.vertex.feature_store.columns import fields_of, loadable
+from cloudmlops.providers.vertex.feature_store.statements import quoted
+from cloudmlops.providers.vertex.wire import Wire
+
+_PASSING_TABLE_LASTS: Final = timedelta(days=1)
+"""So long a table stays that its process could not remove."""
+_ROWS_IN_ONE_ANSWER: Final = 1_000_000
+"""The result of a query for more rows is written to a table, and read from there."""
+
+
+class Warehouse:
+    """One dataset."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._project = wire.settings.project
+        self._dataset = wire.settings.dataset
+        self._made = False
+        self._making = Lock()
+
+    def name(self, table: str) -> str:
+        """Return a table's full name in SQL."""
+        return quoted(self._project, self._dataset, table)
+
+    def uri(self, table: str) -> str:
+        """Return a table's address, as Vertex AI writes it."""
+        return f"bq://{self._project}.{self._dataset}.{table}"
+
+    def load(self, name: str, table: pa.Table, *, operation: str) -> None:
+        """Keep rows as a table, in the place of those it had; at once, or not at all."""
+        with translated(operation, name):
+            self._ensure()
+            self._load(name, table)
+
+    def load_objects(self, name: str, uris: Sequence[str], *, operation: str) -> None:
+        """Keep Parquet files of Cloud Storage as a table, in the place of the rows that it had."""
+        configuration = _parquet()
+        with translated(operation, name):
+            self._ensure()
+            job = self._client.load_table_from_uri(
+                list(uris), self._id(name), job_config=configuration, timeout=self._wire.timeout
+            )
+            job.result()
+
+    @contextmanager
+    def passing(self, table: pa.Table, *, operation: str) -> Iterator[str]:
+        """Keep rows as a table that is removed afterwards; what it is called in SQL."""
+        name = f"Passing_{uuid4().hex}"
+        with translated(operation, name):
+            self._ensure()
+            made = bigquery.Table(self._id(name), schema=fields_of(table.schema))
+            made.expires = datetime.now(UTC) + _PASSING_TABLE_LASTS
+            self._client.create_table(made, timeout=self._wire.timeout)
+            self._load(name, table)
+        try:
+            yield self.name(name)
+        finally:
+            with translated(operation, name):
+                self._client.delete_table(self._id(name), not_found_ok=True, timeout=self._wire.timeout)
+
+    def fields(self, relation: str, *, operation: str, resource: str) -> Sequence[bigquery.SchemaField]:
+        """Return the columns of what stands after FROM, without reading it."""
+        with translated(operation, resource):
+            job = self._query(f"SELECT * FROM {relation}", bigquery.QueryJobConfig(dry_run=True))
+            return list(job.schema or ())
+
+    def table_fields(self, name: str, *, operation: str) -> Sequence[bigquery.SchemaField] | None:
+        """Return a table's columns; None when there is none of that name."""
+        with translated(operation, name):
+            try:
+                return list(self._client.get_table(self._id(name), timeout=self._wire.timeout).schema)
+            except NotFound:
+                return None
+
+    def tables(self, *, operation: str) -> list[str]:
+        """Return the names of all tables."""
+        with translated(operation, self._dataset):
+            try:
+                listed = self._client.list_tables(f"{self._project}.{self._dataset}", timeout=self._wire.timeout)
+                return sorted(table.table_id for table in listed)
+            except NotFound:
+                return []
+
+    def bytes_of(self, sql: str, *, operation: str, resource: str) -> int:
+        """Return how many bytes a query would read."""
+        with translated(operation, resource):
+            return int(self._query(sql, bigquery.QueryJobConfig(dry_run=True)).total_bytes_processed or 0)
+
+    def rows(self, sql: str, *, rows: int, operation: str, resource: str) -> pa.Table:
+        """Run a query.
+
+        Args:
+            sql: The query.
+            rows: About how many rows its answer has.
+            operation: The verb that it is asked for.
+            resource: What is concerned.
+        """
+        configuration = bigquery.QueryJobConfig()
+        large = f"Passing_{uuid4().hex}" if rows > _ROWS_IN_ONE_ANSWER else None
+        if large is not None:
+            configuration.destination = self._id(large)
+        with translated(operation, resource):
+            try:
+                found = self._query(sql, configuration).result()
+                return found.to_arrow(create_bqstorage_client=False)
+            finally:
+                if large is not None:
+                    self._client.delete_table(self._id(large), not_found_ok=True, timeout=self._wire.timeout)
+
+    def replace(self, name: str, sql: str, *, operation: str, resource: str) -> None:
+        """Put the answer of a query in the place of a table's rows; at once, or not at all."""
+        configuration = bigquery.QueryJobConfig(destination=self._id(name), write_disposition="WRITE_TRUNCATE")
+        with translated(operation, resource):
+            self._query(sql, configuration).result()
+
+    def ensure_table(self, name: str, fields: Sequence[bigquery.SchemaField], *, operation: str) -> None:
+        """Make an empty table, unless there is one of that name."""
+        with translated(operation, name):
+            self._ensure()
+            table = bigquery.Table(self._id(name), schema=fields)
+            self._client.create_table(table, exists_ok=True, timeout=self._wire.timeout)
+
+    def ensure_view(self, name: str, sql: str, *, operation: str) -> None:
+        """Make a view of a query, unless there is one of that name."""
+        with translated(operation, name):
+            self._ensure()
+            table = bigquery.Table(self._id(name))
+            table.view_query = sql
+            made = self._client.create_table(table, exists_ok=True, timeout=self._wire.timeout)
+            if made.view_query != sql:
+                made.view_query = sql
+                self._client.update_table(made, ["view_query"], timeout=self._wire.timeout)
+
+    def delete(self, name: str, *, operation: str) -> None:
+        """Remove a table or view, if it is there."""
+        with translated(operation, name):
+            self._client.delete_table(self._id(name), not_found_ok=True, timeout=self._wire.timeout)
+
+    def close(self) -> None:
+        """Close connections."""
+        if "_client" in self.__dict__:
+            self._client.close()
+
+    @cached_property
+    def _client(self) -> bigquery.Client:
+        settings = self._wire.settings
+        options = {"api_endpoint": settings.api_url} if settings.api_url is not None else None
+        return bigquery.Client(
+            project=self._project,
+            credentials=self._wire.credentials,
+            client_options=options,
+            default_query_job_config=bigquery.QueryJobConfig(default_dataset=f"{self._project}.{self._dataset}"),
+        )
+
+    def _id(self, name: str) -> str:
+        return f"{self._project}.{self._dataset}.{name}"
+
+    def _ensure(self) -> None:
+        with self._making:
+            if not self._made:
+                dataset = bigquery.Dataset(f"{self._project}.{self._dataset}")
+                dataset.location = self._wire.settings.location
+                self._client.create_dataset(dataset, exists_ok=True, timeout=self._wire.timeout)
+                self._made = True
+
+    def _load(self, name: str, table: pa.Table) -> None:
+        configuration = _parquet()
+        configuration.schema = fields_of(table.schema)
+        file = BytesIO()
+        pq.write_table(loadable(table), file)
+        file.seek(0)
+        job = self._client.load_table_from_file(
+            file, self._id(name), job_config=configuration, timeout=self._wire.timeout
+        )
+        job.result()
+
+    def _query(self, sql: str, configuration: bigquery.QueryJobConfig) -> Any:
+        return self._client.query(sql, job_config=configuration, timeout=self._wire.timeout)
+
+
+def _parquet() -> bigquery.LoadJobConfig:
+    lists = bigquery.ParquetOptions()
+    lists.enable_list_inference = True
+    configuration = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_TRUNCATE")
+    configuration.parquet_options = lists
+    return configuration

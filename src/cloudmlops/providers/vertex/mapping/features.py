@@ -1,0 +1,217 @@
+"""Features between our values and Google's: names of resources, keys, values, rows, columns of BigQuery."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, timedelta
+from typing import Any, Final
+
+from google.cloud.aiplatform_v1.types import (
+    BoolArray,
+    DoubleArray,
+    FeatureValue,
+    FeatureViewDataKey,
+    Int64Array,
+    StringArray,
+)
+
+from cloudmlops.domain.feature_types import FeatureType, type_name
+from cloudmlops.domain.features import FeatureView
+from cloudmlops.domain.point_in_time import FeatureRow, to_datetime, to_microseconds
+
+EVENT_TIME: Final = "cloudmlops_event_time"
+"""The served feature that holds a row's own time, in microseconds."""
+CREATED: Final = "cloudmlops_created"
+TIMESTAMP: Final = "cloudmlops_timestamp"
+"""The column that the service takes for a row's time."""
+KEY: Final = "cloudmlops_key_"
+"""Before the place of a part of the key: the columns that make the entity id."""
+SINCE: Final = "cloudmlops_since_"
+"""Before the place of a feature: the served feature that holds its own time, with `nulls="last_value"`."""
+RESERVED: Final = "cloudmlops_"
+LONGEST_FEATURE: Final = 128
+_LONGEST_VIEW: Final = 60
+_DAY_0: Final = date(1970, 1, 1)
+
+
+def digest(text: str) -> str:
+    """Return ten characters that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def group_id(name: str) -> str:
+    """Return the feature group that shows a view's source; a name with `-`, which it cannot have, ends in a digest."""
+    return f"{name.replace('-', '_')}_{digest(name)}" if "-" in name else name
+
+
+def online_id(view: FeatureView, generation: int) -> str:
+    """Return the feature view that serves a view's rows, one for each layout of them and each time they were rebuilt."""
+    tail = f"_{digest(f'{view.name} {generation} {view.layout}')}"
+    return view.name.replace("-", "_")[: _LONGEST_VIEW - len(tail)] + tail
+
+
+def feature_id(name: str) -> str:
+    """Return a feature's id: its name in lower case, for BigQuery tells no two columns apart by case."""
+    return name.lower()
+
+
+def served_ids(view: FeatureView) -> list[str]:
+    """Return the ids of all that is served of a view: its features, then the times."""
+    found = [feature_id(name) for name in view.features] + [EVENT_TIME, CREATED]
+    if view.nulls == "last_value":
+        found += [f"{SINCE}{place}" for place in range(len(view.features))]
+    return found
+
+
+def data_key(view: FeatureView, key: Any) -> FeatureViewDataKey:
+    """Return the key that a row is fetched by.
+
+    The service joins the parts of a composite key with `:`, so that `:` and `%` are written `%3A` and `%25` in all
+    keys; an empty text is `%`.
+    """
+    kinds = list(view.entity.keys.values())
+    parts = [key_text(part, kind) for part, kind in zip((key,) if len(kinds) == 1 else key, kinds, strict=True)]
+    if len(parts) == 1:
+        return FeatureViewDataKey(key=parts[0])
+    return FeatureViewDataKey(composite_key=FeatureViewDataKey.CompositeKey(parts=parts))
+
+
+def key_text(value: Any, kind: FeatureType) -> str:
+    """Return one part of a key as it is stored."""
+    if kind is bytes:
+        return base64.b64encode(value).decode() or "%"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is date:
+        return str(value.isoformat())
+    return str(value).replace("%", "%25").replace(":", "%3A") or "%"
+
+
+def key_sql(column: str, kind: FeatureType) -> str:
+    """Return the same as `key_text` in SQL."""
+    if kind is bytes:
+        return f"IF(BYTE_LENGTH({column}) = 0, '%', TO_BASE64({column}))"
+    if kind is str:
+        return f"IF({column} = '', '%', REPLACE(REPLACE({column}, '%', '%25'), ':', '%3A'))"
+    if kind is date:
+        return f"FORMAT_DATE('%Y-%m-%d', {column})"
+    return f"CAST({column} AS STRING)"
+
+
+def served_sql(column: str, kind: FeatureType) -> str:
+    """Return a feature's value in a type that can be served."""
+    name = type_name(kind) or ""
+    functions = {"date": "UNIX_DATE", "datetime": "UNIX_MICROS"}
+    if name in functions:
+        return f"{functions[name]}({column})"
+    functions = {"list[date]": "UNIX_DATE", "list[datetime]": "UNIX_MICROS", "list[bytes]": "TO_BASE64"}
+    if name in functions:
+        items = f"SELECT {functions[name]}(item) FROM UNNEST({column}) AS item WITH OFFSET AS place ORDER BY place"
+        return f"ARRAY({items})"
+    return column
+
+
+def served_value(value: Any, kind: FeatureType) -> FeatureValue:
+    """Return a value as it is served; null has none of the forms."""
+    if value is None:
+        return FeatureValue()
+    name = type_name(kind) or ""
+    if name.startswith("list["):
+        items = [_served_item(item, name[5:-1]) for item in value]
+        match name[5:-1]:
+            case "float":
+                return FeatureValue(double_array_value=DoubleArray(values=items))
+            case "bool":
+                return FeatureValue(bool_array_value=BoolArray(values=items))
+            case "str" | "bytes":
+                return FeatureValue(string_array_value=StringArray(values=items))
+            case _:
+                return FeatureValue(int64_array_value=Int64Array(values=items))
+    item = value if name == "bytes" else _served_item(value, name)
+    match name:
+        case "float":
+            return FeatureValue(double_value=item)
+        case "bool":
+            return FeatureValue(bool_value=item)
+        case "str":
+            return FeatureValue(string_value=item)
+        case "bytes":
+            return FeatureValue(bytes_value=item)
+        case _:
+            return FeatureValue(int64_value=item)
+
+
+def value_of(served: Any, kind: FeatureType) -> Any:
+    """Return the value of a raw `FeatureValue` message in its declared type; None where it has none."""
+    form = served.WhichOneof("value")
+    if form is None:
+        return None
+    content = getattr(served, form)
+    name = type_name(kind) or ""
+    if name.startswith("list["):
+        return [_item(item, name[5:-1]) for item in content.values]
+    return content if name == "bytes" else _item(content, name)
+
+
+def rows_of(view: FeatureView, served: Mapping[str, Any]) -> list[FeatureRow]:
+    """Return the rows that are served of one entity, greatest first.
+
+    Args:
+        view: The view.
+        served: Feature id to raw `FeatureValue`.
+    """
+    newest = value_of(served[EVENT_TIME], int)
+    created = value_of(served[CREATED], int) if CREATED in served else None
+    values = [
+        value_of(served[feature_id(name)], kind) if feature_id(name) in served else None
+        for name, kind in view.features.items()
+    ]
+    if view.nulls == "row":
+        return [FeatureRow(newest, created, tuple(values))]
+    rows: dict[int, list[Any]] = {newest: [None] * len(values)}
+    for place, value in enumerate(values):
+        if value is not None:
+            since = value_of(served[f"{SINCE}{place}"], int)
+            rows.setdefault(since, [None] * len(values))[place] = value
+    return [FeatureRow(ts, created if ts == newest else None, tuple(rows[ts])) for ts in sorted(rows, reverse=True)]
+
+
+def served_of(view: FeatureView, rows: Sequence[FeatureRow]) -> dict[str, FeatureValue]:
+    """Return what is served of one entity of which these rows are kept, greatest first."""
+    newest = rows[0]
+    served = {EVENT_TIME: FeatureValue(int64_value=newest.ts)}
+    served[CREATED] = served_value(newest.created, int)
+    for place, (name, kind) in enumerate(view.features.items()):
+        row = newest
+        if view.nulls == "last_value":
+            row = next((row for row in rows if row.values[place] is not None), newest)
+            since = row.ts if row.values[place] is not None else None
+            served[f"{SINCE}{place}"] = served_value(since, int)
+        served[feature_id(name)] = served_value(row.values[place], kind)
+    return served
+
+
+def _served_item(item: Any, name: str) -> Any:
+    match name:
+        case "date":
+            return (item - _DAY_0).days
+        case "datetime":
+            return to_microseconds(item.astimezone(UTC))
+        case "bytes":
+            return base64.b64encode(item).decode()
+        case _:
+            return item
+
+
+def _item(content: Any, name: str) -> Any:
+    match name:
+        case "date":
+            return _DAY_0 + timedelta(days=content)
+        case "datetime":
+            return to_datetime(content)
+        case "bytes":
+            return base64.b64decode(content)
+        case _:
+            return content
