@@ -127,6 +127,7 @@ class Scoring:
     key: str = "instances"
     """The key under which the instances go."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Read for every request: a token in them may be renewed."""
     timeout: timedelta = timedelta(seconds=90)
     """So long an answer is waited for: longer than the endpoint itself takes to give a request up."""
 

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from cloudmlops.services.models import Models
 
 _POLL_S: Final = 0.05
+_LONGEST_POLL_S: Final = 10.0
+_POLLS: Final = 40
+"""Looks grow rarer: one lasts as long as a fortieth of the time waited so far."""
 _SERVING: Final = (DeploymentState.HEALTHY, DeploymentState.DEGRADED)
 
 
@@ -307,7 +310,8 @@ class Deployment:
             DeploymentFailedError: It did not become healthy; the endpoint is as it was. The message ends with its log.
             WaitTimeoutError: Not within `timeout`; it goes on.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
+        begun = time.monotonic()
+        deadline = None if timeout is None else begun + timeout.total_seconds()
         while True:
             status = self.status
             if status.state in _SERVING:
@@ -328,7 +332,7 @@ class Deployment:
                     f"deployment {self.name!r} at endpoint {self.endpoint!r} is still {status.state.value}",
                     hint="It goes on; call wait again, or read its log.",
                 )
-            time.sleep(_POLL_S)
+            time.sleep(min(max(_POLL_S, (time.monotonic() - begun) / _POLLS), _LONGEST_POLL_S))
 
     def __repr__(self) -> str:
         return f"Deployment({self.endpoint!r}, {self.name!r})"

@@ -10,11 +10,19 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from cloudmlops.domain.endpoints import Scoring
-from cloudmlops.errors import InvalidRequestError, NotFoundError, UnavailableError, UnexpectedReplyError
+from cloudmlops.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServiceError,
+    UnavailableError,
+    UnexpectedReplyError,
+)
 
 
 class ScoringClient:
@@ -143,6 +151,12 @@ def _closed(connection: http.client.HTTPConnection) -> bool:
     return bool(waiting.poll(0))
 
 
+_REFUSALS: Final[Mapping[int, type[ServiceError]]] = {
+    HTTPStatus.UNAUTHORIZED: AuthenticationError,
+    HTTPStatus.FORBIDDEN: PermissionDeniedError,
+}
+
+
 def _predictions(endpoint: str, status: int, reply: bytes) -> list[Any]:
     try:
         answer = json.loads(reply)
@@ -153,12 +167,19 @@ def _predictions(endpoint: str, status: int, reply: bytes) -> list[Any]:
         if isinstance(predictions, list):
             return predictions
         raise UnexpectedReplyError(f"endpoint {endpoint!r} answered without predictions: {answer!r}", resource=endpoint)
-    error = answer.get("error", answer) if isinstance(answer, dict) else answer
-    reason = error.get("reason", str(error)) if isinstance(error, dict) else str(error)
+    error = _error(answer)
+    reason = str(error.get("reason") or error.get("message") or error) if isinstance(error, dict) else str(error)
     if status in (400, 413, 415, 422):
         listed = error.get("faults", []) if isinstance(error, dict) else []
         head = reason.partition(": ")[0] if listed else reason
         raise InvalidRequestError(f"endpoint {endpoint!r} refused the input: {head}", faults=map(_fault, listed))
+    if status in _REFUSALS:
+        raise _REFUSALS[status](
+            f"endpoint {endpoint!r} gave no prediction: {reason}",
+            hint="Check who is calling, and that they may ask the endpoint for predictions.",
+            operation="endpoints.predict",
+            resource=endpoint,
+        )
     if status == HTTPStatus.NOT_FOUND:
         raise NotFoundError(
             f"endpoint {endpoint!r} gave no prediction: {reason}",
@@ -167,6 +188,17 @@ def _predictions(endpoint: str, status: int, reply: bytes) -> list[Any]:
             resource=endpoint,
         )
     raise _unavailable(endpoint, f"it answered {status}: {reason}", retryable=status in (429, 502, 503, 504))
+
+
+def _error(answer: Any) -> Any:
+    """Return what an answer says is wrong; a service before the server may have wrapped the server's own words."""
+    error = answer.get("error", answer) if isinstance(answer, dict) else answer
+    if isinstance(error, dict) and isinstance(message := error.get("message"), str) and message.startswith("{"):
+        try:
+            return _error(json.loads(message))
+        except ValueError:
+            return error
+    return error
 
 
 def _fault(fault: dict[str, Any]) -> str:

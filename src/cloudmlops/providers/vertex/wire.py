@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import requests
 from google.api_core import exceptions, retry
+from google.api_core.future import polling
 
+from cloudmlops.errors import WaitTimeoutError
 from cloudmlops.providers.vertex.errors import translated
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ _PASSING: Final = (
     requests.ConnectionError,
 )
 """What may be gone the next time. Repeated for calls only that do the same when they are done twice."""
+
+_LOOKING: Final = retry.Retry(predicate=polling.RETRY_PREDICATE, initial=0.05, multiplier=1.5, maximum=5.0)
+"""How often a long-running operation is looked at."""
 
 
 class Wire:
@@ -95,9 +100,24 @@ class Wire:
             return method(request=request, retry=self.retry if again else None, timeout=self.timeout)
 
     def finish(self, begun: Any, *, operation: str, resource: str) -> Any:
-        """Wait for the end of a long-running operation, and return its result."""
-        with translated(operation, resource):
-            return begun.result(timeout=self.timeout)
+        """Wait for the end of a long-running operation, and return its result.
+
+        Raises:
+            ServiceError: What it ended with.
+            WaitTimeoutError: It has not ended in the time of a call; it goes on.
+        """
+        try:
+            with translated(operation, resource):
+                return begun.result(timeout=self.timeout, polling=_LOOKING)
+        except TimeoutError as error:
+            raise WaitTimeoutError(
+                f"{operation} of {resource!r} has not ended after {self.timeout:g} s",
+                hint="It goes on; look again later, or give the target a longer timeout=SECONDS.",
+            ) from error
+
+    def headers(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Return headers that a request to Google needs, beside given ones: a token, renewed whenever they are read."""
+        return _Authorized(self, given)
 
     def channel(self, host: str) -> Any:
         """Return a gRPC channel to a host, or to the emulator's address."""
@@ -128,3 +148,28 @@ class Wire:
             return kind(credentials=self.credentials, client_options={"api_endpoint": host})
         transport = kind.get_transport_class("grpc")
         return kind(transport=transport(channel=self.channel(host)))
+
+
+class _Authorized(Mapping[str, str]):
+    """Headers with a token that is always valid."""
+
+    def __init__(self, wire: Wire, given: Mapping[str, str]) -> None:
+        self._wire = wire
+        self._given = given
+
+    def __getitem__(self, name: str) -> str:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def _read(self) -> dict[str, str]:
+        from google.auth.transport.requests import Request
+
+        headers = dict(self._given)
+        with translated("log in", self._wire.settings.address):
+            self._wire.credentials.before_request(Request(), "POST", "", headers)
+        return headers

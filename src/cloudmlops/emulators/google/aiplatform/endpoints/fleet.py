@@ -17,6 +17,7 @@ from cloudmlops.emulators.core.service import Surroundings
 from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.aiplatform.endpoints.containers import Container, free_port
 from cloudmlops.emulators.google.aiplatform.endpoints.images import Images, launch
+from cloudmlops.emulators.google.logs import Logs
 
 _DRAIN_SECONDS: Final = 60.0
 _PATIENCE_SECONDS: Final = 60.0
@@ -253,8 +254,6 @@ def _place(resource: str) -> str:
 
 def _log_writer(surroundings: Surroundings, serving: Callable[[], Server]) -> Callable[[str], None]:
     """Return what writes a container's lines as entries of Cloud Logging."""
-    from cloudmlops.emulators.google.logs import Logs
-
     logs = Logs(surroundings)
     log = quote("aiplatform.googleapis.com/prediction_container", safe="")
 

@@ -1,0 +1,175 @@
+"""The journal of an endpoint, in the object store: `endpoints/NAME/000000000042.json`, each entry made once.
+
+Labels of an endpoint are too small for it, and a deployed model has none. What is deployed and how traffic is split is
+known by Vertex AI alone; the journal knows what was asked for, by whom, and what became of it. Entries are created only
+if they are not there, so of two processes that write the same number one reads again and decides anew.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from cloudmlops.domain.endpoints import TrafficReason
+from cloudmlops.errors import UnexpectedReplyError
+
+if TYPE_CHECKING:
+    from cloudmlops.ports.clock import Clock
+    from cloudmlops.ports.objects import ObjectStore
+
+_ROOT: Final = "endpoints"
+Change = Mapping[str, Any]
+"""An entry without number, id and time: `kind` and what belongs to it."""
+
+
+class ActState(StrEnum):
+    """What became of an act of deploying."""
+
+    BEGUN = "begun"
+    DEPLOYED = "deployed"
+    FAILED = "failed"
+    UNDEPLOYED = "undeployed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Act:
+    """One act of deploying."""
+
+    deployed_as: str
+    name: str
+    model: str
+    version: str
+    native_model: str
+    """Vertex AI's name of the version."""
+    deployed_id: str
+    """Vertex AI's id of the deployed model, given by us."""
+    replicas: tuple[int, int]
+    machine: str
+    machine_asked: str | None
+    created_at: str
+    actor: str
+    state: ActState = ActState.BEGUN
+    operation: str = ""
+    """Name of the long-running operation; empty until it is known."""
+    announced: bool = False
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """An endpoint as its journal tells it."""
+
+    number: int = 0
+    """Of the last entry."""
+    acts: Mapping[str, Act] = field(default_factory=dict)
+    """By `deployed_as`, in their order."""
+    history: tuple[Mapping[str, Any], ...] = ()
+
+    def live(self) -> list[Act]:
+        """Return the acts that are, or may come to be, deployed."""
+        return [act for act in self.acts.values() if act.state in (ActState.BEGUN, ActState.DEPLOYED)]
+
+    def begun(self) -> list[Act]:
+        """Return the acts whose end is not known."""
+        return [act for act in self.acts.values() if act.state is ActState.BEGUN]
+
+    @property
+    def served(self) -> bool:
+        """Whether anything was ever deployed: only then is it an endpoint that may be empty."""
+        return bool(self.history)
+
+
+class Journal:
+    """All journals of one platform."""
+
+    def __init__(self, objects: ObjectStore, clock: Clock) -> None:
+        self._objects = objects
+        self._clock = clock
+        self._known: dict[str, Record] = {}
+        self._reading = Lock()
+
+    def names(self) -> list[str]:
+        """Return the endpoints that there is a journal of."""
+        return sorted({key.split("/")[1] for key in self._objects.list(f"{_ROOT}/")})
+
+    def read(self, endpoint: str) -> Record:
+        """Return the record; entries are read once, for they do not change."""
+        with self._reading:
+            record = self._known.get(endpoint, Record())
+            for key in self._objects.list(f"{_ROOT}/{endpoint}/", after=_key(endpoint, record.number)):
+                record = _told(record, _entry(key, self._objects.get(key)))
+            self._known[endpoint] = record
+            return record
+
+    def append(self, endpoint: str, decide: Callable[[Record], Change | None]) -> Record:
+        """Write the next entry.
+
+        Args:
+            endpoint: Whose.
+            decide: Returns what to write after a record, or None for nothing; called again when another process was
+                faster.
+        """
+        identity = secrets.token_hex(8)
+        while True:
+            record = self.read(endpoint)
+            change = decide(record)
+            if change is None:
+                return record
+            entry = {"id": identity, "number": record.number + 1, "at": self._clock.now().isoformat(), **change}
+            key = _key(endpoint, record.number + 1)
+            made = self._objects.create(key, json.dumps(entry).encode())
+            if made or _entry(key, self._objects.get(key))["id"] == identity:
+                return self.read(endpoint)
+
+
+def _told(record: Record, entry: Mapping[str, Any]) -> Record:
+    """Return a record after one more entry."""
+    number, kind, acts = entry["number"], entry["kind"], dict(record.acts)
+    if kind == "deleted":
+        return Record(number=number)
+    if kind == "begun":
+        told = {**entry["act"], "replicas": tuple(entry["act"]["replicas"])}
+        acts[told["deployed_as"]] = Act(created_at=entry["at"], **told)
+    elif kind != "traffic":
+        before = acts[entry["deployed_as"]]
+        acts[before.deployed_as] = replace(before, **_CHANGES[kind](entry))
+    history = record.history
+    split = entry.get("traffic")
+    if split is not None and (not history or dict(history[-1]["traffic"]) != dict(split)):
+        history = (*history, {name: entry[name] for name in ("traffic", "at", "actor", "reason")})
+    return Record(number=number, acts=acts, history=history)
+
+
+_CHANGES: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
+    "operation": lambda entry: {"operation": entry["operation"]},
+    "deployed": lambda _: {"state": ActState.DEPLOYED},
+    "failed": lambda entry: {"state": ActState.FAILED, "failure": entry["failure"]},
+    "undeployed": lambda _: {"state": ActState.UNDEPLOYED},
+    "announced": lambda _: {"announced": True},
+}
+
+
+def split_change(kind: str, traffic: Mapping[str, int], reason: TrafficReason, actor: str, **more: Any) -> Change:
+    """Return an entry after which an endpoint has another split."""
+    return {"kind": kind, "traffic": dict(traffic), "reason": reason.value, "actor": actor, **more}
+
+
+def _key(endpoint: str, number: int) -> str:
+    return f"{_ROOT}/{endpoint}/{number:012}.json"
+
+
+def _entry(key: str, data: bytes) -> Mapping[str, Any]:
+    try:
+        entry: Mapping[str, Any] = json.loads(data)
+    except ValueError as error:
+        raise UnexpectedReplyError(
+            f"{key} in the object store is damaged: {error}",
+            hint="Bring back the bucket's earlier generation of it.",
+            resource=key,
+        ) from error
+    return entry

@@ -1,0 +1,398 @@
+"""Endpoints of Vertex AI: models deployed to them, traffic, predictions over their own address, and batches.
+
+An endpoint's name is its id. What Vertex AI does not keep lies in the journal (`deployments/journal.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from google.cloud.aiplatform_v1 import EndpointServiceClient, ModelServiceClient
+from google.cloud.aiplatform_v1.types import (
+    CreateEndpointRequest,
+    DeleteEndpointRequest,
+    DeployModelRequest,
+    Endpoint,
+    ListEndpointsRequest,
+    ListModelVersionsRequest,
+)
+
+from cloudmlops.domain.endpoints import (
+    DeploymentSpec,
+    DeploymentState,
+    DeploymentStatus,
+    EndpointStatus,
+    Scoring,
+    TrafficChange,
+    TrafficReason,
+    traffic_with,
+)
+from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
+from cloudmlops.ports.endpoints import EndpointsPort, Fetch
+from cloudmlops.providers.vertex.deployments.journal import Act, ActState, Change, Journal, Record, split_change
+from cloudmlops.providers.vertex.deployments.settling import Settling
+from cloudmlops.providers.vertex.errors import PROVIDER, invalid
+from cloudmlops.providers.vertex.mapping import endpoints as mapping
+from cloudmlops.providers.vertex.mapping import models as model_mapping
+from cloudmlops.providers.vertex.rest import Rest
+
+if TYPE_CHECKING:
+    from cloudmlops.providers.vertex.backends import VertexBackends
+
+_TRIES: Final = 2
+
+
+class VertexEndpoints(EndpointsPort):
+    """The endpoints of one project and location."""
+
+    def __init__(self, backends: VertexBackends) -> None:
+        self._backends = backends
+        self._settings = backends.settings
+        self._wire = backends.wire
+        self._rest = Rest(backends.wire)
+        self._journal = Journal(backends.objects, backends.clock)
+        self._settling = Settling(backends.wire, self._rest, self._journal, backends.clock)
+
+    def deploy(self, spec: DeploymentSpec, *, fetch: Fetch, actor: str) -> DeploymentStatus:  # noqa: ARG002 Vertex AI fetches it
+        if spec.port is not None:
+            raise invalid(
+                f"endpoint {spec.endpoint!r} cannot listen on port {spec.port}: Vertex AI gives it an address",
+                hint="Leave port= out.",
+            )
+        if (known := self.deployment(spec.endpoint, spec.deployed_as)) is not None:
+            return known
+        _, shown = self._settling.settled(spec.endpoint)
+        native = self._native_model(spec)
+        begun = False
+
+        def begin(record: Record) -> Change | None:
+            nonlocal begun
+            begun = spec.deployed_as not in record.acts
+            if not begun:
+                return None
+            _check_name(spec, record, shown)
+            return {"kind": "begun", "act": self._asked(spec, native, actor)}
+
+        record = self._journal.append(spec.endpoint, begin)
+        act = record.acts[spec.deployed_as]
+        if begun:
+            self._begin(spec, act, record, shown)
+        return self._status(spec.endpoint, act, shown)
+
+    def deployment(self, endpoint: str, deployed_as: str) -> DeploymentStatus | None:
+        act = self._journal.read(endpoint).acts.get(deployed_as)
+        if act is None:
+            return None
+        shown = None
+        if act.state in (ActState.BEGUN, ActState.DEPLOYED):
+            record, shown = self._settling.settled(endpoint)
+            act = record.acts.get(deployed_as)
+        return self._status(endpoint, act, shown) if act is not None else None
+
+    def announced(self, endpoint: str, deployed_as: str) -> None:
+        def decide(record: Record) -> Change | None:
+            act = record.acts.get(deployed_as)
+            return None if act is None or act.announced else {"kind": "announced", "deployed_as": deployed_as}
+
+        self._journal.append(endpoint, decide)
+
+    def get(self, endpoint: str) -> EndpointStatus:
+        record, shown = self._settling.settled(endpoint)
+        if shown is None and not record.begun():
+            raise self._unknown(endpoint)
+        return self._endpoint(endpoint, record, shown)
+
+    def list(self) -> Sequence[EndpointStatus]:
+        found = ((*self._settling.settled(name), name) for name in self._names())
+        return [self._endpoint(name, record, shown) for record, shown, name in found if shown is not None]
+
+    def set_traffic(self, endpoint: str, traffic: Mapping[str, int], *, reason: TrafficReason, actor: str) -> None:
+        shown = self._existing(endpoint)
+        self._settling.split(endpoint, shown, mapping.split_by_id(traffic, shown))
+        shares = {name: share for name, share in traffic.items() if share}
+        self._journal.append(endpoint, _once(split_change("traffic", shares, reason, actor)))
+
+    def traffic_history(self, endpoint: str) -> Sequence[TrafficChange]:
+        record, shown = self._settling.settled(endpoint)
+        if shown is None:
+            raise self._unknown(endpoint)
+        changes = [
+            TrafficChange(
+                traffic=change["traffic"],
+                at=datetime.fromisoformat(change["at"]),
+                actor=change["actor"],
+                reason=TrafficReason(change["reason"]),
+            )
+            for change in record.history
+        ]
+        present = mapping.split_by_name(shown)
+        if present != (dict(changes[-1].traffic) if changes else {}):  # changed by other tools
+            at: datetime = shown.update_time
+            changes.append(TrafficChange(traffic=present, at=at, actor="", reason=TrafficReason.SHIFTED))
+        return changes
+
+    def undeploy(self, endpoint: str, deployment: str, *, actor: str) -> None:
+        record, shown = self._settling.settled(endpoint)
+        if shown is None:
+            raise self._unknown(endpoint)
+        if any(act.name == deployment for act in record.begun()):
+            raise ConflictError(
+                f"deployment {deployment!r} at endpoint {endpoint!r} is still being deployed",
+                hint="Wait until it is healthy or has failed: Vertex AI does not take it back before.",
+                provider=PROVIDER,
+                operation="endpoints.undeploy",
+                resource=endpoint,
+            )
+        found = next((known for known in shown.deployed_models if known.display_name == deployment), None)
+        if found is None:
+            raise _no_such(
+                f"deployment {deployment!r} at endpoint {endpoint!r}", [d.display_name for d in shown.deployed_models]
+            )
+        shown = self._settling.undeploy(endpoint, shown, found.id)
+        split = mapping.split_by_name(shown) if shown is not None else {}
+        act = next((act for act in record.acts.values() if act.deployed_id == found.id), None)
+        if act is None:
+            change = split_change("traffic", split, TrafficReason.UNDEPLOYED, actor)
+        else:
+            change = split_change("undeployed", split, TrafficReason.UNDEPLOYED, actor, deployed_as=act.deployed_as)
+        self._journal.append(endpoint, _once(change))
+
+    def delete(self, endpoint: str) -> None:
+        shown = self._existing(endpoint)
+        if shown.traffic_split:
+            self._settling.split(endpoint, shown, {})
+            shown.traffic_split = {}
+        for deployed in shown.deployed_models:
+            self._settling.undeploy(endpoint, shown, deployed.id)
+        try:
+            begun = self._wire.ask(
+                self._client.delete_endpoint,
+                DeleteEndpointRequest(name=shown.name),
+                operation="endpoints.delete",
+                resource=endpoint,
+                again=True,
+            )
+            self._wire.finish(begun, operation="endpoints.delete", resource=endpoint)
+        except NotFoundError:
+            pass  # an earlier try of this call
+        self._journal.append(endpoint, _once({"kind": "deleted"}))
+
+    def logs(self, endpoint: str, deployment: str) -> str:
+        record, shown = self._settling.settled(endpoint)
+        named = [act for act in record.acts.values() if act.name == deployment]
+        ids = [act.deployed_id for act in named if act.state is not ActState.UNDEPLOYED][-1:]
+        ids = ids or [d.id for d in (shown.deployed_models if shown else ()) if d.display_name == deployment]
+        if not ids:
+            if shown is None and not record.acts:
+                raise self._unknown(endpoint)
+            raise _no_such(f"deployment {deployment!r} at endpoint {endpoint!r}", [a.name for a in record.live()])
+        lines = self._settling.log(endpoint, ids[0])
+        return "".join(f"{line}\n" for line in lines) or (named[-1].failure if named else "")
+
+    def scoring(self, endpoint: str) -> Scoring:
+        shown = self._existing(endpoint)
+        if not shown.traffic_split:
+            raise NotFoundError(
+                f"endpoint {endpoint!r} has no deployment with traffic",
+                hint="Deploy a version to it first.",
+                provider=PROVIDER,
+                operation="endpoints.predict",
+                resource=endpoint,
+            )
+        if shown.network:
+            return Scoring(url=shown.deployed_models[0].private_endpoints.predict_http_uri)
+        headers = (
+            {"host": shown.dedicated_endpoint_dns} if self._settings.api_url and shown.dedicated_endpoint_dns else {}
+        )
+        return Scoring(url=f"{self._address(shown)}:rawPredict", headers=self._wire.headers(headers))
+
+    def predict_batch(self, model: Fetch, *, input_uri: str, output_uri: str) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close connections."""
+        self._rest.close()
+
+    @property
+    def _client(self) -> EndpointServiceClient:
+        return self._wire.client(EndpointServiceClient)
+
+    def _names(self) -> Iterator[str]:
+        request = ListEndpointsRequest(parent=self._settings.parent, filter=f"labels.{mapping.OURS}:*")
+        pages = self._wire.ask(
+            self._client.list_endpoints,
+            request,
+            operation="endpoints.list",
+            resource=self._settings.address,
+            again=True,
+        )
+        yield from sorted(shown.display_name for shown in pages)
+
+    def _existing(self, endpoint: str) -> Endpoint:
+        shown = self._settling.shown(endpoint)
+        if shown is None:
+            raise self._unknown(endpoint)
+        return shown
+
+    def _unknown(self, endpoint: str) -> NotFoundError:
+        return _no_such(f"endpoint {endpoint!r}", list(self._names()))
+
+    def _native_model(self, spec: DeploymentSpec) -> str:
+        request = ListModelVersionsRequest(
+            name=f"{self._settings.parent}/models/{spec.model}",
+            filter=f'labels.{model_mapping.VERSION}="{spec.version}"',
+        )
+        pages = self._wire.ask(
+            self._wire.client(ModelServiceClient).list_model_versions,
+            request,
+            operation="endpoints.deploy",
+            resource=f"{spec.model}@{spec.version}",
+            again=True,
+        )
+        for version in pages:
+            return model_mapping.native_name(version)
+        raise _no_such(f"version {spec.version} of model {spec.model!r} in Vertex AI's registry", [])
+
+    def _asked(self, spec: DeploymentSpec, native: str, actor: str) -> dict[str, object]:
+        return {
+            "deployed_as": spec.deployed_as,
+            "name": spec.name,
+            "model": spec.model,
+            "version": spec.version,
+            "native_model": native,
+            "deployed_id": mapping.deployed_id(spec.deployed_as),
+            "replicas": list(spec.replicas),
+            "machine": spec.machine or self._settings.machine,
+            "machine_asked": spec.machine,
+            "actor": actor,
+        }
+
+    def _begin(self, spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> None:
+        """Ask Vertex AI to deploy; what cannot be begun leaves nothing."""
+        try:
+            operation = self._deployed(spec, act, record, shown)
+        except ServiceError as error:
+            self._settling.fail(spec.endpoint, act, error.message)
+            self._settling.settled(spec.endpoint)
+            raise
+        self._journal.append(
+            spec.endpoint, _once({"kind": "operation", "deployed_as": act.deployed_as, "operation": operation})
+        )
+
+    def _deployed(self, spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> str:
+        """Begin to deploy, and return the name of the operation; empty when it has ended."""
+        request = DeployModelRequest(
+            endpoint=self._settling.native_name(spec.endpoint),
+            deployed_model=mapping.deployed_model(act, self._settings),
+            traffic_split=_split(spec, act, record, shown),
+        )
+        for left in reversed(range(_TRIES)):
+            if shown is None:
+                self._create(spec.endpoint)
+            try:
+                begun = self._wire.ask(
+                    self._client.deploy_model,
+                    request,
+                    operation="endpoints.deploy",
+                    resource=f"{spec.endpoint}/{spec.name}",
+                    again=False,
+                )
+                return str(begun.operation.name)
+            except (ConflictError, UnavailableError):  # it may have been begun all the same
+                if (found := self._settling.operation_of(spec.endpoint, act)) is not None:
+                    return found
+                if not left:
+                    raise
+            except NotFoundError:  # another process has removed the endpoint, for its own deployment had failed
+                if not left:
+                    raise
+                shown = None
+        raise AssertionError("the last try returns or raises")
+
+    def _create(self, endpoint: str) -> None:
+        request = CreateEndpointRequest(
+            parent=self._settings.parent,
+            endpoint=mapping.endpoint(endpoint, self._settings),
+            endpoint_id=mapping.endpoint_id(endpoint),
+        )
+        try:
+            begun = self._wire.ask(
+                self._client.create_endpoint, request, operation="endpoints.deploy", resource=endpoint, again=True
+            )
+            self._wire.finish(begun, operation="endpoints.deploy", resource=endpoint)
+        except ConflictError:
+            return  # another process, or an earlier try of this call, has made it
+
+    def _status(self, endpoint: str, act: Act, shown: Endpoint | None) -> DeploymentStatus:
+        if act.state is ActState.DEPLOYED and shown is not None:
+            deployed = next((found for found in shown.deployed_models if found.id == act.deployed_id), None)
+            if deployed is not None:
+                return mapping.deployed_status(endpoint, shown, deployed, act)
+        return mapping.act_status(endpoint, act, _STATES[act.state])
+
+    def _endpoint(self, endpoint: str, record: Record, shown: Endpoint | None) -> EndpointStatus:
+        acts = {act.deployed_id: act for act in record.acts.values()}
+        statuses = [mapping.act_status(endpoint, act, DeploymentState.STARTING) for act in record.begun()]
+        if shown is not None:
+            statuses += [
+                mapping.deployed_status(endpoint, shown, found, acts.get(found.id)) for found in shown.deployed_models
+            ]
+        return EndpointStatus(
+            name=endpoint,
+            address=self._address(shown) if shown is not None else "",
+            traffic=mapping.split_by_name(shown) if shown is not None else {},
+            deployments=sorted(statuses, key=lambda found: found.created_at),
+        )
+
+    def _address(self, shown: Endpoint) -> str:
+        host = shown.dedicated_endpoint_dns or f"{self._settings.location}-aiplatform.googleapis.com"
+        return f"{self._settings.api_url or f'https://{host}'}/v1/{shown.name}"
+
+
+_STATES: Final[Mapping[ActState, DeploymentState]] = {
+    ActState.BEGUN: DeploymentState.STARTING,
+    ActState.DEPLOYED: DeploymentState.GONE,  # removed since the journal was read
+    ActState.FAILED: DeploymentState.FAILED,
+    ActState.UNDEPLOYED: DeploymentState.GONE,
+}
+
+
+def _split(spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> dict[str, int]:
+    """Return the split that deploying brings; empty leaves it as it is."""
+    current = mapping.split_by_name(shown) if shown is not None else {}
+    if shown is not None and current:
+        if not spec.traffic_percent:
+            return {}
+        wanted = traffic_with(current, spec.name, spec.traffic_percent)
+        return mapping.split_by_id(wanted, shown, coming=spec.name)
+    first = all(other.deployed_as == act.deployed_as for other in record.begun())
+    return {mapping.NEW: 100} if first else {}
+
+
+def _check_name(spec: DeploymentSpec, record: Record, shown: Endpoint | None) -> None:
+    taken = {act.name for act in record.live()}
+    taken |= {deployed.display_name for deployed in (shown.deployed_models if shown is not None else ())}
+    if spec.name in taken:
+        raise ConflictError(
+            f"a deployment {spec.name!r} exists at endpoint {spec.endpoint!r}",
+            hint="Give another name=, or undeploy it first.",
+            provider=PROVIDER,
+            operation="endpoints.deploy",
+            resource=spec.endpoint,
+        )
+
+
+def _once(change: Change) -> Callable[[Record], Change]:
+    return lambda _: change
+
+
+def _no_such(what: str, known: Sequence[str]) -> NotFoundError:
+    return NotFoundError(
+        f"there is no {what}",
+        hint=f"Known: {', '.join(known) or 'none'}.",
+        provider=PROVIDER,
+        operation="endpoints.get",
+        resource=what,
+    )
