@@ -12,3 +12,11 @@ def test_the_capability_table_is_up_to_date() -> None:
     assert (ROOT / "docs" / "capabilities.md").read_text(encoding="utf-8") == generator["page"](), (
         "run: python tools/capability_table.py"
     )
+
+
+def test_the_table_of_emulated_methods_is_up_to_date() -> None:
+    generator = runpy.run_path(str(ROOT / "tools" / "emulator_coverage.py"))
+
+    assert (ROOT / "docs" / "emulators-coverage.md").read_text(encoding="utf-8") == generator["page"](), (
+        "run: python tools/emulator_coverage.py"
+    )
