@@ -185,7 +185,7 @@ def _frame(made: Expressions, node: exp.Expression) -> dict[str, object]:
     if node.args.get("partition_by"):
         frame["partition_by"] = [made.of(part) for part in node.args["partition_by"]]
     spec = node.args.get("spec")
-    ranged = spec is not None and spec.args.get("kind") == "RANGE" and _numeric(spec)
+    ranged = spec is not None and str(spec.args.get("kind")).upper() == "RANGE" and _numeric(spec)
     if node.args.get("order") is not None:
         frame["order"] = exp.Order(expressions=made.orders(node.args["order"].expressions, plain=ranged))
     if spec is not None:
@@ -199,7 +199,7 @@ def _numeric(spec: exp.Expression) -> bool:
 
 def _spec(made: Expressions, spec: exp.Expression) -> exp.Expression:
     only(spec, "kind", "start", "start_side", "end", "end_side")
-    kind = str(spec.args.get("kind"))
+    kind = str(spec.args.get("kind")).upper()
     if kind not in {"ROWS", "RANGE"}:
         raise invalid_query(f"{kind} is not a window frame unit")
     parts: dict[str, object] = {"kind": kind}

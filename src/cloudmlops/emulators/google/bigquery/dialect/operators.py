@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
@@ -420,7 +420,46 @@ def array(made: Expressions, node: exp.Expression) -> exp.Expression:
         inner = members[0].this if isinstance(members[0], exp.Subquery) else members[0]
         query = made.query(inner)
         return call("coalesce", exp.Array(expressions=[query]), exp.Array(expressions=[]))
+    names = _names(members[0]) if members else None
+    if names is not None:
+        members = [_renamed(member, names) for member in members]
     return exp.Anonymous(this="list_value", expressions=[made.of(member) for member in members])
+
+
+def _names(node: exp.Expression) -> list[str] | None:
+    """The names of a written STRUCT's fields; a nameless one has an empty name."""
+    if isinstance(node, exp.Paren):
+        return _names(node.this)
+    if isinstance(node, exp.Tuple):
+        return [""] * len(node.expressions)
+    if isinstance(node, exp.Struct):
+        return [
+            part.this.name
+            if isinstance(part, exp.PropertyEQ)
+            else part.alias
+            if isinstance(part, exp.Alias)
+            else part.output_name
+            if isinstance(part, (exp.Column, exp.Dot))
+            else ""
+            for part in node.expressions
+        ]
+    return None
+
+
+def _renamed(node: exp.Expression, names: Sequence[str]) -> exp.Expression:
+    """A STRUCT of an ARRAY takes the names of the first one."""
+    members = _members(node)
+    if members is None:
+        if isinstance(node, exp.Null):
+            return node
+        raise not_emulated("an ARRAY of STRUCTs of which some are not written out")
+    if len(members) != len(names):
+        raise invalid_query("Array elements of types STRUCT with different numbers of fields do not have a common supertype")
+    parts = [
+        exp.PropertyEQ(this=exp.to_identifier(name or f"_field_{place + 1}"), expression=member.copy())
+        for place, (name, member) in enumerate(zip(names, members, strict=True))
+    ]
+    return exp.Struct(expressions=parts)
 
 
 def indexed(made: Expressions, node: exp.Expression) -> exp.Expression:
