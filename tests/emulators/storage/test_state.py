@@ -2,20 +2,67 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from threading import Event, Thread
 
 import httpx
 import pytest
 
-from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Refused
 
-from .conftest import BUCKET, Served, StorageAlone, serve
+from .conftest import BUCKET, Served, serve
+
+_KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import conftest
+for served in conftest.serve(Path(sys.argv[1])):
+    print(served.url, flush=True)
+    sys.stdin.read()
+"""
 
 
-def reopened(state: Path) -> tuple[Emulator, StorageAlone]:
-    cloud = StorageAlone()
-    return Emulator([cloud], state=state), cloud
+def killed_amid_writes(state: Path, after: int) -> dict[str, bytes]:
+    """Write the same few objects over and over, kill the service, and return what it had acknowledged last."""
+    folder = str(Path(__file__).parent)
+    acknowledged: dict[str, bytes] = {}
+    with subprocess.Popen(
+        [sys.executable, "-c", _KILLED, str(state), folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as service:
+        assert service.stdout is not None
+        url = service.stdout.readline().strip()
+        killer = Thread(target=lambda: (enough.wait(), service.kill()))
+        enough = Event()
+        killer.start()
+        try:
+            with httpx.Client(base_url=url, trust_env=False) as http:
+                for number in range(10_000):
+                    name, content = f"{number % 3}", f"{number}".encode()
+                    http.put(f"/{BUCKET}/{name}", content=content).raise_for_status()
+                    acknowledged[name] = content
+                    if number == after:
+                        enough.set()
+        except httpx.TransportError:
+            pass
+        finally:
+            enough.set()
+            killer.join()
+    return acknowledged
+
+
+@pytest.mark.parametrize("after", [20, pytest.param(200, marks=pytest.mark.conformance)])
+def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path, after: int) -> None:
+    acknowledged = killed_amid_writes(tmp_path, after)
+
+    for again in serve(tmp_path):
+        kept = {name: again.objects.read(BUCKET, name) for name in again.objects.list(BUCKET)}
+        assert kept.keys() == acknowledged.keys()
+        # The write that was under way may have been done.
+        assert all(int(kept[name]) in (int(last), int(last) + 3) for name, last in acknowledged.items())
+        assert len(list((tmp_path / "storage" / "content").iterdir())) == len(kept)
 
 
 def test_objects_and_uploads_are_there_again_after_a_restart(tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, Any, Final
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
-from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.storage.content import Content, Stored
 from cloudmlops.emulators.google.storage.permissions import Permissions
@@ -25,6 +24,8 @@ class Catalogue:
     def __init__(self, surroundings: Surroundings) -> None:
         self.clock = surroundings.clock
         self.state = surroundings.state
+        self._depth = 0
+        self._leaving: list[str] = []
         self.permissions = Permissions(self.state)
         self.projects = Projects(self.state)
         self.content = Content(self.state.folder / "storage" / "content")
@@ -35,9 +36,23 @@ class Catalogue:
         self._past = self.state.table("storage_noncurrent")
         self._counters = self.state.table("storage_counters")
 
-    def transaction(self) -> AbstractContextManager[State]:
-        """Let nobody else in between."""
-        return self.state.transaction()
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Let nobody else in between; files that nothing refers to any more go once all is written."""
+        gone: list[str] = []
+        with self.state.transaction():
+            mark = len(self._leaving)
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                del self._leaving[mark:]  # what refers to them is there again
+                raise
+            finally:
+                self._depth -= 1
+            if not self._depth:
+                gone, self._leaving = self._leaving, gone
+        self.content.drop(gone)
 
     def now(self) -> str:
         """The moment, as the API writes it."""
@@ -119,15 +134,12 @@ class Catalogue:
         components: int | None = None,
     ) -> Version:
         """Make `stored` the live version of an object, or refuse and forget the bytes."""
-        replaced: list[str] = []
         try:
             with self.transaction():
-                version = self._added(bucket, name, stored, settings, conditions, components, replaced)
+                return self._added(bucket, name, stored, settings, conditions, components)
         except BaseException:
             self.content.drop([stored.file])
             raise
-        self.content.drop(replaced)
-        return version
 
     def copy(
         self,
@@ -198,7 +210,7 @@ class Catalogue:
                 self._live.delete(f"{bucket}/{name}")
             else:
                 self._past.delete(_past_key(bucket, name, version.generation))
-        self.content.drop([version.file])
+            self._leaving.append(version.file)
 
     def check(self, bucket: str, name: str, conditions: Conditions) -> Version | None:
         """Say early whether an object could be written; return the live version."""
@@ -236,7 +248,6 @@ class Catalogue:
         settings: Mapping[str, Any],
         conditions: Conditions,
         components: int | None,
-        replaced: list[str],
     ) -> Version:
         current = self.check(bucket, name, conditions)
         of = self.bucket(bucket)
@@ -244,7 +255,7 @@ class Catalogue:
             if of.versioned:
                 self._retire(current)
             else:
-                replaced.append(current.file)
+                self._leaving.append(current.file)
         now = self.now()
         held = {"eventBasedHold": True} if of.settings.get("defaultEventBasedHold") else {}
         version = Version(
