@@ -39,6 +39,7 @@ def identity_service(surroundings: Surroundings, tokens: Tokens) -> Service:
         Route("GET", "/v1/userinfo", "userinfo", endpoints.user_info),
         Route("GET", "/oauth2/v1/userinfo", "userinfo", endpoints.user_info),
         Route("GET", "/oauth2/v3/userinfo", "userinfo", endpoints.user_info),
+        Route("GET", "/oauth2/v1/certs", "certs", lambda _: answer_json({tokens.key_id: tokens.public_certificate()})),
         Route("GET", "/oauth2/v3/certs", "certs", lambda _: answer_json({"keys": [tokens.public_jwk()]})),
     )
     # Tokens are no part of the record of calls: what is recorded is read by tests, and printed by them.

@@ -147,11 +147,13 @@ class Pusher:
             self._pending.delete(key)
             self._notify()
             return
-        if self._pending.get(key) is None:
-            return
-        self._keep(key, replace(push, attempts=push.attempts + 1))
-        wait = min(push.most_wait_seconds, push.least_wait_seconds * 2**push.attempts)
-        self._clock.after(timedelta(seconds=wait), lambda: self._due(key))
+        # Whoever sees the attempt may rely on the next one's time.
+        with self._state.transaction():
+            if self._pending.get(key) is None:
+                return
+            wait = min(push.most_wait_seconds, push.least_wait_seconds * 2 ** min(push.attempts, 30))
+            self._clock.after(timedelta(seconds=wait), lambda: self._due(key))
+            self._keep(key, replace(push, attempts=push.attempts + 1))
 
     def _post(self, push: Push) -> int:
         """Return the status; 0 for no answer."""

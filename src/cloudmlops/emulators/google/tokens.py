@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -212,6 +214,16 @@ class Tokens:
         exponent = numbers.e.to_bytes((numbers.e.bit_length() + 7) // 8)
         named = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.key_id}
         return {**named, "n": _encoded(modulus), "e": _encoded(exponent)}
+
+    def public_certificate(self) -> str:
+        """Return the public half of `key` in a certificate, in PEM."""
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "emulated.gserviceaccount.com")])
+        builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(self.key.public_key())
+        builder = builder.serial_number(int(self.key_id[:16], 16))
+        builder = builder.not_valid_before(datetime(2026, 1, 1, tzinfo=UTC)).not_valid_after(
+            datetime(9999, 1, 1, tzinfo=UTC)
+        )
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
     def _check_signature(self, parts: Sequence[str]) -> None:
         try:

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from cloudmlops.cli.emulate import emulate
+
+COMMAND = [sys.executable, "-c", "from cloudmlops.cli import main; main()", "emulate"]
+SEALED = """
+import sys, google.auth, requests
+from google.auth.transport.requests import AuthorizedSession
+session = AuthorizedSession(google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])[0])
+print(session.get("https://cloudresourcemanager.googleapis.com/v3/projects/mine").json()["projectId"])
+try: requests.get("https://elsewhere.example/")
+except requests.exceptions.ProxyError: print("refused")
+sys.exit(int(sys.argv[1]))
+"""
+
+
+def test_a_command_is_sealed_its_code_passed_on_and_refused_hosts_are_listed() -> None:
+    done = subprocess.run(
+        [*COMMAND, "vertex", "--", sys.executable, "-c", SEALED, "5"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 5, done.stderr
+    assert done.stdout.split() == ["mine", "refused"]
+    assert done.stderr.splitlines() == ["Not emulated, and therefore refused:", "  elsewhere.example  1 time"]
+
+
+def test_without_a_command_it_serves_until_ctrl_c_and_keeps_its_state(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    for verb, status in (("PUT", 200), ("PUT", 409)):
+        serving = subprocess.Popen(
+            [*COMMAND, "vertex", "--json", "--state", str(state)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert serving.stdout is not None
+        assert serving.stderr is not None
+        lines = []
+        while not lines or lines[-1] != "}\n":
+            lines.append(serving.stdout.readline())
+            assert lines[-1], serving.stderr.read()
+        told = json.loads("".join(lines))
+        topic = f"{told['url']}/v1/projects/p/topics/kept"
+        assert httpx.request(verb, topic, json={}, trust_env=False).status_code == status
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait(30) == 0
+        assert json.loads(serving.stderr.read()) == {"refused": {}}
+        serving.stdout.close()
+        serving.stderr.close()
+
+    assert told["environment"]["HTTPS_PROXY"] == told["url"] == f"http://{told['address']}"
+    assert "aiplatform.googleapis.com" in told["services"]["aiplatform"]
+    assert "PATH" not in told["environment"]
+
+
+def test_a_command_that_is_ended_by_a_signal_says_so_as_a_shell_does() -> None:
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+
+    done = subprocess.run([*COMMAND, "vertex", "--", sys.executable, "-c", program], timeout=120, check=False)
+
+    assert done.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["moon"], 2, "'moon' is not 'vertex'"),
+        ([], 2, "Missing argument"),
+        (["vertex", "--port", "70000"], 2, "70000"),
+        (["vertex", "--", "no-such-program-here"], 127, "no program 'no-such-program-here'"),
+    ],
+    ids=["unknown cloud", "no cloud", "no port", "no program"],
+)
+def test_what_cannot_be_run_is_said(arguments: list[str], code: int, said: str) -> None:
+    result = CliRunner().invoke(emulate, arguments)
+
+    assert result.exit_code == code
+    assert said in result.output
+
+
+def test_a_state_folder_that_is_in_use_is_a_wrong_request(tmp_path: Path) -> None:
+    from cloudmlops.emulators.core.state import State
+
+    own = State(tmp_path)
+    done = subprocess.run(
+        [*COMMAND, "vertex", "--state", str(tmp_path), "--", "true"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    own.close()
+
+    assert done.returncode == 2
+    assert "another emulator keeps its state" in done.stderr
+    assert "choose others with --port and --state" in done.stderr
