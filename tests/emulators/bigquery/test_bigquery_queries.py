@@ -107,8 +107,9 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
     ),
     "a join's NULL keys do not meet": (
         "SELECT a.x, b.x FROM UNNEST([1, NULL]) AS x_ JOIN (SELECT 1 AS x UNION ALL SELECT NULL) AS b ON x_ = b.x "
-        "JOIN (SELECT 1 AS x) AS a ON TRUE" if False else
-        "SELECT a.x AS ax, b.x AS bx FROM (SELECT 1 AS x UNION ALL SELECT NULL) AS a FULL JOIN "
+        "JOIN (SELECT 1 AS x) AS a ON TRUE"
+        if False
+        else "SELECT a.x AS ax, b.x AS bx FROM (SELECT 1 AS x UNION ALL SELECT NULL) AS a FULL JOIN "
         "(SELECT 1 AS x UNION ALL SELECT NULL) AS b ON a.x = b.x ORDER BY ax, bx",
         [(None, None), (None, None), (1, 1)],
     ),
@@ -140,7 +141,10 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [(1,)],
     ),
     "pipe syntax": ("FROM UNNEST([1, 2]) AS x |> WHERE x > 1 |> SELECT x", [(2,)]),
-    "small letters": ("select sum(x) over (order by x rows between unbounded preceding and current row) s from unnest([1]) x", [(1,)]),
+    "small letters": (
+        "select sum(x) over (order by x rows between unbounded preceding and current row) s from unnest([1]) x",
+        [(1,)],
+    ),
 }
 
 

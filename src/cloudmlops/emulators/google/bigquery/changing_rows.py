@@ -46,9 +46,7 @@ class RowChanges:
         sql = self._translator.select(query)
         made = self._translator.described(sql)
         if len(made) != len(columns):
-            raise invalid_query(
-                f"Inserted row has wrong column count; Has {len(made)}, expected {len(columns)}"
-            )
+            raise invalid_query(f"Inserted row has wrong column count; Has {len(made)}, expected {len(columns)}")
         _check_types(made, targets, literals or _literal_columns(query))
         names = ", ".join(quoted(column) for column in columns)
         return self._changed(statement, name, f"INSERT INTO {place(name)} ({names}) {sql}", "insertedRowCount")  # noqa: S608
@@ -109,7 +107,9 @@ class RowChanges:
                 ).fetchall()
                 if twice:
                     raise invalid_query("UPDATE/MERGE must match at most one source row for each target row")
-            sql = f"MERGE INTO {self._sql(target)} USING {self._sql(source)} ON {self._sql(condition)} " + " ".join(parts)
+            sql = f"MERGE INTO {self._sql(target)} USING {self._sql(source)} ON {self._sql(condition)} " + " ".join(
+                parts
+            )
             changed = int(cursor.execute(sql).fetchall()[0][0])
         return self._outcome(statement, name, changed, "updatedRowCount")
 
@@ -117,8 +117,10 @@ class RowChanges:
         self, when: exp.Expression, fields: Sequence[Field], target: exp.Expression, source: exp.Expression
     ) -> str:
         only(when, "matched", "source", "condition", "then")
-        head = "WHEN MATCHED" if when.args.get("matched") else (
-            "WHEN NOT MATCHED BY SOURCE" if when.args.get("source") else "WHEN NOT MATCHED"
+        head = (
+            "WHEN MATCHED"
+            if when.args.get("matched")
+            else ("WHEN NOT MATCHED BY SOURCE" if when.args.get("source") else "WHEN NOT MATCHED")
         )
         if when.args.get("condition") is not None:
             head += f" AND {self._sql(self._condition(when.args['condition']))}"
@@ -168,11 +170,15 @@ class RowChanges:
     ) -> None:
         """Find out what types are assigned."""
         select = exp.Select(
-            expressions=[exp.alias_(value.copy(), f"c{place_}", quoted=True) for place_, (_, value) in enumerate(changes)]
+            expressions=[
+                exp.alias_(value.copy(), f"c{place_}", quoted=True) for place_, (_, value) in enumerate(changes)
+            ]
         )
         for number, source in enumerate(sources):
-            select = select.from_(source.copy(), copy=False) if not number else select.join(
-                source.copy(), join_type="cross", copy=False
+            select = (
+                select.from_(source.copy(), copy=False)
+                if not number
+                else select.join(source.copy(), join_type="cross", copy=False)
             )
         made = self._translator.described(self._sql(select))
         literals = [_is_literal(value) for _, value in changes]

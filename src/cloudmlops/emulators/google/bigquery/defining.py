@@ -58,7 +58,9 @@ class Definitions:
             if there is not None and not tree.args.get("replace"):
                 raise Refused("ALREADY_EXISTS", f"Already Exists: Table {name}", reason="duplicate")
             if there is not None and there["type"] != "TABLE":
-                raise invalid_query(f"{name} is not allowed for this operation because it is currently a {there['type']}.")
+                raise invalid_query(
+                    f"{name} is not allowed for this operation because it is currently a {there['type']}."
+                )
             if loaded is not None:
                 if there is not None:
                     self._catalog.note_table(name, {}, fields=fields_of(there))
@@ -178,7 +180,9 @@ def _dropped(tree: exp.Expression) -> exp.Table:
     return named[0]
 
 
-def _altered(cursor: Any, name: TableName, fields: list[dict[str, Any]], action: exp.Expression) -> list[dict[str, Any]]:
+def _altered(
+    cursor: Any, name: TableName, fields: list[dict[str, Any]], action: exp.Expression
+) -> list[dict[str, Any]]:
     known = {field["name"].lower() for field in fields}
     if isinstance(action, exp.ColumnDef):
         field = checked([_field(action)])[0]

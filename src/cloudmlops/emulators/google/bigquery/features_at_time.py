@@ -30,9 +30,7 @@ def expand_features(tree: exp.Expression, fields_of: FieldsOf) -> exp.Expression
     for table in reversed(list(tree.find_all(exp.Table))):
         function = table.this
         if isinstance(function, exp.FeaturesAtTime):
-            options = {
-                name: _option(function.args[name]) for name in _OPTIONS if function.args.get(name) is not None
-            }
+            options = {name: _option(function.args[name]) for name in _OPTIONS if function.args.get(name) is not None}
             made = _query(tree, "FEATURES_AT_TIME", function.this, None, options, fields_of)
         elif isinstance(function, exp.Anonymous) and str(function.this).upper() == "ENTITY_FEATURES_AT_TIME":
             if len(function.expressions) < 2:  # noqa: PLR2004 features and entities
@@ -41,7 +39,9 @@ def expand_features(tree: exp.Expression, fields_of: FieldsOf) -> exp.Expression
             options = {}
             for one in rest:
                 if not isinstance(one, (exp.Kwarg, exp.PropertyEQ)) or one.this.name.lower() not in _OPTIONS - {"time"}:
-                    raise invalid_query(f"unknown argument of ML.ENTITY_FEATURES_AT_TIME: {one.sql(dialect='bigquery')}")
+                    raise invalid_query(
+                        f"unknown argument of ML.ENTITY_FEATURES_AT_TIME: {one.sql(dialect='bigquery')}"
+                    )
                 options[one.this.name.lower()] = one.expression
             made = _query(tree, "ENTITY_FEATURES_AT_TIME", features, entities, options, fields_of)
         else:

@@ -171,7 +171,9 @@ def _csv_lines(body: bytes, load: Mapping[str, Any]) -> tuple[list[str] | None, 
     """Return the first line, when it is skipped, and the lines after what is skipped; an unquoted null marker is None."""
     if str(load.get("encoding") or "UTF-8").upper() not in {"UTF-8", "UTF8"}:
         raise not_emulated(f"encoding {load['encoding']} of a CSV file")
-    delimiter = {"tab": "\t", "\\t": "\t"}.get(str(load.get("fieldDelimiter") or ","), load.get("fieldDelimiter") or ",")
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(
+        str(load.get("fieldDelimiter") or ","), load.get("fieldDelimiter") or ","
+    )
     quote = load.get("quote", '"')
     try:
         text = body.decode("utf-8-sig")

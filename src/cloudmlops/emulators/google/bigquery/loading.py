@@ -45,9 +45,7 @@ class Loading:
         self.jobs = jobs
         self._read_object = read_object
 
-    def make(
-        self, project: str, configuration: dict[str, Any], body: bytes | None, *, job_id: str | None
-    ) -> Job:
+    def make(self, project: str, configuration: dict[str, Any], body: bytes | None, *, job_id: str | None) -> Job:
         """Make a load job.
 
         Args:
@@ -123,9 +121,7 @@ class Loading:
             bad=sum(part.bad for part in parts),
         )
         given = {
-            key: load[key]
-            for key in ("timePartitioning", "rangePartitioning", "clustering")
-            if load.get(key)
+            key: load[key] for key in ("timePartitioning", "rangePartitioning", "clustering") if load.get(key)
         } | dict(load.get("destinationTableProperties") or {})
         rows = write_rows(
             self._catalog,
@@ -213,7 +209,11 @@ def write_rows(
 
 
 def _widened(
-    cursor: Any, name: TableName, there: Sequence[Mapping[str, Any]], coming: Sequence[Mapping[str, Any]], options: Sequence[str]
+    cursor: Any,
+    name: TableName,
+    there: Sequence[Mapping[str, Any]],
+    coming: Sequence[Mapping[str, Any]],
+    options: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Return the table's columns, with those that are added, if that is allowed."""
     known = {field["name"].lower(): field for field in there}

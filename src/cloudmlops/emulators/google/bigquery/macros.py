@@ -26,7 +26,10 @@ def _overloaded(name: str, bodies: Mapping[str, str]) -> str:
     OVERLOADS[name] = [
         tuple(re.sub(r"^\w+ ?", "", part.strip()) for part in re.split(r",(?![^(]*\))", types)) for types in bodies
     ]
-    forms = [f"CREATE MACRO {variant(name, number)}({types}) AS {body}" for number, (types, body) in enumerate(bodies.items())]
+    forms = [
+        f"CREATE MACRO {variant(name, number)}({types}) AS {body}"
+        for number, (types, body) in enumerate(bodies.items())
+    ]
     whole = f"CREATE MACRO {name} " + ", ".join(f"({types}) AS {body}" for types, body in bodies.items())
     return "; ".join([*forms, whole])
 
@@ -136,9 +139,19 @@ MACROS: Final = (
     _overloaded("__safe_sub", {"a BIGINT, b BIGINT": "TRY(a - b)", "a DOUBLE, b DOUBLE": "a - b"}),
     _overloaded("__safe_mul", {"a BIGINT, b BIGINT": "TRY(a * b)", "a DOUBLE, b DOUBLE": "a * b"}),
     _overloaded("__safe_neg", {"a BIGINT": "TRY(CAST(0 AS BIGINT) - a)", "a DOUBLE": "-a"}),
-    _overloaded("__neg", {"a BIGINT": "CAST(0 AS BIGINT) - a", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"}),
-    _overloaded("__abs", {"a BIGINT": "abs(a)", "a DOUBLE": "abs(a)", "a DECIMAL(38,9)": "CAST(abs(a) AS DECIMAL(38,9))"}),
-    _overloaded("__sign", {"a BIGINT": "CAST(sign(a) AS BIGINT)", "a DOUBLE": "CASE WHEN isnan(a) THEN a ELSE CAST(sign(a) AS DOUBLE) END"}),
+    _overloaded(
+        "__neg", {"a BIGINT": "CAST(0 AS BIGINT) - a", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"}
+    ),
+    _overloaded(
+        "__abs", {"a BIGINT": "abs(a)", "a DOUBLE": "abs(a)", "a DECIMAL(38,9)": "CAST(abs(a) AS DECIMAL(38,9))"}
+    ),
+    _overloaded(
+        "__sign",
+        {
+            "a BIGINT": "CAST(sign(a) AS BIGINT)",
+            "a DOUBLE": "CASE WHEN isnan(a) THEN a ELSE CAST(sign(a) AS DOUBLE) END",
+        },
+    ),
     _overloaded(
         "__round",
         {

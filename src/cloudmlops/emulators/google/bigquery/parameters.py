@@ -47,7 +47,9 @@ def put_parameters(tree: exp.Expression, parameters: Sequence[Parameter]) -> exp
             raise not_emulated("a system variable")
         if node.name.lower() not in named:
             if node.name.startswith(_POSITION):
-                raise invalid_query(f"Query parameter number {int(node.name.removeprefix(_POSITION)) + 1} is not defined")
+                raise invalid_query(
+                    f"Query parameter number {int(node.name.removeprefix(_POSITION)) + 1} is not defined"
+                )
             raise invalid_query(f"Query parameter '{node.name}' not found")
         node.replace(_value(named[node.name.lower()]))
     return tree
@@ -66,8 +68,10 @@ def _type(kind: Mapping[str, Any]) -> str:
     if name == "ARRAY":
         return f"ARRAY<{_type(kind['arrayType'])}>"
     if name == "STRUCT":
-        parts = (f"`{part['name']}` {_type(part['type'])}" if part.get("name") else _type(part["type"])
-                 for part in kind["structTypes"])
+        parts = (
+            f"`{part['name']}` {_type(part['type'])}" if part.get("name") else _type(part["type"])
+            for part in kind["structTypes"]
+        )
         return f"STRUCT<{', '.join(parts)}>"
     if name in {"RANGE", "INTERVAL", "GEOGRAPHY", "JSON", "BIGNUMERIC"}:
         raise not_emulated(f"a parameter of type {name}")

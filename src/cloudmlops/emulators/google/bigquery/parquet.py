@@ -25,7 +25,9 @@ def read_parquet(body: bytes, schema: Fields, *, infer_lists: bool) -> tuple[pa.
     try:
         rows = pq.read_table(io.BytesIO(body))
     except (pa.ArrowInvalid, OSError) as error:
-        raise invalid(f"Error while reading data, error message: Input file is not in Parquet format. {error}") from error
+        raise invalid(
+            f"Error while reading data, error message: Input file is not in Parquet format. {error}"
+        ) from error
     wanted = {field["name"].lower(): field for field in schema}
     columns, fields = [], []
     for name, column, inner in zip(rows.column_names, rows.columns, rows.schema, strict=True):

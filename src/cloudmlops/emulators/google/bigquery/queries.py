@@ -108,9 +108,7 @@ class Queries:
         counted = translator.bytes_read(statement)
         most = int(query.get("maximumBytesBilled") or 0)
         if most and counted > most:
-            raise invalid_query(
-                f"Query exceeded limit for bytes billed: {most}. {counted} or higher required."
-            )
+            raise invalid_query(f"Query exceeded limit for bytes billed: {most}. {counted} or higher required.")
         statistics: dict[str, Any] = {
             "totalBytesProcessed": str(counted),
             "query": {

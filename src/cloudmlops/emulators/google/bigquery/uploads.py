@@ -84,7 +84,9 @@ def _parts(asked: Asked) -> tuple[Mapping[str, Any], bytes]:
     if boundary is None:
         raise invalid("a multipart upload needs a boundary in its content-type")
     pieces = re.split(rb"(?:^|\r?\n)--" + re.escape(boundary.encode()) + rb"(?:--)?[ \t]*(?:\r?\n|$)", asked.body)
-    bodies = [re.split(rb"\r?\n\r?\n", piece, maxsplit=1)[1] for piece in pieces if b"\n\n" in piece or b"\r\n\r\n" in piece]
+    bodies = [
+        re.split(rb"\r?\n\r?\n", piece, maxsplit=1)[1] for piece in pieces if b"\n\n" in piece or b"\r\n\r\n" in piece
+    ]
     if len(bodies) != 2:  # noqa: PLR2004 a job and its file
         raise invalid(f"a multipart upload has two parts, this one {len(bodies)}")
     try:

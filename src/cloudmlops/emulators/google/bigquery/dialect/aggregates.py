@@ -168,7 +168,9 @@ def window(made: Expressions, node: exp.Expression) -> exp.Expression:
         only(inner, "this", "offset", "default")
         parts = [inner.this, inner.args.get("offset"), inner.args.get("default")]
         return over(
-            call("lag" if isinstance(inner, exp.Lag) else "lead", *(made.of(part) for part in parts if part is not None))
+            call(
+                "lag" if isinstance(inner, exp.Lag) else "lead", *(made.of(part) for part in parts if part is not None)
+            )
         )
     if type(inner) not in AGGREGATES or nulls is not None and not isinstance(inner, exp.ArrayAgg):
         raise not_emulated(f"{name_of(inner)} over a window")
@@ -229,9 +231,7 @@ def array_or_nulls(made: Expressions, node: exp.Expression) -> exp.Expression:
 
 AGGREGATES: Final[dict[type[exp.Expression], Handler]] = {
     **dict.fromkeys(_PLAIN, aggregated),
-    **dict.fromkeys(
-        (exp.ArrayAgg, exp.GroupConcat, exp.Count, exp.CountIf, exp.Sum, exp.Min, exp.Max), aggregated
-    ),
+    **dict.fromkeys((exp.ArrayAgg, exp.GroupConcat, exp.Count, exp.CountIf, exp.Sum, exp.Min, exp.Max), aggregated),
 }
 
 WINDOWS: Final[dict[type[exp.Expression], Handler]] = {
@@ -239,4 +239,3 @@ WINDOWS: Final[dict[type[exp.Expression], Handler]] = {
     exp.IgnoreNulls: array_or_nulls,
     exp.RespectNulls: array_or_nulls,
 }
-

@@ -270,8 +270,6 @@ def named(made: Expressions, node: exp.Expression) -> exp.Expression:
     return call(function, *map(made.of, node.expressions))
 
 
-
-
 def safe(made: Expressions, node: exp.Expression) -> exp.Expression:
     """SAFE.function: NULL where the function fails. Only of those that fail by themselves, not by a macro's error."""
     only(node, "this")

@@ -161,7 +161,9 @@ def _compared_rows(
         raise invalid_query("No matching signature for operator = for STRUCTs with different numbers of fields")
     pairs = [compared(made, exp.EQ(this=a, expression=b)) for a, b in zip(left, right, strict=True)]
     same = conjunction(pairs)
-    return exp.not_(exp.paren(same, copy=False), copy=False) if isinstance(node, exp.NEQ) else exp.paren(same, copy=False)
+    return (
+        exp.not_(exp.paren(same, copy=False), copy=False) if isinstance(node, exp.NEQ) else exp.paren(same, copy=False)
+    )
 
 
 def contained(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -179,9 +181,7 @@ def contained(made: Expressions, node: exp.Expression) -> exp.Expression:
         select = exp.Select(expressions=[call("unnest", made.of(unnest.expressions[0]))])
         return exp.In(this=made.of(left), query=exp.Subquery(this=select))
     if _members(left) is not None:
-        return disjunction(
-            compared(made, exp.EQ(this=left.copy(), expression=value)) for value in node.expressions
-        )
+        return disjunction(compared(made, exp.EQ(this=left.copy(), expression=value)) for value in node.expressions)
     if len(node.expressions) == 1 and isinstance(node.expressions[0], exp.Query):
         query = node.expressions[0]
         inner = query.this if isinstance(query, exp.Subquery) else query
@@ -318,9 +318,11 @@ def field(made: Expressions, node: exp.Expression) -> exp.Expression:
     only(node, "this", "expression")
     if not isinstance(node.expression, exp.Identifier):
         raise not_emulated(f"the function {node.sql(dialect='bigquery')}")
-    return call("struct_extract", exp.paren(made.of(node.this), copy=False), exp.Literal.string(node.expression.name)) if (
-        not isinstance(node.this, (exp.Column, exp.Dot))
-    ) else exp.Dot(this=made.of(node.this), expression=node.expression.copy())
+    return (
+        call("struct_extract", exp.paren(made.of(node.this), copy=False), exp.Literal.string(node.expression.name))
+        if (not isinstance(node.this, (exp.Column, exp.Dot)))
+        else exp.Dot(this=made.of(node.this), expression=node.expression.copy())
+    )
 
 
 def choice(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -340,7 +342,8 @@ def either(made: Expressions, node: exp.Expression) -> exp.Expression:
     only(node, "this", "true", "false")
     otherwise = node.args.get("false")
     return case(
-        (made.of(node.this), made.of(node.args["true"])), otherwise=made.of(otherwise) if otherwise is not None else None
+        (made.of(node.this), made.of(node.args["true"])),
+        otherwise=made.of(otherwise) if otherwise is not None else None,
     )
 
 
@@ -454,7 +457,9 @@ def _renamed(node: exp.Expression, names: Sequence[str]) -> exp.Expression:
             return node
         raise not_emulated("an ARRAY of STRUCTs of which some are not written out")
     if len(members) != len(names):
-        raise invalid_query("Array elements of types STRUCT with different numbers of fields do not have a common supertype")
+        raise invalid_query(
+            "Array elements of types STRUCT with different numbers of fields do not have a common supertype"
+        )
     parts = [
         exp.PropertyEQ(this=exp.to_identifier(name or f"_field_{place + 1}"), expression=member.copy())
         for place, (name, member) in enumerate(zip(names, members, strict=True))

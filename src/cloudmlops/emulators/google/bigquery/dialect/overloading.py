@@ -76,7 +76,11 @@ def _waiting(select: exp.Select) -> list[exp.Anonymous]:
 def _calls(node: exp.Expression) -> Iterator[exp.Anonymous]:
     """The macros of several types, here and below, whose arguments hold an aggregate."""
     for inner in _walk(node):
-        if isinstance(inner, exp.Anonymous) and str(inner.this) in OVERLOADS and any(map(_aggregates, inner.expressions)):
+        if (
+            isinstance(inner, exp.Anonymous)
+            and str(inner.this) in OVERLOADS
+            and any(map(_aggregates, inner.expressions))
+        ):
             yield inner
 
 
@@ -106,9 +110,7 @@ def _choose(nodes: Sequence[exp.Anonymous], select: exp.Select, unnesting: Unnes
         node.set("this", variant(name, _form(name, given)))
 
 
-def _types(
-    arguments: Sequence[exp.Expression], select: exp.Select, unnesting: Unnesting, around: int
-) -> list[str]:
+def _types(arguments: Sequence[exp.Expression], select: exp.Select, unnesting: Unnesting, around: int) -> list[str]:
     parts = [
         exp.PropertyEQ(this=exp.to_identifier(f"c{place}"), expression=argument.copy())
         for place, argument in enumerate(arguments)
@@ -125,7 +127,10 @@ def _types(
     failed: duckdb.Error | None = None
     for attempt in attempts:
         if attempt is not None:
-            probe.set("group", exp.Group(expressions=[one.copy() for one in _substituted(attempt, select.expressions, ordinals=True)]))
+            probe.set(
+                "group",
+                exp.Group(expressions=[one.copy() for one in _substituted(attempt, select.expressions, ordinals=True)]),
+            )
         whole = unnesting.around(probe.copy(), around)
         try:
             kind = unnesting.type_of(whole.sql(dialect="duckdb", identify=True))

@@ -166,10 +166,14 @@ class Queries:
         if isinstance(value, exp.Literal) and not value.is_string and value.name.isdigit():
             place = int(value.name) - 1
             if any(isinstance(part, exp.Star) or part.is_star for part in projections[: place + 1]) or not projections:
-                return [exp.Ordered(this=value.copy(), desc=key.args.get("desc"), nulls_first=key.args.get("nulls_first"))]
+                return [
+                    exp.Ordered(this=value.copy(), desc=key.args.get("desc"), nulls_first=key.args.get("nulls_first"))
+                ]
             if not 0 <= place < len(projections):
-                raise invalid_query(f"ORDER BY column number item is out of range. Column numbers must be between 1 and "
-                                    f"{len(projections)}")
+                raise invalid_query(
+                    f"ORDER BY column number item is out of range. Column numbers must be between 1 and "
+                    f"{len(projections)}"
+                )
         elif isinstance(value, exp.Column) and not value.table:
             names = [part.alias.lower() if isinstance(part, exp.Alias) else "" for part in projections]
             if value.name.lower() in names:
@@ -220,7 +224,9 @@ class Queries:
         only(node, "except_", "replace")
         made = exp.Star()
         if node.args.get("except_"):
-            made.set("except_", [exp.column(exp.to_identifier(part.name, quoted=True)) for part in node.args["except_"]])
+            made.set(
+                "except_", [exp.column(exp.to_identifier(part.name, quoted=True)) for part in node.args["except_"]]
+            )
         if node.args.get("replace"):
             made.set("replace", [_named(self.expressions.of(part.this), part.alias) for part in node.args["replace"]])
         return made

@@ -77,9 +77,7 @@ class Sources:
             if table.args.get(part):
                 raise not_emulated(f"{part.upper()} of a table")
         if found["type"] == "VIEW":
-            inner = Sources(
-                self._catalog, project=name.parent.project, default=None, information=self._information
-            )
+            inner = Sources(self._catalog, project=name.parent.project, default=None, information=self._information)
             query = inner.resolve(parse(found["view"]["query"]), depth=depth + 1)
             self.reads.update(inner.reads)
             return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))

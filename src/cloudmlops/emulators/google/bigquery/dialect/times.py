@@ -22,8 +22,13 @@ MICROSECONDS: Final = {
     "HOUR": 3_600_000_000,
     "DAY": 86_400_000_000,
 }
-_CALENDAR: Final = {"DAY": ("to_days", 1), "WEEK": ("to_days", 7), "MONTH": ("to_months", 1),
-                    "QUARTER": ("to_months", 3), "YEAR": ("to_months", 12)}
+_CALENDAR: Final = {
+    "DAY": ("to_days", 1),
+    "WEEK": ("to_days", 7),
+    "MONTH": ("to_months", 1),
+    "QUARTER": ("to_months", 3),
+    "YEAR": ("to_months", 12),
+}
 _DATE_UNITS: Final = frozenset({"DAY", "WEEK", "ISOWEEK", "MONTH", "QUARTER", "YEAR"})
 _TRUNCATED: Final = _DATE_UNITS | {"MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR"}
 
@@ -84,8 +89,10 @@ def shifted(made: Expressions, node: exp.Expression) -> exp.Expression:
     only(node, "this", "expression", "unit")
     unit = unit_of(node.args.get("unit"), "DAY")
     back = isinstance(node, (exp.TimestampSub, exp.DateSub, exp.DatetimeSub))
-    kind = "timestamp" if isinstance(node, (exp.TimestampAdd, exp.TimestampSub)) else (
-        "date" if isinstance(node, (exp.DateAdd, exp.DateSub)) else "datetime"
+    kind = (
+        "timestamp"
+        if isinstance(node, (exp.TimestampAdd, exp.TimestampSub))
+        else ("date" if isinstance(node, (exp.DateAdd, exp.DateSub)) else "datetime")
     )
     allowed = {"timestamp": set(MICROSECONDS), "date": set(_CALENDAR), "datetime": set(_CALENDAR) | set(MICROSECONDS)}
     if unit not in allowed[kind]:
@@ -95,7 +102,9 @@ def shifted(made: Expressions, node: exp.Expression) -> exp.Expression:
         count, unit = count.this, unit_of(count.args.get("unit"), unit)
     moment = _moment(made, node.this, kind)
     operator = exp.Sub if back else exp.Add
-    result: exp.Expression = exp.paren(operator(this=moment, expression=_duration(_count(made, count), unit)), copy=False)
+    result: exp.Expression = exp.paren(
+        operator(this=moment, expression=_duration(_count(made, count), unit)), copy=False
+    )
     return cast(result, "DATE") if kind == "date" else result
 
 

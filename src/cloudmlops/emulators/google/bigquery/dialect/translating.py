@@ -127,8 +127,7 @@ class Translator:
         casts = [result_expression(name, kind) for name, kind in zip(relation.columns, relation.types, strict=True)]
         if any(casts):
             columns = ", ".join(
-                f"{cast or quoted(name)} AS {quoted(name)}"
-                for name, cast in zip(relation.columns, casts, strict=True)
+                f"{cast or quoted(name)} AS {quoted(name)}" for name, cast in zip(relation.columns, casts, strict=True)
             )
             relation = relation.project(columns)
         rows = relation.to_arrow_table()
@@ -171,7 +170,9 @@ def _checked_fields(relation: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
     names = [name.lower() for name in relation.columns]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise invalid_query(f"Duplicate column names in the result are not supported. Found duplicate(s): {', '.join(twice)}")
+        raise invalid_query(
+            f"Duplicate column names in the result are not supported. Found duplicate(s): {', '.join(twice)}"
+        )
     return [field_of(name, kind) for name, kind in zip(relation.columns, relation.types, strict=True)]
 
 
@@ -207,4 +208,6 @@ def _mentioned(tree: exp.Expression) -> frozenset[str] | None:
         for part in parts
         if isinstance(column.args.get(part), exp.Identifier)
     }
-    return frozenset(names | {one.name.lower() for join in tree.find_all(exp.Join) for one in join.args.get("using") or ()})
+    return frozenset(
+        names | {one.name.lower() for join in tree.find_all(exp.Join) for one in join.args.get("using") or ()}
+    )

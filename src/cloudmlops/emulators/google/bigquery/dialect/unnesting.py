@@ -74,9 +74,7 @@ class Unnesting:
         offset = node.args.get("offset")
         columns = [self._members(node.expressions[0], array, name)]
         if offset:
-            place = exp.Sub(
-                this=call("generate_subscripts", array.copy(), 1), expression=exp.Literal.number(1)
-            )
+            place = exp.Sub(this=call("generate_subscripts", array.copy(), 1), expression=exp.Literal.number(1))
             written = offset.name if isinstance(offset, exp.Expression) else "offset"
             columns.append(_named(place, written))
         table = name or f"__unnest{next(self.numbers)}"
