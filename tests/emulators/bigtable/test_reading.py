@@ -149,6 +149,7 @@ def test_a_value_longer_than_a_chunk_comes_back_whole(bigtable):
         {"row_sample_filter": 1.5},
         {"apply_label_transformer": "NO"},
         {"row_key_regex_filter": b"("},
+        {"row_key_regex_filter": b""},
         {"family_name_regex_filter": "[[:none:]]"},
         {"column_qualifier_regex_filter": rb"(a)\1"},
         {"value_regex_filter": b"(?=a)"},

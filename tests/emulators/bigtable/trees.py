@@ -58,7 +58,7 @@ def leaves(families: list[str]) -> st.SearchStrategy[dict[str, Any]]:
         st.just({"block_all_filter": True}),
         st.just({"strip_value_transformer": True}),
         st.sampled_from([{"apply_label_transformer": "one"}, {"apply_label_transformer": "2"}]),
-        st.builds(lambda pattern: {"row_key_regex_filter": pattern}, PATTERNS),
+        st.builds(lambda pattern: {"row_key_regex_filter": pattern}, PATTERNS.filter(bool)),
         st.builds(lambda pattern: {"column_qualifier_regex_filter": pattern}, PATTERNS),
         st.builds(lambda pattern: {"value_regex_filter": pattern}, PATTERNS),
         st.builds(

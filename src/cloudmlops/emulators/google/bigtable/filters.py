@@ -61,6 +61,8 @@ def _step(row_filter: Any, depth: int, *, may_sink: bool) -> _Step:
             _check_true(row_filter, kind)
             return lambda _key, _cells, _sunk: []
         case "row_key_regex_filter" as kind:
+            if not row_filter.row_key_regex_filter:
+                raise Refused("INVALID_ARGUMENT", f"Error in field '{kind}' : argument must not be empty")
             matches = _regex(row_filter, kind)
             return lambda key, cells, _sunk: cells if matches(key) else []
         case "row_sample_filter":
