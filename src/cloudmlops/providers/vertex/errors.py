@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,6 +11,8 @@ from typing import Any, Final
 import requests
 from google.api_core import exceptions as google
 from google.auth import exceptions as auth
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 
 from cloudmlops.errors import (
     AuthenticationError,
@@ -22,8 +25,17 @@ from cloudmlops.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
+from cloudmlops.providers.vertex.mapping.access import role_of
 
 PROVIDER: Final = "vertex"
+_LATER: Final[Mapping[str, type[ServiceError]]] = {
+    "MissingStatusHeaderError": UnexpectedReplyError,
+    "ResumableTransferError": UnavailableError,
+    "TransferStalledError": UnavailableError,
+    "UnseekableStreamError": ServiceError,
+    "UploadCancelledError": ServiceError,
+}
+"""Classes that the oldest google-api-core in our range does not have."""
 OURS: Final[Mapping[type[Exception], type[ServiceError]]] = {
     google.Aborted: ConflictError,
     google.AlreadyExists: ConflictError,
@@ -67,13 +79,15 @@ OURS: Final[Mapping[type[Exception], type[ServiceError]]] = {
     auth.GoogleAuthError: AuthenticationError,
     auth.TransportError: UnavailableError,
     requests.RequestException: UnavailableError,
+    **{getattr(google, name): ours for name, ours in _LATER.items() if hasattr(google, name)},
 }
-"""By the most special class: one that Google adds later is its nearest ancestor here. Over REST a cut connection comes as
-the HTTP library's own error."""
+"""By the most special class: one that Google adds later is its nearest ancestor here. Over REST a cut connection comes
+as the HTTP library's own error."""
+_PERMISSION: Final = re.compile(r"(?:[Pp]ermission '|does not have )([a-z]+(?:\.[a-zA-Z]+){2})\b")
+_SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s")
 _RETRYABLE: Final = (UnavailableError, QuotaExceededError)
 _HINTS: Final[Mapping[type[ServiceError], str]] = {
     AuthenticationError: "Log in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
-    PermissionDeniedError: "`cloudmlops doctor` lists the permissions that are missing, and the role that has them.",
     QuotaExceededError: "Try again later, or ask for a higher quota in the console under IAM & Admin > Quotas.",
     UnavailableError: "Try again; nothing that was acknowledged is lost.",
 }
@@ -98,7 +112,7 @@ def translation(error: Exception, operation: str, resource: str) -> ServiceError
     kind = next(OURS[known] for known in type(error).__mro__ if known in OURS)
     said = getattr(error, "message", None) or str(error)
     details: dict[str, Any] = {
-        "hint": _hint(error, kind),
+        "hint": _hint(error, kind, operation),
         "provider": PROVIDER,
         "operation": operation,
         "resource": resource,
@@ -116,29 +130,46 @@ def invalid(message: str, *, hint: str = "") -> InvalidRequestError:
     return InvalidRequestError(message, hint=hint)
 
 
-def _hint(error: Exception, kind: type[ServiceError]) -> str:
-    missing = [
-        f"{detail.metadata['permission']}"
-        for detail in getattr(error, "details", None) or ()
-        if getattr(detail, "reason", "") == "IAM_PERMISSION_DENIED" and "permission" in detail.metadata
+def _hint(error: Exception, kind: type[ServiceError], operation: str) -> str:
+    if kind is not PermissionDeniedError:
+        return _HINTS.get(kind, "")
+    missing = _permissions(error)
+    # What is asked beside a verb, such as `connect`, has no permissions of its own.
+    rest = f"platform.check_access(['{operation}']) lists all that is missing." if "." in operation else ""
+    if not missing:
+        return rest or "Ask whoever administrates the project for the role that it needs."
+    roles = " and ".join(dict.fromkeys(role.value for name in missing if (role := role_of(name)) is not None))
+    remedy = f" The role {roles} has it (docs/access.md)." if roles else ""
+    return f"The caller lacks {', '.join(missing)}.{remedy} {rest}".rstrip()
+
+
+def _permissions(error: Exception) -> list[str]:
+    """Return the permissions that Google says are missing: in the details, else in the message."""
+    told = [
+        str(detail["metadata"]["permission"])
+        for kind, detail in _details(error)
+        if kind == "ErrorInfo" and "permission" in detail.get("metadata", {})
     ]
-    if missing:
-        return f"The caller lacks {', '.join(missing)}. {_HINTS[PermissionDeniedError]}"
-    return _HINTS.get(kind, "")
+    return list(dict.fromkeys(told or _PERMISSION.findall(str(error))))
 
 
 def _request_id(error: Exception) -> str:
-    for detail in getattr(error, "details", None) or ():
-        if (found := getattr(detail, "request_id", "")) and isinstance(found, str):
-            return found
-    return ""
+    return next((str(detail["requestId"]) for kind, detail in _details(error) if detail.get("requestId")), "")
 
 
 def _retry_after(error: Exception) -> timedelta | None:
+    for kind, detail in _details(error):
+        if kind == "RetryInfo" and (found := _SECONDS.fullmatch(str(detail.get("retryDelay", "")))):
+            return timedelta(seconds=float(found[1]))
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    found = _SECONDS.fullmatch(f"{headers.get('retry-after', '')}s")
+    return timedelta(seconds=float(found[1])) if found else None
+
+
+def _details(error: Exception) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the kind and fields of each `google.rpc` detail, whether it came over gRPC or REST."""
     for detail in getattr(error, "details", None) or ():
-        delay = getattr(detail, "retry_delay", None)
-        if delay is not None:
-            return timedelta(seconds=delay.seconds, microseconds=delay.nanos // 1000)
-    response = getattr(error, "response", None)
-    after = getattr(response, "headers", {}).get("retry-after") if response is not None else None
-    return timedelta(seconds=float(after)) if after is not None and after.isdigit() else None
+        if isinstance(detail, Mapping):
+            yield str(detail.get("@type", "")).rpartition(".")[2], detail
+        elif isinstance(detail, Message):
+            yield detail.DESCRIPTOR.name, MessageToDict(detail)

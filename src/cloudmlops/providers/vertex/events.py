@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from cloudmlops.errors import NotFoundError, ServiceError
 from cloudmlops.ports.events import EventsPort, Pulled, PushReply, PushRequest
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import events as mapping
-from cloudmlops.providers.vertex.mapping import models as models_mapping
 from cloudmlops.providers.vertex.push_identity import PushIdentity
 from cloudmlops.providers.vertex.rest import PUBSUB, Rest
 
@@ -62,21 +62,7 @@ class VertexEvents(EventsPort):
         found = mapping.audited(event.data)
         if found is None or not found.place.is_in(self._settings.project, self._settings.location):
             return event
-        labels = found.labels if isinstance(found, mapping.Uploaded) else {}
-        if models_mapping.VERSION not in labels:
-            labels = self._labels(found.model, found.number)
-        version = labels.get(models_mapping.VERSION)
-        # A version that no ledger knows may have the number that the ledger gives to another one.
-        platform = self._settings.address if version else f"//aiplatform.googleapis.com/{self._settings.parent}"
-        if isinstance(found, mapping.Deployed):
-            return mapping.deployed(event, found, platform=self._settings.address, version=version or found.number)
-        return mapping.registered(
-            event,
-            platform=platform,
-            model=found.model,
-            version=version or found.number,
-            run=labels.get(models_mapping.RUN),
-        )
+        return self._deployed(event, found) if isinstance(found, mapping.Deployed) else self._uploaded(event, found)
 
     def pull(self, limit: int) -> Sequence[Pulled]:
         if not self._settings.subscription:
@@ -125,6 +111,59 @@ class VertexEvents(EventsPort):
     @cached_property
     def _identity(self) -> PushIdentity:
         return PushIdentity(self._settings)
+
+    def _uploaded(self, event: Envelope, found: mapping.Uploaded) -> Envelope:
+        from cloudmlops.providers.vertex.mapping.models import RUN, VERSION  # here, because it takes a second
+
+        labels = found.labels
+        if VERSION not in labels:
+            labels = self._labels(found.model, found.number)
+        version = labels.get(VERSION)
+        return mapping.registered(
+            event,
+            # A version that no ledger knows may have the number that the ledger gives to another one.
+            platform=self._settings.address if version else f"//aiplatform.googleapis.com/{self._settings.parent}",
+            model=found.model,
+            version=version or found.number,
+            run=labels.get(RUN),
+        )
+
+    def _deployed(self, event: Envelope, found: mapping.Deployed) -> Envelope:
+        """Tell of a deployment as the library itself tells of it, when it is one of its own."""
+        from cloudmlops.providers.vertex.mapping.endpoints import deployed_id  # here, because it takes a second
+        from cloudmlops.providers.vertex.mapping.models import VERSION
+
+        try:
+            endpoint = self._endpoint(found.endpoint)
+            status = next(
+                known
+                for known in self._backends.endpoints.get(endpoint).deployments
+                if found.deployed_model in (known.deployed_as, deployed_id(known.deployed_as))
+            )
+        except (NotFoundError, StopIteration):  # it is gone, or other tools made the endpoint
+            version = self._labels(found.model, found.number).get(VERSION, found.number)
+            return mapping.deployed(event, found, platform=self._settings.address, version=version)
+        ours = replace(
+            found, endpoint=endpoint, name=status.name, model=status.model, deployed_model=status.deployed_as
+        )
+        return mapping.deployed(event, ours, platform=self._settings.address, version=status.version)
+
+    def _endpoint(self, identity: str) -> str:
+        """Return the name of an endpoint: its id may be a form of it."""
+        from google.cloud.aiplatform_v1 import EndpointServiceClient  # here, because it takes a second
+        from google.cloud.aiplatform_v1.types import GetEndpointRequest
+
+        from cloudmlops.providers.vertex.mapping.endpoints import OURS
+
+        wire = self._backends.wire
+        shown = wire.ask(
+            wire.client(EndpointServiceClient).get_endpoint,
+            GetEndpointRequest(name=f"{self._settings.parent}/endpoints/{identity}"),
+            operation="events.receive",
+            resource=identity,
+            again=True,
+        )
+        return shown.display_name if OURS in shown.labels else identity
 
     def _labels(self, model: str, number: str) -> Mapping[str, str]:
         """Return the labels of a version; none when it is gone."""

@@ -188,6 +188,10 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
 }
 
 
+_PUBLISH: Final = "pubsub.topics.publish"
+_CONSUME: Final = "pubsub.subscriptions.consume"
+_ACT: Final = "iam.serviceAccounts.actAs"
+_OTHERS: Final[Mapping[str, Role]] = {_PUBLISH: Role.TRAINER, _CONSUME: Role.DEPLOYER, _ACT: Role.TRAINER}
 _PUBLISHING: Final = frozenset(
     {
         "endpoints.deploy",
@@ -214,11 +218,16 @@ def permissions_of(settings: VertexSettings) -> Mapping[str, Sequence[Permission
 
 def _of_settings(verb: str, settings: VertexSettings) -> Iterator[str]:
     if settings.topic and verb in _PUBLISHING:
-        yield "pubsub.topics.publish"
+        yield _PUBLISH
     if settings.subscription and verb in _PULLING:
-        yield "pubsub.subscriptions.consume"
+        yield _CONSUME
     if settings.service_account and verb in _ACTING:
-        yield "iam.serviceAccounts.actAs"
+        yield _ACT
+
+
+def role_of(permission: str) -> Role | None:
+    """Return a role that has a permission; None for one that no verb needs."""
+    return next((role for role, names in _VERBS.values() if permission in names), _OTHERS.get(permission))
 
 
 def checked_principal(principal: str) -> str:
