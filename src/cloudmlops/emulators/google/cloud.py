@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from cloudmlops.emulators.core.deferred import deferred
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
 from cloudmlops.emulators.google.aiplatform.build import aiplatform, vertex_of
@@ -17,12 +18,10 @@ from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
 from cloudmlops.emulators.google.aiplatform.names import location_of
 from cloudmlops.emulators.google.aiplatform.permissions import permission
 from cloudmlops.emulators.google.audit import Audit
-from cloudmlops.emulators.google.bigquery.service import service as bigquery_service
-from cloudmlops.emulators.google.bigtable.service import service as bigtable_service
 from cloudmlops.emulators.google.control import control_service
+from cloudmlops.emulators.google.enabled import service_usage_service
 from cloudmlops.emulators.google.identity import credentials_service, identity_service
 from cloudmlops.emulators.google.logs import Logs, logging_service
-from cloudmlops.emulators.google.projects import resource_manager_service, service_usage_service
 from cloudmlops.emulators.google.pubsub.service import pubsub_service
 from cloudmlops.emulators.google.pushing import Pusher
 from cloudmlops.emulators.google.storage.service import service as storage_service
@@ -83,12 +82,12 @@ class GoogleCloud:
         pusher.resume()
         return (
             aiplatform(self.vertex, mutated=written.mutated, check=self._check, principal=tokens.principal),
-            bigquery_service(surroundings, read_object=self.objects.read),
-            bigtable_service(surroundings),
+            _bigquery(surroundings, self.objects),
+            _bigtable(surroundings),
             storage_service(surroundings),
             identity_service(surroundings, tokens),
             credentials_service(surroundings, tokens=tokens, access=access),
-            resource_manager_service(surroundings, tokens=tokens, access=access, audit=audit),
+            _resource_manager(surroundings, tokens, access, audit),
             service_usage_service(surroundings),
             logging_service(surroundings, self.logs, tokens=tokens, access=access),
             pubsub_service(surroundings, tokens=tokens, access=access, audit=audit, pusher=pusher),
@@ -149,4 +148,39 @@ def _named(request: Any) -> str:
             return found
     return next(
         (name for _, value in request.ListFields() if isinstance(name := getattr(value, "name", None), str)), ""
+    )
+
+
+def _bigquery(surroundings: Surroundings, objects: Objects) -> Service:
+    def build() -> Service:
+        from cloudmlops.emulators.google.bigquery.service import service  # here, because it loads DuckDB and sqlglot
+
+        return service(surroundings, read_object=objects.read)
+
+    paths = ("/bigquery/v2", "/upload/bigquery/v2", "/resumable/upload/bigquery/v2")
+    return deferred("bigquery", build, hosts=("bigquery.googleapis.com",), paths=paths)
+
+
+def _bigtable(surroundings: Surroundings) -> Service:
+    def build() -> Service:
+        from cloudmlops.emulators.google.bigtable.service import service  # here, because it loads Bigtable's packages
+
+        return service(surroundings)
+
+    hosts = ("bigtable.googleapis.com", "bigtableadmin.googleapis.com", "*-bigtable.googleapis.com")
+    return deferred("bigtable", build, hosts=hosts, methods=("/google.bigtable.",))
+
+
+def _resource_manager(surroundings: Surroundings, tokens: Tokens, access: Access, audit: Audit) -> Service:
+    def build() -> Service:
+        from cloudmlops.emulators.google.projects import resource_manager_service  # here, because it loads its package
+
+        return resource_manager_service(surroundings, tokens=tokens, access=access, audit=audit)
+
+    return deferred(
+        "resourcemanager",
+        build,
+        hosts=("cloudresourcemanager.googleapis.com",),
+        paths=("/v3/projects", "/v1/projects/*:*Iam*"),
+        methods=("/google.cloud.resourcemanager.",),
     )

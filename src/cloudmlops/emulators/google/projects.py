@@ -1,4 +1,4 @@
-"""Resource manager and service usage: projects by id and number, their policies, their services."""
+"""Resource manager: projects by id and number, and their policies."""
 
 from __future__ import annotations
 
@@ -59,52 +59,6 @@ def resource_manager_service(surroundings: Surroundings, *, tokens: Tokens, acce
             surroundings, "resourcemanager", find=finder(routes), refusal=refusal(_DOMAIN), recorded=recorded_json
         ),
         rpc=unary_handler(surroundings, "resourcemanager", methods, domain=_DOMAIN),
-    )
-
-
-def service_usage_service(surroundings: Surroundings) -> Service:
-    """Say that every service is enabled: what is not emulated is told by its own host."""
-    projects = Projects(surroundings.state)
-
-    def enabled(project: str, service: str) -> dict[str, Any]:
-        parent = f"projects/{projects.number(project)}"
-        return {
-            "name": f"{parent}/services/{service}",
-            "parent": parent,
-            "config": {"name": service},
-            "state": "ENABLED",
-        }
-
-    def get(_: Asked, *, project: str, service: str) -> Answer:
-        return answer_json(enabled(project, service))
-
-    def batch_get(asked: Asked, *, project: str) -> Answer:
-        names = [name.rpartition("/")[2] for name in asked.values("names")]
-        return answer_json({"services": [enabled(project, name) for name in names]})
-
-    def enable(_: Asked, *, project: str, service: str) -> Answer:
-        kind = "type.googleapis.com/google.api.serviceusage.v1.EnableServiceResponse"
-        response = {"@type": kind, "service": enabled(project, service)}
-        return answer_json({"name": "operations/noop.DONE_OPERATION", "done": True, "response": response})
-
-    def batch_enable(asked: Asked, *, project: str) -> Answer:
-        kind = "type.googleapis.com/google.api.serviceusage.v1.BatchEnableServicesResponse"
-        services = [enabled(project, name) for name in json_object(asked).get("serviceIds", [])]
-        response = {"@type": kind, "services": services}
-        return answer_json({"name": "operations/noop.DONE_OPERATION", "done": True, "response": response})
-
-    routes = (
-        Route("GET", "/v1/projects/{project}/services/{service}", "services.get", get),
-        Route("GET", "/v1/projects/{project}/services:batchGet", "services.batchGet", batch_get),
-        Route("POST", "/v1/projects/{project}/services/{service}:enable", "services.enable", enable),
-        Route("POST", "/v1/projects/{project}/services:batchEnable", "services.batchEnable", batch_enable),
-    )
-    domain = "serviceusage.googleapis.com"
-    return Service(
-        name="serviceusage",
-        hosts=(domain,),
-        paths=("/v1/projects/*/services", "/v1/projects/*/services:*"),
-        http=app(surroundings, "serviceusage", find=finder(routes), refusal=refusal(domain), recorded=recorded_json),
     )
 
 
@@ -201,7 +155,7 @@ def _project(number: str, identity: str) -> Any:
         display_name=identity,
         state=Project.State.ACTIVE,
         etag=etag,
-        create_time=_SINCE,  # type: ignore[arg-type] # proto-plus reads RFC 3339
+        create_time=_SINCE,  # proto-plus reads RFC 3339
     )
 
 

@@ -1,0 +1,86 @@
+"""Services that are built when they are first asked: an emulator of many starts as fast as the one that is used."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from starlette.concurrency import run_in_threadpool
+
+from cloudmlops.emulators.core.service import Service
+
+
+def deferred(
+    name: str,
+    build: Callable[[], Service],
+    *,
+    hosts: tuple[str, ...],
+    paths: tuple[str, ...] = (),
+    methods: tuple[str, ...] = (),
+) -> Service:
+    """Return a service that is built at its first call.
+
+    Args:
+        name: Of the service.
+        build: Makes it; heavy packages are imported here.
+        hosts: Of the service that is built.
+        paths: Of the service that is built; none where it does not speak HTTP.
+        methods: Beginnings of the paths of its gRPC methods; none where it does not speak gRPC.
+    """
+    later = _Later(name, build, hosts, paths)
+    speaks_http = bool(paths) or not methods
+    return Service(
+        name=name,
+        hosts=hosts,
+        paths=paths,
+        http=later.http if speaks_http else None,
+        rpc=_Rpc(later, methods) if methods else None,
+        close=later.close,
+    )
+
+
+class _Later:
+    def __init__(self, name: str, build: Callable[[], Service], hosts: tuple[str, ...], paths: tuple[str, ...]) -> None:
+        self._name = name
+        self._build = build
+        self._told = (hosts, paths)
+        self._lock = threading.Lock()
+        self._service: Service | None = None
+
+    def service(self) -> Service:
+        with self._lock:
+            if self._service is None:
+                built = self._build()
+                if (built.hosts, built.paths) != self._told:
+                    raise RuntimeError(
+                        f"{self._name} answers at {built.hosts} and {built.paths}, and not at {self._told}"
+                    )
+                self._service = built
+            return self._service
+
+    async def http(self, scope: Any, receive: Any, send: Any) -> None:
+        service = self._service
+        if service is None:
+            service = await run_in_threadpool(self.service)
+        if service.http is None:
+            raise RuntimeError(f"{self._name} does not speak HTTP")
+        await service.http(scope, receive, send)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._service is not None:
+                self._service.close()
+
+
+class _Rpc(grpc.GenericRpcHandler):
+    def __init__(self, later: _Later, methods: tuple[str, ...]) -> None:
+        self._later = later
+        self._methods = methods
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        if not str(handler_call_details.method).startswith(self._methods):
+            return None
+        handler = self._later.service().rpc
+        return handler.service(handler_call_details) if handler is not None else None
