@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from google.cloud import bigquery
 from google.cloud.aiplatform_v1.types import BigQuerySource, FeatureGroup
 
-from cloudmlops.domain.features import EVENT_TIME, FeatureView, microseconds
+from cloudmlops.domain.features import FeatureView, microseconds
 from cloudmlops.domain.point_in_time import FeatureRow, to_microseconds
-from cloudmlops.errors import NotFoundError, UnsupportedError
+from cloudmlops.errors import UnsupportedError
 from cloudmlops.ports.features import FeaturesPort, OnlineReader, Table
 from cloudmlops.providers.vertex.feature_store.online import OnlineRows
+from cloudmlops.providers.vertex.feature_store.places import Generations, Place, kept_fields, place_of, served_query
 from cloudmlops.providers.vertex.feature_store.resources import Resources
+from cloudmlops.providers.vertex.feature_store.rows import (
+    asked_table,
+    joined_table,
+    kept_rows,
+    no_features,
+    pushed_rows,
+)
 from cloudmlops.providers.vertex.feature_store.sources import Sources
 from cloudmlops.providers.vertex.feature_store.statements import (
-    AT,
-    ROW,
+    LATEST,
     Relation,
-    entity_columns,
-    is_list,
     join_statement,
     kept_statement,
-    newest_statement,
-    sql_type,
+    shadowed_statement,
 )
 from cloudmlops.providers.vertex.feature_store.warehouse import Warehouse
 from cloudmlops.providers.vertex.mapping import features as mapping
@@ -41,11 +43,11 @@ class VertexFeatures(FeaturesPort):
 
     def __init__(self, backends: VertexBackends) -> None:
         self._settings = backends.settings
-        self._objects = backends.objects
+        self._generations = Generations(backends.objects)
         self._warehouse = Warehouse(backends.wire)
         self._sources = Sources(self._warehouse)
         self._resources = Resources(backends.wire)
-        self._rows = OnlineRows(backends.wire)
+        self._online = OnlineRows(backends.wire)
         self._ready: set[str] = set()
         self._preparing = Lock()
 
@@ -63,125 +65,137 @@ class VertexFeatures(FeaturesPort):
         group.big_query.dense = view.nulls == "row"
         features = {mapping.feature_id(name): name for name in view.features}
         self._resources.ensure_group(mapping.group_id(view.name), group, features, view=view.name, operation=operation)
-        self._prepare(view, self._generation(view), operation=operation)
+        self._prepare(view, self._generations.read(view), operation=operation)
 
     def join(self, views: Sequence[FeatureView], entities: Table) -> Table:
-        import pyarrow as pa
-
         operation = "features.training_table"
         if not entities.num_rows or not views:
-            return _nothing(views, entities.num_rows)
-        asked, moments = _asked(views, entities)
+            return no_features(views, entities.num_rows)
         relations = [
             Relation(view=view, source=self._sources.relation(view.stored, operation=operation)) for view in views
         ]
+        asked, moments = asked_table(views, entities)
         with self._warehouse.passing(asked, operation=operation) as table:
-            statement = join_statement(relations, table, first=min(moments), last=max(moments))
             found = self._warehouse.rows(
-                statement, rows=entities.num_rows, operation=operation, resource=", ".join(view.name for view in views)
+                join_statement(relations, table, first=min(moments), last=max(moments)),
+                rows=entities.num_rows,
+                operation=operation,
+                resource=", ".join(view.name for view in views),
             )
-        found = found.take(pa.compute.sort_indices(found[ROW]))
-        return pa.table(dict(_joined_columns(views, found)))
+        return joined_table(views, found)
 
     def materialize(self, view: FeatureView, *, at: datetime, rebuild: bool) -> int:
         operation = "features.materialize"
-        before = self._generation(view)
+        before = self._generations.read(view)
         generation = before + 1 if rebuild else before
         relation = Relation(view=view, source=self._sources.relation(view, operation=operation))
-        kept = self._prepare(view, generation, operation=operation)
+        place = self._prepare(view, generation, operation=operation)
+        kept, pushed = self._warehouse.name(place.kept), self._warehouse.name(place.pushed)
         until = to_microseconds(at) - microseconds(view.source_delay)
-        statement = kept_statement(relation, None if rebuild else self._warehouse.name(kept), until=until)
-        self._warehouse.replace(kept, statement, operation=operation, resource=view.name)
-        counted = self._warehouse.rows(
-            f"SELECT COUNTIF(arrived) AS keys_known FROM {self._warehouse.name(kept)}",  # noqa: S608 quoted
-            rows=1,
-            operation=operation,
-            resource=view.name,
-        )
-        self._resources.sync(mapping.online_id(view, generation), view=view.name, operation=operation)
+        statement = kept_statement(relation, [] if rebuild else [kept, pushed], until=until)
+        self._warehouse.replace(place.kept, statement, operation=operation, resource=view.name)
+        self._resources.sync(place.identity, view=view.name, operation=operation)
         if rebuild:
-            self._objects.put(_generation_key(view), json.dumps({"generation": generation}).encode())
-            self._remove(view, before)
-        return int(counted["keys_known"][0].as_py() or 0)
+            self._generations.write(view, generation)
+            self._remove(view, place_of(view, before))
+        else:
+            self._outrank_pushed(view, place)
+        counted = self._rows_of(f"SELECT COUNTIF(arrived) AS known FROM {kept}", view)  # noqa: S608 quoted
+        return int(counted["known"][0].as_py() or 0)
 
     def push(self, view: FeatureView, rows: Table) -> None:
+        """Write rows directly, and keep them for the next materialisation.
+
+        Of rows that two processes push of one key at the same moment the greater may stay behind until then.
+        """
         if self._settings.transport == "rest":
             raise UnsupportedError(
                 "rows cannot be pushed over REST: the service takes direct writes over gRPC only",
                 hint="Connect with transport=grpc, or materialise the view.",
             )
         operation = "features.push"
-        generation = self._generation(view)
-        self._prepare(view, generation, operation=operation)
-        identity = mapping.online_id(view, generation)
-        if not self._resources.synced(identity, view=view.name, operation=operation):
-            self._resources.sync(identity, view=view.name, operation=operation)
-        self._rows.write(view, self._resources.view_name(identity), list(_pushed(view, rows)))
+        place = self._prepare(view, self._generations.read(view), operation=operation)
+        if not self._resources.synced(place.identity, view=view.name, operation=operation):
+            self._resources.sync(place.identity, view=view.name, operation=operation)
+        arriving = list(pushed_rows(view, rows))
+        self._warehouse.append(
+            place.pushed, [mapping.json_row(view, key, row) for key, row in arriving], operation=operation
+        )
+        self._online.write(view, self._resources.view_name(place.identity), arriving)
 
     def reader(self, view: FeatureView) -> OnlineReader:
-        served = self._resources.view_name(mapping.online_id(view, self._generation(view)))
-        return lambda keys: self._rows.read(view, served, keys)
+        """Prepare reading; a rebuild by another process is seen within seconds."""
+
+        def read(keys: Sequence[Any]) -> list[Sequence[FeatureRow]]:
+            generation = self._generations.recent(view)
+            found = self._online.read(view, self._name(view, generation), keys)
+            if not all(found):
+                # A view that was rebuilt elsewhere answers like one that knows none of the keys.
+                latest = self._generations.recent(view, within_seconds=1.0)
+                if latest != generation:
+                    found = self._online.read(view, self._name(view, latest), keys)
+            return found
+
+        return read
 
     def write_table(self, name: str, table: Table) -> None:
         self._warehouse.load(name, table, operation="features.write_table")
 
     def bytes_of_source(self, view: FeatureView) -> int:
-        """Return how many bytes BigQuery reads of a view's source when it is joined, by a dry run."""
+        """Return how many bytes BigQuery reads of a view's whole source, by a dry run."""
         operation = "features.training_table"
         relation = Relation(view=view, source=self._sources.relation(view.stored, operation=operation))
-        statement = kept_statement(relation, None, until=to_microseconds(datetime.max.replace(tzinfo=None)))
-        return self._warehouse.bytes_of(statement, operation=operation, resource=view.name)
+        return self._warehouse.bytes_of(
+            kept_statement(relation, [], until=LATEST), operation=operation, resource=view.name
+        )
 
     def close(self) -> None:
         """Close connections."""
-        self._rows.close()
+        self._online.close()
         self._warehouse.close()
 
-    def _prepare(self, view: FeatureView, generation: int, *, operation: str) -> str:
-        """Make what serves a view, unless it is there; return the table of what is kept."""
-        identity = mapping.online_id(view, generation)
-        kept = f"Kept_{identity}"
+    def _prepare(self, view: FeatureView, generation: int, *, operation: str) -> Place:
+        """Make what keeps and serves a view's rows, unless it is there."""
+        place = place_of(view, generation)
         with self._preparing:
-            if identity in self._ready:
-                return kept
-            self._warehouse.ensure_table(kept, _kept_fields(view), operation=operation)
-            served = f"Online_{identity}"
-            self._warehouse.ensure_view(served, _served_query(view, self._warehouse.name(kept)), operation=operation)
-            keys = [f"{mapping.KEY}{place}" for place in range(len(view.entity.keys))]
-            group = _group(self._warehouse.uri(served), keys=keys, timestamp=mapping.TIMESTAMP)
+            if place.identity in self._ready:
+                return place
+            for table in (place.kept, place.pushed):
+                self._warehouse.ensure_table(table, kept_fields(view), operation=operation)
+            query = served_query(view, self._warehouse.name(place.kept))
+            self._warehouse.ensure_view(place.served, query, operation=operation)
+            keys = [f"{mapping.KEY}{number}" for number in range(len(view.entity.keys))]
+            group = _group(self._warehouse.uri(place.served), keys=keys, timestamp=mapping.TIMESTAMP)
             group.big_query.dense = True
             features = mapping.served_ids(view)
             self._resources.ensure_group(
-                f"{identity}_online",
-                group,
-                dict(zip(features, features, strict=True)),
-                view=view.name,
-                operation=operation,
+                place.group, group, dict(zip(features, features, strict=True)), view=view.name, operation=operation
             )
             self._resources.ensure_store(operation=operation)
-            self._resources.ensure_view(identity, f"{identity}_online", features, view=view.name, operation=operation)
-            self._ready.add(identity)
-        return kept
+            self._resources.ensure_view(place.identity, place.group, features, view=view.name, operation=operation)
+            self._ready.add(place.identity)
+        return place
 
-    def _generation(self, view: FeatureView) -> int:
-        """Return how often a view was rebuilt."""
-        try:
-            return int(json.loads(self._objects.get(_generation_key(view)))["generation"])
-        except NotFoundError:
-            return 0
+    def _outrank_pushed(self, view: FeatureView, place: Place) -> None:
+        """Write those kept rows directly that a pushed row of the same time or a later one would hide."""
+        kept, pushed = self._warehouse.name(place.kept), self._warehouse.name(place.pushed)
+        hidden = list(kept_rows(view, self._rows_of(shadowed_statement(view, kept, pushed), view)))
+        if hidden and self._settings.transport != "rest":
+            self._online.write(view, self._resources.view_name(place.identity), hidden)
 
-    def _remove(self, view: FeatureView, generation: int) -> None:
-        identity = mapping.online_id(view, generation)
+    def _rows_of(self, statement: str, view: FeatureView) -> Any:
+        return self._warehouse.rows(statement, rows=0, operation="features.materialize", resource=view.name)
+
+    def _name(self, view: FeatureView, generation: int) -> str:
+        return self._resources.view_name(place_of(view, generation).identity)
+
+    def _remove(self, view: FeatureView, place: Place) -> None:
         operation = "features.materialize"
-        self._ready.discard(identity)
-        self._resources.delete_view(identity, view=view.name, operation=operation)
-        self._resources.delete_group(f"{identity}_online", view=view.name, operation=operation)
-        self._warehouse.delete(f"Online_{identity}", operation=operation)
-        self._warehouse.delete(f"Kept_{identity}", operation=operation)
-
-
-def _generation_key(view: FeatureView) -> str:
-    return f"features/online/{view.name}/{mapping.digest(view.layout)}.json"
+        self._ready.discard(place.identity)
+        self._resources.delete_view(place.identity, view=view.name, operation=operation)
+        self._resources.delete_group(place.group, view=view.name, operation=operation)
+        for table in (place.served, place.kept, place.pushed):
+            self._warehouse.delete(table, operation=operation)
 
 
 def _group(uri: str, *, keys: Sequence[str], timestamp: str) -> FeatureGroup:
@@ -191,82 +205,3 @@ def _group(uri: str, *, keys: Sequence[str], timestamp: str) -> FeatureGroup:
         time_series=FeatureGroup.BigQuery.TimeSeries(timestamp_column=timestamp),
     )
     return FeatureGroup(big_query=table)
-
-
-def _kept_fields(view: FeatureView) -> list[bigquery.SchemaField]:
-    fields = [bigquery.SchemaField(f"k{place}", sql_type(kind)) for place, kind in enumerate(view.entity.keys.values())]
-    fields += [bigquery.SchemaField("ts", "INT64"), bigquery.SchemaField("created", "INT64")]
-    for place, kind in enumerate(view.features.values()):
-        item = sql_type(kind).removeprefix("ARRAY<").removesuffix(">")
-        fields.append(bigquery.SchemaField(f"f{place}", item, mode="REPEATED" if is_list(kind) else "NULLABLE"))
-    return [*fields, bigquery.SchemaField("arrived", "BOOL")]
-
-
-def _served_query(view: FeatureView, kept: str) -> str:
-    """Return what the service reads: one row a key, in types that it serves."""
-    columns = [
-        f"{mapping.key_sql(f'k{place}', kind)} AS {mapping.KEY}{place}"
-        for place, kind in enumerate(view.entity.keys.values())
-    ]
-    columns += [
-        f"TIMESTAMP_MICROS(ts) AS {mapping.TIMESTAMP}",
-        f"ts AS {mapping.EVENT_TIME}",
-        f"created AS {mapping.CREATED}",
-    ]
-    for place, (name, kind) in enumerate(view.features.items()):
-        columns.append(f"{mapping.served_sql(f'f{place}', kind)} AS `{mapping.feature_id(name)}`")
-        if view.nulls == "last_value":
-            columns.append(f"t{place} AS {mapping.SINCE}{place}")
-    return f"SELECT {', '.join(columns)}\nFROM (\n{newest_statement(view, kept)}\n)"
-
-
-def _asked(views: Sequence[FeatureView], entities: Any) -> tuple[Any, list[int]]:
-    """Return the table of entity rows as the join wants it, and their times."""
-    import pyarrow as pa
-
-    moments = entities[EVENT_TIME].cast(pa.int64())
-    columns = {ROW: pa.array(range(entities.num_rows), pa.int64()), AT: moments}
-    for name, column in entity_columns(views).items():
-        columns[column] = entities[name]
-    return pa.table(columns), moments.to_pylist()
-
-
-def _joined_columns(views: Sequence[FeatureView], found: Any) -> Iterator[tuple[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from cloudmlops.materializers.feature_columns import arrow_type
-
-    for number, view in enumerate(views):
-        for place, (name, kind) in enumerate(zip(view.columns, view.features.values(), strict=True)):
-            column = found[f"v{number}f{place}"].cast(arrow_type(kind))
-            if is_list(kind):
-                # BigQuery answers with an empty list where there is none.
-                null = pc.fill_null(found[f"v{number}n{place}"], fill_value=True)
-                column = pc.if_else(null, pa.scalar(None, column.type), column)
-            yield name, column
-
-
-def _nothing(views: Sequence[FeatureView], rows: int) -> Any:
-    import pyarrow as pa
-
-    from cloudmlops.materializers.feature_columns import arrow_type
-
-    return pa.table(
-        {
-            name: pa.nulls(rows, arrow_type(kind))
-            for view in views
-            for name, kind in zip(view.columns, view.features.values(), strict=True)
-        }
-    )
-
-
-def _pushed(view: FeatureView, rows: Any) -> Iterator[tuple[Any, FeatureRow]]:
-    import pyarrow as pa
-
-    keys = [rows[name].to_pylist() for name in view.entity.keys]
-    times = rows[view.timestamp].cast(pa.int64()).to_pylist()
-    created = rows[view.created].cast(pa.int64()).to_pylist() if view.created else [None] * len(times)
-    values = [rows[name].to_pylist() for name in view.features]
-    for key, ts, made, row in zip(zip(*keys, strict=True), times, created, zip(*values, strict=True), strict=True):
-        yield (key[0] if len(key) == 1 else key), FeatureRow(ts, made, row)

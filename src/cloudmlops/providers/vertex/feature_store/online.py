@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 16
 _KEYS_A_MESSAGE: Final = 100
 _MICROSECOND: Final = 1000
-_Row = FeatureViewDirectWriteRequest.DataKeyAndFeatureValues
 
 
 class OnlineRows:
@@ -114,20 +113,14 @@ def _messages(
     view: FeatureView, served: str, changed: Sequence[tuple[Any, dict[str, FeatureValue], int]]
 ) -> Iterator[FeatureViewDirectWriteRequest]:
     for start in range(0, len(changed), _KEYS_A_MESSAGE):
-        part = changed[start : start + _KEYS_A_MESSAGE]
-        yield FeatureViewDirectWriteRequest(
-            feature_view=served,
-            data_key_and_feature_values=[_row(data_key(view, key), values, when) for key, values, when in part],
-        )
-
-
-def _row(key: FeatureViewDataKey, values: dict[str, FeatureValue], when: int) -> _Row:
-    moment = Timestamp()
-    moment.FromNanoseconds(when)
-    row = _Row.pb()()
-    row.data_key.CopyFrom(FeatureViewDataKey.pb(key))
-    for name, value in values.items():
-        feature = row.features.add(name=name)
-        feature.value.CopyFrom(FeatureValue.pb(value))
-        feature.value.metadata.generate_time.CopyFrom(moment)
-    return _Row.wrap(row)
+        message = FeatureViewDirectWriteRequest.pb()(feature_view=served)
+        for key, values, when in changed[start : start + _KEYS_A_MESSAGE]:
+            moment = Timestamp()
+            moment.FromNanoseconds(when)
+            row = message.data_key_and_feature_values.add()
+            row.data_key.CopyFrom(FeatureViewDataKey.pb(data_key(view, key)))
+            for name, value in values.items():
+                feature = row.features.add(name=name)
+                feature.value.CopyFrom(FeatureValue.pb(value))
+                feature.value.metadata.generate_time.CopyFrom(moment)
+        yield FeatureViewDirectWriteRequest.wrap(message)

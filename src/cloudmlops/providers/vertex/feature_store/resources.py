@@ -182,25 +182,12 @@ class Resources:
 
         One that runs already may have begun before the source was changed: its end is waited for first.
         """
-        client = self._wire.client(FeatureOnlineStoreAdminServiceClient)
         name = self.view_name(identity)
         deadline = time.monotonic() + _LONGEST_SYNC.total_seconds()
-        while True:
-            try:
-                begun = self._wire.ask(
-                    client.sync_feature_view,
-                    SyncFeatureViewRequest(feature_view=name),
-                    operation=operation,
-                    resource=view,
-                    again=False,
-                )
-                break
-            except ServiceError:
-                running = self._running(name, view, operation)
-                if running is None:
-                    raise
+        while (begun := self._begun(name, view, operation)) is None:
+            if (running := self._running(name, view, operation)) is not None:
                 self._ended(running, deadline, view, operation)
-        sync = self._ended(begun.feature_view_sync, deadline, view, operation)
+        sync = self._ended(begun, deadline, view, operation)
         if sync.final_status.code:
             raise ServiceError(
                 f"the sync of feature view {view!r} failed: {sync.final_status.message}",
@@ -216,6 +203,18 @@ class Resources:
             sync.run_time.end_time and not sync.final_status.code
             for sync in self._syncs(self.view_name(identity), view, operation)
         )
+
+    def _begun(self, name: str, view: str, operation: str) -> str | None:
+        """Begin a sync and return its name; None while another runs."""
+        client = self._wire.client(FeatureOnlineStoreAdminServiceClient)
+        request = SyncFeatureViewRequest(feature_view=name)
+        try:
+            begun = self._wire.ask(client.sync_feature_view, request, operation=operation, resource=view, again=False)
+        except ServiceError:
+            if self._running(name, view, operation) is None:
+                raise
+            return None
+        return str(begun.feature_view_sync)
 
     def _running(self, name: str, view: str, operation: str) -> str | None:
         return next((sync.name for sync in self._syncs(name, view, operation) if not sync.run_time.end_time), None)

@@ -25,7 +25,7 @@ SQL_TYPES: Final = {
 ROW: Final = "row_number"
 AT: Final = "moment"
 _EARLIEST: Final = -62_135_596_800_000_000
-_LATEST: Final = 253_402_300_799_999_999
+LATEST: Final = 253_402_300_799_999_999
 """The times that a TIMESTAMP can be, in microseconds since 1970."""
 
 
@@ -71,7 +71,9 @@ def join_statement(relations: Sequence[Relation], entities: str, *, first: int, 
         says whether it is null.
     """
     columns = entity_columns([relation.view for relation in relations])
-    parts, outputs, joins = [], [], []
+    parts: list[str] = []
+    outputs: list[str] = []
+    joins: list[str] = []
     for number, relation in enumerate(relations):
         asked = [columns[name] for name in relation.view.join_keys]
         parts += _view_parts(relation, number, entities, asked, first=first, last=last)
@@ -91,12 +93,12 @@ def entity_columns(views: Sequence[FeatureView]) -> dict[str, str]:
     return {name: f"e{place}" for place, name in enumerate(names)}
 
 
-def kept_statement(relation: Relation, kept: str | None, *, until: int) -> str:
+def kept_statement(relation: Relation, kept: Sequence[str], *, until: int) -> str:
     """Return what an online store must keep at a time: rule 6, over the source and what was kept before.
 
     Args:
         relation: The view and its source.
-        kept: The table of what was kept; None takes the source alone.
+        kept: Tables of what was written before.
         until: The greatest time that counts.
 
     Returns:
@@ -105,8 +107,8 @@ def kept_statement(relation: Relation, kept: str | None, *, until: int) -> str:
     view = relation.view
     plain = [*_keys(view), "ts", "created", *_features(view)]
     merged = f"SELECT {', '.join(plain)}, TRUE AS arrived FROM arriving"
-    if kept is not None:
-        merged += f"\n  UNION ALL SELECT {', '.join(plain)}, FALSE FROM {kept}"
+    for table in kept:
+        merged += f"\n  UNION ALL SELECT {', '.join(plain)}, FALSE FROM {table}"
     window = f"PARTITION BY {', '.join(_keys(view))} ORDER BY {', '.join(_order(view, 'DESC'))}"
     found = [
         f"ROW_NUMBER() OVER ({window}) AS place",
@@ -122,6 +124,23 @@ def kept_statement(relation: Relation, kept: str | None, *, until: int) -> str:
         f"WITH arriving AS (\n  {_source(relation, first=None, last=until)}\n), merged AS (\n  {merged}\n),\n"
         f"ranked AS (\n  SELECT {', '.join(plain)}, {', '.join(found)} FROM merged\n)\n"
         f"SELECT {', '.join(plain)}, arrived_at_all AND place = 1 AS arrived\nFROM ranked\nWHERE {' OR '.join(wanted)}"
+    )
+
+
+def shadowed_statement(view: FeatureView, kept: str, pushed: str) -> str:
+    """Return the kept rows of those keys of which a row was pushed that the service takes for no older.
+
+    Returns:
+        A query for `k0`…, `ts`, `created`, `f0`….
+    """
+    plain = [*_keys(view), "ts", "created", *_features(view)]
+    keys = ", ".join(_keys(view))
+    same = " AND ".join(f"kept.{key} = latest.{key}" for key in _keys(view))
+    newest = f"SELECT {keys}, MAX(ts) AS ts FROM {pushed} GROUP BY {keys}"
+    held = f"SELECT *, MAX(ts) OVER (PARTITION BY {keys}) AS newest FROM {kept}"
+    return (
+        f"SELECT {', '.join(f'kept.{name}' for name in plain)}\nFROM ({held}) AS kept\n"
+        f"JOIN ({newest}) AS latest ON {same}\nWHERE latest.ts >= kept.newest"
     )
 
 
@@ -233,7 +252,7 @@ def _value(name: str, kind: FeatureType) -> str:
 
 
 def _within(time: int) -> int:
-    return max(_EARLIEST, min(time, _LATEST))
+    return max(_EARLIEST, min(time, LATEST))
 
 
 def _keys(view: FeatureView) -> list[str]:

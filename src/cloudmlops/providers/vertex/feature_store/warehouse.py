@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -16,13 +16,15 @@ import pyarrow.parquet as pq
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from cloudmlops.providers.vertex.errors import translated
+from cloudmlops.errors import UnexpectedReplyError
+from cloudmlops.providers.vertex.errors import PROVIDER, translated
 from cloudmlops.providers.vertex.feature_store.columns import fields_of, loadable
 from cloudmlops.providers.vertex.feature_store.statements import quoted
 from cloudmlops.providers.vertex.wire import Wire
 
 _PASSING_TABLE_LASTS: Final = timedelta(days=1)
 """So long a table stays that its process could not remove."""
+_ROWS_A_REQUEST: Final = 500
 _ROWS_IN_ONE_ANSWER: Final = 1_000_000
 """The result of a query for more rows is written to a table, and read from there."""
 
@@ -131,6 +133,20 @@ class Warehouse:
         configuration = bigquery.QueryJobConfig(destination=self._id(name), write_disposition="WRITE_TRUNCATE")
         with translated(operation, resource):
             self._query(sql, configuration).result()
+
+    def append(self, name: str, rows: Sequence[Mapping[str, Any]], *, operation: str) -> None:
+        """Add rows, written as JSON has them, to a table; they are read by the next query."""
+        with translated(operation, name):
+            for start in range(0, len(rows), _ROWS_A_REQUEST):
+                part = rows[start : start + _ROWS_A_REQUEST]
+                faults = self._client.insert_rows_json(self._id(name), part, timeout=self._wire.timeout)
+                if faults:
+                    raise UnexpectedReplyError(
+                        f"rows were not added to table {name!r}: {faults[0]}",
+                        provider=PROVIDER,
+                        operation=operation,
+                        resource=name,
+                    )
 
     def ensure_table(self, name: str, fields: Sequence[bigquery.SchemaField], *, operation: str) -> None:
         """Make an empty table, unless there is one of that name."""

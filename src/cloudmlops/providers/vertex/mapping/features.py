@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from google.cloud.aiplatform_v1.types import (
@@ -47,7 +48,7 @@ def group_id(name: str) -> str:
 
 
 def online_id(view: FeatureView, generation: int) -> str:
-    """Return the feature view that serves a view's rows, one for each layout of them and each time they were rebuilt."""
+    """Return the feature view that serves a view's rows: one for each layout of them, and each time they are rebuilt."""
     tail = f"_{digest(f'{view.name} {generation} {view.layout}')}"
     return view.name.replace("-", "_")[: _LONGEST_VIEW - len(tail)] + tail
 
@@ -80,23 +81,23 @@ def data_key(view: FeatureView, key: Any) -> FeatureViewDataKey:
 
 def key_text(value: Any, kind: FeatureType) -> str:
     """Return one part of a key as it is stored."""
-    if kind is bytes:
-        return base64.b64encode(value).decode() or "%"
-    if kind is bool:
-        return "true" if value else "false"
-    if kind is date:
-        return str(value.isoformat())
+    match type_name(kind):
+        case "bytes":
+            return base64.b64encode(value).decode() or "%"
+        case "bool":
+            return "true" if value else "false"
+        case "date":
+            return str(value.isoformat())
     return str(value).replace("%", "%25").replace(":", "%3A") or "%"
 
 
 def key_sql(column: str, kind: FeatureType) -> str:
     """Return the same as `key_text` in SQL."""
-    if kind is bytes:
-        return f"IF(BYTE_LENGTH({column}) = 0, '%', TO_BASE64({column}))"
-    if kind is str:
-        return f"IF({column} = '', '%', REPLACE(REPLACE({column}, '%', '%25'), ':', '%3A'))"
-    if kind is date:
-        return f"FORMAT_DATE('%Y-%m-%d', {column})"
+    match type_name(kind):
+        case "bytes":
+            return f"IF(BYTE_LENGTH({column}) = 0, '%', TO_BASE64({column}))"
+        case "str":
+            return f"IF({column} = '', '%', REPLACE(REPLACE({column}, '%', '%25'), ':', '%3A'))"
     return f"CAST({column} AS STRING)"
 
 
@@ -191,6 +192,30 @@ def served_of(view: FeatureView, rows: Sequence[FeatureRow]) -> dict[str, Featur
             served[f"{SINCE}{place}"] = served_value(since, int)
         served[feature_id(name)] = served_value(row.values[place], kind)
     return served
+
+
+def json_row(view: FeatureView, key: Any, row: FeatureRow) -> dict[str, Any]:
+    """Return a row as BigQuery's streaming inserts take it, under the columns of the tables of kept rows."""
+    parts = (key,) if len(view.entity.keys) == 1 else key
+    found: dict[str, Any] = {f"k{place}": _json(part) for place, part in enumerate(parts)}
+    found |= {"ts": row.ts, "created": row.created}
+    for place, value in enumerate(row.values):
+        found[f"f{place}"] = [_json(item) for item in value] if isinstance(value, list) else _json(value)
+    return found
+
+
+def _json(value: Any) -> Any:
+    match value:
+        case bytes():
+            return base64.b64encode(value).decode()
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case date():
+            return value.isoformat()
+        case float() if not math.isfinite(value):
+            return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
+        case _:
+            return value
 
 
 def _served_item(item: Any, name: str) -> Any:
