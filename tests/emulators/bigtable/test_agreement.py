@@ -121,8 +121,9 @@ def test_generated_patterns(ours, googles, texts):
 
 
 @pytest.mark.conformance
+@pytest.mark.timeout(900)
 def test_thousands_of_generated_reads(ours, googles):
-    @settings(quickly, max_examples=1500)
+    @settings(quickly, max_examples=500)
     @given(st.data())
     def check(data: st.DataObject) -> None:
         agree_on_reads(ours, googles, data, filters=8)
@@ -131,8 +132,9 @@ def test_thousands_of_generated_reads(ours, googles):
 
 
 @pytest.mark.conformance
+@pytest.mark.timeout(900)
 def test_thousands_of_generated_changes(ours, googles):
-    @settings(quickly, max_examples=1500)
+    @settings(quickly, max_examples=500)
     @given(st.data())
     def check(data: st.DataObject) -> None:
         agree_on_changes(ours, googles, data)
@@ -141,6 +143,7 @@ def test_thousands_of_generated_changes(ours, googles):
 
 
 @pytest.mark.conformance
+@pytest.mark.timeout(900)
 def test_thousands_of_generated_patterns(ours, googles, texts):
     @settings(quickly, max_examples=20_000)
     @given(trees.patterns())
