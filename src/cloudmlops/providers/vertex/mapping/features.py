@@ -48,7 +48,7 @@ def group_id(name: str) -> str:
 
 
 def online_id(view: FeatureView, generation: int) -> str:
-    """Return the feature view that serves a view's rows: one for each layout of them, and each time they are rebuilt."""
+    """Return the feature view that serves a view's rows: one for each layout and rebuilding of them."""
     tail = f"_{digest(f'{view.name} {generation} {view.layout}')}"
     return view.name.replace("-", "_")[: _LONGEST_VIEW - len(tail)] + tail
 
@@ -109,7 +109,7 @@ def served_sql(column: str, kind: FeatureType) -> str:
         return f"{functions[name]}({column})"
     functions = {"list[date]": "UNIX_DATE", "list[datetime]": "UNIX_MICROS", "list[bytes]": "TO_BASE64"}
     if name in functions:
-        items = f"SELECT {functions[name]}(item) FROM UNNEST({column}) AS item WITH OFFSET AS place ORDER BY place"
+        items = f"SELECT {functions[name]}(item) FROM UNNEST({column}) AS item WITH OFFSET AS place ORDER BY place"  # noqa: S608 ours
         return f"ARRAY({items})"
     return column
 
