@@ -12,7 +12,10 @@ from google.cloud import bigquery
 
 QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
     "order puts NULL before NaN before numbers": (
-        "SELECT CAST(x AS STRING) FROM UNNEST([1.0, CAST('nan' AS FLOAT64), NULL, CAST('-inf' AS FLOAT64)]) AS x ORDER BY x",
+        (
+            "SELECT CAST(x AS STRING) FROM UNNEST([1.0, CAST('nan' AS FLOAT64), NULL, CAST('-inf' AS "
+            "FLOAT64)]) AS x ORDER BY x"
+        ),
         [(None,), ("nan",), ("-inf",), ("1",)],
     ),
     "descending order turns that round": (
@@ -35,8 +38,10 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [(1, "x", 0, 2), (2, "y", 1, 3)],
     ),
     "left join of an array keeps rows": (
-        "SELECT k, x FROM (SELECT 'k' AS k, [10, 20] AS a UNION ALL SELECT 'j', ARRAY<INT64>[]) AS t "
-        "LEFT JOIN UNNEST(t.a) AS x ORDER BY k, x",
+        (
+            "SELECT k, x FROM (SELECT 'k' AS k, [10, 20] AS a UNION ALL SELECT 'j', ARRAY<INT64>[]) AS t "
+            "LEFT JOIN UNNEST(t.a) AS x ORDER BY k, x"
+        ),
         [("j", None), ("k", 10), ("k", 20)],
     ),
     "comma join of an array": (
@@ -48,36 +53,54 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [(2, 14)],
     ),
     "qualify": (
-        "SELECT k, v FROM UNNEST([STRUCT('a' AS k, 1 AS v), ('a', 2), ('b', 3)]) "
-        "QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC) = 1 ORDER BY k",
+        (
+            "SELECT k, v FROM UNNEST([STRUCT('a' AS k, 1 AS v), ('a', 2), ('b', 3)]) "
+            "QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC) = 1 ORDER BY k"
+        ),
         [("a", 2), ("b", 3)],
     ),
     "last value ignores nulls": (
-        "SELECT o, LAST_VALUE(x IGNORE NULLS) OVER (ORDER BY o ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS l "
-        "FROM UNNEST([NULL, 1, NULL, 2]) AS x WITH OFFSET AS o ORDER BY o",
+        (
+            "SELECT o, LAST_VALUE(x IGNORE NULLS) OVER (ORDER BY o ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS l "
+            "FROM UNNEST([NULL, 1, NULL, 2]) AS x WITH OFFSET AS o ORDER BY o"
+        ),
         [(0, None), (1, 1), (2, 1), (3, 2)],
     ),
     "first value, lag, lead": (
-        "SELECT FIRST_VALUE(x) OVER w, LAG(x, 1, 0) OVER w, LEAD(x) OVER w FROM UNNEST([1, 2, 3]) AS x WINDOW w AS (ORDER BY x) "
-        "ORDER BY x",
+        (
+            "SELECT FIRST_VALUE(x) OVER w, LAG(x, 1, 0) OVER w, LEAD(x) OVER w FROM UNNEST([1, 2, 3]) AS "
+            "x WINDOW w AS (ORDER BY x) "
+            "ORDER BY x"
+        ),
         [(1, 0, 2), (1, 1, 3), (1, 2, None)],
     ),
     "range frame": (
-        "SELECT x, SUM(x) OVER (ORDER BY x RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS s FROM UNNEST([1, 2, 4]) AS x ORDER BY x",
+        (
+            "SELECT x, SUM(x) OVER (ORDER BY x RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS s FROM "
+            "UNNEST([1, 2, 4]) AS x ORDER BY x"
+        ),
         [(1, 1), (2, 3), (4, 4)],
     ),
     "ranks": (
-        "SELECT x, RANK() OVER (ORDER BY x), DENSE_RANK() OVER (ORDER BY x), NTILE(2) OVER (ORDER BY x) "
-        "FROM UNNEST([1, 1, 2]) AS x ORDER BY x",
+        (
+            "SELECT x, RANK() OVER (ORDER BY x), DENSE_RANK() OVER (ORDER BY x), NTILE(2) OVER (ORDER BY x) "
+            "FROM UNNEST([1, 1, 2]) AS x ORDER BY x"
+        ),
         [(1, 1, 1, 1), (1, 1, 1, 1), (2, 3, 2, 2)],
     ),
     "a window of an aggregate": (
-        "SELECT k, SUM(SUM(v)) OVER (ORDER BY k) AS s FROM UNNEST([STRUCT('a' AS k, 1 AS v), ('a', 2), ('b', 3)]) GROUP BY k ORDER BY k",
+        (
+            "SELECT k, SUM(SUM(v)) OVER (ORDER BY k) AS s FROM UNNEST([STRUCT('a' AS k, 1 AS v), ('a', "
+            "2), ('b', 3)]) GROUP BY k ORDER BY k"
+        ),
         [("a", 3), ("b", 6)],
     ),
     "aggregates": (
-        "SELECT COUNT(*), COUNT(x), COUNT(DISTINCT x), COUNTIF(x > 1), SUM(x), AVG(x), MIN(x), MAX(x), LOGICAL_OR(x > 2) "
-        "FROM UNNEST([1, 2, 2, NULL]) AS x",
+        (
+            "SELECT COUNT(*), COUNT(x), COUNT(DISTINCT x), COUNTIF(x > 1), SUM(x), AVG(x), MIN(x), "
+            "MAX(x), LOGICAL_OR(x > 2) "
+            "FROM UNNEST([1, 2, 2, NULL]) AS x"
+        ),
         [(4, 3, 2, 2, 5, 5 / 3, 1, 2, False)],
     ),
     "aggregates of nothing": (
@@ -89,36 +112,52 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [([3, 2],)],
     ),
     "the first of array_agg": (
-        "SELECT ARRAY_AGG(STRUCT(v, t) ORDER BY t DESC LIMIT 1)[OFFSET(0)].v FROM UNNEST([STRUCT(1 AS t, 'a' AS v), (2, 'b')])",
+        (
+            "SELECT ARRAY_AGG(STRUCT(v, t) ORDER BY t DESC LIMIT 1)[OFFSET(0)].v FROM UNNEST([STRUCT(1 "
+            "AS t, 'a' AS v), (2, 'b')])"
+        ),
         [("b",)],
     ),
     "string_agg": (
-        "SELECT STRING_AGG(x, '-' ORDER BY x DESC), STRING_AGG(DISTINCT x ORDER BY x) FROM UNNEST(['a', 'b', 'a', NULL]) AS x",
+        (
+            "SELECT STRING_AGG(x, '-' ORDER BY x DESC), STRING_AGG(DISTINCT x ORDER BY x) FROM "
+            "UNNEST(['a', 'b', 'a', NULL]) AS x"
+        ),
         [("b-a-a", "a,b")],
     ),
     "arithmetic over aggregates": (
-        "SELECT k, SUM(v) / COUNT(*) AS m, ROUND(AVG(v) * 2, 1) AS r FROM UNNEST([STRUCT('a' AS k, 1 AS v), ('a', 2)]) "
-        "GROUP BY k HAVING SUM(v) + 1 > 3",
+        (
+            "SELECT k, SUM(v) / COUNT(*) AS m, ROUND(AVG(v) * 2, 1) AS r FROM UNNEST([STRUCT('a' AS k, 1 AS v), ('a', 2)]) "
+            "GROUP BY k HAVING SUM(v) + 1 > 3"
+        ),
         [("a", 1.5, 3.0)],
     ),
     "group by alias and ordinal": (
-        "SELECT MOD(x, 2) AS odd, x > 2 AS big, SUM(x) * 10 AS s FROM UNNEST([1, 2, 3]) AS x GROUP BY odd, 2 ORDER BY odd, big",
+        (
+            "SELECT MOD(x, 2) AS odd, x > 2 AS big, SUM(x) * 10 AS s FROM UNNEST([1, 2, 3]) AS x GROUP "
+            "BY odd, 2 ORDER BY odd, big"
+        ),
         [(0, False, 20), (1, False, 10), (1, True, 30)],
     ),
     "a join's NULL keys do not meet": (
-        "SELECT a.x, b.x FROM UNNEST([1, NULL]) AS x_ JOIN (SELECT 1 AS x UNION ALL SELECT NULL) AS b ON x_ = b.x "
-        "JOIN (SELECT 1 AS x) AS a ON TRUE"
-        if False
-        else "SELECT a.x AS ax, b.x AS bx FROM (SELECT 1 AS x UNION ALL SELECT NULL) AS a FULL JOIN "
-        "(SELECT 1 AS x UNION ALL SELECT NULL) AS b ON a.x = b.x ORDER BY ax, bx",
+        (
+            "SELECT a.x AS ax, b.x AS bx FROM (SELECT 1 AS x UNION ALL SELECT NULL) AS a FULL JOIN "
+            "(SELECT 1 AS x UNION ALL SELECT NULL) AS b ON a.x = b.x ORDER BY ax, bx"
+        ),
         [(None, None), (None, None), (1, 1)],
     ),
     "NaN keys do not meet": (
-        "SELECT COUNT(*) FROM (SELECT CAST('nan' AS FLOAT64) AS x) AS a JOIN (SELECT CAST('nan' AS FLOAT64) AS x) AS b ON a.x = b.x",
+        (
+            "SELECT COUNT(*) FROM (SELECT CAST('nan' AS FLOAT64) AS x) AS a JOIN (SELECT CAST('nan' AS "
+            "FLOAT64) AS x) AS b ON a.x = b.x"
+        ),
         [(0,)],
     ),
     "NaN is one group": (
-        "SELECT COUNT(*) FROM (SELECT x FROM UNNEST([CAST('nan' AS FLOAT64), CAST('nan' AS FLOAT64), 0.0, -0.0]) AS x GROUP BY x)",
+        (
+            "SELECT COUNT(*) FROM (SELECT x FROM UNNEST([CAST('nan' AS FLOAT64), CAST('nan' AS FLOAT64), "
+            "0.0, -0.0]) AS x GROUP BY x)"
+        ),
         [(2,)],
     ),
     "join using has one column": (
@@ -130,7 +169,10 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [(1,), (2,), (3,)],
     ),
     "set operations": (
-        "(SELECT x FROM UNNEST([1, 2, 2]) AS x EXCEPT DISTINCT SELECT 1) UNION DISTINCT (SELECT 3 INTERSECT DISTINCT SELECT 3) ORDER BY 1",
+        (
+            "(SELECT x FROM UNNEST([1, 2, 2]) AS x EXCEPT DISTINCT SELECT 1) UNION DISTINCT (SELECT 3 "
+            "INTERSECT DISTINCT SELECT 3) ORDER BY 1"
+        ),
         [(2,), (3,)],
     ),
     "distinct with order": ("SELECT DISTINCT x FROM UNNEST([3, 1, 3]) AS x ORDER BY x DESC", [(3,), (1,)]),
@@ -244,7 +286,8 @@ def test_a_merge_that_meets_a_row_twice_is_refused_and_changes_nothing(client: b
     client.query_and_wait(f"INSERT {stock} (k) VALUES (7)")
     with pytest.raises(BadRequest, match="at most one source row"):
         client.query_and_wait(
-            f"MERGE {stock} AS t USING (SELECT 7 AS k FROM UNNEST([1, 2])) AS s ON t.k = s.k WHEN MATCHED THEN UPDATE SET v = 'x'"
+            f"MERGE {stock} AS t USING (SELECT 7 AS k FROM UNNEST([1, 2])) AS s ON t.k = s.k WHEN "
+            f"MATCHED THEN UPDATE SET v = 'x'"
         )
     assert rows_of(client, stock) == [(7, None, None)]
     client.query_and_wait(f"DELETE FROM {stock} WHERE TRUE")
@@ -279,8 +322,11 @@ def test_a_table_is_made_of_a_query_and_replaced(client: bigquery.Client, datase
     assert table.time_partitioning.field == "t"
     assert table.clustering_fields == ["k"]
     assert [(field.name, field.field_type, field.mode) for field in table.schema] == [
-        ("k", "INTEGER", "NULLABLE"), ("t", "TIMESTAMP", "NULLABLE"), ("a", "INTEGER", "REPEATED"), ("s", "RECORD", "NULLABLE"),
-    ]  # fmt: skip
+        ("k", "INTEGER", "NULLABLE"),
+        ("t", "TIMESTAMP", "NULLABLE"),
+        ("a", "INTEGER", "REPEATED"),
+        ("s", "RECORD", "NULLABLE"),
+    ]
     with pytest.raises(GoogleAPICallError, match="Already Exists"):
         client.query_and_wait(f"CREATE TABLE {made} AS SELECT 1 AS k")
     client.query_and_wait(f"CREATE OR REPLACE TABLE {made} AS SELECT k + 1 AS k FROM {made}")

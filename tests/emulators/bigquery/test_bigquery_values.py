@@ -12,6 +12,10 @@ from google.api_core.exceptions import BadRequest, GoogleAPICallError
 from google.cloud import bigquery
 
 
+def local(*parts: int) -> datetime:
+    return datetime(*parts)  # type: ignore[misc,arg-type] # noqa: DTZ001 a DATETIME has no zone
+
+
 def at(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
 
@@ -156,7 +160,7 @@ VALUES: list[tuple[str, Any, str]] = [
     ("'100%' LIKE '100\\\\%'", True, "BOOLEAN"),
     ("'abc' LIKE 'a_c'", True, "BOOLEAN"),
     ("'abc' NOT LIKE 'b%'", True, "BOOLEAN"),
-    ("TO_HEX(b'\\x61b')" if False else "TO_HEX(b'ab')", "6162", "STRING"),
+    ("TO_HEX(b'ab')", "6162", "STRING"),
     ("FROM_HEX('6162')", b"ab", "BYTES"),
     ("TO_BASE64(b'abc')", "YWJj", "STRING"),
     ("TO_HEX(MD5('a'))", "0cc175b9c0f1b6a831c399e269772661", "STRING"),
@@ -192,7 +196,7 @@ VALUES: list[tuple[str, Any, str]] = [
     # Dates and times
     ("TIMESTAMP '2020-01-02 03:04:05.123456+00'", at(2020, 1, 2, 3, 4, 5, 123456), "TIMESTAMP"),
     ("TIMESTAMP '2020-01-02 00:00:00 America/New_York'", at(2020, 1, 2, 5), "TIMESTAMP"),
-    ("DATETIME '2020-01-02 03:04:05'", datetime(2020, 1, 2, 3, 4, 5), "DATETIME"),
+    ("DATETIME '2020-01-02 03:04:05'", local(2020, 1, 2, 3, 4, 5), "DATETIME"),
     ("TIME '03:04:05.5'", time(3, 4, 5, 500000), "TIME"),
     ("TIMESTAMP_MICROS(1)", at(1970, 1, 1, 0, 0, 0, 1), "TIMESTAMP"),
     ("TIMESTAMP_MILLIS(-1)", at(1969, 12, 31, 23, 59, 59, 999000), "TIMESTAMP"),
@@ -212,7 +216,7 @@ VALUES: list[tuple[str, Any, str]] = [
     ("DATE_ADD(DATE '2020-01-31', INTERVAL 1 MONTH)", date(2020, 2, 29), "DATE"),
     ("DATE_SUB(DATE '2020-03-01', INTERVAL 1 WEEK)", date(2020, 2, 23), "DATE"),
     ("DATE '2020-01-01' + 1", date(2020, 1, 2), "DATE"),
-    ("DATETIME_ADD(DATETIME '2020-01-01 00:00:00', INTERVAL 1 HOUR)", datetime(2020, 1, 1, 1), "DATETIME"),
+    ("DATETIME_ADD(DATETIME '2020-01-01 00:00:00', INTERVAL 1 HOUR)", local(2020, 1, 1, 1), "DATETIME"),
     ("TIMESTAMP_DIFF('2020-01-01 01:59:59+00', '2020-01-01 00:00:00+00', HOUR)", 1, "INTEGER"),
     ("TIMESTAMP_DIFF('2020-01-01 00:00:00+00', '2020-01-01 01:59:59+00', HOUR)", -1, "INTEGER"),
     ("TIMESTAMP_DIFF('2020-01-02 00:00:00+00', '2020-01-01 00:00:01+00', DAY)", 0, "INTEGER"),
@@ -236,7 +240,7 @@ VALUES: list[tuple[str, Any, str]] = [
     ("EXTRACT(DATE FROM TIMESTAMP '2020-01-01 00:00:00+00')", date(2020, 1, 1), "DATE"),
     ("DATE(TIMESTAMP '2020-01-01 00:00:00+00', 'America/New_York')", date(2019, 12, 31), "DATE"),
     ("DATE(2020, 2, 29)", date(2020, 2, 29), "DATE"),
-    ("DATETIME(2020, 1, 2, 3, 4, 5)", datetime(2020, 1, 2, 3, 4, 5), "DATETIME"),
+    ("DATETIME(2020, 1, 2, 3, 4, 5)", local(2020, 1, 2, 3, 4, 5), "DATETIME"),
     ("TIMESTAMP(DATETIME '2020-01-01 00:00:00', 'America/New_York')", at(2020, 1, 1, 5), "TIMESTAMP"),
     ("TIMESTAMP(DATE '2020-01-01')", at(2020, 1, 1), "TIMESTAMP"),
     ("LAST_DAY(DATE '2020-02-03')", date(2020, 2, 29), "DATE"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import json
 import math
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from cloudmlops.emulators.google.bigquery.fields import Field
 
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def rows_json(rows: pa.Table, fields: Sequence[Field], *, as_microseconds: bool) -> str:
@@ -92,8 +92,8 @@ def _decimal_text(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _whole_microseconds(value: datetime.datetime) -> int:
-    return (value - _EPOCH) // datetime.timedelta(microseconds=1)
+def _whole_microseconds(value: datetime) -> int:
+    return (value - _EPOCH) // timedelta(microseconds=1)
 
 
 _microseconds = _nullable(lambda value: str(_whole_microseconds(value)))

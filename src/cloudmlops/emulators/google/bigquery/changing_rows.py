@@ -49,7 +49,7 @@ class RowChanges:
             raise invalid_query(f"Inserted row has wrong column count; Has {len(made)}, expected {len(columns)}")
         _check_types(made, targets, literals or _literal_columns(query))
         names = ", ".join(quoted(column) for column in columns)
-        return self._changed(statement, name, f"INSERT INTO {place(name)} ({names}) {sql}", "insertedRowCount")  # noqa: S608
+        return self._changed(statement, name, f"INSERT INTO {place(name)} ({names}) {sql}", "insertedRowCount")
 
     def update(self, statement: Statement) -> Outcome:
         tree = statement.tree
@@ -141,7 +141,7 @@ class RowChanges:
         if isinstance(then.this, exp.Var) and then.this.name.upper() == "ROW":
             names = ", ".join(map(quoted, columns))
             values = ", ".join(f"{quoted(source.alias)}.{quoted(column)}" for column in columns)
-            return f"INSERT ({names}) VALUES ({values})"
+            return f"INSERT ({names}) VALUES ({values})"  # noqa: S608 quoted
         if isinstance(then.this, exp.Tuple):
             columns = [part.name for part in then.this.expressions]
         elif then.this is not None:
@@ -149,10 +149,11 @@ class RowChanges:
         given = then.args.get("expression")
         if not isinstance(given, exp.Tuple) or len(given.expressions) != len(columns):
             raise invalid_query(f"INSERT of MERGE has the wrong column count; expected {len(columns)}")
-        values = [self._translator.queries.expressions.of(value) for value in given.expressions]
+        made = [self._translator.queries.expressions.of(self._resolved(value)) for value in given.expressions]
         targets = [_named(fields, column) for column in columns]
-        self._check_assigned(list(zip(targets, values, strict=True)), [source])
-        return f"INSERT ({', '.join(map(quoted, columns))}) VALUES ({', '.join(map(self._sql, values))})"
+        self._check_assigned(list(zip(targets, made, strict=True)), [source])
+        names, values = ", ".join(map(quoted, columns)), ", ".join(map(self._sql, made))
+        return f"INSERT ({names}) VALUES ({values})"  # noqa: S608 translated
 
     def _assignments(
         self, nodes: Sequence[exp.Expression], fields: Sequence[Field]
@@ -190,7 +191,7 @@ class RowChanges:
     def _resolved(self, node: exp.Expression) -> exp.Expression:
         holder = exp.Paren(this=node)
         self._translator.sources.resolve(holder)
-        return holder.this  # type: ignore[no-any-return] # an expression
+        return holder.this
 
     def _target(self, node: exp.Expression) -> tuple[TableName, list[dict[str, Any]]]:
         if not isinstance(node, exp.Table):
@@ -208,9 +209,9 @@ class RowChanges:
 
     def _outcome(self, statement: Statement, name: TableName, changed: int, counter: str) -> Outcome:
         self._catalog.touch(name)
-        statistics = {"numDmlAffectedRows": str(changed)}
+        statistics: dict[str, Any] = {"numDmlAffectedRows": str(changed)}
         if statement.kind != "MERGE":
-            statistics["dmlStats"] = {counter: str(changed)}  # type: ignore[assignment] # an object in it
+            statistics["dmlStats"] = {counter: str(changed)}
         return Outcome(statement=statement.kind, changed_rows=changed, statistics=statistics)
 
     def _sql(self, node: exp.Expression) -> str:

@@ -9,7 +9,7 @@ from sqlglot import exp
 from sqlglot.tokens import TokenType
 
 from cloudmlops.emulators.core.faults import Refused
-from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of, patched
+from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of
 from cloudmlops.emulators.google.bigquery.dialect.building import only
 from cloudmlops.emulators.google.bigquery.dialect.operators import type_word
 from cloudmlops.emulators.google.bigquery.dialect.reading import GoogleSql

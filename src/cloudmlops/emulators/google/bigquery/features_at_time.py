@@ -33,7 +33,7 @@ def expand_features(tree: exp.Expression, fields_of: FieldsOf) -> exp.Expression
             options = {name: _option(function.args[name]) for name in _OPTIONS if function.args.get(name) is not None}
             made = _query(tree, "FEATURES_AT_TIME", function.this, None, options, fields_of)
         elif isinstance(function, exp.Anonymous) and str(function.this).upper() == "ENTITY_FEATURES_AT_TIME":
-            if len(function.expressions) < 2:  # noqa: PLR2004 features and entities
+            if len(function.expressions) < 2:
                 raise invalid_query("ML.ENTITY_FEATURES_AT_TIME needs a feature table and an entity time table")
             features, entities, *rest = function.expressions
             options = {}
@@ -77,7 +77,7 @@ def _query(
         moments = "SELECT DISTINCT entity_id, __time AS time FROM __features"
     chosen = ", ".join(_chosen(column, look_back=ignore.this) for column in columns)
     template = (
-        f"SELECT * EXCEPT (__rank) FROM (SELECT {chosen}, ROW_NUMBER() OVER (PARTITION BY __e.__row "
+        f"SELECT * EXCEPT (__rank) FROM (SELECT {chosen}, ROW_NUMBER() OVER (PARTITION BY __e.__row "  # noqa: S608
         "ORDER BY __f.feature_timestamp DESC) AS __rank FROM "
         f"(SELECT *, ROW_NUMBER() OVER () AS __row FROM ({moments})) AS __e "
         "JOIN __features AS __f ON __f.entity_id = __e.entity_id AND __f.feature_timestamp <= __e.time) "

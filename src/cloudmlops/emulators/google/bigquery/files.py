@@ -168,7 +168,7 @@ def _guessed_text_type(texts: Sequence[str]) -> str:
 
 
 def _csv_lines(body: bytes, load: Mapping[str, Any]) -> tuple[list[str] | None, list[list[str | None]]]:
-    """Return the first line, when it is skipped, and the lines after what is skipped; an unquoted null marker is None."""
+    """Return the last line that is skipped, and the lines after it; the marker of NULL is None."""
     if str(load.get("encoding") or "UTF-8").upper() not in {"UTF-8", "UTF8"}:
         raise not_emulated(f"encoding {load['encoding']} of a CSV file")
     delimiter = {"tab": "\t", "\\t": "\t"}.get(

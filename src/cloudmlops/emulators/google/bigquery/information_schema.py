@@ -126,7 +126,7 @@ def standard_type(field: Resource) -> str:
         parts = ", ".join(f"{part['name']} {standard_type(part)}" for part in field["fields"])
         kind = f"STRUCT<{parts}>"
     else:
-        kind = STANDARD.get(field["type"], field["type"])
+        kind = STANDARD.get(str(field["type"]), str(field["type"]))
     return f"ARRAY<{kind}>" if field.get("mode") == "REPEATED" else kind
 
 

@@ -149,7 +149,7 @@ class Jobs:
             job.refused = refused
         except duckdb.Error as error:
             job.refused = of_duckdb(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 a job that fails is told, whatever it is
             _log.exception("job %s failed", job.id)
             job.refused = Refused("INTERNAL", f"{type(error).__name__}: {error}", reason="internalError")
         finally:

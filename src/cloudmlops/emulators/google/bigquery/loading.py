@@ -112,7 +112,7 @@ class Loading:
         there = self._catalog.find(name)
         disposition = str(load.get("writeDisposition") or "WRITE_APPEND")
         schema = checked((load.get("schema") or {}).get("fields", ()))
-        if not schema and there is not None and disposition not in {"WRITE_TRUNCATE"}:
+        if not schema and there is not None and disposition != "WRITE_TRUNCATE":
             schema = fields_of(there)
         parts = [read_file(part, load, schema) for part in bodies]
         loaded = Loaded(
@@ -205,7 +205,7 @@ def write_rows(
             catalog.change_table(name, {**there, **kept, "schema": {"fields": list(fields)}})
         else:
             catalog.note_table(name, kept, fields=fields)
-    return loaded.rows.num_rows
+    return int(loaded.rows.num_rows)
 
 
 def _widened(

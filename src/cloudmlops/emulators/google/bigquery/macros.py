@@ -36,9 +36,9 @@ def _overloaded(name: str, bodies: Mapping[str, str]) -> str:
 
 def _compared(name: str, operator: str, doubles: str, sign: str) -> str:
     """A comparison: checked for types that have none, and for NaN."""
+    others = "('VARCHAR', 'BOOLEAN', 'DATE', 'TIMESTAMP WITH TIME ZONE', 'BLOB')"
     kinds = (
-        f"(typeof(a) IN {_NUMBER} AND typeof(b) IN ('VARCHAR', 'BOOLEAN', 'DATE', 'TIMESTAMP WITH TIME ZONE', 'BLOB')) "
-        f"OR (typeof(b) IN {_NUMBER} AND typeof(a) IN ('VARCHAR', 'BOOLEAN', 'DATE', 'TIMESTAMP WITH TIME ZONE', 'BLOB')) "
+        f"(typeof(a) IN {_NUMBER} AND typeof(b) IN {others}) OR (typeof(b) IN {_NUMBER} AND typeof(a) IN {others}) "
         "OR (typeof(a) = 'TIMESTAMP WITH TIME ZONE' AND typeof(b) IN ('DATE', 'TIMESTAMP', 'BOOLEAN')) "
         "OR (typeof(b) = 'TIMESTAMP WITH TIME ZONE' AND typeof(a) IN ('DATE', 'TIMESTAMP', 'BOOLEAN'))"
     )
@@ -69,9 +69,12 @@ _ANY_FLOAT: Final = {
 }
 
 MACROS: Final = (
-    "CREATE MACRO __type_name(t) AS CASE t WHEN 'BIGINT' THEN 'INT64' WHEN 'INTEGER' THEN 'INT64' WHEN 'DOUBLE' THEN "
-    "'FLOAT64' WHEN 'VARCHAR' THEN 'STRING' WHEN 'BOOLEAN' THEN 'BOOL' WHEN 'BLOB' THEN 'BYTES' WHEN 'TIMESTAMP' THEN "
-    "'DATETIME' WHEN 'TIMESTAMP WITH TIME ZONE' THEN 'TIMESTAMP' WHEN 'DECIMAL(38,9)' THEN 'NUMERIC' ELSE t END",
+    (
+        "CREATE MACRO __type_name(t) AS CASE t WHEN 'BIGINT' THEN 'INT64' WHEN 'INTEGER' THEN 'INT64' "
+        "WHEN 'DOUBLE' THEN 'FLOAT64' WHEN 'VARCHAR' THEN 'STRING' WHEN 'BOOLEAN' THEN 'BOOL' "
+        "WHEN 'BLOB' THEN 'BYTES' WHEN 'TIMESTAMP' THEN 'DATETIME' WHEN 'TIMESTAMP WITH TIME ZONE' "
+        "THEN 'TIMESTAMP' WHEN 'DECIMAL(38,9)' THEN 'NUMERIC' ELSE t END"
+    ),
     # Comparisons
     "CREATE MACRO __is_nan(x) AS CASE WHEN typeof(x) = 'DOUBLE' THEN isnan(TRY_CAST(x AS DOUBLE)) ELSE FALSE END",
     "CREATE MACRO __key(x) AS CASE WHEN typeof(x) = 'DOUBLE' AND isnan(TRY_CAST(x AS DOUBLE)) THEN NULL ELSE x END",
@@ -173,14 +176,23 @@ MACROS: Final = (
         )
         for name in ("ceil", "floor", "trunc")
     ),
-    "CREATE MACRO __sqrt(x DOUBLE) AS CASE WHEN x < 0 THEN error('Argument to SQRT cannot be negative') ELSE sqrt(x) END",
+    (
+        "CREATE MACRO __sqrt(x DOUBLE) AS CASE WHEN x < 0 THEN error('Argument to SQRT cannot be negative') "
+        "ELSE sqrt(x) END"
+    ),
     "CREATE MACRO __ln(x DOUBLE) AS CASE WHEN x <= 0 THEN error('Argument to LN must be positive') ELSE ln(x) END",
-    "CREATE MACRO __log10(x DOUBLE) AS CASE WHEN x <= 0 THEN error('Argument to LOG10 must be positive') "
-    "ELSE log10(x) END",
-    "CREATE MACRO __log(x DOUBLE, b DOUBLE) AS CASE WHEN x <= 0 OR b <= 0 OR b = 1 "
-    "THEN error('invalid arguments of LOG') ELSE ln(x) / ln(b) END",
-    "CREATE MACRO __exp(x DOUBLE) AS CASE WHEN isinf(exp(x)) AND NOT isinf(x) "
-    "THEN error('Floating point overflow in function: EXP') ELSE exp(x) END",
+    (
+        "CREATE MACRO __log10(x DOUBLE) AS CASE WHEN x <= 0 THEN error('Argument to LOG10 must be positive') "
+        "ELSE log10(x) END"
+    ),
+    (
+        "CREATE MACRO __log(x DOUBLE, b DOUBLE) AS CASE WHEN x <= 0 OR b <= 0 OR b = 1 "
+        "THEN error('invalid arguments of LOG') ELSE ln(x) / ln(b) END"
+    ),
+    (
+        "CREATE MACRO __exp(x DOUBLE) AS CASE WHEN isinf(exp(x)) AND NOT isinf(x) "
+        "THEN error('Floating point overflow in function: EXP') ELSE exp(x) END"
+    ),
     _overloaded(
         "__pow",
         {
@@ -416,11 +428,15 @@ MACROS: Final = (
     _overloaded("__sha1", {"x VARCHAR": "unhex(sha1(x))", "x BLOB": "unhex(sha1(x))"}),
     _overloaded("__sha256", {"x VARCHAR": "unhex(sha256(x))", "x BLOB": "unhex(sha256(x))"}),
     # Arrays
-    "CREATE MACRO __at(a, i) AS CASE WHEN i < 0 OR i >= len(a) "
-    "THEN error('Array index ' || i || ' is out of bounds') ELSE a[i + 1] END",
+    (
+        "CREATE MACRO __at(a, i) AS CASE WHEN i < 0 OR i >= len(a) "
+        "THEN error('Array index ' || i || ' is out of bounds') ELSE a[i + 1] END"
+    ),
     "CREATE MACRO __safe_at(a, i) AS CASE WHEN i >= 0 AND i < len(a) THEN a[i + 1] END",
-    "CREATE MACRO __series(a BIGINT, b BIGINT, s BIGINT) AS CASE WHEN s = 0 "
-    "THEN error('Sequence step cannot be 0.') ELSE generate_series(a, b, s) END",
+    (
+        "CREATE MACRO __series(a BIGINT, b BIGINT, s BIGINT) AS CASE WHEN s = 0 "
+        "THEN error('Sequence step cannot be 0.') ELSE generate_series(a, b, s) END"
+    ),
     "CREATE MACRO __array_concat(a, b) AS CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN list_concat(a, b) END",
     # Times
     "CREATE MACRO __floor_div(a BIGINT, b BIGINT) AS (a - ((a % b) + b) % b) // b",

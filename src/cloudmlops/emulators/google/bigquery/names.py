@@ -38,8 +38,8 @@ class DatasetName:
         if not _DATASET.fullmatch(dataset):
             raise Refused(
                 "INVALID_ARGUMENT",
-                f'Invalid dataset ID "{dataset}". Dataset IDs must be alphanumeric (plus underscores) and must be at most '
-                "1024 characters long.",
+                f'Invalid dataset ID "{dataset}". Dataset IDs must be alphanumeric (plus underscores) and must be at '
+                "most 1024 characters long.",
                 reason="invalid",
             )
         return cls(str(reference.get("projectId") or project), dataset)
@@ -72,8 +72,8 @@ class TableName:
         if not _TABLE.fullmatch(table):
             raise Refused(
                 "INVALID_ARGUMENT",
-                f'Invalid table ID "{table}". Table IDs must be alphanumeric (plus underscores) and must be at most 1024 '
-                "characters long.",
+                f'Invalid table ID "{table}". Table IDs must be alphanumeric (plus underscores) and must be at most '
+                "1024 characters long.",
                 reason="invalid",
             )
         return cls(DatasetName.of(reference, project=project), table)

@@ -121,7 +121,7 @@ def _type(name: str, kind: pa.DataType) -> str:
         return "TIME"
     if pa.types.is_timestamp(kind):
         return "TIMESTAMP" if kind.tz is not None else "DATETIME"
-    if pa.types.is_decimal(kind) and kind.scale <= 9 and kind.precision - kind.scale <= 29:  # noqa: PLR2004 NUMERIC
+    if pa.types.is_decimal(kind) and kind.scale <= 9 and kind.precision - kind.scale <= 29:
         return "NUMERIC"
     if pa.types.is_null(kind):
         return "INTEGER"

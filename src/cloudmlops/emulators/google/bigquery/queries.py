@@ -120,7 +120,7 @@ class Queries:
             },
         }
         if outcome is not None:
-            statistics["query"]["schema"] = {"fields": list(outcome.fields)}
+            statistics["query"]["schema"] = {"fields": outcome.fields}
             outcome.statistics = statistics
             return outcome
         outcome = statements.run(statement)
@@ -134,7 +134,7 @@ class Queries:
                 self._catalog,
                 job,
                 name,
-                Loaded(rows=outcome.rows, fields=list(outcome.fields)),
+                Loaded(rows=outcome.rows, fields=[dict(one) for one in outcome.fields]),
                 str(query.get("writeDisposition") or "WRITE_EMPTY"),
                 create=str(query.get("createDisposition") or "CREATE_IF_NEEDED"),
                 given={key: query[key] for key in ("timePartitioning", "clustering") if query.get(key)},

@@ -75,9 +75,9 @@ def of_duckdb(error: duckdb.Error) -> Refused:
     if first.startswith(NOT_EMULATED):
         return not_emulated(first.removeprefix(NOT_EMULATED))
     if (column := re.search(r'Referenced column "([^"]+)" (?:was )?not found', text)) or (
-        column := re.search(r'does not have a column named "([^"]+)"', text)
+        column := re.search(r'does not have a column named "([^"]+)"|[cC]olumn "([^"]+)" referenced that exists', text)
     ):
-        return invalid_query(f"Unrecognized name: {column[1]}")
+        return invalid_query(f"Unrecognized name: {next(filter(None, column.groups()))}")
     if isinstance(error, duckdb.OutOfRangeException) and "verflow" in text:
         return invalid_query(f"int64 overflow: {first}")
     if isinstance(error, duckdb.ConversionException):

@@ -38,7 +38,7 @@ class Rows:
         self._inserted: OrderedDict[tuple[str, str], datetime] = OrderedDict()
         self._lock = threading.Lock()
 
-    def list(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def listed(self, asked: Asked, path: Mapping[str, str]) -> Answer:
         name = _name(path)
         table = self._catalog.table(name)
         if table["type"] != "TABLE":

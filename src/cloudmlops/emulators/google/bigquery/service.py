@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from cloudmlops.emulators.core.answering import Answer, Asked, Operation, app
@@ -54,8 +55,7 @@ def service(surroundings: Surroundings, *, read_object: ReadObject | None = None
     def find(asked: Asked) -> tuple[str, Operation]:
         for method, pattern, name, act in routes:
             if method == asked.method and (match := pattern.fullmatch(asked.path)):
-                path = match.groupdict()
-                return name, lambda asked: act(_unpacked(asked), path)
+                return name, partial(_answered, act, match.groupdict())
         raise Refused("UNIMPLEMENTED", f"{asked.method} {asked.path} is not emulated", reason="notImplemented")
 
     def close() -> None:
@@ -90,12 +90,12 @@ def _routes(
         ("PUT", one_dataset, "datasets.update", datasets.update),
         ("DELETE", one_dataset, "datasets.delete", datasets.delete),
         ("POST", f"{one_dataset}/tables", "tables.insert", tables.insert),
-        ("GET", f"{one_dataset}/tables", "tables.list", tables.list),
+        ("GET", f"{one_dataset}/tables", "tables.list", tables.listed),
         ("GET", one_table, "tables.get", tables.get),
         ("PATCH", one_table, "tables.patch", tables.patch),
         ("PUT", one_table, "tables.update", tables.update),
         ("DELETE", one_table, "tables.delete", tables.delete),
-        ("GET", f"{one_table}/data", "tabledata.list", rows.list),
+        ("GET", f"{one_table}/data", "tabledata.list", rows.listed),
         ("POST", f"{one_table}/insertAll", "tabledata.insertAll", rows.insert_all),
     ]
     result = [(method, _pattern(PREFIXES[0], path), name, act) for method, path, name, act in plain]
@@ -103,6 +103,10 @@ def _routes(
         result.append(("POST", _pattern(prefix, "/jobs"), "jobs.insert", uploads.begin))
         result.append(("PUT", _pattern(prefix, "/jobs"), "jobs.insert", uploads.go_on))
     return result
+
+
+def _answered(act: Act, path: Mapping[str, str], asked: Asked) -> Answer:
+    return act(_unpacked(asked), path)
 
 
 def _pattern(prefix: str, path: str) -> re.Pattern[str]:

@@ -64,7 +64,7 @@ class Tables:
         name = _name(path)
         return answer_json(self._shown(name, self._catalog.table(name)))
 
-    def list(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def listed(self, asked: Asked, path: Mapping[str, str]) -> Answer:
         parent = DatasetName.of({"datasetId": path["dataset"]}, project=path["project"])
         self._catalog.dataset(parent)
         tables = self._catalog.tables(parent)
@@ -135,8 +135,8 @@ class Tables:
             if there is None:
                 if field["mode"] == "REQUIRED":
                     raise invalid(
-                        f"Provided Schema does not match Table {name}. Cannot add required fields to an existing schema. "
-                        f"(field: {field['name']})"
+                        f"Provided Schema does not match Table {name}. Cannot add required fields to an existing "
+                        f"schema. (field: {field['name']})"
                     )
                 added.append(field)
             elif duckdb_type(there) != duckdb_type(field):

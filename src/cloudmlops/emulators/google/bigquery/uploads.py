@@ -87,7 +87,7 @@ def _parts(asked: Asked) -> tuple[Mapping[str, Any], bytes]:
     bodies = [
         re.split(rb"\r?\n\r?\n", piece, maxsplit=1)[1] for piece in pieces if b"\n\n" in piece or b"\r\n\r\n" in piece
     ]
-    if len(bodies) != 2:  # noqa: PLR2004 a job and its file
+    if len(bodies) != 2:
         raise invalid(f"a multipart upload has two parts, this one {len(bodies)}")
     try:
         return json.loads(bodies[0]), bodies[1]

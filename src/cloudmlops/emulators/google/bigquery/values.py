@@ -7,7 +7,7 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final
@@ -21,6 +21,7 @@ _WHEN: Final = re.compile(
     r"\s?(UTC|[Zz]|[+-]\d{1,2}(?::?\d{2})?)?"
 )
 _TIME: Final = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:\.(\d{1,6}))?")
+_TRUTH: Final = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -32,7 +33,9 @@ class BadValue(ValueError):  # noqa: N818 a fault of a row
         self.at = at
 
 
-def row_values(row: Mapping[str, Any], fields: list[Field], *, ignore_unknown: bool, at: str = "") -> dict[str, Any]:
+def row_values(
+    row: Mapping[str, Any], fields: Sequence[Field], *, ignore_unknown: bool, at: str = ""
+) -> dict[str, Any]:
     """Return a row's values by column, for Arrow.
 
     Raises:
@@ -61,7 +64,7 @@ def value_of(value: Any, field: Field, *, ignore_unknown: bool = False, at: str 
         if value is None:
             return []
         if not isinstance(value, list):
-            raise BadValue(name, f"Array specified for non-repeated field: {name}." if False else f"{name} is no array")
+            raise BadValue(name, f"{name} is no array")
         inner = {**field, "mode": "REQUIRED"}
         return [value_of(item, inner, ignore_unknown=ignore_unknown, at=at) for item in value]
     if value is None:
@@ -91,13 +94,7 @@ def scalar(value: Any, kind: str) -> Any:
     if kind == "STRING":
         return value if isinstance(value, str) else json.dumps(value)
     if kind == "BOOLEAN":
-        if isinstance(value, bool):
-            return value
-        return (
-            {"true": True, "false": False, "t": True, "f": False, "1": True, "0": False}[str(value).lower()]
-            if str(value).lower() in {"true", "false", "t", "f", "1", "0"}
-            else _refuse(value)
-        )
+        return _TRUTH[str(value).lower()] if str(value).lower() in _TRUTH else _refuse(value)
     if isinstance(value, bool):
         return _refuse(value)
     text = str(value).strip()
@@ -163,7 +160,7 @@ def _zone(text: str | None) -> timezone | None:
         return UTC
     sign = -1 if text[0] == "-" else 1
     digits = text[1:].replace(":", "")
-    hours, minutes = (digits, "0") if len(digits) <= 2 else (digits[:-2], digits[-2:])  # noqa: PLR2004
+    hours, minutes = (digits, "0") if len(digits) <= 2 else (digits[:-2], digits[-2:])
     return timezone(sign * timedelta(hours=int(hours), minutes=int(minutes)))
 
 

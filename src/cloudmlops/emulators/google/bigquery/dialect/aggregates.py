@@ -172,7 +172,7 @@ def window(made: Expressions, node: exp.Expression) -> exp.Expression:
                 "lag" if isinstance(inner, exp.Lag) else "lead", *(made.of(part) for part in parts if part is not None)
             )
         )
-    if type(inner) not in AGGREGATES or nulls is not None and not isinstance(inner, exp.ArrayAgg):
+    if type(inner) not in AGGREGATES or (nulls is not None and not isinstance(inner, exp.ArrayAgg)):
         raise not_emulated(f"{name_of(inner)} over a window")
     return _aggregate(made, function, over)
 

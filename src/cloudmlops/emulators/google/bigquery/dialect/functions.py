@@ -144,7 +144,7 @@ def _pattern(node: exp.Expression) -> str:
     if isinstance(node, exp.RawString):
         return str(node.this)
     if isinstance(node, exp.Literal) and node.is_string:
-        return node.name
+        return str(node.name)
     raise not_emulated("a regular expression that is not written out")
 
 

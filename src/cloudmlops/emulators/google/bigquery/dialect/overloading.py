@@ -66,10 +66,8 @@ def _only_source(select: exp.Select) -> Any:
 
 
 def _waiting(select: exp.Select) -> list[exp.Anonymous]:
-    parts = [*select.expressions]
-    for name in ("having", "qualify", "order"):
-        if select.args.get(name) is not None:
-            parts.append(select.args[name])
+    clauses = [select.args[name] for name in ("having", "qualify", "order") if select.args.get(name) is not None]
+    parts = [*select.expressions, *clauses]
     return [call for part in parts for call in _calls(part)]
 
 

@@ -26,14 +26,16 @@ def _entity_features(parser: Any) -> exp.Expression:
 
 def _table_or_query(parser: Any) -> exp.Expression:
     if parser._match(TokenType.TABLE):  # noqa: SLF001
-        return parser._parse_table_parts()  # type: ignore[no-any-return] # noqa: SLF001
-    return parser._parse_wrapped(parser._parse_statement)  # type: ignore[no-any-return] # noqa: SLF001
+        return parser._parse_table_parts()  # noqa: SLF001
+    return parser._parse_wrapped(parser._parse_statement)  # noqa: SLF001
 
 
-class GoogleSql(BigQuery):
+class GoogleSql(BigQuery):  # type: ignore[misc] # sqlglot makes its dialects by a metaclass without types
     """BigQuery's dialect with ML.ENTITY_FEATURES_AT_TIME."""
 
-    class Parser(BigQuery.Parser):
+    class Parser(BigQuery.Parser):  # type: ignore[misc] # likewise
+        """With one function more."""
+
         FUNCTION_PARSERS: ClassVar = {
             **BigQuery.Parser.FUNCTION_PARSERS,
             "ENTITY_FEATURES_AT_TIME": _entity_features,

@@ -46,7 +46,7 @@ def unit_of(node: exp.Expression | None, default: str = "") -> str:
         if start not in {"SUNDAY", "MONDAY", ""}:
             raise not_emulated(f"WEEK({start})")
         return "ISOWEEK" if start == "MONDAY" else "WEEK"
-    unit = node.name.upper()
+    unit = str(node.name).upper()
     if unit in {"WEEK(MONDAY)", "WEEK(SUNDAY)"}:
         return "ISOWEEK" if "MONDAY" in unit else "WEEK"
     return unit

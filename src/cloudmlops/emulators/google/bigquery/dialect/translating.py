@@ -105,7 +105,7 @@ class Translator:
     @staticmethod
     def sql(tree: exp.Expression) -> str:
         """Write a rewritten node in DuckDB's SQL."""
-        return tree.sql(dialect="duckdb", identify=True, comments=False)
+        return str(tree.sql(dialect="duckdb", identify=True, comments=False))
 
     def fields(self, sql: str) -> list[dict[str, Any]]:
         """The columns of a query in DuckDB's SQL, which is not run.
