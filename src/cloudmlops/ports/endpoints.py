@@ -72,6 +72,6 @@ class EndpointsPort(Protocol):
         """Return where to ask for predictions."""
         ...
 
-    def predict_batch(self, model: Fetch, *, input_uri: str, output_uri: str) -> None:
-        """Score a Parquet or JSON Lines file, without an endpoint."""
+    def predict_batch(self, model: str, version: str, *, fetch: Fetch, input_uri: str, output_uri: str) -> None:
+        """Score a Parquet or JSON Lines file with a model version, without an endpoint."""
         ...

@@ -174,7 +174,9 @@ class Endpoints:
         name, version = self._model_of(model) if isinstance(model, str) else (model.model, model.version)
         with span("endpoints.predict_batch", model=name, version=version, input=input_uri, output=output_uri):
             self._port.predict_batch(
-                lambda folder: self._models.download(name, version, to=folder),
+                name,
+                version,
+                fetch=lambda folder: self._models.download(name, version, to=folder),
                 input_uri=input_uri,
                 output_uri=output_uri,
             )

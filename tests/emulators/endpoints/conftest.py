@@ -1,16 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from google.cloud import aiplatform_v1 as v1
 
 from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.emulators.google.aiplatform.endpoints.batch import ENDED
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import Fleet, fleet_of
 from cloudmlops.emulators.google.cloud import GoogleCloud
 from cloudmlops.testing.model_folders import write_scaling_model
@@ -27,6 +31,12 @@ class Served:
     project: str
     folder: Path
     channel: grpc.Channel
+
+    @classmethod
+    def at(cls, emulator: Emulator, project: str, folder: Path) -> Served:
+        found = cls(emulator=emulator, project=project, folder=folder, channel=grpc.insecure_channel(emulator.address))
+        emulator.cloud(GoogleCloud).objects.make_bucket(found.bucket, project=project, location="europe-west4")
+        return found
 
     def client(self, kind: type[Any]) -> Any:
         return kind(transport=kind.get_transport_class("grpc")(channel=self.channel))
@@ -86,6 +96,28 @@ class Served:
     def predict(self, endpoint: str, value: float = 1.0) -> Any:
         return self.predictions.predict(endpoint=endpoint, instances=[[value, 0.0]]).predictions[0]
 
+    @property
+    def jobs(self) -> v1.JobServiceClient:
+        return self.client(v1.JobServiceClient)
+
+    def ended(self, job: str) -> v1.BatchPredictionJob:
+        """Wait for the end of a batch prediction job."""
+        for _ in range(1200):
+            found = self.jobs.get_batch_prediction_job(name=job)
+            if found.state in ENDED:
+                return found
+            time.sleep(0.05)
+        raise TimeoutError(job)
+
+    def log(self, endpoint: str, deployed: str) -> list[str]:
+        """Return what a deployed model's container wrote."""
+        wanted = (
+            f'resource.labels.endpoint_id="{endpoint.rpartition("/")[2]}" AND labels.deployed_model_id="{deployed}"'
+        )
+        body = {"resourceNames": [f"projects/{self.project}"], "filter": wanted, "pageSize": 1000}
+        reply = httpx.post(f"{self.emulator.url}/v2/entries:list", json=body)
+        return [entry["jsonPayload"]["message"] for entry in reply.json().get("entries", [])]
+
     def clear(self) -> None:
         for endpoint in self.endpoints.list_endpoints(parent=self.parent):
             self.endpoints.update_endpoint(
@@ -98,13 +130,19 @@ class Served:
 
 @pytest.fixture
 def served(vertex_emulator: Emulator, tmp_path: Path) -> Iterator[Served]:
-    with grpc.insecure_channel(vertex_emulator.address) as channel:
-        project = f"serving-{next(_numbers)}"
-        found = Served(emulator=vertex_emulator, project=project, folder=tmp_path, channel=channel)
-        vertex_emulator.cloud(GoogleCloud).objects.make_bucket(found.bucket, project=project, location="europe-west4")
-        yield found
-        vertex_emulator.reset()
-        found.clear()
+    found = Served.at(vertex_emulator, f"serving-{next(_numbers)}", tmp_path)
+    yield found
+    vertex_emulator.reset()
+    found.clear()
+    found.channel.close()
 
 
-Serve = Callable[..., Served]
+def serving_processes(endpoint: str) -> list[int]:
+    """Return the processes that serve for an endpoint, as their environment says."""
+    mark = f"AIP_ENDPOINT_ID={endpoint.rpartition('/')[2]}\0".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found

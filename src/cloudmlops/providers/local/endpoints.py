@@ -119,10 +119,10 @@ class LocalEndpoints(EndpointsPort):
             timeout=timedelta(seconds=longest) + _ANSWER_MARGIN,
         )
 
-    def predict_batch(self, model: Fetch, *, input_uri: str, output_uri: str) -> None:
+    def predict_batch(self, model: str, version: str, *, fetch: Fetch, input_uri: str, output_uri: str) -> None:  # noqa: ARG002 the files are enough
         with tempfile.TemporaryDirectory(prefix="cloudmlops-batch-") as name:
             folder = Path(name) / "model"
-            model(folder)
+            fetch(folder)
             command = [sys.executable, "-P", "-m", "cloudmlops.serving", "--model", str(folder)]
             command += ["--target", self._backends.target, "--batch", input_uri, output_uri]
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

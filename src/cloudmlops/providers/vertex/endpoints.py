@@ -31,6 +31,7 @@ from cloudmlops.domain.endpoints import (
 )
 from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
 from cloudmlops.ports.endpoints import EndpointsPort, Fetch
+from cloudmlops.providers.vertex.deployments.batches import Batches
 from cloudmlops.providers.vertex.deployments.journal import Act, ActState, Change, Journal, Record, split_change
 from cloudmlops.providers.vertex.deployments.settling import Settling
 from cloudmlops.providers.vertex.errors import PROVIDER, invalid
@@ -64,7 +65,7 @@ class VertexEndpoints(EndpointsPort):
         if (known := self.deployment(spec.endpoint, spec.deployed_as)) is not None:
             return known
         _, shown = self._settling.settled(spec.endpoint)
-        native = self._native_model(spec)
+        native = self._native_model(spec.model, spec.version)
         begun = False
 
         def begin(record: Record) -> Change | None:
@@ -208,8 +209,8 @@ class VertexEndpoints(EndpointsPort):
         )
         return Scoring(url=f"{self._address(shown)}:rawPredict", headers=self._wire.headers(headers))
 
-    def predict_batch(self, model: Fetch, *, input_uri: str, output_uri: str) -> None:
-        raise NotImplementedError
+    def predict_batch(self, model: str, version: str, *, fetch: Fetch, input_uri: str, output_uri: str) -> None:  # noqa: ARG002 Vertex AI fetches it
+        Batches(self._backends).score(self._native_model(model, version), input_uri, output_uri)
 
     def close(self) -> None:
         """Close connections."""
@@ -239,21 +240,21 @@ class VertexEndpoints(EndpointsPort):
     def _unknown(self, endpoint: str) -> NotFoundError:
         return _no_such(f"endpoint {endpoint!r}", list(self._names()))
 
-    def _native_model(self, spec: DeploymentSpec) -> str:
+    def _native_model(self, model: str, version: str) -> str:
         request = ListModelVersionsRequest(
-            name=f"{self._settings.parent}/models/{spec.model}",
-            filter=f'labels.{model_mapping.VERSION}="{spec.version}"',
+            name=f"{self._settings.parent}/models/{model}",
+            filter=f'labels.{model_mapping.VERSION}="{version}"',
         )
         pages = self._wire.ask(
             self._wire.client(ModelServiceClient).list_model_versions,
             request,
             operation="endpoints.deploy",
-            resource=f"{spec.model}@{spec.version}",
+            resource=f"{model}@{version}",
             again=True,
         )
-        for version in pages:
-            return model_mapping.native_name(version)
-        raise _no_such(f"version {spec.version} of model {spec.model!r} in Vertex AI's registry", [])
+        for found in pages:
+            return model_mapping.native_name(found)
+        raise _no_such(f"version {version} of model {model!r} in Vertex AI's registry", [])
 
     def _asked(self, spec: DeploymentSpec, native: str, actor: str) -> dict[str, object]:
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from cloudmlops.emulators.google.aiplatform.generic import check_required, gener
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Forwarded, Handler, Handlers, Vertex
 
 SERVICE: Final = "aiplatform"
+_log: Final = logging.getLogger("cloudmlops.emulators")
 _READING: Final = (
     "Get",
     "List",
@@ -101,7 +103,7 @@ class Dispatcher:
             asked = _as(request, native.request)
             self._vertex.projects.canonicalise(asked)
             if native.service not in ("Operations", "Locations"):
-                check_required(asked, deep=not native.name.startswith("Update"))
+                check_required(asked, deep=not native.name.startswith(("Update", "Mutate")))
             return asked
 
         return prepare

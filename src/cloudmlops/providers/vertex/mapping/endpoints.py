@@ -9,10 +9,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from google.cloud.aiplatform_v1.types import (
+    BatchDedicatedResources,
+    BatchPredictionJob,
     DedicatedResources,
     DeployedModel,
     EncryptionSpec,
     Endpoint,
+    GcsDestination,
+    GcsSource,
     MachineSpec,
 )
 
@@ -69,6 +73,26 @@ def deployed_model(act: Act, settings: VertexSettings) -> DeployedModel:
         dedicated_resources=DedicatedResources(
             machine_spec=MachineSpec(machine_type=act.machine), min_replica_count=least, max_replica_count=most
         ),
+    )
+
+
+def batch_job(name: str, native_model: str, folder: str, *, settings: VertexSettings, key: str) -> BatchPredictionJob:
+    """Return the message that scores `folder/input.jsonl` into `folder`, rows known by the field `key`."""
+    machine = MachineSpec(machine_type=settings.machine)
+    return BatchPredictionJob(
+        display_name=name,
+        model=native_model,
+        input_config=BatchPredictionJob.InputConfig(
+            instances_format="jsonl", gcs_source=GcsSource(uris=[f"{folder}/input.jsonl"])
+        ),
+        output_config=BatchPredictionJob.OutputConfig(
+            predictions_format="jsonl", gcs_destination=GcsDestination(output_uri_prefix=folder)
+        ),
+        instance_config=BatchPredictionJob.InstanceConfig(instance_type="object", key_field=key),
+        dedicated_resources=BatchDedicatedResources(machine_spec=machine, starting_replica_count=1),
+        service_account=settings.service_account,
+        encryption_spec=EncryptionSpec(kms_key_name=settings.encryption_key) if settings.encryption_key else None,
+        labels={OURS: "batch"},
     )
 
 

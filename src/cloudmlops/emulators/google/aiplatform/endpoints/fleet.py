@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Condition, Lock
+from threading import Condition, Lock, Thread
 from typing import Any, Final, Self
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
@@ -67,6 +67,7 @@ class Fleet:
         """So long a container may take to become healthy, in real time."""
         self._running: dict[tuple[str, str], _Running] = {}
         self._lock = Lock()
+        self._at_work: list[Thread] = []
 
     def reset(self) -> None:
         """Forget what a test has set; what is up stays up."""
@@ -78,15 +79,6 @@ class Fleet:
         """Return what is up: taken by a deployment or a job, also one that has only begun."""
         with self._lock:
             return [running.server.machine for running in self._running.values()]
-
-    def start(self, surroundings: Surroundings, server: Server) -> None:
-        """Take machines and wait until the container on them is healthy; on failure they are given back.
-
-        Raises:
-            Refused: The quota is exceeded, or the container did not become healthy.
-        """
-        self.take(server)
-        self.bring_up(surroundings, server)
 
     def take(self, server: Server) -> None:
         """Take the machines that a server needs.
@@ -149,8 +141,18 @@ class Fleet:
             with self._lock:
                 self._running.pop((resource, deployed_model), None)
 
+    def work(self, act: Callable[[], None]) -> None:
+        """Do something that takes real time, in a thread of its own."""
+        with self._lock:
+            self._at_work = [thread for thread in self._at_work if thread.is_alive()]
+            thread = Thread(target=act, name="batch-prediction", daemon=True)
+            thread.start()
+            self._at_work.append(thread)
+
     def close(self) -> None:
         """Wait for the ends of all containers; who ends the emulator has killed them."""
+        for thread in self._at_work:
+            thread.join()
         for machine in self.machines():
             with self._lock:
                 running = self._running.pop((machine.resource, machine.deployed_model))
