@@ -20,7 +20,7 @@ _BREAK: Final = re.compile(rb"\r?\n")
 
 def answer(asked: Asked, respond: Callable[[Asked], Answer]) -> Answer:
     """Do each request by itself; one that is refused does not hinder the others."""
-    found = re.search(r'boundary="?([^";]+)"?', asked.headers.get("content-type", ""))
+    found = re.search(r'boundary=["\']?([^"\';]+)["\']?', asked.headers.get("content-type", ""))
     if found is None:
         return json_refusal(Refused("INVALID_ARGUMENT", "Missing multipart boundary.", reason="badRequest"))
     boundary = b"--" + found[1].encode()

@@ -69,6 +69,13 @@ def get(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
     return answer_json(bucket_resource(found, asked.base))
 
 
+def get_storage_layout(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
+    """Tell where a bucket lies and that its names are flat."""
+    shown = bucket_resource(catalogue.bucket(bucket), asked.base)
+    flat = {"kind": "storage#storageLayout", "bucket": bucket, "hierarchicalNamespace": {"enabled": False}}
+    return answer_json({**flat, "location": shown["location"], "locationType": shown["locationType"]})
+
+
 def list_(catalogue: Catalogue, asked: Asked) -> Answer:
     """Show the buckets of a project."""
     if not (project := asked.query.get("project")):

@@ -17,7 +17,7 @@ from cloudmlops.emulators.google.storage.wire import Answer, Asked, answer_json
 
 _LARGEST_PAGE: Final = 1000
 _LAST: Final = "\U0010fffe"
-_REFUSED: Final = ("softDeleted", "includeFoldersAsPrefixes", "filter")
+_REFUSED: Final = ("softDeleted", "filter")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "buckets.delete": "storage.buckets.delete",
     "buckets.get": "storage.buckets.get",
     "buckets.getIamPolicy": "storage.buckets.getIamPolicy",
+    "buckets.getStorageLayout": "storage.objects.list",
     "buckets.insert": "storage.buckets.create",
     "buckets.list": "storage.buckets.list",
     "buckets.lockRetentionPolicy": "storage.buckets.update",

@@ -55,7 +55,8 @@ def json_refusal(refused: Refused) -> Answer:
     status = _status(refused)
     if status == HTTPStatus.NOT_MODIFIED:
         return Answer(status=status)
-    reason = "notFound" if refused.reason == "noSuchBucket" else refused.reason or _REASONS.get(status, "backendError")
+    known = "" if refused.reason.isupper() else refused.reason  # such as ACCESS_TOKEN_EXPIRED, which this API has not
+    reason = "notFound" if known == "noSuchBucket" else known or _REASONS.get(status, "backendError")
     error = {
         "code": status,
         "message": refused.message,
@@ -70,7 +71,8 @@ def xml_refusal(refused: Refused) -> Answer:
     status = _status(refused)
     if status == HTTPStatus.NOT_MODIFIED:
         return Answer(status=status)
-    known = refused.reason if refused.reason[:1].isupper() else _XML_CODES.get(refused.reason)
+    own = refused.reason[:1].isupper() and not refused.reason.isupper()
+    known = refused.reason if own else _XML_CODES.get(refused.reason)
     code = known or _XML_BY_STATUS.get(status, "InternalError")
     message = "The specified key does not exist." if code == "NoSuchKey" else refused.message
     body = write("Error", [("Code", code), ("Message", message), ("Details", refused.message)], namespace="")

@@ -25,6 +25,7 @@ _JSON: Final[tuple[tuple[str, str, str, Callable[..., Answer]], ...]] = (
     ("GET", "b", "buckets.list", buckets.list_),
     ("POST", "b", "buckets.insert", buckets.insert),
     ("GET", "b/{bucket}", "buckets.get", buckets.get),
+    ("GET", "b/{bucket}/storageLayout", "buckets.getStorageLayout", buckets.get_storage_layout),
     ("PATCH", "b/{bucket}", "buckets.patch", buckets.patch),
     ("PUT", "b/{bucket}", "buckets.update", buckets.update),
     ("DELETE", "b/{bucket}", "buckets.delete", buckets.delete),

@@ -14,7 +14,8 @@ from cloudmlops.emulators.google.storage.uploads import checked_name
 class Objects:
     """What pipelines, predictions and loads read and write; as durable and visible as a client's own.
 
-    Errors are `Refused` as on the wire: NOT_FOUND names the bucket or the object.
+    Errors are `Refused` as on the wire: NOT_FOUND names the bucket or the object. Do not call it within a transaction
+    of your own: the bytes that a write replaces go when it returns, which no later rollback brings back.
     """
 
     def __init__(self, surroundings: Surroundings) -> None:

@@ -121,7 +121,7 @@ def files(catalogue: Catalogue) -> set[str]:
 
 def split_related(asked: Asked) -> tuple[dict[str, Any], str | None, Iterator[bytes]]:
     """Split a `multipart/related` body into its metadata, and the type and bytes of its media."""
-    found = re.search(r'boundary="?([^";]+)"?', asked.headers.get("content-type", ""))
+    found = re.search(r'boundary=["\']?([^"\';]+)["\']?', asked.headers.get("content-type", ""))
     if found is None:
         raise Refused("INVALID_ARGUMENT", "Missing multipart boundary.", reason="badRequest")
     body = asked.body
