@@ -83,7 +83,10 @@ OURS: Final[Mapping[type[Exception], type[ServiceError]]] = {
 }
 """By the most special class: one that Google adds later is its nearest ancestor here. Over REST a cut connection comes
 as the HTTP library's own error."""
-_PERMISSION: Final = re.compile(r"(?:[Pp]ermission '|does not have )([a-z]+(?:\.[a-zA-Z]+){2})\b")
+_PERMISSION: Final = re.compile(
+    r"\b((?:aiplatform|bigquery|bigtable|iam|logging|pubsub|resourcemanager|storage)\.(?!googleapis)\w+\.\w+)\b(?!\.)"
+)
+"""As messages name permissions, where the details do not."""
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s")
 _RETRYABLE: Final = (UnavailableError, QuotaExceededError)
 _HINTS: Final[Mapping[type[ServiceError], str]] = {

@@ -121,7 +121,7 @@ def delivered(sent: Mapping[str, Any], subscription: str) -> Envelope:
     Raises:
         InvalidRequestError: It is no message.
     """
-    attributes = sent.get("attributes") or {}
+    attributes = _part(sent, "attributes")
     try:
         identity = str(sent.get("messageId") or sent["message_id"])
         at = _time(sent.get("publishTime") or sent["publish_time"])
@@ -154,7 +154,7 @@ def audited(entry: Mapping[str, object]) -> Uploaded | Deployed | None:
     """
     payload = _part(entry, "protoPayload")
     found = _METHOD.fullmatch(_text(payload, "methodName"))
-    if found is None or _text(payload, "serviceName") != _SERVICE or _part(payload, "status").get("code"):
+    if found is None or _text(payload, "serviceName") != _SERVICE or _value(_part(payload, "status"), "code"):
         return None
     response = _part(payload, "response")
     if _value(response, "done") is True:  # the operation itself, with its result
@@ -273,7 +273,7 @@ def _structured(content: object, at: datetime) -> Envelope | None:
     return _event(content, content.get("data"), at)
 
 
-def _binary(attributes: Mapping[str, Any], content: object, at: datetime) -> Envelope | None:
+def _binary(attributes: Mapping[str, object], content: object, at: datetime) -> Envelope | None:
     given = {
         name.lower().removeprefix("ce-"): value
         for name, value in attributes.items()
