@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.contract.conftest import vertex_target
 
 from cloudmlops import Platform, connect
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.testing.contract.pipelines import PipelinesContract
-from tests.contract.conftest import vertex_target
 
 
 class TestPipelinesOnLocal(PipelinesContract):

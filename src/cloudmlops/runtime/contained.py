@@ -6,6 +6,7 @@ the container's own disk, and what it has left is copied file by file.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,9 +20,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 
-from cloudmlops.domain.pipelines import Step
 from cloudmlops.domain.runs import OutputRecord, content_key
-from cloudmlops.domain.value_types import decode, encode
 from cloudmlops.errors import CloudMLOpsError, InvalidRequestError
 from cloudmlops.materializers.snapshots import unpack
 from cloudmlops.runtime.logged import read_logged
@@ -122,7 +121,7 @@ def _performed(contained: Contained, work: Path) -> dict[str, Any]:
     return {
         "run": contained.run,
         "step": contained.step,
-        "key": content_key(contained.content, _input_digests(step, contained, values)),
+        "key": content_key(contained.content, _input_digests(contained)),
         "outputs": {name: output.to_json() for name, output in kept.items()},
         "logged": read_logged(work / "mlflow"),
     }
@@ -159,9 +158,7 @@ _DIGEST: Final = ".digest"
 """In an artifact's folder: its SHA-256, so that the next step need not read all in order to know it."""
 
 
-def _input_digests(step: Step[..., Any], contained: Contained, values: Mapping[str, object]) -> dict[str, str]:
-    import hashlib
-
+def _input_digests(contained: Contained) -> dict[str, str]:
     digests = {name: (path / _DIGEST).read_text(encoding="utf-8") for name, path in contained.inputs.items()}
     for name, text in contained.values.items():
         digests[name] = hashlib.sha256(text.encode()).hexdigest()

@@ -1,26 +1,15 @@
 """Runs as pipeline jobs of Vertex AI.
 
-A run's job has the run's id; a resume is a job of its own. What Vertex AI has no place for lies in the object store:
-
-runs/RUN/request.json      graph, lineage and source
-runs/RUN/resumed/N.json    what the N-th attempt does not run again
-runs/RUN/announced         that its end has been published
-failures/JOB/STEP.json     why a step failed, in the words of its own process
-cache/IMAGE/KEY.json       what a step with that key has left
-schedules/NAME.json        a schedule as it was given
+A run's job has the run's id; a resume is a job of its own that brings in what the others have left.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final
 
 from google.cloud.aiplatform_v1 import PipelineServiceClient
@@ -33,33 +22,24 @@ from google.cloud.aiplatform_v1.types import (
 )
 
 from cloudmlops.domain.graph import graph_to_json
-from cloudmlops.domain.run_requests import request_from_json, request_to_json
-from cloudmlops.domain.runs import (
-    OutputRecord,
-    RunMode,
-    RunRecord,
-    RunRequest,
-    RunState,
-    StepRecord,
-    StepState,
-    output_from_json,
-)
+from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, StepRecord, StepState
 from cloudmlops.domain.schedules import Schedule
 from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError, ServiceError, UnsupportedError
-from cloudmlops.materializers.artifacts import locate
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import pipelines as mapping
 from cloudmlops.providers.vertex.mapping.job_names import job_of, run_of
 from cloudmlops.providers.vertex.mapping.pipeline_jobs import pipeline_job
 from cloudmlops.providers.vertex.mapping.pipeline_spec import RECORD, Place, faults
+from cloudmlops.providers.vertex.pipeline_runs.artifacts import Artifacts
+from cloudmlops.providers.vertex.pipeline_runs.kept import Kept, outputs_from_json
+from cloudmlops.providers.vertex.pipeline_runs.schedules import Schedules, check_schedule
+from cloudmlops.providers.vertex.pipeline_runs.step_logs import printed
 from cloudmlops.providers.vertex.rest import Rest
 
 if TYPE_CHECKING:
     from cloudmlops.providers.vertex.backends import VertexBackends
 
-_LOGGING: Final = "logging.googleapis.com"
-_LOG_PAGE: Final = 1000
 _FIRST_LOOK: Final = 0.05
 _SELDOMEST_LOOK: Final = 10.0
 """Seconds between looks at a run that is waited for: the longer it takes, the seldomer."""
@@ -70,20 +50,17 @@ class VertexPipelines(PipelinesPort):
     """The pipeline jobs of one project and location that this library started."""
 
     def __init__(self, backends: VertexBackends) -> None:
-        self._backends = backends
         self._settings = backends.settings
         self._wire = backends.wire
-        self._objects = backends.objects
+        self._store = backends.objects.uri
         self._rest = Rest(backends.wire)
-        self._requests: dict[str, RunRequest] = {}
-        self._records: dict[str, Mapping[str, Any]] = {}
-        self._folder: Path | None = None
-        self._fetching = threading.Lock()
+        self._kept = Kept(backends.objects, image=backends.settings.image)
+        self._artifacts = Artifacts(backends.objects)
+        self._schedules = Schedules(backends.wire, self._kept)
 
     def submit(self, request: RunRequest, mode: RunMode) -> RunRecord:
         self._check(request, mode)
-        text = json.dumps(request_to_json(request)).encode()
-        if not self._objects.create(_request_key(request.id), text):
+        if not self._kept.add_request(request):
             known = self._request(request.id)
             if graph_to_json(known.graph) != graph_to_json(request.graph):
                 raise _conflict(
@@ -96,9 +73,9 @@ class VertexPipelines(PipelinesPort):
         return self.get(request.id)
 
     def get(self, run: str) -> RunRecord:
-        request = self._request(run)
-        attempts = self._attempts(run)
-        return self._record(request, self._job(run, attempts), attempts)
+        attempts = self._kept.attempts(run)
+        job = self._job(run, attempts)
+        return self._record(self._request(run, job), job, attempts)
 
     def list(self, pipeline: str | None, limit: int) -> Sequence[RunRecord]:
         wanted = f'labels.{mapping.PIPELINE_LABEL}="{pipeline}"' if pipeline else f"labels.{mapping.PIPELINE_LABEL}:*"
@@ -110,9 +87,9 @@ class VertexPipelines(PipelinesPort):
         )
         found: dict[str, RunRecord] = {}
         for job in jobs:
-            run = run_of(job.name.rpartition("/")[2])
-            if run not in found:
-                found[run] = self._record(self._request(run), job, self._attempts(run))
+            run = run_of(_id(job))
+            if run not in found:  # of several attempts the last one comes first
+                found[run] = self._record(self._request(run, job), job, self._kept.attempts(run))
             if len(found) == limit:
                 break
         return list(found.values())
@@ -129,7 +106,8 @@ class VertexPipelines(PipelinesPort):
         return record
 
     def log(self, run: str, step: str, attempt: int | None) -> str:
-        request = self._request(run)
+        jobs = [self._job(run, number) for number in range(1, self._kept.attempts(run) + 1)]
+        request = self._request(run, jobs[0])
         if step not in request.graph.by_name:
             raise NotFoundError(
                 f"run {run!r} has no step {step!r}",
@@ -139,32 +117,30 @@ class VertexPipelines(PipelinesPort):
                 resource=f"{run}/{step}",
             )
         containers: list[str] = []
-        for number in range(1, self._attempts(run) + 1):
-            detail = mapping.detail_of(self._job(run, number), step)
+        for job in jobs:
+            detail = mapping.detail_of(job, step)
             if detail is None:
                 continue
-            if STEP_CACHED is mapping.STEP_STATES[detail.state] and (uri := mapping.artifact_uri(detail, RECORD)):
-                return self.log(str(self._left(uri)["run"]), step, attempt)
+            if mapping.step_state(job, detail) is StepState.CACHED:
+                origin = str(self._left(mapping.artifact_uri(detail, RECORD)).get("run", ""))
+                return self.log(origin, step, attempt) if origin else ""
             containers += mapping.containers(detail)
         if not containers or (attempt is not None and attempt > len(containers)):
             return ""
-        return self._printed(containers[attempt - 1 if attempt else -1], f"{run}/{step}")
+        chosen = containers[attempt - 1 if attempt else -1]
+        return printed(self._rest, self._settings.project, chosen, resource=f"{run}/{step}")
 
     def cancel(self, run: str) -> None:
         record = self.get(run)
         if record.state.ended:
             return
-        name = self._name(run, record.attempt)
+        request = CancelPipelineJobRequest(name=self._name(run, record.attempt))
         try:
             self._wire.ask(
-                self._client.cancel_pipeline_job,
-                CancelPipelineJobRequest(name=name),
-                operation="pipelines.cancel",
-                resource=run,
-                again=True,
+                self._client.cancel_pipeline_job, request, operation="pipelines.cancel", resource=run, again=True
             )
         except ServiceError:
-            if not self.get(run).state.ended:  # it has just ended by itself
+            if not self.get(run).state.ended:  # else it has just ended by itself
                 raise
 
     def resume(self, run: str, mode: RunMode) -> RunRecord:
@@ -175,76 +151,54 @@ class VertexPipelines(PipelinesPort):
             raise _conflict(run, "is going on", f"Wait for it (cloudmlops runs show {run}), or cancel it first.")
         request = self._request(run)
         self._check(request, mode)
-        kept = {name: _step_to_json(step) for name, step in record.steps.items() if step.state.succeeded}
+        done = {name: step for name, step in record.steps.items() if step.state.succeeded}
         number = record.attempt + 1
-        if not self._objects.create(_resumed_key(run, number), json.dumps(kept).encode()):
+        if not self._kept.add_attempt(run, number, tuple(done.values())):
             raise _conflict(run, "has just been resumed by somebody else", "Wait for it.")
-        self._start(request, number, {name: record.steps[name].outputs for name in kept})
+        self._start(request, number, {name: step.outputs for name, step in done.items()})
         return self.get(run)
 
     def cached(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, OutputRecord]]:
-        found = {}
-        for key in keys:
-            try:
-                kept = json.loads(self._objects.get(f"{self._cache}/{key}.json"))
-            except NotFoundError:
-                continue
-            found[key] = _outputs(kept["outputs"])
-        return found
+        return {key: hit for key in keys if (hit := self._kept.cached(key)) is not None}
 
     def readable(self, output: OutputRecord) -> OutputRecord:
         """Download an artifact; its files are there until the platform is closed."""
-        from dataclasses import replace
-
-        from cloudmlops.materializers.digests import protect
-
-        with self._fetching:
-            if self._folder is None:
-                self._folder = Path(mkdtemp(prefix="cloudmlops-vertex-"))
-            folder = self._folder / output.digest
-            if not folder.is_dir():
-                store, prefix = self._store_of(output.uri)
-                fetched = Path(mkdtemp(dir=self._folder))
-                for key in store.list(f"{prefix}/"):
-                    target = fetched / key.removeprefix(f"{prefix}/")
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    store.download(key, target)
-                protect(locate(fetched))
-                fetched.rename(folder)
-        return replace(output, path=str(folder))
+        return self._artifacts.readable(output)
 
     def announced(self, run: str) -> None:
-        self._objects.create(_announced_key(run), b"")
+        self._kept.announce(run)
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
-        raise UnsupportedError("schedules are not there yet")
+        check_schedule(schedule)
+        self._check(request, RunMode.DETACHED)
+        mark = self._kept.add_schedule(schedule, request)
+        job = pipeline_job(request, self._settings, self._place({}), schedule=schedule.name, mark=mark)
+        self._schedules.put(schedule, job)
 
     def schedules(self) -> Sequence[Schedule]:
-        return []
+        return self._schedules.list()
 
     def unschedule(self, name: str) -> None:
-        raise NotFoundError(f"there is no schedule {name!r}", provider=PROVIDER, resource=name)
+        self._schedules.drop(name)
 
-    def run_schedules(self, stop: threading.Event, *, wait: bool, started: Callable[[], None]) -> None:
+    def run_schedules(
+        self,
+        stop: threading.Event,  # noqa: ARG002 nothing goes on that could be stopped
+        *,
+        wait: bool,  # noqa: ARG002 there is no place to take
+        started: Callable[[], None],
+    ) -> None:
         """Return at once: Vertex AI starts the runs of schedules by itself."""
         started()
 
     def close(self) -> None:
         """Remove what was downloaded, and close connections."""
         self._rest.close()
-        with self._fetching:
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder = None
+        self._artifacts.close()
 
     @property
     def _client(self) -> PipelineServiceClient:
         return self._wire.client(PipelineServiceClient)
-
-    @property
-    def _cache(self) -> str:
-        # The default image is no part of a step's own content.
-        return f"cache/{hashlib.sha256(self._settings.image.encode()).hexdigest()[:16]}"
 
     def _check(self, request: RunRequest, mode: RunMode) -> None:
         if mode is RunMode.IN_PROCESS:
@@ -268,14 +222,14 @@ class VertexPipelines(PipelinesPort):
                 again=True,  # a second one of that id is refused
             )
         except ConflictError:
-            self._job(request.id, attempt)  # it is there: another call, or a lost answer's, has made it
+            self._job(request.id, attempt)  # another call has made it, or this one whose answer was lost
 
     def _place(self, kept: Mapping[str, Mapping[str, OutputRecord]]) -> Place:
         return Place(
-            bucket=self._objects.uri.removeprefix("gs://"),
+            bucket=self._store.removeprefix("gs://"),
             image=self._settings.image,
             target=self._settings.target,
-            cache=self._cache,
+            cache=self._kept.cache,
             kept=kept,
         )
 
@@ -283,38 +237,31 @@ class VertexPipelines(PipelinesPort):
         return f"{self._settings.parent}/pipelineJobs/{job_of(run, attempt)}"
 
     def _job(self, run: str, attempt: int) -> PipelineJob:
+        request = GetPipelineJobRequest(name=self._name(run, attempt))
         try:
             return self._wire.ask(
-                self._client.get_pipeline_job,
-                GetPipelineJobRequest(name=self._name(run, attempt)),
-                operation="pipelines.get",
-                resource=run,
-                again=True,
+                self._client.get_pipeline_job, request, operation="pipelines.get", resource=run, again=True
             )
         except NotFoundError as error:
             raise _no_run(run) from error
 
-    def _request(self, run: str) -> RunRequest:
-        if (known := self._requests.get(run)) is None:
-            try:
-                data = self._objects.get(_request_key(run))
-            except NotFoundError as error:
-                raise _no_run(run) from error
-            known = self._requests[run] = request_from_json(json.loads(data))
-        return known
-
-    def _attempts(self, run: str) -> int:
-        return 1 + sum(1 for _ in self._objects.list(f"runs/{run}/resumed/"))
+    def _request(self, run: str, job: PipelineJob | None = None) -> RunRequest:
+        """Return what a run was asked to do; one that a schedule started has the schedule's request."""
+        if (known := self._kept.request(run)) is not None:
+            return known
+        labels = job.labels if job is not None else {}
+        found = self._kept.scheduled_request(
+            labels.get(mapping.SCHEDULE_LABEL, ""), labels.get(mapping.REQUEST_LABEL, "")
+        )
+        if found is None or job is None:
+            raise _no_run(run)
+        at = mapping.moment(job, "create_time") or found.lineage.started_at
+        self._kept.add_request(replace(found, id=run, lineage=replace(found.lineage, started_at=at)))
+        return self._request(run)
 
     def _record(self, request: RunRequest, job: PipelineJob, attempts: int) -> RunRecord:
         state = mapping.run_state(job)
-        kept: Mapping[str, Any] = {}
-        if attempts > 1:
-            kept = json.loads(self._objects.get(_resumed_key(request.id, attempts)))
-        steps = {
-            step.name: _step_from_json(kept[step.name]) if step.name in kept else self._step(job, step.name)
-            for step in request.graph.order
-        }
+        kept = self._kept.steps(request.id, attempts)
         return RunRecord(
             id=request.id,
             pipeline=request.graph.name,
@@ -325,8 +272,8 @@ class VertexPipelines(PipelinesPort):
             started_at=mapping.moment(job, "start_time"),
             ended_at=mapping.moment(job, "end_time"),
             attempt=attempts,
-            announced=state.ended and self._objects.exists(_announced_key(request.id)),
-            steps=steps,
+            announced=state.ended and self._kept.is_announced(request.id),
+            steps={step.name: kept.get(step.name) or self._step(job, step.name) for step in request.graph.order},
             error=job.error.message if state is RunState.FAILED else "",
         )
 
@@ -335,108 +282,28 @@ class VertexPipelines(PipelinesPort):
         state = mapping.step_state(job, detail)
         if detail is None:
             return StepRecord(name=name, state=state)
-        left: Mapping[str, Any] = {}
-        if state.succeeded and (uri := mapping.artifact_uri(detail, RECORD)):
-            left = self._left(uri)
+        left = self._left(mapping.artifact_uri(detail, RECORD)) if state.succeeded else {}
+        why = ""
+        if state is StepState.FAILED:
+            why = self._kept.failure(_id(job), name) or detail.error.message
         return StepRecord(
             name=name,
             state=state,
             attempt=len(mapping.containers(detail)),
             started_at=mapping.moment(detail, "start_time"),
             ended_at=mapping.moment(detail, "end_time"),
-            outputs=_outputs(left.get("outputs", {})),
-            error=self._why(job, name, detail.error.message) if state is StepState.FAILED else "",
+            outputs=outputs_from_json(left.get("outputs", {})),
+            error=why,
             logged=left.get("logged", {}),
             cached_from=str(left.get("run", "")) if state is StepState.CACHED else "",
         )
 
     def _left(self, uri: str) -> Mapping[str, Any]:
-        """Read what a step says that it has left; that never changes."""
-        if (known := self._records.get(uri)) is None:
-            store, prefix = self._store_of(uri)
-            known = self._records[uri] = json.loads(store.get(f"{prefix}/record.json"))
-        return known
-
-    def _store_of(self, uri: str) -> tuple[Any, str]:
-        if uri.startswith(f"{self._objects.uri}/"):
-            return self._objects, uri.removeprefix(f"{self._objects.uri}/")
-        raise NotFoundError(
-            f"{uri} does not lie in the platform's object store {self._objects.uri}", provider=PROVIDER, resource=uri
-        )
-
-    def _why(self, job: PipelineJob, step: str, otherwise: str) -> str:
-        try:
-            told = json.loads(self._objects.get(f"failures/{job.name.rpartition('/')[2]}/{step}.json"))
-        except NotFoundError:
-            return otherwise
-        return str(told["error"])
-
-    def _printed(self, container: str, resource: str) -> str:
-        wanted = (
-            f'resource.type="ml_job" AND resource.labels.job_id="{container}" '
-            f'AND logName="projects/{self._settings.project}/logs/workerpool0-0"'
-        )
-        body = {
-            "resourceNames": [f"projects/{self._settings.project}"],
-            "filter": wanted,
-            "orderBy": "timestamp asc",
-            "pageSize": _LOG_PAGE,
-        }
-        lines: list[str] = []
-        while True:
-            reply = self._rest.ask(
-                "POST",
-                _LOGGING,
-                "/v2/entries:list",
-                operation="pipelines.log",
-                resource=resource,
-                again=True,
-                body=body,
-            )
-            lines += [_line(entry) for entry in reply.get("entries", ())]
-            if not (token := reply.get("nextPageToken")):
-                return "".join(f"{line}\n" for line in lines)
-            body["pageToken"] = token
+        return self._kept.record(self._artifacts.key(uri)) if uri else {}
 
 
-STEP_CACHED: Final = StepState.CACHED
-
-
-def _line(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("textPayload", entry.get("jsonPayload", {}).get("message", "")))
-
-
-def _outputs(fields: Mapping[str, Any]) -> dict[str, OutputRecord]:
-    return {name: output_from_json(output) for name, output in fields.items()}
-
-
-def _step_to_json(step: StepRecord) -> dict[str, Any]:
-    return {
-        "name": step.name,
-        "state": step.state.value,
-        "attempt": step.attempt,
-        "outputs": {name: output.to_json() for name, output in step.outputs.items()},
-        "logged": {name: dict(values) for name, values in step.logged.items()},
-        "cached_from": step.cached_from,
-    }
-
-
-def _step_from_json(fields: Mapping[str, Any]) -> StepRecord:
-    return StepRecord(
-        **{**fields, "state": StepState(fields["state"]), "outputs": _outputs(fields["outputs"])},
-    )
-
-
-def _request_key(run: str) -> str:
-    return f"runs/{run}/request.json"
-
-
-def _resumed_key(run: str, number: int) -> str:
-    return f"runs/{run}/resumed/{number}.json"
-
-
-def _announced_key(run: str) -> str:
-    return f"runs/{run}/announced"
+def _id(job: PipelineJob) -> str:
+    return str(job.name.rpartition("/")[2])
 
 
 def _no_run(run: str) -> NotFoundError:

@@ -94,7 +94,9 @@ def machine_for(resources: Resources) -> Machine | str:
         return _smallest(_GENERAL, cpu, memory) or f"no machine type has {cpu:g} CPUs and {memory:g} GiB"
     kind, _, number = resources.accelerator.partition(":")
     if not (number or "1").isdecimal() or (spelt := _ACCELERATORS.get(kind.lower())) is None:
-        return f"there is no accelerator {resources.accelerator!r}; known: {', '.join(f'{name}:1' for name in _ACCELERATORS)}"
+        return (
+            f"there is no accelerator {resources.accelerator!r}, such as nvidia-l4:1; known: {', '.join(_ACCELERATORS)}"
+        )
     count = int(number or 1)
     if spelt in _ATTACHED:
         if count not in _ATTACHED[spelt]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from cloudmlops.domain.graph import OutputRef, StepSpec
 from cloudmlops.domain.runs import OutputRecord, RunRequest, step_content
 from cloudmlops.domain.value_types import Kind, ValueType
+from cloudmlops.errors import InvalidPipelineError
 from cloudmlops.providers.vertex.mapping.job_names import encoded
 from cloudmlops.providers.vertex.mapping.machines import machine_for
 
@@ -223,7 +224,7 @@ def _spot(step: StepSpec, container: dict[str, Any]) -> dict[str, Any]:
     """Write a step as a custom job of its own: only those can be told to take machines that may be taken away."""
     machine = machine_for(step.options.resources)
     if isinstance(machine, str):
-        raise ValueError(machine)  # `faults` has listed it
+        raise InvalidPipelineError(f"step {step.name!r}: {machine}")
     spec: dict[str, Any] = {"machineType": machine.name}
     if machine.accelerator:
         spec |= {"acceleratorType": machine.accelerator, "acceleratorCount": machine.count}

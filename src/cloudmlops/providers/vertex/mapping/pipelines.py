@@ -14,6 +14,7 @@ from cloudmlops.providers.vertex.mapping.job_names import encoded
 PIPELINE_LABEL: Final = "cloudmlops_pipeline"
 RUN_LABEL: Final = "cloudmlops_run"
 SCHEDULE_LABEL: Final = "cloudmlops_schedule"
+REQUEST_LABEL: Final = "cloudmlops_request"
 RUN_STATES: Final[Mapping[PipelineState, RunState]] = {
     PipelineState.PIPELINE_STATE_UNSPECIFIED: RunState.WAITING,
     PipelineState.PIPELINE_STATE_QUEUED: RunState.WAITING,

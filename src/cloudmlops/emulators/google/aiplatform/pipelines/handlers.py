@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.aiplatform.handling import Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.pipelines.jobs import PipelineJobs
+from cloudmlops.emulators.google.aiplatform.pipelines.schedules import Schedules
 
 _known: WeakKeyDictionary[State, PipelineJobs] = WeakKeyDictionary()
 
@@ -15,7 +16,9 @@ def pipeline_handlers(vertex: Vertex) -> Handlers:
     """Return the handlers of pipelines."""
     jobs = _known[vertex.surroundings.state] = PipelineJobs(vertex)
     jobs.interrupted()
-    return jobs.handlers()
+    schedules = Schedules(vertex, jobs)
+    schedules.go_on()
+    return {**jobs.handlers(), **schedules.handlers()}
 
 
 def close_pipelines(vertex: Vertex) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from google.protobuf import empty_pb2, json_format
@@ -40,12 +40,14 @@ class PipelineJobs:
         self._kind = message("PipelineJob")
         self._running: dict[str, tuple[threading.Thread, Progress, Stop]] = {}
         self._closed = False
+        self.ended: Callable[[str], None] = lambda _: None
+        """Told the schedule of each job that has ended, if it has one."""
         self._lock = threading.Lock()
 
     def handlers(self) -> Handlers:
         """Return the handlers of jobs."""
         return {
-            "PipelineService.CreatePipelineJob": lambda request, asking: self.create(request),
+            "PipelineService.CreatePipelineJob": lambda request, _: self.create(request),
             "PipelineService.ListPipelineJobs": self.list,
             "PipelineService.CancelPipelineJob": lambda request, _: self.cancel(request.name),
             "PipelineService.DeletePipelineJob": self.delete,
@@ -53,8 +55,8 @@ class PipelineJobs:
             "PipelineService.BatchCancelPipelineJobs": self.cancel_all,
         }
 
-    def create(self, request: Any) -> Any:
-        """Make a job and begin it."""
+    def create(self, request: Any, *, scheduled: datetime | None = None) -> Any:
+        """Make a job and begin it; `scheduled` is the time of the schedule that it is for."""
         job = request.pipeline_job
         schedule = job.schedule_name
         without_output_fields(job)
@@ -82,7 +84,7 @@ class PipelineJobs:
         job.labels["vertex-ai-pipelines-run-billing-id"] = new_id()
         job.state = job.DESCRIPTOR.fields_by_name["state"].enum_type.values_by_name["PIPELINE_STATE_PENDING"].number
         made = self._vertex.resources.create(name, job)
-        self._begin(name, spec, inputs, made)
+        self._begin(name, spec, inputs, made, scheduled or now)
         return made
 
     def list(self, request: Any, _: Asking) -> Any:
@@ -95,7 +97,7 @@ class PipelineJobs:
     def cancel(self, name: str) -> Any:
         """Ask a job to end."""
         job = self._vertex.resources.get(name, self._kind)
-        if (state := _state(job)) in _ENDED:
+        if (state := state_of(job)) in _ENDED:
             raise Refused("FAILED_PRECONDITION", f"The PipelineJob {name} has ended: it is {state}.")
         with self._lock:
             running = self._running.get(name)
@@ -139,7 +141,7 @@ class PipelineJobs:
     def interrupted(self) -> None:
         """Let jobs that an emulator's end cut short be failed ones."""
         for name, data in self._vertex.surroundings.state.table("aiplatform_resources").items("projects/"):
-            if "/pipelineJobs/" in name and _state(self._kind.FromString(data)) not in _ENDED:
+            if "/pipelineJobs/" in name and state_of(self._kind.FromString(data)) not in _ENDED:
                 Progress(self._vertex, name).state("FAILED", error="The emulator was stopped while the job ran.")
 
     def close(self) -> None:
@@ -154,14 +156,14 @@ class PipelineJobs:
 
     def _check_deletable(self, name: str) -> Any:
         job = self._vertex.resources.get(name, self._kind)
-        if (state := _state(job)) not in _ENDED:
+        if (state := state_of(job)) not in _ENDED:
             raise Refused("FAILED_PRECONDITION", f"The PipelineJob {name} is {state}: cancel it first.")
         return job
 
-    def _begin(self, name: str, spec: PipelineSpec, inputs: Values, job: Any) -> None:
+    def _begin(self, name: str, spec: PipelineSpec, inputs: Values, job: Any, scheduled: datetime) -> None:
         progress = Progress(self._vertex, name)
         stop = Stop(self._vertex.surroundings)
-        facts = _facts(job, self._vertex.surroundings.clock.now().isoformat())
+        facts = _facts(job, self._vertex.surroundings.clock.now(), scheduled)
         course = Course(
             spec=spec,
             progress=progress,
@@ -193,26 +195,29 @@ class PipelineJobs:
             progress.left(root, result.outputs)
             progress.put(root, result.state, error=result.error)
             progress.state(result.state, error=result.error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 a mistake of the emulator's fails the job, not the emulator
             if not progress.closed:
                 _log.exception("the emulated job %s failed", progress.name)
                 progress.state("FAILED", error=f"Internal error: {error}")
         finally:
             with self._lock:
                 self._running.pop(progress.name, None)
+            if not progress.closed and (job := self._vertex.resources.find(progress.name, self._kind)) is not None:
+                self.ended(job.schedule_name)
 
 
-def _state(job: Any) -> str:
+def state_of(job: Any) -> str:
+    """Return a job's state, such as `RUNNING`."""
     states = job.DESCRIPTOR.fields_by_name["state"].enum_type.values_by_number
     return str(states[job.state].name.removeprefix("PIPELINE_STATE_"))
 
 
-def _facts(job: Any, created: str) -> Mapping[str, str]:
+def _facts(job: Any, created: datetime, scheduled: datetime) -> Mapping[str, str]:
     return {
         "pipeline_job_name": job.name.rpartition("/")[2],
         "pipeline_job_resource_name": job.name,
         "pipeline_job_uuid": job.labels["vertex-ai-pipelines-run-billing-id"],
         "pipeline_root": job.runtime_config.gcs_output_directory,
-        "pipeline_job_create_time_utc": created,
-        "pipeline_job_schedule_time_utc": created,
+        "pipeline_job_create_time_utc": created.isoformat(),
+        "pipeline_job_schedule_time_utc": scheduled.isoformat(),
     }

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
-
-from google.protobuf import json_format
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
@@ -16,7 +13,6 @@ from cloudmlops.emulators.google.aiplatform.names import location_of, new_id
 from cloudmlops.emulators.google.aiplatform.pipelines.caching import Cache, fingerprint
 from cloudmlops.emulators.google.aiplatform.pipelines.containers import (
     Attempt,
-    Cancelled,
     Container,
     Failed,
     Stop,
@@ -27,7 +23,7 @@ from cloudmlops.emulators.google.aiplatform.pipelines.placeholders import Fillin
 from cloudmlops.emulators.google.aiplatform.pipelines.progress import Progress
 from cloudmlops.emulators.google.aiplatform.pipelines.spec import PipelineSpec, parameter_types
 from cloudmlops.emulators.google.aiplatform.pipelines.task_logs import TaskLog
-from cloudmlops.emulators.google.aiplatform.pipelines.values import Json, Values, written
+from cloudmlops.emulators.google.aiplatform.pipelines.values import Json, Values
 
 _SCHEMA: Final = "system.Artifact"
 _LONGEST_PAUSE: Final = timedelta(hours=1)

@@ -1,0 +1,74 @@
+"""Artifacts of steps, brought to where this process can read them."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+from cloudmlops.domain.runs import OutputRecord
+from cloudmlops.errors import NotFoundError
+from cloudmlops.materializers.artifacts import locate
+from cloudmlops.materializers.digests import protect
+from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.providers.vertex.errors import PROVIDER
+
+
+class Artifacts:
+    """Downloaded once for each content; the files are there until `close`."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._folder: Path | None = None
+        self._lock = threading.Lock()
+
+    def readable(self, output: OutputRecord) -> OutputRecord:
+        """Return a record with a path of this machine.
+
+        Raises:
+            NotFoundError: The artifact is gone, or lies in another store.
+        """
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(mkdtemp(prefix="cloudmlops-vertex-"))
+            folder = self._folder / output.digest
+            if not folder.is_dir():
+                self._fetch(output.uri, folder)
+        return replace(output, path=str(folder))
+
+    def key(self, uri: str) -> str:
+        """Return the key of an address in the platform's store.
+
+        Raises:
+            NotFoundError: It lies elsewhere.
+        """
+        root = f"{self._objects.uri}/"
+        if not uri.startswith(root):
+            raise NotFoundError(
+                f"{uri} does not lie in the platform's object store {self._objects.uri}",
+                provider=PROVIDER,
+                resource=uri,
+            )
+        return uri.removeprefix(root)
+
+    def close(self) -> None:
+        """Remove what was downloaded."""
+        with self._lock:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder = None
+
+    def _fetch(self, uri: str, folder: Path) -> None:
+        prefix = f"{self.key(uri)}/"
+        keys = list(self._objects.list(prefix))
+        if not keys:
+            raise NotFoundError(f"the artifact {uri} is gone", provider=PROVIDER, resource=uri)
+        fetched = Path(mkdtemp(dir=folder.parent))
+        for key in keys:
+            target = fetched / key.removeprefix(prefix)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._objects.download(key, target)
+        protect(locate(fetched))
+        fetched.rename(folder)

@@ -1,0 +1,146 @@
+"""What Vertex AI has no place for, in the object store.
+
+runs/RUN/request.json         graph, lineage and source
+runs/RUN/resumed/N.json       what the N-th attempt does not run again
+runs/RUN/announced            that its end has been published
+failures/JOB/STEP.json        why a step failed, in the words of its own process
+cache/IMAGE/KEY.json          what a step with that key has left
+schedules/NAME/now.json       a schedule as it was given
+schedules/NAME/HASH.json      a request that it was given with; its runs name it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from cloudmlops.domain.run_requests import request_from_json, request_to_json
+from cloudmlops.domain.runs import OutputRecord, RunRequest, StepRecord, StepState, output_from_json
+from cloudmlops.domain.schedules import Schedule
+from cloudmlops.errors import NotFoundError
+from cloudmlops.ports.objects import ObjectStore
+
+
+class Kept:
+    """Reads and writes it."""
+
+    def __init__(self, objects: ObjectStore, *, image: str) -> None:
+        self._objects = objects
+        self._requests: dict[str, RunRequest] = {}
+        self._records: dict[str, Mapping[str, Any]] = {}
+        # The image of steps that name none is no part of their own content.
+        self.cache = f"cache/{hashlib.sha256(image.encode()).hexdigest()[:16]}"
+        """Folder of what steps have left, by their keys."""
+
+    def add_request(self, request: RunRequest) -> bool:
+        """Keep what a run was asked to do; False when there is something already."""
+        return self._objects.create(f"runs/{request.id}/request.json", _text(request_to_json(request)))
+
+    def request(self, run: str) -> RunRequest | None:
+        """Return what a run was asked to do; it never changes."""
+        if (known := self._requests.get(run)) is None and (fields := self._read(f"runs/{run}/request.json")):
+            known = self._requests[run] = request_from_json(fields)
+        return known
+
+    def attempts(self, run: str) -> int:
+        """Return how often a run was started: once, and once more for each resume."""
+        return 1 + sum(1 for _ in self._objects.list(f"runs/{run}/resumed/"))
+
+    def add_attempt(self, run: str, number: int, steps: Sequence[StepRecord]) -> bool:
+        """Keep what an attempt does not run again; False when somebody else has made that attempt."""
+        content = {step.name: _step_to_json(step) for step in steps}
+        return self._objects.create(f"runs/{run}/resumed/{number}.json", _text(content))
+
+    def steps(self, run: str, attempt: int) -> Mapping[str, StepRecord]:
+        """Return what an attempt does not run again."""
+        fields = self._read(f"runs/{run}/resumed/{attempt}.json") if attempt > 1 else None
+        return {name: _step_from_json(step) for name, step in (fields or {}).items()}
+
+    def is_announced(self, run: str) -> bool:
+        """Say whether a run's end has been published."""
+        return self._objects.exists(f"runs/{run}/announced")
+
+    def announce(self, run: str) -> None:
+        """Note that a run's end has been published."""
+        self._objects.create(f"runs/{run}/announced", b"")
+
+    def failure(self, job: str, step: str) -> str:
+        """Return why a step failed; empty when its process left no word."""
+        return str((self._read(f"failures/{job}/{step}.json") or {}).get("error", ""))
+
+    def record(self, key: str) -> Mapping[str, Any]:
+        """Return what a step says that it has left; that never changes."""
+        if (known := self._records.get(key)) is None:
+            known = self._records[key] = self._read(f"{key}/record.json") or {}
+        return known
+
+    def cached(self, key: str) -> Mapping[str, OutputRecord] | None:
+        """Return what a step with that key has left."""
+        fields = self._read(f"{self.cache}/{key}.json")
+        return None if fields is None else outputs_from_json(fields["outputs"])
+
+    def add_schedule(self, schedule: Schedule, request: RunRequest) -> str:
+        """Keep a schedule in place of one of that name; return what its runs name the request by."""
+        text = _text(request_to_json(request))
+        mark = hashlib.sha256(text).hexdigest()[:16]
+        self._objects.put(f"schedules/{schedule.name}/{mark}.json", text)
+        content = {**asdict(schedule), "created_at": schedule.created_at.isoformat(), "last_fired_at": None}
+        self._objects.put(f"schedules/{schedule.name}/now.json", _text(content))
+        return mark
+
+    def schedule(self, name: str) -> Schedule | None:
+        """Return a schedule as it was given."""
+        fields = self._read(f"schedules/{name}/now.json")
+        return (
+            None
+            if fields is None
+            else Schedule(**{**fields, "created_at": datetime.fromisoformat(fields["created_at"])})
+        )
+
+    def drop_schedule(self, name: str) -> None:
+        """Forget a schedule; the requests of its runs stay."""
+        self._objects.delete(f"schedules/{name}/now.json")
+
+    def scheduled_request(self, name: str, mark: str) -> RunRequest | None:
+        """Return a request that a schedule was given with."""
+        fields = self._read(f"schedules/{name}/{mark}.json")
+        return None if fields is None else request_from_json(fields)
+
+    def _read(self, key: str) -> Any:
+        try:
+            return json.loads(self._objects.get(key))
+        except NotFoundError:
+            return None
+
+
+def outputs_from_json(fields: Mapping[str, Any]) -> dict[str, OutputRecord]:
+    """Read the outputs of a step."""
+    return {name: output_from_json(output) for name, output in fields.items()}
+
+
+def _text(content: Any) -> bytes:
+    return json.dumps(content).encode()
+
+
+def _step_to_json(step: StepRecord) -> dict[str, Any]:
+    moments = {"started_at": step.started_at, "ended_at": step.ended_at}
+    return {
+        "name": step.name,
+        "state": step.state.value,
+        "attempt": step.attempt,
+        **{name: moment.isoformat() if moment else None for name, moment in moments.items()},
+        "outputs": {name: output.to_json() for name, output in step.outputs.items()},
+        "logged": {name: dict(values) for name, values in step.logged.items()},
+        "cached_from": step.cached_from,
+    }
+
+
+def _step_from_json(fields: Mapping[str, Any]) -> StepRecord:
+    moments = {name: fields[name] and datetime.fromisoformat(fields[name]) for name in ("started_at", "ended_at")}
+    return StepRecord(
+        **{**fields, **moments, "state": StepState(fields["state"]), "outputs": outputs_from_json(fields["outputs"])}
+    )
