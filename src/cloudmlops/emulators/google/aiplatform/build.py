@@ -11,6 +11,7 @@ from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
 from cloudmlops.emulators.google.aiplatform.endpoints.handlers import endpoint_handlers
 from cloudmlops.emulators.google.aiplatform.features.handlers import feature_handlers
 from cloudmlops.emulators.google.aiplatform.handling import Handlers, Vertex
+from cloudmlops.emulators.google.aiplatform.metadata import metadata_handlers
 from cloudmlops.emulators.google.aiplatform.models import model_handlers
 from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.aiplatform.operations import Operations
@@ -34,6 +35,7 @@ def handlers_of(vertex: Vertex) -> Handlers:
     return {
         **common_handlers(vertex),
         **model_handlers(vertex),
+        **metadata_handlers(vertex),
         **feature_handlers(vertex),
         **endpoint_handlers(vertex),
         **pipeline_handlers(vertex),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
@@ -18,6 +18,8 @@ from cloudmlops.emulators.core.faults import Refused
 
 _MESSAGE = TypeVar("_MESSAGE", bound=Message)
 Test = Callable[[Message], bool]
+Functions = Mapping[str, Callable[[str], Test]]
+"""By name, what a filter may call with one text, such as `in_context("…")`."""
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<sign><=|>=|!=|[=<>:()])|(?P<word>[^\s"'()=<>!:]+))"""
 )
@@ -26,7 +28,9 @@ _DEFAULT_PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
 
 
-def page(found: Sequence[_MESSAGE], request: Any, *, page_size: int = _DEFAULT_PAGE) -> tuple[list[_MESSAGE], str]:
+def page(
+    found: Sequence[_MESSAGE], request: Any, *, page_size: int = _DEFAULT_PAGE, functions: Functions | None = None
+) -> tuple[list[_MESSAGE], str]:
     """Filter, order and cut what was found, as a list method's request asks.
 
     Returns:
@@ -36,7 +40,8 @@ def page(found: Sequence[_MESSAGE], request: Any, *, page_size: int = _DEFAULT_P
         Refused: Filter, order or token are not understood.
     """
     asked = {field.name for field in request.DESCRIPTOR.fields}
-    wanted = [message for message in found if matches(request.filter, message)] if "filter" in asked else list(found)
+    test = _test(request.filter, functions or {}) if "filter" in asked else _always
+    wanted = [message for message in found if test(message)]
     if "order_by" in asked and request.order_by:
         wanted = ordered(wanted, request.order_by)
     start = _start(request.page_token)
@@ -48,7 +53,7 @@ def page(found: Sequence[_MESSAGE], request: Any, *, page_size: int = _DEFAULT_P
 
 def matches(text: str, message: Message) -> bool:
     """Say whether a message passes a filter."""
-    return not text.strip() or _Parser(text).parsed()(message)
+    return _test(text, {})(message)
 
 
 def ordered(found: Sequence[_MESSAGE], order_by: str) -> list[_MESSAGE]:
@@ -60,6 +65,14 @@ def ordered(found: Sequence[_MESSAGE], order_by: str) -> list[_MESSAGE]:
             raise Refused("INVALID_ARGUMENT", f"Invalid order_by: {order_by}")
         result.sort(key=partial(_sortable, path), reverse=direction.strip() == "desc")
     return result
+
+
+def _test(text: str, functions: Functions) -> Test:
+    return _Parser(text, functions).parsed() if text.strip() else _always
+
+
+def _always(_: Message) -> bool:
+    return True
 
 
 def _start(token: str) -> int:
@@ -79,8 +92,9 @@ def _sortable(path: str, message: Message) -> tuple[bool, Any]:
 class _Parser:
     """Terms joined by AND (or nothing), OR, NOT, with parentheses."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, functions: Functions) -> None:
         self._text = text
+        self._functions = functions
         self._tokens: list[tuple[str, str]] = []
         end = 0
         text = text.rstrip()
@@ -125,14 +139,22 @@ class _Parser:
             return inner
         if kind != "word":
             raise self._fault()
+        if self._peek() == ("sign", "(") and value in self._functions:
+            return self._called(self._functions[value])
         sign = self._take()
         if sign[0] != "sign" or sign[1] in "()":
             raise self._fault()
         wanted = self._take()
         if wanted[0] == "sign":
             raise self._fault()
-        text = re.sub(r"\\(.)", r"\1", wanted[1][1:-1]) if wanted[0] == "text" else wanted[1]
-        return self._term(value, sign[1], text)
+        return self._term(value, sign[1], _unquoted(wanted))
+
+    def _called(self, function: Callable[[str], Test]) -> Test:
+        self._take()
+        argument = self._take()
+        if argument[0] == "sign" or self._take() != ("sign", ")"):
+            raise self._fault()
+        return function(_unquoted(argument))
 
     def _term(self, path: str, sign: str, wanted: str) -> Test:
         if sign == ":":
@@ -156,6 +178,11 @@ class _Parser:
 
     def _fault(self) -> Refused:
         return Refused("INVALID_ARGUMENT", f"Invalid filter: {self._text}")
+
+
+def _unquoted(token: tuple[str, str]) -> str:
+    kind, value = token
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if kind == "text" else value
 
 
 def _has(message: Message, path: str, wanted: str) -> bool:
