@@ -200,7 +200,7 @@ class Resources:
     def synced(self, identity: str, *, view: str, operation: str) -> bool:
         """Say whether a feature view was synced, so that it can be read."""
         return any(
-            sync.run_time.end_time and not sync.final_status.code
+            sync.run_time.HasField("end_time") and not sync.final_status.code
             for sync in self._syncs(self.view_name(identity), view, operation)
         )
 
@@ -217,7 +217,7 @@ class Resources:
         return str(begun.feature_view_sync)
 
     def _running(self, name: str, view: str, operation: str) -> str | None:
-        return next((sync.name for sync in self._syncs(name, view, operation) if not sync.run_time.end_time), None)
+        return next((sync.name for sync in self._syncs(name, view, operation) if not sync.run_time.HasField("end_time")), None)
 
     def _syncs(self, name: str, view: str, operation: str) -> Sequence[FeatureViewSync]:
         client = self._wire.client(FeatureOnlineStoreAdminServiceClient)
@@ -232,7 +232,7 @@ class Resources:
             sync: FeatureViewSync = self._ask(
                 client.get_feature_view_sync, GetFeatureViewSyncRequest(name=name), view, operation
             )
-            if sync.run_time.end_time:
+            if sync.run_time.HasField("end_time"):
                 return sync
             if time.monotonic() > deadline:
                 raise WaitTimeoutError(
