@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.domain.access import Grant, Permission, Role
-from cloudmlops.errors import ConflictError
+from cloudmlops.errors import ConflictError, NotFoundError
 from cloudmlops.ports.access import AccessPort
+from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import access as mapping
 from cloudmlops.providers.vertex.mapping.events import full_name
 from cloudmlops.providers.vertex.rest import IAM, PUBSUB, RESOURCE_MANAGER, STORAGE, Rest
@@ -16,6 +17,7 @@ from cloudmlops.providers.vertex.rest import IAM, PUBSUB, RESOURCE_MANAGER, STOR
 if TYPE_CHECKING:
     from cloudmlops.providers.vertex.backends import VertexBackends
 
+_CHECK: Final = "access.check"
 _MOST_ASKED: Final = 100
 """Permissions that one call may ask about."""
 _CHANGES: Final = 8
@@ -86,9 +88,20 @@ class VertexAccess(AccessPort):
         return f"/v3/projects/{settings.project}:testIamPermissions"
 
     def _tested(self, path: str, names: Sequence[str]) -> Sequence[str]:
-        about: dict[str, Any] = {"operation": "access.check", "resource": self._settings.address, "again": True}
+        about: dict[str, Any] = {"operation": _CHECK, "resource": self._settings.address, "again": True}
         if path.startswith("/storage/"):
-            answered = self._rest.ask("GET", STORAGE, path, query=[("permissions", name) for name in names], **about)
+            try:
+                wanted = [("permissions", name) for name in names]
+                answered = self._rest.ask("GET", STORAGE, path, query=wanted, **about)
+            except NotFoundError as error:
+                bucket, location = self._settings.bucket, self._settings.location
+                raise NotFoundError(
+                    f"there is no bucket {bucket!r}",
+                    hint=f"Make it: gcloud storage buckets create gs://{bucket} --location={location}",
+                    provider=PROVIDER,
+                    operation=_CHECK,
+                    resource=bucket,
+                ) from error
         else:
             host = RESOURCE_MANAGER if path.startswith("/v3/") else IAM if "/serviceAccounts/" in path else PUBSUB
             answered = self._rest.ask("POST", host, path, body={"permissions": names}, **about)

@@ -8,6 +8,12 @@ from typing import Final
 from cloudmlops.domain.capabilities import Capability, Limit, Support
 
 LIMITS: Final[Mapping[Capability, Limit]] = {
+    Capability.EVENT_DELIVERY: Limit(
+        kind=Support.EMULATED,
+        reason="this library's events are in the platform's own inbox, and at a Pub/Sub topic where the setting topic "
+        "names one; what others register and deploy is known where Eventarc or a log sink tells it; no log tells the "
+        "end of a run (docs/events.md)",
+    ),
     Capability.MIRROR_TRAFFIC: Limit(
         kind=Support.ABSENT,
         reason="an endpoint splits traffic but does not mirror it",

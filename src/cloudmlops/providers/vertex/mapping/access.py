@@ -158,6 +158,7 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "models.get": (Role.READER, _READ),
     "models.history": (Role.READER, _READ),
     "models.list": (Role.READER, (*_MODEL, *_READ)),
+    "models.names": (Role.READER, (*_MODEL, *_READ)),
     "models.promote": (Role.DEPLOYER, (*_DRAW, *_WRITE)),
     "models.register": (Role.TRAINER, (*_DRAW, "aiplatform.models.upload", *_WRITE)),
     "models.repair": (Role.DEPLOYER, (*_DRAW, *_WRITE)),
