@@ -110,3 +110,41 @@ def test_a_state_folder_that_is_in_use_is_a_wrong_request(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "another emulator keeps its state" in done.stderr
     assert "choose others with --port and --state" in done.stderr
+
+
+ALL_SDKS = """
+from google.cloud import aiplatform, bigquery, storage
+from google.cloud.bigtable import Client
+for transport in ("grpc", "rest"):
+    aiplatform.init(project="emulated", location="us-central1", api_transport=transport)
+    aiplatform.Model.upload(display_name=transport, serving_container_image_uri="gcr.io/p/i")
+print(sorted(model.display_name for model in aiplatform.Model.list()))
+print(list(bigquery.Client().query_and_wait("SELECT 1 + 1"))[0][0])
+bucket = storage.Client().create_bucket("emulated-bucket")
+bucket.blob("a").upload_from_string("kept")
+print(bucket.blob("a").download_as_bytes())
+instance = Client(project="emulated", admin=True).instance("instance-1")
+instance.create(clusters=[instance.cluster("cluster-1", location_id="us-central1-a", serve_nodes=1)]).result(30)
+table = instance.table("t")
+table.create(column_families={"f": None})
+row = table.direct_row(b"key")
+row.set_cell("f", b"q", b"value")
+row.commit()
+print(table.read_row(b"key").cell_value("f", b"q"))
+"""
+
+
+@pytest.mark.conformance
+def test_unmodified_programs_of_all_sdks_reach_the_emulator_and_nothing_else() -> None:
+    done = subprocess.run(
+        [*COMMAND, "vertex", "--", sys.executable, "-c", ALL_SDKS],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.splitlines()
+    assert printed[-4:] == ["['grpc', 'rest']", "2", "b'kept'", "b'value'"]
+    assert "refused" not in done.stderr

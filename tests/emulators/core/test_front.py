@@ -85,6 +85,8 @@ def test_a_path_that_is_not_emulated_names_itself(running: Any) -> None:
 def test_the_longest_path_wins_and_a_host_goes_before_paths(running: Any) -> None:
     assert running.http.get("/toy/x/other").text == "/toy/x/other"
     assert running.http.get("/toy/x/y").status_code == 404
+    assert running.http.get("/toy/x/last").text == "/toy/x/last"
+    assert running.http.get("/toy/x/last/y").status_code == 404
     assert running.http.get("/toy/x/y", headers={"host": "other.example"}).text == "/toy/x/y"
     assert running.http.put("/anything", headers={"host": "eu-toy.example"}).json() == {"kept": 0}
 

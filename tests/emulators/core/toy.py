@@ -42,7 +42,7 @@ class Toy:
             Service(
                 name="other",
                 hosts=("other.example",),
-                paths=("/toy/*/other",),
+                paths=("/toy/*/other", "/toy/*/last$"),
                 http=app(
                     surroundings, "other", find=lambda asked: ("look", lambda _: text(asked.path)), refusal=refusal
                 ),

@@ -106,3 +106,10 @@ def test_services_are_enabled(google: Any) -> None:
     both = google.ask("GET", f"{usage}:batchGet?names=a/services/x&names=a/services/y").json()["services"]
     assert [one["config"]["name"] for one in both] == ["x", "y"]
     assert google.ask("GET", usage).status_code == 501
+
+
+def test_a_project_is_found_at_the_plain_address_too(google: Any) -> None:
+    for version in ("v1", "v3"):
+        found = google.http.get(f"/{version}/projects/{google.project}").json()
+        assert found["projectId"] == google.project
+    assert google.http.post(f"/v1/projects/{google.project}:getIamPolicy").json()["version"] == 1

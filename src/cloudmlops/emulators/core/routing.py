@@ -26,10 +26,12 @@ def service_of_path(services: Sequence[Service], path: str) -> Service | None:
 
 
 def _begins(path: str, beginning: str) -> bool:
-    """Say whether a path begins so; a `*` stands for a part without slashes, or for some of one."""
-    wanted = beginning.strip("/").split("/") if beginning != "/" else []
+    """Say whether a path begins so; a `*` stands for a part without slashes or for some of one, `$` for the end."""
+    wanted = beginning.strip("/").removesuffix("$").split("/") if beginning != "/" else []
     given = path.strip("/").split("/")
-    return len(given) >= len(wanted) and all(map(fnmatchcase, given, wanted))
+    if len(given) < len(wanted) or (beginning.endswith("$") and len(given) > len(wanted)):
+        return False
+    return all(map(fnmatchcase, given, wanted))
 
 
 _PORT: Final = re.compile(r":\d+$")

@@ -44,8 +44,8 @@ class Service:
     hosts: tuple[str, ...]
     """Host names with `*`, such as `*-aiplatform.googleapis.com`."""
     paths: tuple[str, ...] = ()
-    """Beginnings of paths that are its own at the plain address, such as `/v1/projects/*/topics`; `/` takes what nobody
-    else wants. Among services of one host they decide too."""
+    """Beginnings of paths that are its own at the plain address, such as `/v1/projects/*/topics`, or whole ones,
+    such as `/v1/projects/*$`; `/` takes what nobody else wants. Among services of one host they decide too."""
     http: AsgiApp | None = None
     rpc: grpc.GenericRpcHandler | None = None
     """Knows methods by their whole path, so that all services share one server."""

@@ -22,6 +22,7 @@ from cloudmlops.emulators.google.control import control_service
 from cloudmlops.emulators.google.enabled import service_usage_service
 from cloudmlops.emulators.google.identity import credentials_service, identity_service
 from cloudmlops.emulators.google.logs import Logs, logging_service
+from cloudmlops.emulators.google.metrics import metrics_service
 from cloudmlops.emulators.google.pubsub.service import pubsub_service
 from cloudmlops.emulators.google.pushing import Pusher
 from cloudmlops.emulators.google.storage.service import service as storage_service
@@ -89,6 +90,7 @@ class GoogleCloud:
             credentials_service(surroundings, tokens=tokens, access=access),
             _resource_manager(surroundings, tokens, access, audit),
             service_usage_service(surroundings),
+            metrics_service(surroundings),
             logging_service(surroundings, self.logs, tokens=tokens, access=access),
             pubsub_service(surroundings, tokens=tokens, access=access, audit=audit, pusher=pusher),
             control_service(surroundings, tokens=tokens, access=access, audit=audit, pusher=pusher),
@@ -181,6 +183,6 @@ def _resource_manager(surroundings: Surroundings, tokens: Tokens, access: Access
         "resourcemanager",
         build,
         hosts=("cloudresourcemanager.googleapis.com",),
-        paths=("/v3/projects", "/v1/projects/*:*Iam*"),
+        paths=("/v3/projects", "/v1/projects/*$"),
         methods=("/google.cloud.resourcemanager.",),
     )

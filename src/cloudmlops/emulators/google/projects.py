@@ -54,7 +54,7 @@ def resource_manager_service(surroundings: Surroundings, *, tokens: Tokens, acce
     return Service(
         name="resourcemanager",
         hosts=(_DOMAIN,),
-        paths=("/v3/projects", "/v1/projects/*:*Iam*"),
+        paths=("/v3/projects", "/v1/projects/*$"),
         http=app(
             surroundings, "resourcemanager", find=finder(routes), refusal=refusal(_DOMAIN), recorded=recorded_json
         ),
