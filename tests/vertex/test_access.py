@@ -141,6 +141,16 @@ def test_a_topic_is_asked_itself(opened: Opened, cloud: GoogleCloud, project: st
     assert [gap.permission.name for gap in missing] == ["pubsub.topics.publish"]
 
 
+def test_the_account_of_runs_is_asked_itself(opened: Opened, cloud: GoogleCloud) -> None:
+    account = "runner@my-project.iam.gserviceaccount.com"
+    cloud.access.deny("iam.serviceAccounts.actAs", resource=f"*/serviceAccounts/{account}")
+
+    with connect(opened(service_account=account).target) as platform:
+        missing = platform.check_access(["pipelines.run"])
+
+    assert [gap.permission.name for gap in missing] == ["iam.serviceAccounts.actAs"]
+
+
 def test_all_verbs_together_are_asked_in_two_calls(platform: Platform, vertex_emulator: Emulator) -> None:
     vertex_emulator.calls.clear()
 

@@ -58,7 +58,7 @@ def identity_service(surroundings: Surroundings, tokens: Tokens) -> Service:
 
 
 def credentials_service(surroundings: Surroundings, *, tokens: Tokens, access: Access) -> Service:
-    """Act as a service account: tokens and signatures in its name."""
+    """Act as a service account: tokens and signatures in its name; and say who may."""
     accounts = _Accounts(tokens, access)
     routes = (
         Route("POST", f"{_ACCOUNT}:generateAccessToken", "generateAccessToken", accounts.access_token),
@@ -66,10 +66,11 @@ def credentials_service(surroundings: Surroundings, *, tokens: Tokens, access: A
         Route("POST", f"{_ACCOUNT}:signBlob", "signBlob", accounts.sign_blob),
         Route("POST", f"{_ACCOUNT}:signJwt", "signJwt", accounts.sign_jwt),
         Route("GET", f"{_ACCOUNT}/allowedLocations", "getAllowedLocations", _allowed_locations),
+        Route("POST", f"{_ACCOUNT}:testIamPermissions", "testIamPermissions", accounts.test_permissions),
     )
     return Service(
         name="iamcredentials",
-        hosts=("iamcredentials.googleapis.com",),
+        hosts=("iamcredentials.googleapis.com", "iam.googleapis.com"),
         paths=("/v1/projects/-/serviceAccounts",),
         http=app(
             surroundings,
@@ -198,6 +199,12 @@ class _Accounts:
         except ValueError as error:
             raise Refused("INVALID_ARGUMENT", f"Invalid payload: {error}") from error
         return answer_json({"keyId": self._tokens.key_id, "signedJwt": self._tokens.signed(claims)})
+
+    def test_permissions(self, asked: Asked, *, project: str, email: str) -> Answer:
+        principal = self._tokens.principal(asked.headers.get("authorization"))
+        wanted = json_object(asked).get("permissions", [])
+        granted = self._access.tested(principal, wanted, f"projects/{project}/serviceAccounts/{email}")
+        return answer_json({"permissions": granted} if granted else {})
 
     def _allow(self, asked: Asked, permission: str, project: str, email: str) -> None:
         principal = self._tokens.principal(asked.headers.get("authorization"))
