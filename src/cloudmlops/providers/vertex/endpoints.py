@@ -335,7 +335,12 @@ class VertexEndpoints(EndpointsPort):
 
     def _endpoint(self, endpoint: str, record: Record, shown: Endpoint | None) -> EndpointStatus:
         acts = {act.deployed_id: act for act in record.acts.values()}
-        statuses = [mapping.act_status(endpoint, act, DeploymentState.STARTING) for act in record.begun()]
+        present = [found.id for found in shown.deployed_models] if shown is not None else []
+        statuses = [
+            mapping.act_status(endpoint, act, DeploymentState.STARTING)
+            for act in record.begun()
+            if act.deployed_id not in present  # noted by nobody yet who may write
+        ]
         if shown is not None:
             statuses += [
                 mapping.deployed_status(endpoint, shown, found, acts.get(found.id)) for found in shown.deployed_models

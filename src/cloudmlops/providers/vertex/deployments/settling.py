@@ -19,7 +19,7 @@ from google.cloud.aiplatform_v1.types import (
 )
 
 from cloudmlops.domain.endpoints import TrafficReason, traffic_without
-from cloudmlops.errors import ConflictError, NotFoundError, ServiceError
+from cloudmlops.errors import ConflictError, NotFoundError, PermissionDeniedError, ServiceError
 from cloudmlops.providers.vertex.deployments.journal import Act, ActState, Change, Journal, Record, split_change
 from cloudmlops.providers.vertex.logs import log_lines
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
@@ -65,18 +65,25 @@ class Settling:
 
         Deployments that have ended are noted as such, and get traffic when there is none else; a deployment that we had
         given up is removed when it comes to be after all; an endpoint that we made and nothing was ever deployed to is
-        removed when nothing is on its way.
+        removed when nothing is on its way. Who may only read is told what there is.
         """
-        record = self._journal.read(endpoint)
-        shown = self.shown(endpoint)
+        record, shown = self._journal.read(endpoint), self.shown(endpoint)
+        try:
+            return self._settle(endpoint, record, shown)
+        except PermissionDeniedError:
+            return record, shown
+
+    def _settle(self, endpoint: str, record: Record, shown: Endpoint | None) -> tuple[Record, Endpoint | None]:
+        # What the journal knew before Vertex AI was asked: what has been deployed since is not missing.
+        deployed = [act for act in record.acts.values() if act.state is ActState.DEPLOYED]
         for act in record.begun():
             shown = self._end(endpoint, act, shown)
         record = self._journal.read(endpoint)
         for act in record.acts.values():
-            present = _find(shown, act) is not None
-            if act.state is ActState.FAILED and present and shown is not None:
+            if act.state is ActState.FAILED and shown is not None and _find(shown, act) is not None:
                 shown = self.undeploy(endpoint, shown, act.deployed_id)
-            elif act.state is ActState.DEPLOYED and not present:
+        for act in deployed:
+            if _find(shown, act) is None:
                 split = mapping.split_by_name(shown) if shown is not None else {}
                 record = self._note(
                     endpoint, act, ActState.DEPLOYED, split_change("undeployed", split, TrafficReason.UNDEPLOYED, "")

@@ -121,7 +121,7 @@ class BatchPredictions:
         """Note a job's state; False when it was cancelled meanwhile."""
         with self._resources.transaction():
             job: Any = self._resources.get(name, self._job)
-            going = job.state != _CANCELLING
+            going = bool(job.state != _CANCELLING)
             job.state = state if going else _CANCELLED
             now = self._vertex.surroundings.clock.now().replace(tzinfo=None)
             if job.state == _RUNNING:
@@ -204,7 +204,7 @@ def _check_emulated(job: Any) -> None:
     if job.generate_explanation:
         raise Refused(
             "UNIMPLEMENTED",
-            "Explanations are not emulated: Explainable AI is deprecated since 2026-03-16, and shut down on 2027-03-16.",
+            "Explanations are not emulated: Explainable AI is deprecated since 2026-03-16 and ends on 2027-03-16.",
         )
     formats = job.input_config.instances_format, job.output_config.predictions_format
     if formats != ("jsonl", "jsonl"):
