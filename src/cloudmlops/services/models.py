@@ -303,7 +303,7 @@ class Models:
                 raise _no_model(name)
             return entries
 
-    def names(self) -> list[str]:
+    def names(self) -> Sequence[str]:
         """List the names of all models, those with a damaged ledger too, sorted."""
         with span("models.names"):
             return sorted({*self.ledger.names(), *self._context.backends.models.stamped()})

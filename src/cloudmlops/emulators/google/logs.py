@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -63,7 +63,7 @@ class Logs:
         found.sort(key=lambda entry: (entry["timestamp"], entry["insertId"]), reverse=newest_first)
         return found
 
-    def names(self, parent: str) -> list[str]:
+    def names(self, parent: str) -> Sequence[str]:
         """Return the names of a project's logs."""
         return sorted({json.loads(data)["logName"] for _, data in self._entries.items(f"{parent}|")})
 

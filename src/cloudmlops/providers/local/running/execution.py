@@ -21,8 +21,8 @@ from cloudmlops.ports.clock import Clock
 from cloudmlops.providers.local.running import attempts
 from cloudmlops.providers.local.running.attempts import Attempt, Failure
 from cloudmlops.providers.local.running.kept import KeptArtifacts
-from cloudmlops.runtime.logged import read_logged
 from cloudmlops.providers.local.running.run_store import RunStore
+from cloudmlops.runtime.logged import read_logged
 
 _log = logging.getLogger("cloudmlops.pipelines")
 
