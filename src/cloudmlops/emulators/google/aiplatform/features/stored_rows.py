@@ -12,8 +12,6 @@ from functools import cache, cached_property
 from typing import Any, Final
 
 import grpc
-from google.cloud.bigtable_admin_v2 import types as admin
-from google.cloud.bigtable_v2 import types as data
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from cloudmlops.emulators.core.faults import Refused
@@ -83,19 +81,19 @@ class StoredRows:
         table, family = self._place(view)
         instance, _, table_id = table.rpartition("/tables/")
         try:
-            self._call("bigtable.admin.v2.BigtableTableAdmin/CreateTable", admin.CreateTableRequest, admin.Table)(
-                admin.CreateTableRequest.pb()(parent=instance, table_id=table_id)
+            self._call("bigtable.admin.v2.BigtableTableAdmin/CreateTable", _admin().CreateTableRequest, _admin().Table)(
+                _admin().CreateTableRequest.pb()(parent=instance, table_id=table_id)
             )
         except grpc.RpcError as error:
             _refused(error, passing=grpc.StatusCode.ALREADY_EXISTS)
-        request = admin.ModifyColumnFamiliesRequest.pb()(name=table)
+        request = _admin().ModifyColumnFamiliesRequest.pb()(name=table)
         change = request.modifications.add(id=family)
         change.create.gc_rule.max_num_versions = 1
         try:
             self._call(
                 "bigtable.admin.v2.BigtableTableAdmin/ModifyColumnFamilies",
-                admin.ModifyColumnFamiliesRequest,
-                admin.Table,
+                _admin().ModifyColumnFamiliesRequest,
+                _admin().Table,
             )(request)
         except grpc.RpcError as error:
             _refused(error, passing=grpc.StatusCode.ALREADY_EXISTS)
@@ -105,13 +103,13 @@ class StoredRows:
         """Remove all rows of a view; one that never had any is no error."""
         self._prepared.discard(view)
         table, family = self._place(view)
-        request = admin.ModifyColumnFamiliesRequest.pb()(name=table)
+        request = _admin().ModifyColumnFamiliesRequest.pb()(name=table)
         request.modifications.add(id=family, drop=True)
         try:
             self._call(
                 "bigtable.admin.v2.BigtableTableAdmin/ModifyColumnFamilies",
-                admin.ModifyColumnFamiliesRequest,
-                admin.Table,
+                _admin().ModifyColumnFamiliesRequest,
+                _admin().Table,
             )(request)
         except grpc.RpcError as error:
             _refused(error, passing=grpc.StatusCode.NOT_FOUND)
@@ -126,10 +124,10 @@ class StoredRows:
         """
         table, family = self._place(view)
         mutate = self._call(
-            "bigtable.v2.Bigtable/MutateRows", data.MutateRowsRequest, data.MutateRowsResponse, streams=True
+            "bigtable.v2.Bigtable/MutateRows", _data().MutateRowsRequest, _data().MutateRowsResponse, streams=True
         )
         for start in range(0, len(rows), _ROWS_AT_ONCE):
-            request = data.MutateRowsRequest.pb()(table_name=table)
+            request = _data().MutateRowsRequest.pb()(table_name=table)
             for key, storage in rows[start : start + _ROWS_AT_ONCE]:
                 entry = request.entries.add(row_key=key.encode())
                 old = entry.mutations.add().delete_from_column
@@ -149,12 +147,14 @@ class StoredRows:
     def read(self, view: str, keys: Sequence[str]) -> Mapping[str, Mapping[bytes, Any]]:
         """Return the cells of rows by key and qualifier, each a `FeatureViewInternalStorage`."""
         table, family = self._place(view)
-        request = data.ReadRowsRequest.pb()(table_name=table)
+        request = _data().ReadRowsRequest.pb()(table_name=table)
         request.rows.row_keys.extend(key.encode() for key in keys)
         chain = request.filter.chain.filters
         chain.add().family_name_regex_filter = family
         chain.add().cells_per_column_limit_filter = 1
-        read = self._call("bigtable.v2.Bigtable/ReadRows", data.ReadRowsRequest, data.ReadRowsResponse, streams=True)
+        read = self._call(
+            "bigtable.v2.Bigtable/ReadRows", _data().ReadRowsRequest, _data().ReadRowsResponse, streams=True
+        )
         found: dict[str, dict[bytes, Any]] = {}
         try:
             for key, qualifier, value in _cells(read(request)):
@@ -213,3 +213,18 @@ def _refused(error: grpc.RpcError, *, passing: grpc.StatusCode | None = None) ->
     code = error.code()
     if code is not passing:
         raise Refused(code.name, str(error.details())) from error
+
+
+# Bigtable's packages are loaded by the first sync, and not by every start of the emulator.
+@cache
+def _admin() -> Any:
+    from google.cloud.bigtable_admin_v2 import types
+
+    return types
+
+
+@cache
+def _data() -> Any:
+    from google.cloud.bigtable_v2 import types
+
+    return types
