@@ -61,7 +61,8 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
     ),
     "last value ignores nulls": (
         (
-            "SELECT o, LAST_VALUE(x IGNORE NULLS) OVER (ORDER BY o ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS l "
+            "SELECT o, LAST_VALUE(x IGNORE NULLS) "
+            "OVER (ORDER BY o ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS l "
             "FROM UNNEST([NULL, 1, NULL, 2]) AS x WITH OFFSET AS o ORDER BY o"
         ),
         [(0, None), (1, 1), (2, 1), (3, 2)],
@@ -127,7 +128,8 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
     ),
     "arithmetic over aggregates": (
         (
-            "SELECT k, SUM(v) / COUNT(*) AS m, ROUND(AVG(v) * 2, 1) AS r FROM UNNEST([STRUCT('a' AS k, 1 AS v), ('a', 2)]) "
+            "SELECT k, SUM(v) / COUNT(*) AS m, ROUND(AVG(v) * 2, 1) AS r "
+            "FROM UNNEST([STRUCT('a' AS k, 1 AS v), ('a', 2)]) "
             "GROUP BY k HAVING SUM(v) + 1 > 3"
         ),
         [("a", 1.5, 3.0)],

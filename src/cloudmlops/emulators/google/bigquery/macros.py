@@ -68,7 +68,12 @@ _ANY_FLOAT: Final = {
     "x DECIMAL(38,9)": "CAST(error('not emulated: this function of NUMERIC') AS DOUBLE)",
 }
 
-MACROS: Final = (
+
+def _refused(kind: str, what: str) -> str:
+    return f"CAST(error('No matching signature for this function: {what} where a {kind} is expected') AS {kind})"
+
+
+_PLAIN: Final = (
     (
         "CREATE MACRO __type_name(t) AS CASE t WHEN 'BIGINT' THEN 'INT64' WHEN 'INTEGER' THEN 'INT64' "
         "WHEN 'DOUBLE' THEN 'FLOAT64' WHEN 'VARCHAR' THEN 'STRING' WHEN 'BOOLEAN' THEN 'BOOL' "
@@ -204,6 +209,26 @@ MACROS: Final = (
     ),
     _overloaded("__float", _ANY_FLOAT),
     _overloaded("__total", {"x HUGEINT": "CAST(x AS BIGINT)", "x DOUBLE": "x", "x DECIMAL(38,9)": "x"}),
+    _overloaded("__number", {"x BIGINT": "x", "x DOUBLE": "x", "x DECIMAL(38,9)": "x"}),
+    _overloaded("__bool", {"x BOOLEAN": "x"}),
+    _overloaded("__date", {"x DATE": "x"}),
+    _overloaded(
+        "__timestamp",
+        {
+            "x TIMESTAMPTZ": "x",
+            "x TIMESTAMP": _refused("TIMESTAMPTZ", "DATETIME"),
+            "x DATE": _refused("TIMESTAMPTZ", "DATE"),
+        },
+    ),
+    _overloaded(
+        "__datetime",
+        {"x TIMESTAMP": "x", "x DATE": "CAST(x AS TIMESTAMP)", "x TIMESTAMPTZ": _refused("TIMESTAMP", "TIMESTAMP")},
+    ),
+    (
+        "CREATE MACRO __joinable(x) AS CASE WHEN typeof(x) IN ('VARCHAR', 'BLOB', '\"NULL\"') OR typeof(x) LIKE '%[]' "
+        "THEN x ELSE error('No matching signature for operator || for an argument of type ' "
+        "|| __type_name(typeof(x))) END"
+    ),
     # Conversions
     _overloaded(
         "__to_int64",
@@ -442,3 +467,12 @@ MACROS: Final = (
     "CREATE MACRO __floor_div(a BIGINT, b BIGINT) AS (a - ((a % b) + b) % b) // b",
     "CREATE MACRO __week_of(x) AS (CAST(extract(doy FROM x) AS BIGINT) + 6 - CAST(extract(dow FROM x) AS BIGINT)) // 7",
 )
+
+
+def _typed(macro: str) -> str:
+    """Give a macro with one form of types a name for it too, so that an aggregate's type is checked as well."""
+    match = re.fullmatch(r"CREATE MACRO (__\w+)\((\w+ [^)]*)\) AS (.*)", macro, re.DOTALL)
+    return _overloaded(match[1], {match[2]: match[3]}) if match and "; CREATE" not in macro else macro
+
+
+MACROS: Final = tuple(_typed(macro) for macro in _PLAIN)

@@ -78,6 +78,8 @@ def of_duckdb(error: duckdb.Error) -> Refused:
         column := re.search(r'does not have a column named "([^"]+)"|[cC]olumn "([^"]+)" referenced that exists', text)
     ):
         return invalid_query(f"Unrecognized name: {next(filter(None, column.groups()))}")
+    if macro := re.match(r"Macro __([a-z0-9_]+)\(\) (?:does not support|has multiple overloads)", first, re.IGNORECASE):
+        return invalid_query(f"No matching signature for function or operator {macro[1].upper()}")
     if isinstance(error, duckdb.OutOfRangeException) and "verflow" in text:
         return invalid_query(f"int64 overflow: {first}")
     if isinstance(error, duckdb.ConversionException):

@@ -26,7 +26,7 @@ class Warehouse:
     def __init__(self, file: Path | None) -> None:
         self.writing = threading.RLock()
         self._root = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
-        self._root.execute("SET TimeZone = 'UTC'")
+        self._root.execute("SET GLOBAL TimeZone = 'UTC'")
         for macro in MACROS:
             self._root.execute(macro)
         self._root.execute(f"ATTACH '{file or ':memory:'}' AS store")
@@ -34,9 +34,7 @@ class Warehouse:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of one's own; close it."""
-        cursor = self._root.cursor()
-        cursor.execute("SET TimeZone = 'UTC'")
-        return cursor
+        return self._root.cursor()
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:

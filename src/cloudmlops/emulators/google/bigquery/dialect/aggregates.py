@@ -52,20 +52,21 @@ def _aggregate(made: Expressions, node: exp.Expression, over: Over) -> exp.Expre
         only(node, "this")
         if isinstance(node.this, exp.Distinct):
             raise not_emulated("COUNTIF(DISTINCT …)")
-        return over(call("count", case((made.of(node.this), exp.Literal.number(1)))))
+        return over(call("count", case((made.truth(node.this), exp.Literal.number(1)))))
     if isinstance(node, exp.Sum):
         only(node, "this")
-        return call("__total", over(exp.Anonymous(this="sum", expressions=[_argument(made, node.this)])))
+        argument = _argument(made, node.this, macro="__number")
+        return call("__total", over(exp.Anonymous(this="sum", expressions=[argument])))
     if isinstance(node, (exp.Min, exp.Max)):
         return _extreme(made, node, over)
     function, of_floats = _PLAIN[type(node)]
     only(node, "this")
-    argument = _argument(made, node.this, of_floats=of_floats)
+    argument = _argument(made, node.this, macro="__float" if of_floats else "")
     return over(exp.Anonymous(this=function, expressions=[argument]))
 
 
-def _argument(made: Expressions, node: exp.Expression, *, of_floats: bool = False) -> exp.Expression:
-    """What is aggregated."""
+def _argument(made: Expressions, node: exp.Expression, *, macro: str = "") -> exp.Expression:
+    """What is aggregated; `macro` gives it the type that it is to have."""
     if isinstance(node, exp.Star):
         only(node)
         return exp.Star()
@@ -73,11 +74,11 @@ def _argument(made: Expressions, node: exp.Expression, *, of_floats: bool = Fals
         if len(node.expressions) != 1 or node.args.get("on") is not None:
             raise not_emulated("DISTINCT of several values")
         inner = node.expressions[0]
-        return exp.Distinct(expressions=[_argument(made, inner, of_floats=of_floats)])
+        return exp.Distinct(expressions=[_argument(made, inner, macro=macro)])
     if isinstance(node, (exp.HavingMax, exp.Limit, exp.Order)):
         raise not_emulated(f"{name_of(node)} in this aggregate")
     value = made.of(node)
-    return call("__float", value) if of_floats else value
+    return call(macro, value) if macro else value
 
 
 def _extreme(made: Expressions, node: exp.Expression, over: Over) -> exp.Expression:

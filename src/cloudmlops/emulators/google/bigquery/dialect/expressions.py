@@ -52,7 +52,12 @@ class Expressions:
             return conjunction([self.condition(low), self.condition(high)])
         if isinstance(node, _COMPARED):
             return compared_at_top(self, node)
-        return self.of(node)
+        return self.truth(node)
+
+    def truth(self, node: exp.Expression) -> exp.Expression:
+        """Rewrite what is to be a BOOL."""
+        made = self.of(node)
+        return call("__bool", made) if isinstance(node, (exp.Column, exp.Dot, exp.Literal, exp.Anonymous)) else made
 
     def orders(self, nodes: Iterable[exp.Expression], *, plain: bool = False) -> list[exp.Expression]:
         """Rewrite ORDER BY: NaN comes before all numbers.

@@ -223,22 +223,29 @@ def bits(made: Expressions, node: exp.Expression) -> exp.Expression:
 def joined(made: Expressions, node: exp.Expression) -> exp.Expression:
     """|| and CONCAT, NULL when one of them is."""
     parts = node.expressions if isinstance(node, exp.Concat) else [node.this, node.expression]
-    made_parts = [cast(exp.null(), "VARCHAR") if isinstance(part, exp.Null) else made.of(part) for part in parts]
+    made_parts = [
+        cast(exp.null(), "VARCHAR") if isinstance(part, exp.Null) else _joinable(made.of(part)) for part in parts
+    ]
     result = made_parts[0]
     for part in made_parts[1:]:
         result = exp.DPipe(this=result, expression=part, safe=True)
     return exp.paren(result, copy=False)
 
 
+def _joinable(node: exp.Expression) -> exp.Expression:
+    known = isinstance(node, (exp.Paren, exp.Literal)) or node.find(exp.Query) is not None
+    return node if known else call("__joinable", node)
+
+
 def logic(made: Expressions, node: exp.Expression) -> exp.Expression:
     """AND and OR."""
     only(node, "this", "expression")
-    return exp.paren(type(node)(this=made.of(node.this), expression=made.of(node.expression)), copy=False)
+    return exp.paren(type(node)(this=made.truth(node.this), expression=made.truth(node.expression)), copy=False)
 
 
 def negation(made: Expressions, node: exp.Expression) -> exp.Expression:
     """NOT."""
-    return exp.paren(exp.Not(this=exp.paren(made.of(node.this), copy=False)), copy=False)
+    return exp.paren(exp.Not(this=exp.paren(made.truth(node.this), copy=False)), copy=False)
 
 
 def tested(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -332,7 +339,7 @@ def choice(made: Expressions, node: exp.Expression) -> exp.Expression:
     whens = []
     for branch in node.args["ifs"]:
         when = exp.EQ(this=subject.copy(), expression=branch.this) if subject is not None else branch.this
-        whens.append((made.of(when), made.of(branch.args["true"])))
+        whens.append((made.truth(when), made.of(branch.args["true"])))
     default = node.args.get("default")
     return case(*whens, otherwise=made.of(default) if default is not None else None)
 
@@ -342,7 +349,7 @@ def either(made: Expressions, node: exp.Expression) -> exp.Expression:
     only(node, "this", "true", "false")
     otherwise = node.args.get("false")
     return case(
-        (made.of(node.this), made.of(node.args["true"])),
+        (made.truth(node.this), made.of(node.args["true"])),
         otherwise=made.of(otherwise) if otherwise is not None else None,
     )
 

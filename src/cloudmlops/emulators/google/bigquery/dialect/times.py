@@ -118,7 +118,7 @@ def _moment(made: Expressions, node: exp.Expression, kind: str) -> exp.Expressio
         return call(f"__to_{kind}", value)
     if isinstance(value, exp.Null):
         return cast(value, _KINDS[kind])
-    return value
+    return call(f"__{kind}", value)
 
 
 def difference(made: Expressions, node: exp.Expression) -> exp.Expression:

@@ -95,6 +95,8 @@ class Unnesting:
             return bool(written.to.expressions[0].this is exp.DataType.Type.STRUCT)
         if isinstance(written, (exp.GenerateSeries, exp.GenerateDateArray, exp.Split)):
             return False
+        if isinstance(written, exp.Array) and any(isinstance(one, exp.Literal) for one in written.expressions):
+            return False
         select = exp.Select(expressions=[array.copy()])
         for source in self._sources:
             if select.args.get("from_") is None:
