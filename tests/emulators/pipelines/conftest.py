@@ -1,60 +1,111 @@
-"""Vertex AI and Cloud Storage on one emulator."""
-
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
 
 import grpc
+import httpx
 import pytest
-from google.cloud.aiplatform_v1 import PipelineServiceClient
+from google.cloud import aiplatform_v1 as v1
+from tests.emulators.pipelines.specs import Spec
 
 from cloudmlops.emulators.core.emulator import Emulator
-from cloudmlops.emulators.core.service import Service, Surroundings
-from cloudmlops.emulators.google.aiplatform.build import aiplatform, vertex_of
-from cloudmlops.emulators.google.storage.service import service as storage
 
-PROJECT = "p-of-tests"
-PARENT = f"projects/{PROJECT}/locations/europe-west4"
-BUCKET = "bucket-of-tests"
+_numbers = count(1)
+_ENDED = (
+    v1.PipelineState.PIPELINE_STATE_SUCCEEDED,
+    v1.PipelineState.PIPELINE_STATE_FAILED,
+    v1.PipelineState.PIPELINE_STATE_CANCELLED,
+)
 
 
+@dataclass(kw_only=True)
 class Google:
-    """The two services that pipelines need."""
+    """A running emulator, a project of one test's own, and the real clients."""
 
-    def services(self, surroundings: Surroundings) -> Sequence[Service]:
-        """Build them."""
-        self.surroundings = surroundings
-        self.vertex = vertex_of(surroundings)
-        return (
-            aiplatform(
-                self.vertex,
-                mutated=lambda *_: None,
-                check=lambda *_: None,
-                principal=lambda _: "tester@example.com",
+    emulator: Emulator
+    project: str
+    channel: grpc.Channel
+
+    @property
+    def parent(self) -> str:
+        return f"projects/{self.project}/locations/europe-west4"
+
+    @property
+    def bucket(self) -> str:
+        return f"{self.project}-bucket"
+
+    def client(self, kind: type[Any]) -> Any:
+        return kind(transport=kind.get_transport_class("grpc")(channel=self.channel))
+
+    @property
+    def pipelines(self) -> v1.PipelineServiceClient:
+        return self.client(v1.PipelineServiceClient)
+
+    def job(self, spec: Spec, parameters: Mapping[str, Any] | None = None, *, fast: bool = False) -> v1.PipelineJob:
+        """Return a job that is not sent yet."""
+        policy = v1.PipelineFailurePolicy
+        return v1.PipelineJob(
+            pipeline_spec=spec.content(),
+            runtime_config=v1.PipelineJob.RuntimeConfig(
+                gcs_output_directory=f"gs://{self.bucket}/root",
+                parameter_values=dict(parameters or {}),
+                failure_policy=policy.PIPELINE_FAILURE_POLICY_FAIL_FAST
+                if fast
+                else policy.PIPELINE_FAILURE_POLICY_FAIL_SLOW,
             ),
-            storage(surroundings),
         )
 
-    def environment(self, folder: Path) -> Mapping[str, str | None]:
-        """Return nothing: no child asks for credentials here."""
-        return {}
+    def start(self, spec: Spec, parameters: Mapping[str, Any] | None = None, *, fast: bool = False) -> v1.PipelineJob:
+        """Create a job."""
+        return self.pipelines.create_pipeline_job(
+            parent=self.parent,
+            pipeline_job=self.job(spec, parameters, fast=fast),
+            pipeline_job_id=f"job-{next(_numbers)}",
+        )
 
-    def reset(self) -> None:
-        """Nothing is set."""
+    def run(self, spec: Spec, parameters: Mapping[str, Any] | None = None, *, fast: bool = False) -> v1.PipelineJob:
+        """Create a job and return it when it has ended."""
+        return self.ended(self.start(spec, parameters, fast=fast))
+
+    def ended(self, job: v1.PipelineJob) -> v1.PipelineJob:
+        """Return a job when it has ended."""
+        until = time.monotonic() + 60
+        while (known := self.pipelines.get_pipeline_job(name=job.name)).state not in _ENDED:
+            assert time.monotonic() < until, known
+            time.sleep(0.01)
+        return known
+
+    def object(self, uri: str) -> bytes:
+        """Return the bytes of a `gs://` address."""
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        reply = httpx.get(f"{self.emulator.url}/{bucket}/{name}")
+        reply.raise_for_status()
+        return reply.content
 
 
-@pytest.fixture(scope="module")
-def google() -> Iterator[Google]:
-    """The services' own side."""
-    cloud = Google()
-    with Emulator([cloud]) as running:
-        cloud.emulator = running
-        yield cloud
+def states(job: v1.PipelineJob) -> dict[str, str]:
+    """Return the states of a job's tasks by name, without the root."""
+    root = job.name.rpartition("/")[2]
+    return {task.task_name: task.state.name for task in job.job_detail.task_details if task.task_name != root}
 
 
-@pytest.fixture(scope="module")
-def pipelines(google: Google) -> PipelineServiceClient:
-    """The real client."""
-    kind = PipelineServiceClient.get_transport_class("grpc")
-    return PipelineServiceClient(transport=kind(channel=grpc.insecure_channel(google.emulator.address)))
+def left(job: v1.PipelineJob, task: str) -> dict[str, Any]:
+    """Return the output parameters of a task."""
+    (found,) = [one for one in job.job_detail.task_details if one.task_name == task]
+    metadata = dict(found.execution.metadata or {})
+    return {name.removeprefix("output:"): value for name, value in metadata.items() if name.startswith("output:")}
+
+
+@pytest.fixture
+def google(vertex_emulator: Emulator) -> Iterator[Google]:
+    project = f"pipelines-{next(_numbers)}"
+    with grpc.insecure_channel(vertex_emulator.address) as channel:
+        found = Google(emulator=vertex_emulator, project=project, channel=channel)
+        httpx.post(
+            f"{vertex_emulator.url}/storage/v1/b", params={"project": project}, json={"name": found.bucket}
+        ).raise_for_status()
+        yield found

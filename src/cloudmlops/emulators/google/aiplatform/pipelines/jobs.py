@@ -28,7 +28,7 @@ from cloudmlops.emulators.google.aiplatform.pipelines.values import Values
 _log: Final = logging.getLogger("cloudmlops.emulators")
 _ID: Final = re.compile(r"[a-z][-a-z0-9]{0,127}")
 _FAST: Final = "PIPELINE_FAILURE_POLICY_FAIL_FAST"
-_ENDED: Final = ("SUCCEEDED", "FAILED", "CANCELLED")
+ENDED: Final = ("SUCCEEDED", "FAILED", "CANCELLED")
 _PATIENCE_SECONDS: Final = 30.0
 
 
@@ -97,12 +97,12 @@ class PipelineJobs:
     def cancel(self, name: str) -> Any:
         """Ask a job to end."""
         job = self._vertex.resources.get(name, self._kind)
-        if (state := state_of(job)) in _ENDED:
+        if (state := state_of(job)) in ENDED:
             raise Refused("FAILED_PRECONDITION", f"The PipelineJob {name} has ended: it is {state}.")
         with self._lock:
             running = self._running.get(name)
         if running is not None:
-            running[1].state("CANCELLING", unless=_ENDED)
+            running[1].state("CANCELLING", unless=ENDED)
             running[2].ask()
         return empty_pb2.Empty()
 
@@ -141,7 +141,7 @@ class PipelineJobs:
     def interrupted(self) -> None:
         """Let jobs that an emulator's end cut short be failed ones."""
         for name, data in self._vertex.surroundings.state.table("aiplatform_resources").items("projects/"):
-            if "/pipelineJobs/" in name and state_of(self._kind.FromString(data)) not in _ENDED:
+            if "/pipelineJobs/" in name and state_of(self._kind.FromString(data)) not in ENDED:
                 Progress(self._vertex, name).state("FAILED", error="The emulator was stopped while the job ran.")
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class PipelineJobs:
 
     def _check_deletable(self, name: str) -> Any:
         job = self._vertex.resources.get(name, self._kind)
-        if (state := state_of(job)) not in _ENDED:
+        if (state := state_of(job)) not in ENDED:
             raise Refused("FAILED_PRECONDITION", f"The PipelineJob {name} is {state}: cancel it first.")
         return job
 

@@ -135,7 +135,7 @@ class Leaves:
 
     def _known(self, uri: str, schema: str) -> Any:
         found = self._vertex.resources.list(self._progress.store, "artifacts", message("Artifact"))
-        same = [one for one in found if one.uri == uri and one.schema_title == schema]  # type: ignore[attr-defined] # raw
+        same = [one for one in found if one.uri == uri and one.schema_title == schema]
         return same[0] if same else None
 
     def _metadata(self, given: Json, inputs: Values) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Mirror:
 
         def local(found: re.Match[str]) -> str:
             uri = f"{_SCHEME}{found[1]}{found[2] or ''}"
+            (self._folder / found[1]).mkdir(parents=True, exist_ok=True)
             self.bring(uri)
             return self.local(uri)
 

@@ -23,7 +23,7 @@ from cloudmlops.emulators.google.aiplatform.generic import masked, without_outpu
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.names import new_id
 from cloudmlops.emulators.google.aiplatform.pipelines.cron import Cron
-from cloudmlops.emulators.google.aiplatform.pipelines.jobs import PipelineJobs, state_of
+from cloudmlops.emulators.google.aiplatform.pipelines.jobs import ENDED, PipelineJobs, state_of
 
 _MOST_MISSED: Final = 1000
 """So many missed times are made up for at most."""
@@ -207,8 +207,8 @@ class Schedules:
         limits = (schedule.max_concurrent_run_count, schedule.max_concurrent_active_run_count)
         parent = schedule.create_pipeline_job_request.parent
         jobs = self._vertex.resources.list(parent, "pipelineJobs", message("PipelineJob"))
-        active = sum(1 for job in jobs if _of(job, name) and state_of(job) not in ("SUCCEEDED", "FAILED", "CANCELLED"))
-        return active >= min(limit for limit in limits if limit)
+        active = sum(1 for job in jobs if _of(job, name) and state_of(job) not in ENDED)
+        return active >= min(int(limit) for limit in limits if limit)
 
     def _check(self, schedule: Any) -> None:
         Cron(schedule.cron)
