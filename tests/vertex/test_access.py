@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from cloudmlops.services.events import Events
 from cloudmlops.services.features import Features
 from cloudmlops.services.models import Models
 from cloudmlops.services.pipelines import Pipelines
+from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
 
@@ -100,6 +102,14 @@ def test_the_role_of_a_permission_is_known() -> None:
     assert role_of("compute.instances.create") is None
 
 
+@pytest.mark.parametrize("role", list(Role))
+def test_the_documentation_tells_what_a_role_is_made_of(role: Role) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "access.md").read_text(encoding="utf-8")
+    listed = ", ".join(f"`{name.removeprefix('roles/')}`" for name in sorted(IAM_ROLES[role]))
+
+    assert f"| `{role}` | {listed} |" in page
+
+
 def test_what_is_missing_is_told_with_the_role_that_has_it_and_nothing_is_made(
     platform: Platform, cloud: GoogleCloud, vertex_emulator: Emulator
 ) -> None:
@@ -159,10 +169,8 @@ def test_all_verbs_together_are_asked_in_two_calls(platform: Platform, vertex_em
 
 
 def test_a_refused_call_names_the_permission_and_the_remedy(
-    platform: Platform, cloud: GoogleCloud, tmp_path: Any
+    platform: Platform, cloud: GoogleCloud, tmp_path: Path
 ) -> None:
-    from cloudmlops.testing.contract.models import written_model
-
     cloud.access.deny("aiplatform.models.upload")
 
     with pytest.raises(PermissionDeniedError, match=r"lacks aiplatform\.models\.upload\. The role trainer has it"):

@@ -18,7 +18,7 @@ from google.cloud.aiplatform_v1 import ModelServiceClient
 from google.cloud.aiplatform_v1.types import Model, ModelContainerSpec, UploadModelRequest
 
 from cloudmlops import Platform, connect
-from cloudmlops.domain.events import DriftDetected, Event, ModelRegistered, UnknownEvent
+from cloudmlops.domain.events import DriftDetected, Envelope, Event, ModelDeployed, ModelRegistered, UnknownEvent
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
@@ -33,10 +33,13 @@ from cloudmlops.errors import (
 )
 from cloudmlops.ports.events import EventsPort, PushRequest
 from cloudmlops.providers.vertex.backends import VertexBackends
+from cloudmlops.providers.vertex.mapping.events import AUDITED
 from cloudmlops.testing.contract.models import written_model
+from cloudmlops.testing.model_folders import write_scaling_model
 
 from .conftest import Opened
 
+DEPLOY = "google.cloud.aiplatform.*.EndpointService.DeployModel"
 UPLOAD = "google.cloud.aiplatform.*.ModelService.UploadModel"
 SENDER = "pushes@my-project.iam.gserviceaccount.com"
 LONG = timedelta(seconds=30)
@@ -280,6 +283,51 @@ def test_our_own_registration_is_one_event_under_the_ledgers_version(
 
     (event,) = platform.events.list(kind=ModelRegistered)
     assert (event.platform, event.version) == (platform.address, version.version)
+
+
+@pytest.mark.parametrize("reporter", ["library", "audit-log"])
+def test_our_own_deployment_is_one_event_as_the_library_tells_it(
+    connected: Connected, cloud: GoogleCloud, project: str, tmp_path: Path, reporter: str
+) -> None:
+    platform = connected(reporter=reporter)
+    version = platform.models.register("scaling", write_scaling_model(tmp_path / "model"))
+    with served(platform) as url:
+        cloud.audit.trigger(url, method_names=[DEPLOY], resource_name=f"projects/{project}/*")
+        deployment = platform.endpoints.deploy(version, to="scaling")
+        deployment.wait(timeout=timedelta(seconds=60))
+        assert cloud.pusher.wait_until_delivered(LONG)
+
+    (event,) = platform.events.list(kind=ModelDeployed)
+    assert (event.model, event.version, event.endpoint) == ("scaling", version.version, "scaling")
+    assert (event.deployment, event.deployed_as) == (
+        deployment.name,
+        platform.endpoints.status("scaling").deployments[0].deployed_as,
+    )
+    platform.endpoints.delete("scaling")
+
+
+def test_a_deployment_that_is_gone_is_told_as_the_audit_log_has_it(opened: Opened) -> None:
+    backends = opened()
+    parent = backends.settings.parent
+    payload = {
+        "serviceName": "aiplatform.googleapis.com",
+        "methodName": "google.cloud.aiplatform.v1.EndpointService.DeployModel",
+        "resourceName": f"{parent}/endpoints/live",
+        "response": {"deployedModel": {"id": "42", "model": f"{parent}/models/churn@3", "displayName": "blue"}},
+    }
+    when = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    told = Envelope(id="1", source="//x", type=AUDITED, time=when, data={"protoPayload": payload})
+
+    found = backends.events.normalise(told)
+
+    assert (found.type, found.source, found.time) == (ModelDeployed.kind, backends.address, when)
+    assert found.data == {
+        "model": "churn",
+        "version": "3",
+        "endpoint": "live",
+        "deployment": "blue",
+        "deployed_as": "42",
+    }
 
 
 def test_what_the_audit_log_reports_may_not_be_published_by_hand(connected: Connected) -> None:

@@ -211,11 +211,15 @@ def test_a_malformed_message_is_refused(sent: dict[str, Any]) -> None:
         mapping.delivered(sent, SUBSCRIPTION)
 
 
-def test_a_push_without_a_wrapper_is_a_log_entry_or_none_of_ours() -> None:
+def test_a_push_without_a_wrapper_is_a_log_entry_an_event_or_neither() -> None:
     event = mapping.pushed(json.dumps(entry()).encode())
-
     assert event is not None
     assert event.type == mapping.AUDITED
+
+    sent = Envelope(id="1", source="vertex://my-project/europe-west4", type="cloudmlops.run.completed", time=AT)
+    assert mapping.pushed(base64.b64decode(mapping.message(sent)["data"])) == sent
+
+    assert mapping.pushed(b'{"specversion": "1.0", "id": "1", "source": "s", "type": "t", "time": 7}') is None
     assert mapping.pushed(b"{}") is None
     assert mapping.pushed(b"no JSON") is None
     assert mapping.pushed(b"[" * 100_000) is None

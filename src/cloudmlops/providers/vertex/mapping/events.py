@@ -98,7 +98,7 @@ def message(event: Envelope) -> dict[str, Any]:
 
 
 def pushed(body: bytes) -> Envelope | None:
-    """Read the body of a Pub/Sub push, wrapped or not; None when it is neither a message nor a log entry.
+    """Read the body of a Pub/Sub push, wrapped or not; None when it holds no message, log entry or event of ours.
 
     Raises:
         InvalidRequestError: It is a push, and its message is malformed.
@@ -108,7 +108,7 @@ def pushed(body: bytes) -> Envelope | None:
         return None
     if isinstance(content.get("message"), Mapping) and isinstance(content.get("subscription"), str):
         return delivered(content["message"], content["subscription"])
-    return _entry(content)
+    return _entry(content) or _unwrapped(content)
 
 
 def delivered(sent: Mapping[str, Any], subscription: str) -> Envelope:
@@ -263,6 +263,14 @@ def _entry(content: Mapping[str, Any]) -> Envelope | None:
             "resourcename": resource,
         },
     )
+
+
+def _unwrapped(content: Mapping[str, Any]) -> Envelope | None:
+    """Read a CloudEvent whose content type is lost, as in a push without a wrapper."""
+    try:
+        return _structured(content, _time(content["time"])) if content.get("specversion") == "1.0" else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _structured(content: object, at: datetime) -> Envelope | None:
