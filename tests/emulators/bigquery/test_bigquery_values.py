@@ -290,6 +290,17 @@ ERRORS: list[tuple[str, str]] = [
     ("no_such_column", "Unrecognized name: no_such_column"),
     ("1 +", "Syntax error"),
     ("9223372036854775808", "Invalid integer literal"),
+    ("1 || 'a'", "No matching signature"),
+    ("UPPER(1)", "No matching signature"),
+    ("1 + '1'", "No matching signature"),
+    ("IF(1, 2, 3)", "No matching signature"),
+    ("SUM(TRUE)", "No matching signature"),
+    ("UPPER(MAX(1))", "No matching signature"),
+    ("DATE_TRUNC(TIMESTAMP '2020-01-01 00:00:00+00', DAY)", "No matching signature"),
+    ("TIMESTAMP_ADD(DATETIME '2020-01-01 00:00:00', INTERVAL 1 HOUR)", "No matching signature"),
+    ("(SELECT 1 UNION ALL SELECT 'a')", "incompatible types"),
+    ("(SELECT y FROM (SELECT x + 1 AS y FROM UNNEST([1]) AS x WHERE y > 1))", "Unrecognized name: y"),
+    ("(SELECT AS STRUCT 1 AS a, a + 1 AS b).b", "Unrecognized name: a"),
 ]
 
 

@@ -137,7 +137,8 @@ class Catalog:
             self._check_free(name)
             columns = ", ".join(_column(field) for field in fields) or '"__none" BOOLEAN'
             with self.warehouse.changing() as cursor:
-                cursor.execute(f"CREATE TABLE {place(name)} ({columns})")
+                # Rows without a description are what a crash has left of a table that was being made or dropped.
+                cursor.execute(f"CREATE OR REPLACE TABLE {place(name)} ({columns})")
             return self.note_table(name, given, fields=fields)
 
     def create_view(self, name: TableName, given: Mapping[str, Any], *, fields: Sequence[Field]) -> Resource:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
 from cloudmlops.emulators.core.faults import Refused
-from cloudmlops.emulators.google.bigquery.catalog import LOCATION
 from cloudmlops.emulators.google.bigquery.cells import rows_json
 from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs
 from cloudmlops.emulators.google.bigquery.loading import Loading
@@ -36,15 +35,15 @@ class JobResources:
     def insert(self, asked: Asked, path: Mapping[str, str]) -> Answer:
         content = asked.json()
         configuration = content.get("configuration", {})
-        job_id = content.get("jobReference", {}).get("jobId")
+        reference = content.get("jobReference") or {}
         if "query" in configuration:
-            job = self._queries.make(path["project"], configuration, job_id=job_id)
+            job = self._queries.make(path["project"], configuration, reference=reference)
             if configuration.get("dryRun"):
                 return answer_json(self._dry(job))
         elif "load" in configuration:
-            job = self._loading.make(path["project"], configuration, None, job_id=job_id)
+            job = self._loading.make(path["project"], configuration, None, reference=reference)
         elif "copy" in configuration:
-            job = self._loading.make_copy(path["project"], configuration, job_id=job_id)
+            job = self._loading.make_copy(path["project"], configuration, reference=reference)
         elif "extract" in configuration:
             raise not_emulated("an extract job")
         else:
@@ -56,7 +55,7 @@ class JobResources:
     def query(self, asked: Asked, path: Mapping[str, str]) -> Answer:
         content = asked.json()
         configuration = {"jobType": "QUERY", **query_configuration(content)}
-        job = self._queries.make(path["project"], configuration, job_id=None)
+        job = self._queries.make(path["project"], configuration, reference={"location": content.get("location")})
         head: dict[str, Any] = {"kind": "bigquery#queryResponse"}
         if content.get("dryRun"):
             self._dry(job)
@@ -64,12 +63,12 @@ class JobResources:
             if outcome is None:
                 raise Refused("INTERNAL", "a dry run has no outcome", reason="internalError")
             counted = outcome.statistics["totalBytesProcessed"]
-            reference = {"projectId": job.project, "location": LOCATION}
+            dry = {"projectId": job.project, "location": job.location}
             schema = {"fields": list(outcome.fields)}
             return answer_json(
                 {
                     **head,
-                    "jobReference": reference,
+                    "jobReference": dry,
                     "jobComplete": True,
                     "schema": schema,
                     "totalBytesProcessed": counted,
@@ -137,7 +136,7 @@ class JobResources:
 
     def _answer(self, job: Job, settings: Mapping[str, Any], head: dict[str, Any]) -> Answer:
         patience = min(number(settings, "timeoutMs", _PATIENCE_MILLISECONDS), _MOST_PATIENCE_MILLISECONDS)
-        head |= {"jobReference": job.reference, "location": LOCATION, "queryId": job.id}
+        head |= {"jobReference": job.reference, "location": job.location, "queryId": job.id}
         if not job.done.wait(patience / 1000):
             return answer_json({**head, "jobComplete": False})
         if job.refused is not None:

@@ -58,11 +58,11 @@ class Job:
     refused: Refused | None = None
     cancelled: bool = False
     done: threading.Event = field(default_factory=threading.Event)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    location: str = LOCATION
 
     @property
     def reference(self) -> dict[str, str]:
-        return {"projectId": self.project, "jobId": self.id, "location": LOCATION}
+        return {"projectId": self.project, "jobId": self.id, "location": self.location}
 
     def resource(self) -> dict[str, Any]:
         """As JSON."""
@@ -85,7 +85,7 @@ class Job:
                 }
         return {
             "kind": "bigquery#job",
-            "id": f"{self.project}:{LOCATION}.{self.id}",
+            "id": f"{self.project}:{self.location}.{self.id}",
             "etag": f"{self.id}.{status['state']}",
             "selfLink": f"https://bigquery.googleapis.com/bigquery/v2/projects/{self.project}/jobs/{self.id}",
             "user_email": "emulated@cloudmlops.invalid",
@@ -108,16 +108,28 @@ class Jobs:
         self._row_bytes = 0
 
     def make(
-        self, project: str, configuration: dict[str, Any], work: Callable[[Job], Outcome], *, job_id: str | None = None
+        self,
+        project: str,
+        configuration: dict[str, Any],
+        work: Callable[[Job], Outcome],
+        *,
+        reference: Mapping[str, Any],
     ) -> Job:
         """Remember a new job, which does not run yet.
+
+        Args:
+            project: Of the job.
+            configuration: A `JobConfiguration`.
+            work: What it does.
+            reference: Its name and location, each if it was given.
 
         Raises:
             Refused: A job of that name is there.
         """
         job = Job(
             project=project,
-            id=job_id or f"job_{uuid.uuid4().hex}",
+            id=reference.get("jobId") or f"job_{uuid.uuid4().hex}",
+            location=reference.get("location") or LOCATION,
             configuration=configuration,
             created=self._catalog.milliseconds(),
             work=work,

@@ -45,14 +45,16 @@ class Loading:
         self.jobs = jobs
         self._read_object = read_object
 
-    def make(self, project: str, configuration: dict[str, Any], body: bytes | None, *, job_id: str | None) -> Job:
+    def make(
+        self, project: str, configuration: dict[str, Any], body: bytes | None, *, reference: Mapping[str, Any]
+    ) -> Job:
         """Make a load job.
 
         Args:
             project: Of the job.
             configuration: A `JobConfiguration`.
             body: The file that was uploaded; None when the job names objects.
-            job_id: Its name; None for a new one.
+            reference: Its name and location, each if it was given.
 
         Raises:
             Refused: It asks for what is not emulated, or a job of that name is there.
@@ -62,9 +64,11 @@ class Loading:
             raise not_emulated(f"{refused} of a load job")
         name = TableName.of(load.get("destinationTable", {}), project=project)
         configuration = {**configuration, "jobType": "LOAD"}
-        return self.jobs.make(project, configuration, lambda job: self._load(job, load, name, body), job_id=job_id)
+        return self.jobs.make(
+            project, configuration, lambda job: self._load(job, load, name, body), reference=reference
+        )
 
-    def make_copy(self, project: str, configuration: dict[str, Any], *, job_id: str | None) -> Job:
+    def make_copy(self, project: str, configuration: dict[str, Any], *, reference: Mapping[str, Any]) -> Job:
         """Make a copy job.
 
         Raises:
@@ -102,7 +106,7 @@ class Loading:
             )
             return Outcome(statistics={"copy": {"copiedRows": str(made)}})
 
-        return self.jobs.make(project, configuration, work, job_id=job_id)
+        return self.jobs.make(project, configuration, work, reference=reference)
 
     def _load(self, job: Job, load: Mapping[str, Any], name: TableName, body: bytes | None) -> Outcome:
         self._catalog.dataset(name.parent)
@@ -154,7 +158,12 @@ class Loading:
             raise not_emulated(f"a wildcard in {uri}")
         if self._read_object is None:
             raise not_emulated(f"reading {uri}: no object store is joined to this BigQuery; it")
-        return self._read_object(bucket, key)
+        try:
+            return self._read_object(bucket, key)
+        except Refused as refused:
+            if refused.code != "NOT_FOUND":
+                raise
+            raise Refused("NOT_FOUND", f"Not found: URI {uri}", reason="notFound") from refused
 
 
 def write_rows(

@@ -62,7 +62,7 @@ class Queries:
         self._jobs = jobs
         self._clock = clock
 
-    def make(self, project: str, configuration: dict[str, Any], *, job_id: str | None) -> Job:
+    def make(self, project: str, configuration: dict[str, Any], *, reference: Mapping[str, Any]) -> Job:
         """Make a query job.
 
         Raises:
@@ -77,7 +77,7 @@ class Queries:
             raise invalid("Required parameter is missing: query")
         configuration = {"jobType": "QUERY", **configuration}
         dry = bool(configuration.get("dryRun"))
-        return self._jobs.make(project, configuration, lambda job: self._work(job, query, dry=dry), job_id=job_id)
+        return self._jobs.make(project, configuration, lambda job: self._work(job, query, dry=dry), reference=reference)
 
     def fields_of_query(self, text: str, project: str) -> list[dict[str, Any]]:
         """Return the columns of a query, which is not run.

@@ -70,7 +70,7 @@ class Uploads:
         configuration = dict(job.get("configuration", {}))
         if "load" not in configuration:
             raise invalid("an upload needs a load job")
-        made = self._loading.make(project, configuration, body, job_id=job.get("jobReference", {}).get("jobId"))
+        made = self._loading.make(project, configuration, body, reference=job.get("jobReference") or {})
         self._loading.jobs.start(made)
         made.done.wait(SHORT_SECONDS)
         return answer_json(made.resource())

@@ -13,6 +13,7 @@ from cloudmlops.emulators.google.bigquery.dialect.aggregates import named_window
 from cloudmlops.emulators.google.bigquery.dialect.building import call, only
 from cloudmlops.emulators.google.bigquery.dialect.expressions import Expressions
 from cloudmlops.emulators.google.bigquery.dialect.overloading import choose_forms
+from cloudmlops.emulators.google.bigquery.dialect.strictness import check_common_types, check_names
 from cloudmlops.emulators.google.bigquery.dialect.unnesting import Unnesting
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
 
@@ -73,6 +74,7 @@ class Queries:
             with self._unnesting.nested() as around:
                 made = self._select(node)
                 choose_forms(made, self._unnesting, around)
+                check_names(made, node, self._unnesting, around)
                 return made
         if isinstance(node, exp.SetOperation):
             return self._set_operation(node)
@@ -90,6 +92,8 @@ class Queries:
         made = type(node)(
             this=self.query(node.this), expression=self.query(node.expression), distinct=node.args.get("distinct")
         )
+        if not isinstance(node.parent, exp.SetOperation):
+            check_common_types(made, self._unnesting)
         if not any(node.args.get(part) is not None for part in ("order", "limit", "offset")):
             return made
         alias = exp.TableAlias(this=exp.to_identifier("__rows", quoted=True))
