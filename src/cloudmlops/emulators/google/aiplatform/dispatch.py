@@ -14,6 +14,7 @@ from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import Method, methods
 from cloudmlops.emulators.google.aiplatform.generic import check_required, generic_handler
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Forwarded, Handler, Handlers, Vertex
+from cloudmlops.emulators.google.aiplatform.sunsets import not_emulated
 
 SERVICE: Final = "aiplatform"
 _log: Final = logging.getLogger("cloudmlops.emulators")
@@ -76,7 +77,7 @@ class Dispatcher:
         ):
             handler, native = self._handler(method)
             if handler is None:
-                raise Refused("UNIMPLEMENTED", f"{method.path} is not emulated.")
+                raise Refused("UNIMPLEMENTED", not_emulated(method))
             asking = Asking(method=method, principal=principal, host=host)
             if method.requests_stream:
                 return _each(handler(map(self._prepared(native), request), asking), method)

@@ -19,6 +19,7 @@ from cloudmlops.emulators.google.aiplatform.generic import without_output_fields
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.models import Models, check_labels
 from cloudmlops.emulators.google.aiplatform.names import new_id
+from cloudmlops.emulators.google.aiplatform.sunsets import EXPLANATIONS
 from cloudmlops.emulators.google.storage.sharing import Objects
 
 _log: Final = logging.getLogger("cloudmlops.emulators")
@@ -202,10 +203,7 @@ def _check_emulated(job: Any) -> None:
     if job.HasField("unmanaged_container_model"):
         raise Refused("UNIMPLEMENTED", "Batch prediction with an unmanaged container model is not emulated.")
     if job.generate_explanation:
-        raise Refused(
-            "UNIMPLEMENTED",
-            "Explanations are not emulated: Explainable AI is deprecated since 2026-03-16 and ends on 2027-03-16.",
-        )
+        raise Refused("UNIMPLEMENTED", f"Explanations are not emulated. {EXPLANATIONS}")
     formats = job.input_config.instances_format, job.output_config.predictions_format
     if formats != ("jsonl", "jsonl"):
         raise Refused(

@@ -44,7 +44,6 @@ def predicting_handlers(vertex: Vertex) -> Handlers:
     return {
         "PredictionService.Predict": prediction.predict,
         "PredictionService.RawPredict": prediction.raw_predict,
-        "PredictionService.Explain": _explain,
     }
 
 
@@ -160,14 +159,6 @@ def _check_size(endpoint: Any, size: int) -> None:
         raise Refused(
             "FAILED_PRECONDITION", f"The request size ({size} bytes) exceeds {most / 1024 / 1024:.3f}MB limit."
         )
-
-
-def _explain(request: Any, _: Asking) -> Any:
-    raise Refused(
-        "UNIMPLEMENTED",
-        "PredictionService.Explain is not emulated: Explainable AI is deprecated since 2026-03-16 and is shut down on "
-        f"2027-03-16 ({request.endpoint}).",
-    )
 
 
 def _code(status: int) -> str:
