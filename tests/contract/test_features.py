@@ -1,9 +1,14 @@
 """The providers keep what features promise."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from cloudmlops import Platform
+from cloudmlops import Platform, connect
+from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.testing.contract.features import FeaturesContract
+
+from .conftest import vertex_target
 
 
 class TestFeaturesOnLocal(FeaturesContract):
@@ -20,3 +25,11 @@ class TestFeaturesOnVertex(FeaturesContract):
     @pytest.fixture
     def platform(self, vertex_platform: Platform) -> Platform:
         return vertex_platform
+
+
+@pytest.mark.conformance
+class TestFeaturesOnVertexOverRest(FeaturesContract):
+    @pytest.fixture
+    def platform(self, vertex_emulator: Emulator) -> Iterator[Platform]:
+        with connect(vertex_target(vertex_emulator, transport="rest")) as platform:
+            yield platform

@@ -10,7 +10,7 @@ from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.capabilities import Capabilities
 from cloudmlops.ports.clock import Clock, SystemClock
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.providers.vertex.limits import LIMITS
+from cloudmlops.providers.vertex.limits import LIMITS, OVER_REST
 from cloudmlops.providers.vertex.settings import VertexSettings
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class VertexBackends:
     def __init__(self, settings: VertexSettings) -> None:
         self.settings = settings
         self.clock: Clock = SystemClock()
-        self.capabilities = Capabilities(provider="vertex", limits=LIMITS)
+        limits = {**LIMITS, **OVER_REST} if settings.transport == "rest" else LIMITS
+        self.capabilities = Capabilities(provider="vertex", limits=limits)
 
     @property
     def target(self) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.aiplatform_v1.types import BigQuerySource, FeatureGroup
 
+from cloudmlops.domain.capabilities import Capability
 from cloudmlops.domain.features import FeatureView, microseconds
 from cloudmlops.domain.point_in_time import FeatureRow, to_microseconds
-from cloudmlops.errors import UnsupportedError
 from cloudmlops.ports.features import FeaturesPort, OnlineReader, Table
 from cloudmlops.providers.vertex.feature_store.online import OnlineRows
 from cloudmlops.providers.vertex.feature_store.places import Generations, Place, kept_fields, place_of, served_query
@@ -35,6 +35,7 @@ from cloudmlops.providers.vertex.feature_store.warehouse import Warehouse
 from cloudmlops.providers.vertex.mapping import features as mapping
 
 if TYPE_CHECKING:
+    from cloudmlops.ports.objects import ObjectStore
     from cloudmlops.providers.vertex.backends import VertexBackends
 
 
@@ -42,12 +43,13 @@ class VertexFeatures(FeaturesPort):
     """The Vertex provider's part of features."""
 
     def __init__(self, backends: VertexBackends) -> None:
-        self._settings = backends.settings
+        self._capabilities = backends.capabilities
         self._generations = Generations(backends.objects)
         self._warehouse = Warehouse(backends.wire)
-        self._sources = Sources(self._warehouse)
+        self._settings = backends.settings
+        self._sources = Sources(self._warehouse, self._open)
         self._resources = Resources(backends.wire)
-        self._online = OnlineRows(backends.wire)
+        self._online = OnlineRows(backends.wire, self._resources, backends.capabilities)
         self._ready: set[str] = set()
         self._preparing = Lock()
 
@@ -108,11 +110,7 @@ class VertexFeatures(FeaturesPort):
 
         Of rows that two processes push of one key at the same moment the greater may stay behind until then.
         """
-        if self._settings.transport == "rest":
-            raise UnsupportedError(
-                "rows cannot be pushed over REST: the service takes direct writes over gRPC only",
-                hint="Connect with transport=grpc, or materialise the view.",
-            )
+        self._capabilities.require(Capability.FEATURE_PUSH)
         operation = "features.push"
         place = self._prepare(view, self._generations.read(view), operation=operation)
         if not self._resources.synced(place.identity, view=view.name, operation=operation):
@@ -154,6 +152,12 @@ class VertexFeatures(FeaturesPort):
         self._online.close()
         self._warehouse.close()
 
+    def _open(self, folder: str) -> ObjectStore:
+        from cloudmlops.storage.opening import open_store
+
+        url = self._settings.api_url
+        return open_store(folder, endpoint=url, anonymous=url is not None)
+
     def _prepare(self, view: FeatureView, generation: int, *, operation: str) -> Place:
         """Make what keeps and serves a view's rows, unless it is there."""
         place = place_of(view, generation)
@@ -180,7 +184,7 @@ class VertexFeatures(FeaturesPort):
         """Write those kept rows directly that a pushed row of the same time or a later one would hide."""
         kept, pushed = self._warehouse.name(place.kept), self._warehouse.name(place.pushed)
         hidden = list(kept_rows(view, self._rows_of(shadowed_statement(view, kept, pushed), view)))
-        if hidden and self._settings.transport != "rest":
+        if hidden:
             self._online.write(view, self._resources.view_name(place.identity), hidden)
 
     def _rows_of(self, statement: str, view: FeatureView) -> Any:

@@ -29,3 +29,12 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
         reason="a registry belongs to one project and location: platforms share it by naming the same",
     ),
 }
+
+OVER_REST: Final[Mapping[Capability, Limit]] = {
+    Capability.FEATURE_PUSH: Limit(
+        kind=Support.ABSENT,
+        reason="the service takes direct writes over gRPC only",
+        instead="Connect with transport=grpc, or materialise the view.",
+    ),
+}
+"""What is limited beside these when Vertex AI is asked over REST."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloudmlops.domain.capabilities import Capability, Support
 from cloudmlops.domain.features import Entity, FeatureService, FeatureView, TableSource, on_demand
 from cloudmlops.domain.point_in_time import FeatureStatus
-from cloudmlops.errors import InvalidEntitiesError, InvalidRequestError, NotFoundError
+from cloudmlops.errors import InvalidEntitiesError, InvalidRequestError, NotFoundError, UnsupportedError
 
 if TYPE_CHECKING:
     from cloudmlops._platform import Platform
@@ -190,6 +191,10 @@ class FeaturesContract:
     def test_a_pushed_row_counts_where_it_is_newer(self, platform: Platform) -> None:
         view = weather(platform, [row("JFK", _T, 1.0)])
         platform.features.materialize(view)
+        if platform.capabilities.of(Capability.FEATURE_PUSH) is Support.ABSENT:
+            with pytest.raises(UnsupportedError, match=r"features\.push"):
+                platform.features.push(view, [row("JFK", _T, 2.0)])
+            return
 
         def wind() -> object:
             return platform.features.online(view, [{"origin": "JFK"}]).values()[0]["wind"]

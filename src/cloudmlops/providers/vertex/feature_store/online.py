@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from google.cloud.aiplatform_v1 import FeatureOnlineStoreServiceClient
@@ -16,10 +17,13 @@ from google.cloud.aiplatform_v1.types import (
 )
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from cloudmlops.domain.capabilities import Capabilities, Capability
 from cloudmlops.domain.features import FeatureView
 from cloudmlops.domain.point_in_time import FeatureRow, reduced
 from cloudmlops.errors import NotFoundError, ServiceError
 from cloudmlops.providers.vertex.errors import PROVIDER, translated
+from cloudmlops.providers.vertex.feature_store.direct_reads import DirectReads
+from cloudmlops.providers.vertex.feature_store.resources import Resources
 from cloudmlops.providers.vertex.mapping.features import data_key, rows_of, served_of
 
 if TYPE_CHECKING:
@@ -27,14 +31,18 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 16
 _KEYS_A_MESSAGE: Final = 100
+_Found = tuple[Sequence[FeatureRow], int]
+_NOTHING: Final[_Found] = ((), 0)
 _MICROSECOND: Final = 1000
 
 
 class OnlineRows:
     """The rows of feature views, by key."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, resources: Resources, capabilities: Capabilities) -> None:
         self._wire = wire
+        self._resources = resources
+        self._capabilities = capabilities
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="cloudmlops-online")
 
     def read(self, view: FeatureView, served: str, keys: Sequence[Any]) -> list[Sequence[FeatureRow]]:
@@ -52,6 +60,9 @@ class OnlineRows:
 
         The service takes the later of two writes by their times: one that has the same time as what it replaces is
         given a nanosecond more, for our own time travels in a feature of its own.
+
+        Raises:
+            UnsupportedError: Something is to be written, over REST.
         """
         of: dict[Any, list[FeatureRow]] = {}
         for key, row in rows:
@@ -62,33 +73,57 @@ class OnlineRows:
             if merged != list(kept):
                 changed.append((key, served_of(view, merged), max(merged[0].ts * _MICROSECOND, before + 1)))
         if changed:
+            self._capabilities.require(Capability.FEATURE_PUSH)
             self._write(view, served, changed)
 
     def close(self) -> None:
         """Let go of the threads."""
         self._pool.shutdown()
 
-    def _found(self, view: FeatureView, served: str, keys: Sequence[Any]) -> Sequence[tuple[Sequence[FeatureRow], int]]:
-        client = self._wire.client(FeatureOnlineStoreServiceClient)
+    @cached_property
+    def _direct(self) -> DirectReads | None:
+        """The store's own table, when Google lets this project read it."""
+        try:
+            store = self._resources.store(operation="features.online")
+        except NotFoundError:
+            return None
+        bigtable = store.bigtable
+        if not bigtable.enable_direct_bigtable_access or not bigtable.bigtable_metadata.table_id:
+            return None
+        return DirectReads(self._wire, bigtable.bigtable_metadata)
+
+    def _found(self, view: FeatureView, served: str, keys: Sequence[Any]) -> list[_Found]:
+        """Return the rows kept of each key, and the time at which they are served in nanoseconds."""
         single = len(view.entity.keys) == 1
+        wanted = {
+            place: data_key(view, key) for place, key in enumerate(keys) if not (key is None if single else None in key)
+        }
+        found: list[_Found] = [_NOTHING] * len(keys)
+        if not wanted:
+            return found
+        if self._direct is not None:
+            answers = self._direct.read(served.rpartition("/")[2], list(wanted.values()), view=view.name)
+        elif len(wanted) == 1:
+            answers = [self._fetched(view, served, key) for key in wanted.values()]
+        else:
+            answers = list(self._pool.map(lambda key: self._fetched(view, served, key), wanted.values()))
+        for place, answer in zip(wanted, answers, strict=True):
+            if answer is not None:
+                found[place] = (rows_of(view, answer[0]), answer[1])
+        return found
 
-        def fetch(key: Any) -> tuple[Sequence[FeatureRow], int]:
-            if key is None if single else None in key:
-                return (), 0
-            request = FetchFeatureValuesRequest(feature_view=served, data_key=data_key(view, key))
-            try:
-                reply = self._wire.ask(
-                    client.fetch_feature_values, request, operation="features.online", resource=view.name, again=True
-                )
-            except NotFoundError:
-                return (), 0
-            features = FetchFeatureValuesResponse.pb(reply).key_values.features
-            when = max((feature.value.metadata.generate_time.ToNanoseconds() for feature in features), default=0)
-            return rows_of(view, {feature.name: feature.value for feature in features}), when
-
-        if len(keys) == 1:
-            return [fetch(keys[0])]
-        return list(self._pool.map(fetch, keys))
+    def _fetched(self, view: FeatureView, served: str, key: FeatureViewDataKey) -> tuple[Mapping[str, Any], int] | None:
+        client = self._wire.client(FeatureOnlineStoreServiceClient)
+        request = FetchFeatureValuesRequest(feature_view=served, data_key=key)
+        try:
+            reply = self._wire.ask(
+                client.fetch_feature_values, request, operation="features.online", resource=view.name, again=True
+            )
+        except NotFoundError:
+            return None
+        features = FetchFeatureValuesResponse.pb(reply).key_values.features
+        when = max((feature.value.metadata.generate_time.ToNanoseconds() for feature in features), default=0)
+        return {feature.name: feature.value for feature in features}, when
 
     def _write(
         self, view: FeatureView, served: str, changed: Sequence[tuple[Any, dict[str, FeatureValue], int]]

@@ -217,7 +217,9 @@ class Resources:
         return str(begun.feature_view_sync)
 
     def _running(self, name: str, view: str, operation: str) -> str | None:
-        return next((sync.name for sync in self._syncs(name, view, operation) if not sync.run_time.HasField("end_time")), None)
+        return next(
+            (sync.name for sync in self._syncs(name, view, operation) if not sync.run_time.HasField("end_time")), None
+        )
 
     def _syncs(self, name: str, view: str, operation: str) -> Sequence[FeatureViewSync]:
         client = self._wire.client(FeatureOnlineStoreAdminServiceClient)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ from google.cloud import bigquery
 from cloudmlops.domain.features import FeatureView, ParquetSource, SqlSource, TableSource
 from cloudmlops.errors import InvalidEntitiesError, NotFoundError, ServiceError, UnsupportedError
 from cloudmlops.materializers.feature_columns import time_fault, type_fault
+from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.providers.vertex.feature_store.columns import arrow_schema
 from cloudmlops.providers.vertex.feature_store.warehouse import Warehouse
 from cloudmlops.providers.vertex.mapping.features import LONGEST_FEATURE, RESERVED, digest
@@ -25,8 +27,9 @@ _HINT: Final = "Mend the data, or change the view's columns and types."
 class Sources:
     """Makes relations of sources. Parquet files are loaded into a table at each use, for they may have changed."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, open_folder: Callable[[str], ObjectStore]) -> None:
         self._warehouse = warehouse
+        self._open = open_folder
 
     def relation(self, view: FeatureView, *, operation: str) -> str:
         """Return what a view is read from, checked.
@@ -60,8 +63,8 @@ class Sources:
                 return None
 
     def query(self, view: FeatureView) -> str | None:
-        """Return the query of a source in BigQuery's dialect; None for a table."""
-        return _bigquery_text(view.source) if isinstance(view.source, SqlSource) else None
+        """Return the query of a source in BigQuery's dialect, its tables with their full names; None for a table."""
+        return self._bigquery_text(view.source) if isinstance(view.source, SqlSource) else None
 
     def _place(self, view: FeatureView, *, operation: str) -> str:
         if (query := self.query(view)) is not None:
@@ -97,8 +100,7 @@ class Sources:
     def _load(self, name: str, view: FeatureView, uri: str, *, operation: str) -> None:
         try:
             if uri.startswith("gs://"):
-                pattern = uri if uri.endswith(".parquet") or "*" in uri else f"{uri.rstrip('/')}/*.parquet"
-                self._warehouse.load_objects(name, [pattern], operation=operation)
+                self._warehouse.load_objects(name, self._objects(uri), operation=operation)
             elif "://" in uri and not uri.startswith("file:"):
                 raise UnsupportedError(
                     f"the source of feature view {view.name!r} lies at {uri}, which BigQuery does not read",
@@ -112,6 +114,48 @@ class Sources:
                 faults=[f"there is no Parquet file at {uri}"],
                 hint=_HINT,
             ) from error
+
+    def _bigquery_text(self, query: SqlSource) -> str:
+        try:
+            import sqlglot  # type: ignore[import-not-found,unused-ignore]  # optional
+            from sqlglot import exp
+        except ImportError as error:
+            raise UnsupportedError(
+                "a query as the source of a feature view needs sqlglot, which is not installed",
+                hint="pip install sqlglot.",
+            ) from error
+        try:
+            tree = sqlglot.parse_one(query.query, read=query.dialect)
+        except (sqlglot.errors.SqlglotError, ValueError) as error:
+            raise InvalidEntitiesError(
+                "the query of a feature view cannot be translated",
+                faults=[f"no valid {query.dialect} query: {error}"],
+            ) from error
+        own = {part.alias for part in tree.find_all(exp.CTE)}
+        bare = [table for table in tree.find_all(exp.Table) if not table.db and table.name and table.name not in own]
+        if not bare and query.dialect == "bigquery":
+            return query.query.strip().rstrip(";")  # as it was written
+        project, dataset = self._warehouse.parent
+        for table in bare:
+            table.set("db", exp.to_identifier(dataset, quoted=True))
+            table.set("catalog", exp.to_identifier(project, quoted=True))
+        return str(tree.sql(dialect="bigquery"))
+
+    def _objects(self, uri: str) -> list[str]:
+        """Return the Parquet files at an address: a file, a pattern in the last part, or a folder.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        folder, _, last = uri.rpartition("/")
+        if last.endswith(".parquet") and "*" not in last:
+            return [uri]
+        pattern = last if "*" in last else "*.parquet"
+        folder = folder if "*" in last else uri.rstrip("/")
+        found = [key for key in self._open(folder).list() if fnmatchcase(key.rpartition("/")[2], pattern)]
+        if not found:
+            raise NotFoundError(f"there is no Parquet file at {uri}", hint=_HINT)
+        return [f"{folder}/{key}" for key in sorted(found)]
 
 
 def schema_faults(view: FeatureView, schema: pa.Schema) -> Iterator[str]:
@@ -154,22 +198,4 @@ def _local_rows(view: FeatureView, uri: str) -> pa.Table:
             f"the source of feature view {view.name!r} cannot be read",
             faults=[f"{uri} is not a readable Parquet file: {error}"],
             hint=_HINT,
-        ) from error
-
-
-def _bigquery_text(query: SqlSource) -> str:
-    if query.dialect == "bigquery":
-        return query.query.strip().rstrip(";")
-    try:
-        import sqlglot  # type: ignore[import-not-found,unused-ignore]  # optional
-    except ImportError as error:
-        raise UnsupportedError(
-            f"a query in dialect {query.dialect!r} needs sqlglot, which is not installed",
-            hint='pip install sqlglot, or write the query for BigQuery and set dialect="bigquery".',
-        ) from error
-    try:
-        return str(sqlglot.transpile(query.query, read=query.dialect, write="bigquery")[0])
-    except (sqlglot.errors.SqlglotError, ValueError) as error:
-        raise InvalidEntitiesError(
-            "the query of a feature view cannot be translated", faults=[f"no valid {query.dialect} query: {error}"]
         ) from error

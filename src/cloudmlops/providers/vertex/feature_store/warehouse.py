@@ -39,6 +39,11 @@ class Warehouse:
         self._made = False
         self._making = Lock()
 
+    @property
+    def parent(self) -> tuple[str, str]:
+        """The project and the dataset."""
+        return self._project, self._dataset
+
     def name(self, table: str) -> str:
         """Return a table's full name in SQL."""
         return quoted(self._project, self._dataset, table)
