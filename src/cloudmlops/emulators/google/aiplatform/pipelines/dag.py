@@ -159,7 +159,10 @@ class Dag:
         return self._loop(name, task, component, [(item, place) for item in items], limit)
 
     def _once(self, name: str, task: Json, component: Json, inputs: Values, place: int) -> Ended:
-        parameters = with_defaults(component, inputs.parameters, f"The task {name!r}")
+        # kfp's compiler gives a task more than its component takes, where its constants refer to it.
+        known = component.get("inputDefinitions", {}).get("parameters", {})
+        given = {key: value for key, value in inputs.parameters.items() if key in known}
+        parameters = with_defaults(component, given, f"The task {name!r}")
         inputs = Values(parameters=parameters, artifacts=inputs.artifacts)
         self._course.progress.took(place, inputs)
         if "dag" not in component:

@@ -64,14 +64,13 @@ class Leaves:
             self._progress.left(place, known)
             return Ended(state="SKIPPED", outputs=known)
         self._progress.put(place, "RUNNING")
-        outputs = self._tried(name, task, _container(executor), component, inputs, place)
+        outputs = self._tried(name, task, executor, component, inputs, place)
         self._progress.left(place, outputs)
         self._cache.keep(key, outputs)
         return Ended(state="SUCCEEDED", outputs=outputs)
 
-    def _tried(
-        self, name: str, task: Json, container: Container, component: Json, inputs: Values, place: int
-    ) -> Values:
+    def _tried(self, name: str, task: Json, executor: Json, component: Json, inputs: Values, place: int) -> Values:
+        container, own = _container(executor), "customJob" in executor
         policy = task.get("retryPolicy", {})
         left = int(policy.get("maxRetryCount", 0))
         pause = _seconds(policy.get("backoffDuration", "0s"))
@@ -79,13 +78,13 @@ class Leaves:
         longest = _seconds(policy["backoffMaxDuration"]) if "backoffMaxDuration" in policy else _LONGEST_PAUSE
         while True:
             job = new_id()
-            self._progress.container(place, job)
+            self._progress.container(place, job, own=own)
             try:
                 return self._attempt(name, container, component, inputs, place, job).run(self._vertex.surroundings)
             except Failed:
                 if left <= 0:
                     raise
-                self._progress.container(place, job, failed=True)
+                self._progress.container(place, job, own=own, failed=True)
                 left -= 1
             self._stop.pause(min(pause, longest))
             pause = pause * factor

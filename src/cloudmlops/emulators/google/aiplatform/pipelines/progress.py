@@ -76,15 +76,17 @@ class Progress:
         """Note what a task left."""
         self._note(task, "output", outputs, "outputs")
 
-    def container(self, task: int, job: str, *, failed: bool = False) -> None:
-        """Note the custom job of an attempt, or that it has failed."""
+    def container(self, task: int, job: str, *, own: bool, failed: bool = False) -> None:
+        """Note the custom job of an attempt, or that it has failed; `own` is one that the pipeline itself describes."""
         with self._vertex.resources.transaction():
-            container = self._details[task].executor_detail.container_detail
+            detail = self._details[task].executor_detail
             name = f"{location_of(self.name)}/customJobs/{job}"
             if failed:
-                container.failed_main_jobs.append(name)
+                (detail.custom_job_detail.failed_jobs if own else detail.container_detail.failed_main_jobs).append(name)
+            elif own:
+                detail.custom_job_detail.job = name
             else:
-                container.main_job = name
+                detail.container_detail.main_job = name
         self.keep()
 
     def artifact(self, **fields: Any) -> Any:
