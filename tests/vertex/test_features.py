@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,33 @@ def test_the_table_of_entity_rows_is_gone_afterwards(platform: Platform, backend
     platform.features.training_table(weather(), ASKED)
 
     assert backends.features._warehouse.tables(operation="test") == ["weather"]
+
+
+def test_the_result_for_very_many_rows_is_read_from_a_table(platform: Platform, backends: VertexBackends) -> None:
+    warehouse = backends.features._warehouse
+
+    found = warehouse.rows(f"SELECT wind FROM {warehouse.name('weather')}", rows=10**7, operation="test", resource="")
+
+    assert sorted(found["wind"].drop_null().to_pylist()) == [1.0, 3.0]
+    assert warehouse.tables(operation="test") == ["weather"]
+
+
+def test_a_dry_run_says_how_much_of_a_source_is_read(platform: Platform, backends: VertexBackends) -> None:
+    assert backends.features.bytes_of_source(weather()) > 0
+
+
+def test_two_that_materialise_at_once_lose_nothing(platform: Platform, opened: Opened) -> None:
+    view = weather(nulls="last_value")
+    others = [Platform(opened()) for _ in range(2)]
+    moments = [NOON, NOON + HOUR, NOON - HOUR, NOON + HOUR]
+
+    with ThreadPoolExecutor(4) as pool:
+        begun = [pool.submit(others[number % 2].features.materialize, view, at=at) for number, at in enumerate(moments)]
+        for one in begun:
+            one.result()
+
+    row = platform.features.online(view, [{"origin": "JFK"}]).row(0)
+    assert (row["wind"].value, row["note"].value) == (1.0, "new")
 
 
 def test_no_entity_rows_are_no_rows(platform: Platform) -> None:

@@ -29,6 +29,7 @@ from cloudmlops.providers.vertex.feature_store.statements import (
     Relation,
     join_statement,
     kept_statement,
+    replacing_statement,
     shadowed_statement,
 )
 from cloudmlops.providers.vertex.feature_store.warehouse import Warehouse
@@ -95,7 +96,7 @@ class VertexFeatures(FeaturesPort):
         kept, pushed = self._warehouse.name(place.kept), self._warehouse.name(place.pushed)
         until = to_microseconds(at) - microseconds(view.source_delay)
         statement = kept_statement(relation, [] if rebuild else [kept, pushed], until=until)
-        self._warehouse.replace(place.kept, statement, operation=operation, resource=view.name)
+        self._warehouse.change(replacing_statement(view, kept, statement), operation=operation, resource=view.name)
         self._resources.sync(place.identity, view=view.name, operation=operation)
         if rebuild:
             self._generations.write(view, generation)

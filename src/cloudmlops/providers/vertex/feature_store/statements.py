@@ -127,6 +127,19 @@ def kept_statement(relation: Relation, kept: Sequence[str], *, until: int) -> st
     )
 
 
+def replacing_statement(view: FeatureView, kept: str, statement: str) -> str:
+    """Return what puts the answer of a `kept_statement` in the place of all rows of `kept`, in one step.
+
+    A statement that changes rows sees what another has committed before it, so that two at a time lose nothing.
+    """
+    columns = ", ".join([*_keys(view), "ts", "created", *_features(view), "arrived"])
+    return (
+        f"MERGE {kept} AS kept USING (\n{statement}\n) AS latest ON FALSE\n"
+        f"WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}) VALUES ({columns})\n"
+        "WHEN NOT MATCHED BY SOURCE THEN DELETE"
+    )
+
+
 def shadowed_statement(view: FeatureView, kept: str, pushed: str) -> str:
     """Return the kept rows of those keys of which a row was pushed that the service takes for no older.
 

@@ -133,11 +133,10 @@ class Warehouse:
                 if large is not None:
                     self._client.delete_table(self._id(large), not_found_ok=True, timeout=self._wire.timeout)
 
-    def replace(self, name: str, sql: str, *, operation: str, resource: str) -> None:
-        """Put the answer of a query in the place of a table's rows; at once, or not at all."""
-        configuration = bigquery.QueryJobConfig(destination=self._id(name), write_disposition="WRITE_TRUNCATE")
+    def change(self, sql: str, *, operation: str, resource: str) -> None:
+        """Run a statement that changes rows: all of it takes effect, or nothing."""
         with translated(operation, resource):
-            self._query(sql, configuration).result()
+            self._query(sql, bigquery.QueryJobConfig()).result()
 
     def append(self, name: str, rows: Sequence[Mapping[str, Any]], *, operation: str) -> None:
         """Add rows, written as JSON has them, to a table; they are read by the next query."""
