@@ -163,7 +163,7 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [(2,)],
     ),
     "join using has one column": (
-        "SELECT * FROM (SELECT 1 AS k, 2 AS a) JOIN (SELECT 1 AS k, 3 AS b) USING (k)",
+        "SELECT * FROM (SELECT 2 AS a, 1 AS k) JOIN (SELECT 3 AS b, 1 AS k) USING (k)",
         [(1, 2, 3)],
     ),
     "with, recursive": (

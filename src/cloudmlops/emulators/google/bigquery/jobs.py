@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import uuid
@@ -23,6 +24,9 @@ _log: Final = logging.getLogger("cloudmlops.emulators")
 
 KEPT: Final = 10_000
 """How many jobs are remembered."""
+
+_INTERRUPTIONS: Final = 40
+_INTERRUPTION_SECONDS: Final = 0.05
 
 KEPT_RESULT_BYTES: Final = 256 * 1024 * 1024
 """How much memory their results may take; the oldest are forgotten first, the newest stays."""
@@ -190,8 +194,13 @@ class Jobs:
     def cancel(self, job: Job) -> None:
         """Stop a job as soon as can be; one that is done stays as it is."""
         job.cancelled = True
-        if not job.done.is_set():
-            job.cursor.interrupt()
+        for _ in range(_INTERRUPTIONS):
+            # More than once: an interruption between two of its queries is not felt.
+            if not job.started or job.done.is_set():
+                return
+            with contextlib.suppress(duckdb.Error):
+                job.cursor.interrupt()
+            job.done.wait(_INTERRUPTION_SECONDS)
 
     def delete(self, job: Job) -> None:
         """Forget a job."""

@@ -167,7 +167,16 @@ def _compared_rows(
 
 
 def contained(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """IN."""
+    """IN, where NaN is in nothing."""
+    result = _contained(made, node)
+    subject = result.this if isinstance(result, exp.In) else None
+    if subject is None or isinstance(subject, exp.Literal) or subject.find(exp.Query) is not None:
+        return exp.paren(result, copy=False)
+    number = call("coalesce", exp.Not(this=call("__is_nan", subject.copy())), exp.true())
+    return exp.paren(conjunction([result, number]), copy=False)
+
+
+def _contained(made: Expressions, node: exp.Expression) -> exp.Expression:
     only(node, "this", "expressions", "query", "unnest")
     left = node.this
     if node.args.get("query") is not None:

@@ -106,7 +106,8 @@ class Queries:
         if node.args.get("from_") is not None:
             made.set("from_", exp.From(this=self._source(node.args["from_"].this)))
             made.set("joins", [self._join(join) for join in node.args.get("joins") or ()])
-        projections = self._projections(node.expressions)
+        shared = [name for join in node.args.get("joins") or () for name in join.args.get("using") or ()]
+        projections = self._projections(node.expressions, list(dict.fromkeys(part.name for part in shared)))
         if node.args.get("kind") == "STRUCT":
             made.set("expressions", [_packed(projections)])
         elif node.args.get("kind"):
@@ -204,12 +205,13 @@ class Queries:
             raise not_emulated("GROUP BY ALL")
         return exp.Group(expressions=[_number_or(self.expressions, part) for part in node.expressions])
 
-    def _projections(self, nodes: Sequence[exp.Expression]) -> list[exp.Expression]:
+    def _projections(self, nodes: Sequence[exp.Expression], shared: Sequence[str]) -> list[exp.Expression]:
+        """Rewrite what is selected; of `*` the columns that USING shares come first."""
         counter = itertools.count()
         made: list[exp.Expression] = []
         for node in nodes:
             if isinstance(node, exp.Star):
-                made.append(self._star(node))
+                made += self._shared_first(node, shared)
             elif isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
                 copy = node.copy()
                 copy.set("this", self._star(node.this))
@@ -223,6 +225,22 @@ class Queries:
             else:
                 made.append(_named(self.expressions.of(node), f"f{next(counter)}_"))
         return made
+
+    def _shared_first(self, node: exp.Expression, shared: Sequence[str]) -> list[exp.Expression]:
+        star = self._star(node)
+        if not shared:
+            return [star]
+        left_out = {part.name.lower() for part in node.args.get("except_") or ()}
+        if {part.alias.lower() for part in node.args.get("replace") or ()} & {name.lower() for name in shared}:
+            raise not_emulated("REPLACE of a column that USING shares")
+        kept = [exp.to_identifier(name, quoted=True) for name in shared]
+        rest = [
+            *(star.args.get("except_") or ()),
+            *(exp.column(name.copy()) for name in kept if name.name.lower() not in left_out),
+        ]
+        star.set("except_", rest)
+        first = [_named(exp.column(name), name.name) for name in kept if name.name.lower() not in left_out]
+        return [*first, star]
 
     def _star(self, node: exp.Expression) -> exp.Expression:
         only(node, "except_", "replace")
