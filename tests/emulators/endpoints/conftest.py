@@ -61,14 +61,19 @@ class Served:
     def bucket(self) -> str:
         return f"{self.project}-models"
 
-    def model(self, factor: float = 1.0, *, fails: str | None = None, **spec: Any) -> str:
-        """Upload a model that multiplies."""
+    def upload(self, factor: float = 1.0, *, fails: str | None = None) -> str:
+        """Put the files of a model that multiplies into the bucket; return their folder."""
         name = f"model-{next(_numbers)}"
         folder = write_scaling_model(self.folder / name, factor=factor, fails=fails)
         objects = self.emulator.cloud(GoogleCloud).objects
         for path in folder.rglob("*"):
             if path.is_file():
                 objects.write(self.bucket, f"{name}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+        return name
+
+    def model(self, factor: float = 1.0, *, fails: str | None = None, **spec: Any) -> str:
+        """Register a model that multiplies."""
+        name = self.upload(factor, fails=fails)
         models = self.client(v1.ModelServiceClient)
         container = {"image_uri": IMAGE, "predict_route": "/predict", "health_route": "/healthz", **spec}
         uploaded = models.upload_model(

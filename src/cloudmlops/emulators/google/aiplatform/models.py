@@ -26,6 +26,10 @@ _MODEL_ID: Final = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
 _LABEL_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE: Final = re.compile(r"[a-z0-9_-]{0,63}")
 _MOST_LABELS: Final = 64
+_DEDICATED: Final = 1
+"""DeploymentResourcesType.DEDICATED_RESOURCES"""
+_INPUTS: Final = ("jsonl", "bigquery", "csv", "tf-record", "tf-record-gzip", "file-list")
+_OUTPUTS: Final = ("jsonl", "bigquery")
 _OF_MODEL: Final = frozenset({"display_name", "description", "labels"})
 """Fields that all versions share."""
 
@@ -196,6 +200,10 @@ class Models:
         aliases = [*fresh.version_aliases, *([DEFAULT] if version == "1" else [])]
         del fresh.version_aliases[:]
         fresh.version_id = version
+        if fresh.container_spec.image_uri:  # what the SDK decides by how to deploy
+            fresh.supported_deployment_resources_types.append(_DEDICATED)
+            fresh.supported_input_storage_formats.extend(_INPUTS)
+            fresh.supported_output_storage_formats.extend(_OUTPUTS)
         now = self._vertex.surroundings.clock.now().replace(tzinfo=None)
         fresh.version_create_time.FromDatetime(now)
         fresh.version_update_time.FromDatetime(now)
