@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from cloudmlops.domain.endpoints import Scoring
-from cloudmlops.errors import InvalidRequestError, UnexpectedReplyError
+from cloudmlops.errors import InvalidRequestError, UnavailableError, UnexpectedReplyError
 from cloudmlops.services.scoring import ScoringClient
 
 
@@ -56,6 +57,41 @@ def test_a_value_that_is_not_a_number_is_sent_as_missing(client: ScoringClient) 
     instances: list[Any] = [[float("nan"), 1.5], {"x": np.array([np.nan, 2])}, np.float32("nan")]
 
     assert client.predict("scaling", instances) == [[None, 1.5], {"x": [None, 2.0]}, None]
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Notes where it is asked to lead, and leads nowhere."""
+
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_CONNECT(self) -> None:
+        self.asked.append((self.path, self.headers["proxy-authorization"]))
+        self.send_error(403, "not you")
+
+    def log_request(self, *_: object) -> None:
+        """Say nothing."""
+
+    log_error = log_request
+
+
+def test_an_endpoint_elsewhere_is_asked_by_way_of_the_proxy_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    client = ScoringClient(lambda _: Scoring(url="https://scoring.example/v1/churn:predict"))
+    with HTTPServer(("127.0.0.1", 0), Proxy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://me:s%40crt@127.0.0.1:{server.server_port}")
+            with pytest.raises(UnavailableError, match="403"):
+                client.predict("churn", [1])
+        finally:
+            server.shutdown()
+            thread.join()
+
+    assert Proxy.asked == [("scoring.example:443", f"Basic {b64encode(b'me:s@crt').decode()}")]
 
 
 def test_an_infinite_value_is_refused_before_it_is_sent(client: ScoringClient) -> None:

@@ -6,12 +6,13 @@ import http.client
 import json
 import select
 import weakref
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from cloudmlops.domain.endpoints import Scoring
 from cloudmlops.errors import (
@@ -23,6 +24,8 @@ from cloudmlops.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
+
+_PROXY_PORT: Final = 80
 
 
 class ScoringClient:
@@ -96,8 +99,26 @@ class ScoringClient:
                 connection.sock.settimeout(timeout_s)
                 return connection
             connection.close()
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(parts.netloc, timeout=timeout_s)
+        if parts.scheme == "https":
+            return _encrypted(parts, timeout_s=timeout_s)
+        return http.client.HTTPConnection(parts.netloc, timeout=timeout_s)  # within this machine, or a network of ours
+
+
+def _encrypted(parts: SplitResult, *, timeout_s: float) -> http.client.HTTPSConnection:
+    """Return a connection that goes by way of the environment's proxy (`HTTPS_PROXY`, `NO_PROXY`), if it has one."""
+    from urllib.request import getproxies, proxy_bypass  # here, because endpoints on this machine need none of it
+
+    given = getproxies().get("https")
+    if not given or proxy_bypass(parts.netloc):
+        return http.client.HTTPSConnection(parts.netloc, timeout=timeout_s)
+    proxy = urlsplit(given if "://" in given else f"http://{given}")
+    connection = http.client.HTTPSConnection(proxy.hostname or "", proxy.port or _PROXY_PORT, timeout=timeout_s)
+    headers = {}
+    if proxy.username is not None:
+        known = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        headers["proxy-authorization"] = f"Basic {b64encode(known.encode()).decode('ascii')}"
+    connection.set_tunnel(parts.hostname or "", parts.port, headers)
+    return connection
 
 
 def _close_all(idle: Mapping[str, list[http.client.HTTPConnection]]) -> None:
