@@ -9,7 +9,7 @@ from cloudmlops.emulators.google.bigtable.data import Data
 from cloudmlops.emulators.google.bigtable.instances import Instances
 from cloudmlops.emulators.google.bigtable.rpc import SERVICE, Handlers
 from cloudmlops.emulators.google.bigtable.table_admin import TableAdmin
-from cloudmlops.emulators.google.bigtable.tables import Tables
+from cloudmlops.emulators.google.bigtable.tables import tables_of
 
 HOSTS: Final = ("bigtable.googleapis.com", "bigtableadmin.googleapis.com", "*-bigtable.googleapis.com")
 _PATHS: Final = ("/google.bigtable.v2.", "/google.bigtable.admin.v2.")
@@ -17,7 +17,7 @@ _PATHS: Final = ("/google.bigtable.v2.", "/google.bigtable.admin.v2.")
 
 def service(surroundings: Surroundings) -> Service:
     """Make Bigtable, with the tables and rows that the state holds."""
-    tables = Tables(surroundings.state, surroundings.clock)
+    tables = tables_of(surroundings.state, surroundings.clock)
     instances = Instances(surroundings.state, surroundings.clock, tables)
     methods = [*Data(tables, instances).methods(), *TableAdmin(tables, instances).methods(), *instances.methods()]
     return Service(name=SERVICE, hosts=HOSTS, rpc=Handlers(surroundings, methods, _PATHS))

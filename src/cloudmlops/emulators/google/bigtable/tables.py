@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 from google.cloud.bigtable_admin_v2 import types
 
@@ -159,3 +160,13 @@ class Tables:
                 row = table.rows.get(key)
                 if row is not None and family in row:
                     self.put(table, key, {name: columns for name, columns in row.items() if name != family})
+
+
+_tables: WeakKeyDictionary[State, Tables] = WeakKeyDictionary()
+
+
+def tables_of(state: State, clock: Clock) -> Tables:
+    """Return the tables of an emulator, known by its state: other services of Google's read theirs here."""
+    if (known := _tables.get(state)) is None:
+        known = _tables[state] = Tables(state, clock)
+    return known
