@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cloudmlops.emulators.core.deferred import deferred
+from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
 from cloudmlops.emulators.google.aiplatform.build import aiplatform, vertex_of
@@ -72,6 +73,8 @@ class GoogleCloud:
         """What is in Cloud Storage."""
         self.vertex = vertex_of(surroundings)
         """What Vertex AI holds; `vertex.operations.takes` makes operations last."""
+        self.fleet = fleet_of(surroundings.state)
+        """The machines that serve models; `fleet.quota` limits them, `fleet.images.add` says what runs for an image."""
         self.logs = Logs(surroundings)
         """What is in Cloud Logging."""
         self.pusher = Pusher(surroundings, self.tokens)
@@ -96,11 +99,28 @@ class GoogleCloud:
             control_service(surroundings, tokens=tokens, access=access, audit=audit, pusher=pusher),
         )
 
+    @property
+    def project(self) -> str:
+        """The project of a child's credentials."""
+        return os.environ.get("GOOGLE_CLOUD_PROJECT", PROJECT)
+
+    def ensure_bucket(self, name: str, location: str) -> None:
+        """Make a bucket in the project of a child's credentials, unless there is one of that name.
+
+        Raises:
+            Refused: The name is none.
+        """
+        try:
+            self.objects.make_bucket(name, project=self.project, location=location)
+        except Refused as refused:
+            if refused.code != "ALREADY_EXISTS":
+                raise
+
     def environment(self, folder: Path) -> Mapping[str, str | None]:
         """Return what Google's SDKs and gcloud need in a child's environment."""
         if self._surroundings is None:
             raise RuntimeError("an emulator builds the services first")
-        project = os.environ.get("GOOGLE_CLOUD_PROJECT", PROJECT)
+        project = self.project
         key = folder / "service-account.json"
         if not key.exists():
             account = self.tokens.service_account(f"emulated@{project}.iam.gserviceaccount.com", project)
@@ -140,7 +160,7 @@ class GoogleCloud:
             self.audit.remove(trigger.id)
         self.vertex.operations.takes = timedelta(0)
         self.vertex.operations.stuck = False
-        fleet_of(self._surroundings.state).reset()
+        self.fleet.reset()
 
 
 def _named(request: Any) -> str:

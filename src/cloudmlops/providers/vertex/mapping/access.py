@@ -66,25 +66,40 @@ _JOB: Final = ("aiplatform.pipelineJobs.get", "aiplatform.pipelineJobs.list")
 _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "endpoints.delete": (
         Role.DEPLOYER,
-        (*_ENDPOINT, "aiplatform.endpoints.undeploy", "aiplatform.endpoints.delete", *_WRITE),
+        (
+            *_ENDPOINT,
+            "aiplatform.endpoints.delete",
+            "aiplatform.endpoints.undeploy",
+            "aiplatform.endpoints.update",
+            *_WRITE,
+        ),
     ),
     "endpoints.deploy": (
         Role.DEPLOYER,
         (
             *_ENDPOINT,
             "aiplatform.endpoints.create",
+            "aiplatform.endpoints.delete",
             "aiplatform.endpoints.deploy",
+            "aiplatform.endpoints.undeploy",
             "aiplatform.endpoints.update",
+            "logging.logEntries.list",
             *_MODEL,
             *_WRITE,
         ),
     ),
     "endpoints.list": (Role.READER, (*_ENDPOINT, *_READ)),
-    "endpoints.logs": (Role.READER, (*_ENDPOINT, "logging.logEntries.list")),
+    "endpoints.logs": (Role.READER, (*_ENDPOINT, "logging.logEntries.list", *_READ)),
     "endpoints.predict": (Role.TRAINER, (*_ENDPOINT, "aiplatform.endpoints.predict")),
     "endpoints.predict_batch": (
         Role.TRAINER,
-        (*_MODEL, "aiplatform.batchPredictionJobs.create", "aiplatform.batchPredictionJobs.get", *_WRITE),
+        (
+            *_MODEL,
+            "aiplatform.batchPredictionJobs.create",
+            "aiplatform.batchPredictionJobs.get",
+            "aiplatform.batchPredictionJobs.list",
+            *_WRITE,
+        ),
     ),
     "endpoints.rollback": (Role.DEPLOYER, (*_ENDPOINT, "aiplatform.endpoints.update", *_WRITE)),
     "endpoints.shift_traffic": (Role.DEPLOYER, (*_ENDPOINT, "aiplatform.endpoints.update", *_WRITE)),
@@ -136,7 +151,15 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
         ),
     ),
     "features.online": (Role.READER, (*_STORE, "aiplatform.featureViews.fetchFeatureValues", *_READ)),
-    "features.push": (Role.TRAINER, (*_STORE, "aiplatform.featureViews.fetchFeatureValues", *_READ)),
+    "features.push": (
+        Role.TRAINER,
+        (
+            *_STORE,
+            "aiplatform.featureViews.directWrite",
+            "aiplatform.featureViews.fetchFeatureValues",
+            *_READ,
+        ),
+    ),
     "features.reader": (Role.READER, (*_STORE, "aiplatform.featureViews.fetchFeatureValues", *_READ)),
     "features.skew": (Role.READER, (*_QUERY, *_READ)),
     "features.training_table": (Role.READER, (*_QUERY, *_READ)),
@@ -152,11 +175,11 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
         ),
     ),
     "models.approve": (Role.APPROVER, (*_MODEL, *_WRITE)),
-    "models.at": (Role.READER, _READ),
+    "models.at": (Role.READER, (*_MODEL, *_READ)),
     "models.delete": (Role.DEPLOYER, (*_DRAW, "aiplatform.models.delete", *_WRITE)),
-    "models.download": (Role.READER, _READ),
-    "models.get": (Role.READER, _READ),
-    "models.history": (Role.READER, _READ),
+    "models.download": (Role.READER, (*_MODEL, *_READ)),
+    "models.get": (Role.READER, (*_MODEL, *_READ)),
+    "models.history": (Role.READER, (*_MODEL, *_READ)),
     "models.list": (Role.READER, (*_MODEL, *_READ)),
     "models.names": (Role.READER, (*_MODEL, *_READ)),
     "models.promote": (Role.DEPLOYER, (*_DRAW, *_WRITE)),
@@ -192,6 +215,7 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
 _PUBLISH: Final = "pubsub.topics.publish"
 _CONSUME: Final = "pubsub.subscriptions.consume"
 _ACT: Final = "iam.serviceAccounts.actAs"
+_FROM_LEAST: Final = (Role.READER, Role.APPROVER, Role.TRAINER, Role.DEPLOYER)
 _OTHERS: Final[Mapping[str, Role]] = {_PUBLISH: Role.TRAINER, _CONSUME: Role.DEPLOYER, _ACT: Role.TRAINER}
 _PUBLISHING: Final = frozenset(
     {
@@ -227,8 +251,9 @@ def _of_settings(verb: str, settings: VertexSettings) -> Iterator[str]:
 
 
 def role_of(permission: str) -> Role | None:
-    """Return a role that has a permission; None for one that no verb needs."""
-    return next((role for role, names in _VERBS.values() if permission in names), _OTHERS.get(permission))
+    """Return the least role that has a permission; None for one that no verb needs."""
+    having = [role for role, names in _VERBS.values() if permission in names]
+    return min(having, key=_FROM_LEAST.index, default=_OTHERS.get(permission))
 
 
 def checked_principal(principal: str) -> str:
