@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from cloudmlops.cli.emulate import emulate
+from cloudmlops.errors import ConfigurationError
 
 COMMAND = [sys.executable, "-c", "from cloudmlops.cli import main; main()", "emulate"]
 SEALED = """
@@ -37,6 +38,30 @@ def test_a_command_is_sealed_its_code_passed_on_and_refused_hosts_are_listed() -
     assert done.returncode == 5, done.stderr
     assert done.stdout.split() == ["mine", "refused"]
     assert done.stderr.splitlines() == ["Not emulated, and therefore refused:", "  elsewhere.example  1 time"]
+
+
+BUCKETS = """
+from google.cloud import storage
+print(sorted((bucket.name, bucket.location) for bucket in storage.Client().list_buckets()))
+"""
+
+
+def test_buckets_are_there_from_the_start_and_stay_in_a_kept_state(tmp_path: Path) -> None:
+    kept = ["vertex", "--state", str(tmp_path), "--bucket", "flights", "--bucket", "us-central1/planes"]
+    for _ in range(2):
+        done = subprocess.run(
+            [*COMMAND, *kept, "--", sys.executable, "-c", BUCKETS],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.stdout.strip() == "[('flights', 'EUROPE-WEST4'), ('planes', 'US-CENTRAL1')]", done.stderr
+
+
+def test_a_bucket_that_can_have_no_such_name_is_a_wrong_request() -> None:
+    with pytest.raises(ConfigurationError, match="the bucket 'FLIGHTS!' cannot be made: Invalid bucket name"):
+        CliRunner().invoke(emulate, ["vertex", "--bucket", "FLIGHTS!", "--", "true"], catch_exceptions=False)
 
 
 def test_without_a_command_it_serves_until_ctrl_c_and_keeps_its_state(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cloudmlops.emulators.core.emulator import Cloud, Emulator
 
 _CLOUDS: Final = {"vertex": "cloudmlops.emulators.google:vertex_cloud"}
+_LOCATION: Final = "europe-west4"
 _COMMAND: Final = "cloudmlops.emulate.command"
 _NOT_FOUND: Final = 127
 _BY_SIGNAL: Final = 128
@@ -43,9 +44,18 @@ class _Around(click.Command):
     help="A folder that keeps what the services hold; without it all is forgotten at the end.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to answer; 0 lets the system choose.")
+@click.option(
+    "--bucket",
+    "buckets",
+    multiple=True,
+    metavar="[LOCATION/]NAME",
+    help=f"A bucket that is there from the start, in {_LOCATION} if no location is given; several may be.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print address and environment in JSON.")
 @click.pass_context
-def emulate(ctx: click.Context, clouds: tuple[str, ...], state: Path | None, port: int, as_json: bool) -> None:
+def emulate(
+    ctx: click.Context, clouds: tuple[str, ...], state: Path | None, port: int, buckets: tuple[str, ...], as_json: bool
+) -> None:
     """Run clouds (vertex) on this machine: alone until Ctrl-C, or around a command.
 
     COMMAND reaches nothing but the emulated services: every other host is refused, and listed at the end. Its exit code
@@ -55,6 +65,7 @@ def emulate(ctx: click.Context, clouds: tuple[str, ...], state: Path | None, por
     with ExitStack() as stack:
         stopping = stack.enter_context(_stopped_by_signals())
         emulator = stack.enter_context(_running(clouds, state=state, port=port))
+        _make_buckets(emulator, buckets)
         code = _run(command, emulator, stopping) if command else _serve(emulator, stopping, as_json=as_json)
         _tell_refused(emulator.refused, as_json=as_json)
     ctx.exit(code)
@@ -88,6 +99,24 @@ def _cloud(name: str) -> Cloud:
     module, _, attribute = _CLOUDS[name].partition(":")
     cloud: Cloud = getattr(import_module(module), attribute)()
     return cloud
+
+
+def _make_buckets(emulator: Emulator, wanted: Sequence[str]) -> None:
+    if not wanted:
+        return
+    from cloudmlops.emulators.core.faults import Refused
+    from cloudmlops.emulators.google.cloud import GoogleCloud
+
+    google = emulator.cloud(GoogleCloud)
+    for given in wanted:
+        location, _, name = given.rpartition("/")
+        try:
+            google.ensure_bucket(name, location or _LOCATION)
+        except Refused as refused:
+            raise ConfigurationError(
+                f"the bucket {given!r} cannot be made: {refused.message}",
+                hint="Write NAME or LOCATION/NAME, such as europe-west4/flights.",
+            ) from refused
 
 
 class _Stopping:
