@@ -99,6 +99,18 @@ def test_applying_makes_what_the_console_shows(platform: Platform, backends: Ver
     assert served.labels["cloudmlops-view"] == "weather-now"
 
 
+def test_what_is_made_is_encrypted_with_the_key_of_the_settings(opened: Opened) -> None:
+    key = "projects/keys/locations/europe-west4/keyRings/ring/cryptoKeys/key"
+    backends = opened(encryption_key=key)
+    platform = Platform(backends)
+    platform.features.write_table("weather", ROWS)
+    platform.features.apply([weather()])
+
+    admin = backends.wire.client(vertex.FeatureOnlineStoreAdminServiceClient)
+    (store,) = admin.list_feature_online_stores(parent=backends.settings.parent)
+    assert store.encryption_spec.kms_key_name == key
+
+
 def test_a_training_table_is_one_statement_for_all_views(platform: Platform, vertex_emulator: Emulator) -> None:
     service = FeatureService("route", views=[weather(), weather().renamed(prefix="dest_", keys={"origin": "dest"})])
     asked = [{"origin": "JFK", "dest": "LGA", "event_time": NOON}]
@@ -265,6 +277,23 @@ def test_a_rebuild_lets_corrections_and_removals_take_effect_for_all_readers(
     admin = backends.wire.client(vertex.FeatureOnlineStoreAdminServiceClient)
     (store,) = admin.list_feature_online_stores(parent=backends.settings.parent)
     assert len(list(admin.list_feature_views(parent=store.name))) == 1
+
+
+def test_a_rebuild_that_was_killed_leaves_nothing_behind(platform: Platform, vertex_emulator: Emulator) -> None:
+    view = weather()
+    platform.features.materialize(view)
+    killed = Fault(matching="storage/objects.insert", refused=Refused("PERMISSION_DENIED", "killed"), times=None)
+    vertex_emulator.faults.set(killed)
+    with pytest.raises(ServiceError):
+        platform.features.materialize(view, rebuild=True)
+    vertex_emulator.faults.clear()
+    assert wind(platform, view, "LGA") == 3.0
+    platform.features.write_table("weather", ROWS[:1])
+
+    platform.features.materialize(view, rebuild=True)
+
+    assert wind(platform, view) == 1.0
+    assert wind(platform, view, "LGA") is None
 
 
 def test_a_pushed_row_outlives_a_materialisation_and_a_greater_one_of_its_time_replaces_it(platform: Platform) -> None:

@@ -14,7 +14,14 @@ from cloudmlops.domain.features import FeatureView, microseconds
 from cloudmlops.domain.point_in_time import FeatureRow, to_microseconds
 from cloudmlops.ports.features import FeaturesPort, OnlineReader, Table
 from cloudmlops.providers.vertex.feature_store.online import OnlineRows
-from cloudmlops.providers.vertex.feature_store.places import Generations, Place, kept_fields, place_of, served_query
+from cloudmlops.providers.vertex.feature_store.places import (
+    Generations,
+    Place,
+    generation_key,
+    kept_fields,
+    place_of,
+    served_query,
+)
 from cloudmlops.providers.vertex.feature_store.resources import Resources
 from cloudmlops.providers.vertex.feature_store.rows import (
     asked_table,
@@ -68,7 +75,7 @@ class VertexFeatures(FeaturesPort):
         group.big_query.dense = view.nulls == "row"
         features = {mapping.feature_id(name): name for name in view.features}
         self._resources.ensure_group(mapping.group_id(view.name), group, features, view=view.name, operation=operation)
-        self._prepare(view, self._generations.read(view), operation=operation)
+        self._prepare(view, self._generations.read(generation_key(view)), operation=operation)
 
     def join(self, views: Sequence[FeatureView], entities: Table) -> Table:
         operation = "features.training_table"
@@ -89,9 +96,11 @@ class VertexFeatures(FeaturesPort):
 
     def materialize(self, view: FeatureView, *, at: datetime, rebuild: bool) -> int:
         operation = "features.materialize"
-        before = self._generations.read(view)
+        before = self._generations.read(generation_key(view))
         generation = before + 1 if rebuild else before
         relation = Relation(view=view, source=self._sources.relation(view, operation=operation))
+        if rebuild:
+            self._remove(view, place_of(view, generation))  # what a killed attempt left
         place = self._prepare(view, generation, operation=operation)
         kept, pushed = self._warehouse.name(place.kept), self._warehouse.name(place.pushed)
         until = to_microseconds(at) - microseconds(view.source_delay)
@@ -99,7 +108,7 @@ class VertexFeatures(FeaturesPort):
         self._warehouse.change(replacing_statement(view, kept, statement), operation=operation, resource=view.name)
         self._resources.sync(place.identity, view=view.name, operation=operation)
         if rebuild:
-            self._generations.write(view, generation)
+            self._generations.write(generation_key(view), generation)
             self._remove(view, place_of(view, before))
         else:
             self._outrank_pushed(view, place)
@@ -113,7 +122,7 @@ class VertexFeatures(FeaturesPort):
         """
         self._capabilities.require(Capability.FEATURE_PUSH)
         operation = "features.push"
-        place = self._prepare(view, self._generations.read(view), operation=operation)
+        place = self._prepare(view, self._generations.read(generation_key(view)), operation=operation)
         if not self._resources.synced(place.identity, view=view.name, operation=operation):
             self._resources.sync(place.identity, view=view.name, operation=operation)
         arriving = list(pushed_rows(view, rows))
@@ -124,15 +133,22 @@ class VertexFeatures(FeaturesPort):
 
     def reader(self, view: FeatureView) -> OnlineReader:
         """Prepare reading; a rebuild by another process is seen within seconds."""
+        key = generation_key(view)
+        names: dict[int, str] = {}
+
+        def served(generation: int) -> str:
+            if generation not in names:
+                names[generation] = self._resources.view_name(place_of(view, generation).identity)
+            return names[generation]
 
         def read(keys: Sequence[Any]) -> list[Sequence[FeatureRow]]:
-            generation = self._generations.recent(view)
-            found = self._online.read(view, self._name(view, generation), keys)
+            generation = self._generations.recent(key)
+            found = self._online.read(view, served(generation), keys)
             if not all(found):
                 # A view that was rebuilt elsewhere answers like one that knows none of the keys.
-                latest = self._generations.recent(view, within_seconds=1.0)
+                latest = self._generations.recent(key, within_seconds=1.0)
                 if latest != generation:
-                    found = self._online.read(view, self._name(view, latest), keys)
+                    found = self._online.read(view, served(latest), keys)
             return found
 
         return read
@@ -190,9 +206,6 @@ class VertexFeatures(FeaturesPort):
 
     def _rows_of(self, statement: str, view: FeatureView) -> Any:
         return self._warehouse.rows(statement, rows=0, operation="features.materialize", resource=view.name)
-
-    def _name(self, view: FeatureView, generation: int) -> str:
-        return self._resources.view_name(place_of(view, generation).identity)
 
     def _remove(self, view: FeatureView, place: Place) -> None:
         operation = "features.materialize"

@@ -62,9 +62,8 @@ class Generations:
         self._known: dict[str, tuple[float, int]] = {}
         self._lock = Lock()
 
-    def read(self, view: FeatureView) -> int:
-        """Look it up."""
-        key = _key(view)
+    def read(self, key: str) -> int:
+        """Look it up, by `generation_key`."""
         try:
             found = int(json.loads(self._objects.get(key))["generation"])
         except NotFoundError:
@@ -73,17 +72,22 @@ class Generations:
             self._known[key] = (time.monotonic(), found)
         return found
 
-    def recent(self, view: FeatureView, *, within_seconds: float = _REMEMBERED_SECONDS) -> int:
+    def recent(self, key: str, *, within_seconds: float = _REMEMBERED_SECONDS) -> int:
         """Return what it was a moment ago, without a look when there was one."""
         with self._lock:
-            at, found = self._known.get(_key(view), (0.0, -1))
-        return found if found >= 0 and time.monotonic() - at < within_seconds else self.read(view)
+            at, found = self._known.get(key, (0.0, -1))
+        return found if found >= 0 and time.monotonic() - at < within_seconds else self.read(key)
 
-    def write(self, view: FeatureView, generation: int) -> None:
+    def write(self, key: str, generation: int) -> None:
         """Let a generation count."""
-        self._objects.put(_key(view), json.dumps({"generation": generation}).encode())
+        self._objects.put(key, json.dumps({"generation": generation}).encode())
         with self._lock:
-            self._known[_key(view)] = (time.monotonic(), generation)
+            self._known[key] = (time.monotonic(), generation)
+
+
+def generation_key(view: FeatureView) -> str:
+    """Return the object that says how often a view was rebuilt."""
+    return f"features/online/{view.name}/{mapping.digest(view.layout)}.json"
 
 
 def kept_fields(view: FeatureView) -> list[bigquery.SchemaField]:
@@ -112,7 +116,3 @@ def served_query(view: FeatureView, kept: str) -> str:
         if view.nulls == "last_value":
             columns.append(f"t{place} AS {mapping.SINCE}{place}")
     return f"SELECT {', '.join(columns)}\nFROM (\n{newest_statement(view, kept)}\n)"
-
-
-def _key(view: FeatureView) -> str:
-    return f"features/online/{view.name}/{mapping.digest(view.layout)}.json"

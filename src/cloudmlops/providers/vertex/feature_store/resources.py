@@ -16,6 +16,7 @@ from google.cloud.aiplatform_v1.types import (
     CreateFeatureViewRequest,
     DeleteFeatureGroupRequest,
     DeleteFeatureViewRequest,
+    EncryptionSpec,
     Feature,
     FeatureGroup,
     FeatureOnlineStore,
@@ -110,9 +111,12 @@ class Resources:
             found = self.store(operation=operation)
         except NotFoundError:
             scaling = FeatureOnlineStore.Bigtable.AutoScaling(min_node_count=_NODES[0], max_node_count=_NODES[1])
+            wanted = FeatureOnlineStore(bigtable=FeatureOnlineStore.Bigtable(auto_scaling=scaling))
+            if key := self._wire.settings.encryption_key:
+                wanted.encryption_spec = EncryptionSpec(kms_key_name=key)
             request = CreateFeatureOnlineStoreRequest(
                 parent=self._parent,
-                feature_online_store=FeatureOnlineStore(bigtable=FeatureOnlineStore.Bigtable(auto_scaling=scaling)),
+                feature_online_store=wanted,
                 feature_online_store_id=store,
             )
             self._make(client.create_feature_online_store, request, store, operation)

@@ -199,6 +199,8 @@ class Warehouse:
             if not self._made:
                 dataset = bigquery.Dataset(f"{self._project}.{self._dataset}")
                 dataset.location = self._wire.settings.location
+                if key := self._wire.settings.encryption_key:
+                    dataset.default_encryption_configuration = bigquery.EncryptionConfiguration(key)
                 self._client.create_dataset(dataset, exists_ok=True, timeout=self._wire.timeout)
                 self._made = True
 
