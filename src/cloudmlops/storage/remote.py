@@ -184,6 +184,7 @@ _ERRORS: Final[tuple[tuple[type[Exception], type[ServiceError], str], ...]] = (
 )
 """The first row that matches counts."""
 
+_FORBIDDEN: Final = "status code: 403 Forbidden"
 _READING: Final = frozenset({"read", "download", "look up"})
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 
@@ -205,7 +206,10 @@ def _translated(uri: str, operation: str, key: str) -> Iterator[None]:
     except (exceptions.BaseError, OSError) as error:
         if isinstance(error, CloudMLOpsError):
             raise
-        kind, hint = next((kind, hint) for cause, kind, hint in _ERRORS if isinstance(error, cause))
+        # obstore has no class of its own for a listing that is refused.
+        denied = isinstance(error, exceptions.GenericError) and _FORBIDDEN in str(error)
+        cause = exceptions.PermissionDeniedError if denied else type(error)
+        kind, hint = next((kind, hint) for known, kind, hint in _ERRORS if issubclass(cause, known))
         summary = str(error).split("\n\nDebug", 1)[0]
         safe = redacted(summary)
         raise kind(f"cannot {operation} object {key!r}: {safe}", hint=hint, **details) from (

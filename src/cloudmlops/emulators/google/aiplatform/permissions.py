@@ -15,6 +15,7 @@ _NAMED_OTHERWISE: Final = {
     "EndpointService.UndeployModel": "aiplatform.endpoints.undeploy",
     "EndpointService.MutateDeployedModel": "aiplatform.endpoints.update",
     "EndpointService.UpdateEndpointLongRunning": "aiplatform.endpoints.update",
+    "FeatureRegistryService.BatchCreateFeatures": "aiplatform.features.create",
     "FeatureOnlineStoreService.FeatureViewDirectWrite": "aiplatform.featureViews.directWrite",
     "FeatureOnlineStoreService.FetchFeatureValues": "aiplatform.featureViews.fetchFeatureValues",
     "ModelService.DeleteModelVersion": "aiplatform.models.delete",

@@ -56,10 +56,33 @@ _PRINCIPAL: Final = re.compile(rf"(?:{'|'.join(_KINDS)}):[^\s:@,]+@[^\s:@,]+\.[^
 
 _READ: Final = ("storage.objects.get", "storage.objects.list")
 _WRITE: Final = (*_READ, "storage.objects.create", "storage.objects.delete")
-_QUERY: Final = ("bigquery.jobs.create", "bigquery.tables.get", "bigquery.tables.getData")
+_QUERY: Final = ("bigquery.jobs.create", "bigquery.tables.get", "bigquery.tables.getData", "bigquery.tables.list")
 _MODEL: Final = ("aiplatform.models.get", "aiplatform.models.list")
 _DRAW: Final = (*_MODEL, "aiplatform.models.update")
 _STORE: Final = ("aiplatform.featureViews.get", "aiplatform.featureOnlineStores.get")
+_MAKE_TABLES: Final = (
+    "bigquery.datasets.create",
+    "bigquery.datasets.get",
+    "bigquery.tables.create",
+    "bigquery.tables.update",
+    "bigquery.tables.updateData",
+)
+_MAKE_FEATURES: Final = (
+    *_STORE,
+    "aiplatform.featureGroups.create",
+    "aiplatform.featureGroups.get",
+    "aiplatform.featureGroups.update",
+    "aiplatform.featureOnlineStores.create",
+    "aiplatform.featureViewSyncs.get",
+    "aiplatform.featureViewSyncs.list",
+    "aiplatform.featureViews.create",
+    "aiplatform.featureViews.sync",
+    "aiplatform.featureViews.update",
+    "aiplatform.features.create",
+    "aiplatform.features.get",
+    "aiplatform.features.list",
+    *_MAKE_TABLES,
+)
 _ENDPOINT: Final = ("aiplatform.endpoints.get", "aiplatform.endpoints.list")
 _JOB: Final = ("aiplatform.pipelineJobs.get", "aiplatform.pipelineJobs.list")
 
@@ -115,37 +138,16 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "events.replay": (Role.DEPLOYER, _WRITE),
     "events.retry": (Role.DEPLOYER, _WRITE),
     "events.run": (Role.DEPLOYER, (*_WRITE, *_MODEL)),
-    "features.apply": (
-        Role.TRAINER,
-        (
-            *_STORE,
-            "aiplatform.featureGroups.create",
-            "aiplatform.featureGroups.get",
-            "aiplatform.featureGroups.update",
-            "aiplatform.features.create",
-            "aiplatform.features.get",
-            "aiplatform.features.list",
-            "aiplatform.featureOnlineStores.create",
-            "aiplatform.featureViews.create",
-            "aiplatform.featureViews.update",
-            "bigquery.datasets.create",
-            "bigquery.datasets.get",
-            "bigquery.tables.create",
-            "bigquery.tables.update",
-            *_QUERY,
-            *_WRITE,
-        ),
-    ),
+    "features.apply": (Role.TRAINER, (*_MAKE_FEATURES, *_QUERY, *_WRITE)),
     "features.get": (Role.READER, _READ),
     "features.list": (Role.READER, _READ),
     "features.materialize": (
         Role.TRAINER,
         (
-            *_STORE,
-            "aiplatform.featureViews.sync",
-            "aiplatform.featureViewSyncs.get",
-            "bigquery.tables.create",
-            "bigquery.tables.updateData",
+            *_MAKE_FEATURES,
+            "aiplatform.featureGroups.delete",
+            "aiplatform.featureViews.delete",
+            "bigquery.tables.delete",
             *_QUERY,
             *_WRITE,
         ),
@@ -154,26 +156,18 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "features.push": (
         Role.TRAINER,
         (
-            *_STORE,
+            *_MAKE_FEATURES,
             "aiplatform.featureViews.directWrite",
             "aiplatform.featureViews.fetchFeatureValues",
-            *_READ,
+            *_QUERY,
+            *_WRITE,
         ),
     ),
     "features.reader": (Role.READER, (*_STORE, "aiplatform.featureViews.fetchFeatureValues", *_READ)),
-    "features.skew": (Role.READER, (*_QUERY, *_READ)),
-    "features.training_table": (Role.READER, (*_QUERY, *_READ)),
+    "features.skew": (Role.TRAINER, (*_MAKE_TABLES, "bigquery.tables.delete", *_QUERY, *_READ)),
+    "features.training_table": (Role.TRAINER, (*_MAKE_TABLES, "bigquery.tables.delete", *_QUERY, *_READ)),
     "features.view": (Role.READER, _READ),
-    "features.write_table": (
-        Role.TRAINER,
-        (
-            "bigquery.datasets.create",
-            "bigquery.tables.create",
-            "bigquery.tables.update",
-            "bigquery.tables.updateData",
-            *_QUERY,
-        ),
-    ),
+    "features.write_table": (Role.TRAINER, (*_MAKE_TABLES, *_QUERY)),
     "models.approve": (Role.APPROVER, (*_MODEL, *_WRITE)),
     "models.at": (Role.READER, (*_MODEL, *_READ)),
     "models.delete": (Role.DEPLOYER, (*_DRAW, "aiplatform.models.delete", *_WRITE)),
@@ -208,7 +202,7 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
         ),
     ),
     "pipelines.schedules": (Role.READER, ("aiplatform.schedules.list", *_READ)),
-    "pipelines.unschedule": (Role.TRAINER, ("aiplatform.schedules.list", "aiplatform.schedules.delete", *_READ)),
+    "pipelines.unschedule": (Role.TRAINER, ("aiplatform.schedules.list", "aiplatform.schedules.delete", *_WRITE)),
 }
 
 
