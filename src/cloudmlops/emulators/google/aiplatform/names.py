@@ -61,8 +61,8 @@ class Projects:
             Refused: There is no such location.
         """
         found = NAME.match(name)
-        if found is None:
-            return name
+        if found is None or (found[3] or "").startswith("/keyRings/"):
+            return name  # keys are Cloud KMS's
         if found[2] != "-" and found[2] not in LOCATIONS:
             raise Refused("INVALID_ARGUMENT", f"Location {found[2]} is not supported by Vertex AI.")
         return f"projects/{self.number(found[1])}/locations/{found[2]}{found[3] or ''}"
