@@ -8,7 +8,7 @@ from tests.unit import odd_flow
 
 import cloudmlops as cm
 from cloudmlops.domain.runs import StepState
-from cloudmlops.testing.contract.pipelines import training
+from cloudmlops.testing.contract.pipeline_steps import training
 
 
 @pytest.mark.parametrize("mode", [{"wait": True}, {"in_process": True}], ids=["processes", "in process"])

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[2]
-STEPS = "cloudmlops.testing.contract.pipelines"
+STEPS = "cloudmlops.testing.contract.pipeline_steps"
 
 
 def runtime(*arguments: str) -> subprocess.CompletedProcess[str]:

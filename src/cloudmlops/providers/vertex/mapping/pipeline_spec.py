@@ -19,6 +19,7 @@ from cloudmlops.domain.value_types import Kind, ValueType
 from cloudmlops.errors import InvalidPipelineError
 from cloudmlops.providers.vertex.mapping.job_names import encoded
 from cloudmlops.providers.vertex.mapping.machines import machine_for
+from cloudmlops.runtime.contained import inert
 
 CONTENT: Final = "cloudmlops-step"
 """The hidden parameter; no step has an input of that name."""
@@ -97,9 +98,8 @@ class _Emitted:
 
 def _emit(emitted: _Emitted, step: StepSpec, request: RunRequest, place: Place) -> None:
     name = encoded(step.name)
-    content = json.dumps(
-        step_content(step, source=request.source.digest, packages=request.packages_digest), sort_keys=True
-    )
+    known_content = step_content(step, source=request.source.digest, packages=request.packages_digest)
+    content = inert(json.dumps(known_content, sort_keys=True))
     known = {
         key: (kind, value)
         for key, (kind, value) in _shown_parameters(step.parameters).items()
@@ -119,7 +119,7 @@ def _emit(emitted: _Emitted, step: StepSpec, request: RunRequest, place: Place) 
                 needed.add(importer)
                 artifacts[key] = {"taskOutputArtifact": {"producerTask": importer, "outputArtifactKey": "artifact"}}
             else:
-                parameters[key] = {"runtimeValue": {"constant": json.dumps(record.value)}}
+                parameters[key] = {"runtimeValue": {"constant": inert(json.dumps(record.value))}}
         elif _is_artifact(request, ref):
             artifacts[key] = {
                 "taskOutputArtifact": {"producerTask": encoded(ref.step), "outputArtifactKey": ref.output}
