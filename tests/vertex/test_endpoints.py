@@ -14,7 +14,7 @@ from google.cloud.aiplatform_v1.types import Endpoint
 
 from cloudmlops import Platform, connect
 from cloudmlops.domain.capabilities import Capability
-from cloudmlops.domain.endpoints import DeploymentSpec, DeploymentState, TrafficReason
+from cloudmlops.domain.endpoints import DeploymentSpec, DeploymentState, Scoring, TrafficReason
 from cloudmlops.domain.models import ModelVersion
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
@@ -32,6 +32,7 @@ from cloudmlops.errors import (
 from cloudmlops.providers.vertex.backends import VertexBackends
 from cloudmlops.providers.vertex.endpoints import VertexEndpoints
 from cloudmlops.services.effects import handling
+from cloudmlops.services.scoring import ScoringClient
 from cloudmlops.testing.model_folders import write_scaling_model
 
 from .conftest import Opened
@@ -244,7 +245,7 @@ def test_an_operation_that_does_not_end_is_waited_for_as_long_as_one_wants(
 def test_a_process_that_died_before_it_asked_has_deployed_nothing(opened: Opened, register: Register) -> None:
     version = register()
     killed, other = opened(), opened()
-    asked = killed.endpoints._asked(spec(version), "projects/p/models/m@1", "ada")
+    asked = killed.endpoints._deploying._asked(spec(version), "projects/p/models/m@1", "ada")
     entry = {"id": "x", "number": 1, "kind": "begun", "act": asked}
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     data = json.dumps({**entry, "at": long_ago.isoformat()}).encode()
@@ -329,6 +330,25 @@ def test_a_private_endpoint_is_asked_within_its_network(opened: Opened, register
         url = backends.endpoints.scoring("scaling").url
         assert url.startswith("http://scaling.aiplatform.googleapis.com/v1/models/")
         platform.endpoints.delete("scaling")
+
+
+def test_requests_over_tls_go_through_the_proxy_that_the_environment_names(
+    platform: Platform,
+    register: Register,
+    backends: VertexBackends,
+    vertex_emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    platform.endpoints.deploy(register(2.0), to="scaling").wait(timeout=LONG)
+    url = backends.endpoints.scoring("scaling").url
+    outside = url.replace(vertex_emulator.url, "https://europe-west4-aiplatform.googleapis.com")
+    sealed = vertex_emulator.environment()
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, sealed[name])
+
+    client = ScoringClient(lambda _: Scoring(url=outside))
+
+    assert client.predict("scaling", [[1, 0]]) == client.predict("scaling", [[1, 0]]) == [2.0]
 
 
 def test_requests_carry_a_token_that_is_renewed(opened: Opened) -> None:

@@ -9,15 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from google.cloud.aiplatform_v1 import EndpointServiceClient, ModelServiceClient
-from google.cloud.aiplatform_v1.types import (
-    CreateEndpointRequest,
-    DeleteEndpointRequest,
-    DeployModelRequest,
-    Endpoint,
-    ListEndpointsRequest,
-    ListModelVersionsRequest,
-)
+from google.cloud.aiplatform_v1 import EndpointServiceClient
+from google.cloud.aiplatform_v1.types import DeleteEndpointRequest, Endpoint, ListEndpointsRequest
 
 from cloudmlops.domain.endpoints import (
     DeploymentSpec,
@@ -27,22 +20,19 @@ from cloudmlops.domain.endpoints import (
     Scoring,
     TrafficChange,
     TrafficReason,
-    traffic_with,
 )
-from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
+from cloudmlops.errors import ConflictError, NotFoundError
 from cloudmlops.ports.endpoints import EndpointsPort, Fetch
 from cloudmlops.providers.vertex.deployments.batches import Batches
+from cloudmlops.providers.vertex.deployments.deploying import Deploying
 from cloudmlops.providers.vertex.deployments.journal import Act, ActState, Change, Journal, Record, split_change
 from cloudmlops.providers.vertex.deployments.settling import Settling
 from cloudmlops.providers.vertex.errors import PROVIDER, invalid
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
-from cloudmlops.providers.vertex.mapping import models as model_mapping
 from cloudmlops.providers.vertex.rest import Rest
 
 if TYPE_CHECKING:
     from cloudmlops.providers.vertex.backends import VertexBackends
-
-_TRIES: Final = 2
 
 
 class VertexEndpoints(EndpointsPort):
@@ -55,6 +45,7 @@ class VertexEndpoints(EndpointsPort):
         self._rest = Rest(backends.wire)
         self._journal = Journal(backends.objects, backends.clock)
         self._settling = Settling(backends.wire, self._rest, self._journal, backends.clock)
+        self._deploying = Deploying(backends.wire, self._journal, self._settling)
 
     def deploy(self, spec: DeploymentSpec, *, fetch: Fetch, actor: str) -> DeploymentStatus:  # noqa: ARG002 Vertex AI fetches it
         if spec.port is not None:
@@ -64,22 +55,7 @@ class VertexEndpoints(EndpointsPort):
             )
         if (known := self.deployment(spec.endpoint, spec.deployed_as)) is not None:
             return known
-        _, shown = self._settling.settled(spec.endpoint)
-        native = self._native_model(spec.model, spec.version)
-        begun = False
-
-        def begin(record: Record) -> Change | None:
-            nonlocal begun
-            begun = spec.deployed_as not in record.acts
-            if not begun:
-                return None
-            _check_name(spec, record, shown)
-            return {"kind": "begun", "act": self._asked(spec, native, actor)}
-
-        record = self._journal.append(spec.endpoint, begin)
-        act = record.acts[spec.deployed_as]
-        if begun:
-            self._begin(spec, act, record, shown)
+        act, shown = self._deploying.begin(spec, actor)
         return self._status(spec.endpoint, act, shown)
 
     def deployment(self, endpoint: str, deployed_as: str) -> DeploymentStatus | None:
@@ -210,7 +186,7 @@ class VertexEndpoints(EndpointsPort):
         return Scoring(url=f"{self._address(shown)}:rawPredict", headers=self._wire.headers(headers))
 
     def predict_batch(self, model: str, version: str, *, fetch: Fetch, input_uri: str, output_uri: str) -> None:  # noqa: ARG002 Vertex AI fetches it
-        Batches(self._backends).score(self._native_model(model, version), input_uri, output_uri)
+        Batches(self._backends).score(self._deploying.native_model(model, version), input_uri, output_uri)
 
     def close(self) -> None:
         """Close connections."""
@@ -239,92 +215,6 @@ class VertexEndpoints(EndpointsPort):
 
     def _unknown(self, endpoint: str) -> NotFoundError:
         return _no_such(f"endpoint {endpoint!r}", list(self._names()))
-
-    def _native_model(self, model: str, version: str) -> str:
-        request = ListModelVersionsRequest(
-            name=f"{self._settings.parent}/models/{model}",
-            filter=f'labels.{model_mapping.VERSION}="{version}"',
-        )
-        pages = self._wire.ask(
-            self._wire.client(ModelServiceClient).list_model_versions,
-            request,
-            operation="endpoints.deploy",
-            resource=f"{model}@{version}",
-            again=True,
-        )
-        for found in pages:
-            return model_mapping.native_name(found)
-        raise _no_such(f"version {version} of model {model!r} in Vertex AI's registry", [])
-
-    def _asked(self, spec: DeploymentSpec, native: str, actor: str) -> dict[str, object]:
-        return {
-            "deployed_as": spec.deployed_as,
-            "name": spec.name,
-            "model": spec.model,
-            "version": spec.version,
-            "native_model": native,
-            "deployed_id": mapping.deployed_id(spec.deployed_as),
-            "replicas": list(spec.replicas),
-            "machine": spec.machine or self._settings.machine,
-            "machine_asked": spec.machine,
-            "actor": actor,
-        }
-
-    def _begin(self, spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> None:
-        """Ask Vertex AI to deploy; what cannot be begun leaves nothing."""
-        try:
-            operation = self._deployed(spec, act, record, shown)
-        except ServiceError as error:
-            self._settling.fail(spec.endpoint, act, error.message)
-            self._settling.settled(spec.endpoint)
-            raise
-        self._journal.append(
-            spec.endpoint, _once({"kind": "operation", "deployed_as": act.deployed_as, "operation": operation})
-        )
-
-    def _deployed(self, spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> str:
-        """Begin to deploy, and return the name of the operation; empty when it has ended."""
-        request = DeployModelRequest(
-            endpoint=self._settling.native_name(spec.endpoint),
-            deployed_model=mapping.deployed_model(act, self._settings),
-            traffic_split=_split(spec, act, record, shown),
-        )
-        for left in reversed(range(_TRIES)):
-            if shown is None:
-                self._create(spec.endpoint)
-            try:
-                begun = self._wire.ask(
-                    self._client.deploy_model,
-                    request,
-                    operation="endpoints.deploy",
-                    resource=f"{spec.endpoint}/{spec.name}",
-                    again=False,
-                )
-                return str(begun.operation.name)
-            except (ConflictError, UnavailableError):  # it may have been begun all the same
-                if (found := self._settling.operation_of(spec.endpoint, act)) is not None:
-                    return found
-                if not left:
-                    raise
-            except NotFoundError:  # another process has removed the endpoint, for its own deployment had failed
-                if not left:
-                    raise
-                shown = None
-        raise AssertionError("the last try returns or raises")
-
-    def _create(self, endpoint: str) -> None:
-        request = CreateEndpointRequest(
-            parent=self._settings.parent,
-            endpoint=mapping.endpoint(endpoint, self._settings),
-            endpoint_id=mapping.endpoint_id(endpoint),
-        )
-        try:
-            begun = self._wire.ask(
-                self._client.create_endpoint, request, operation="endpoints.deploy", resource=endpoint, again=True
-            )
-            self._wire.finish(begun, operation="endpoints.deploy", resource=endpoint)
-        except ConflictError:
-            return  # another process, or an earlier try of this call, has made it
 
     def _status(self, endpoint: str, act: Act, shown: Endpoint | None) -> DeploymentStatus:
         if act.state is ActState.DEPLOYED and shown is not None:
@@ -363,31 +253,6 @@ _STATES: Final[Mapping[ActState, DeploymentState]] = {
     ActState.FAILED: DeploymentState.FAILED,
     ActState.UNDEPLOYED: DeploymentState.GONE,
 }
-
-
-def _split(spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> dict[str, int]:
-    """Return the split that deploying brings; empty leaves it as it is."""
-    current = mapping.split_by_name(shown) if shown is not None else {}
-    if shown is not None and current:
-        if not spec.traffic_percent:
-            return {}
-        wanted = traffic_with(current, spec.name, spec.traffic_percent)
-        return mapping.split_by_id(wanted, shown, coming=spec.name)
-    first = all(other.deployed_as == act.deployed_as for other in record.begun())
-    return {mapping.NEW: 100} if first else {}
-
-
-def _check_name(spec: DeploymentSpec, record: Record, shown: Endpoint | None) -> None:
-    taken = {act.name for act in record.live()}
-    taken |= {deployed.display_name for deployed in (shown.deployed_models if shown is not None else ())}
-    if spec.name in taken:
-        raise ConflictError(
-            f"a deployment {spec.name!r} exists at endpoint {spec.endpoint!r}",
-            hint="Give another name=, or undeploy it first.",
-            provider=PROVIDER,
-            operation="endpoints.deploy",
-            resource=spec.endpoint,
-        )
 
 
 def _once(change: Change) -> Callable[[Record], Change]:

@@ -1,0 +1,189 @@
+"""One act of deploying: noted, then asked for; a lost answer is looked for, what cannot be begun leaves nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from google.cloud.aiplatform_v1 import EndpointServiceClient, ModelServiceClient
+from google.cloud.aiplatform_v1.types import (
+    CreateEndpointRequest,
+    DeployModelRequest,
+    Endpoint,
+    ListModelVersionsRequest,
+)
+
+from cloudmlops.domain.endpoints import DeploymentSpec, traffic_with
+from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError, WaitTimeoutError
+from cloudmlops.providers.vertex.deployments.journal import Act, Change, Journal, Record
+from cloudmlops.providers.vertex.errors import PROVIDER
+from cloudmlops.providers.vertex.mapping import endpoints as mapping
+from cloudmlops.providers.vertex.mapping import models as model_mapping
+
+if TYPE_CHECKING:
+    from cloudmlops.providers.vertex.deployments.settling import Settling
+    from cloudmlops.providers.vertex.wire import Wire
+
+_TRIES: Final = 2
+
+
+class Deploying:
+    """Begins deployments."""
+
+    def __init__(self, wire: Wire, journal: Journal, settling: Settling) -> None:
+        self._wire = wire
+        self._settings = wire.settings
+        self._journal = journal
+        self._settling = settling
+
+    def begin(self, spec: DeploymentSpec, actor: str) -> tuple[Act, Endpoint | None]:
+        """Note an act and ask Vertex AI for it, unless that was done before.
+
+        Returns:
+            The act, and the endpoint as it was before.
+
+        Raises:
+            ConflictError: Another deployment has that name.
+            ServiceError: Vertex AI refuses it.
+        """
+        _, shown = self._settling.settled(spec.endpoint)
+        native = self.native_model(spec.model, spec.version)
+        begun = False
+
+        def decide(record: Record) -> Change | None:
+            nonlocal begun
+            begun = spec.deployed_as not in record.acts
+            if not begun:
+                return None
+            _check_name(spec, record, shown)
+            return {"kind": "begun", "act": self._asked(spec, native, actor)}
+
+        record = self._journal.append(spec.endpoint, decide)
+        act = record.acts[spec.deployed_as]
+        if begun:
+            self._ask(spec, act, record, shown)
+        return act, shown
+
+    def native_model(self, model: str, version: str) -> str:
+        """Return Vertex AI's name of a version.
+
+        Raises:
+            NotFoundError: It is not in Vertex AI's registry.
+        """
+        request = ListModelVersionsRequest(
+            name=f"{self._settings.parent}/models/{model}",
+            filter=f'labels.{model_mapping.VERSION}="{version}"',
+        )
+        pages = self._wire.ask(
+            self._wire.client(ModelServiceClient).list_model_versions,
+            request,
+            operation="endpoints.deploy",
+            resource=f"{model}@{version}",
+            again=True,
+        )
+        for found in pages:
+            return model_mapping.native_name(found)
+        raise NotFoundError(
+            f"version {version} of model {model!r} is not in Vertex AI's registry",
+            hint="Somebody removed it there; the ledger still has it. Register it again.",
+            provider=PROVIDER,
+            operation="endpoints.deploy",
+            resource=f"{model}@{version}",
+        )
+
+    @property
+    def _client(self) -> EndpointServiceClient:
+        return self._wire.client(EndpointServiceClient)
+
+    def _asked(self, spec: DeploymentSpec, native: str, actor: str) -> dict[str, object]:
+        return {
+            "deployed_as": spec.deployed_as,
+            "name": spec.name,
+            "model": spec.model,
+            "version": spec.version,
+            "native_model": native,
+            "deployed_id": mapping.deployed_id(spec.deployed_as),
+            "replicas": list(spec.replicas),
+            "machine": spec.machine or self._settings.machine,
+            "machine_asked": spec.machine,
+            "actor": actor,
+        }
+
+    def _ask(self, spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> None:
+        """Ask Vertex AI to deploy, and note the operation; what cannot be begun leaves nothing."""
+        try:
+            operation = self._deployed(spec, act, record, shown)
+        except (ServiceError, WaitTimeoutError) as error:
+            self._settling.fail(spec.endpoint, act, error.message)
+            self._settling.settled(spec.endpoint)
+            raise
+        change = {"kind": "operation", "deployed_as": act.deployed_as, "operation": operation}
+        self._journal.append(spec.endpoint, lambda _: change)
+
+    def _deployed(self, spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> str:
+        """Begin to deploy, and return the name of the operation; empty when it has ended."""
+        request = DeployModelRequest(
+            endpoint=self._settling.native_name(spec.endpoint),
+            deployed_model=mapping.deployed_model(act, self._settings),
+            traffic_split=_split(spec, act, record, shown),
+        )
+        for left in reversed(range(_TRIES)):
+            if shown is None:
+                self._create(spec.endpoint)
+            try:
+                begun = self._wire.ask(
+                    self._client.deploy_model,
+                    request,
+                    operation="endpoints.deploy",
+                    resource=f"{spec.endpoint}/{spec.name}",
+                    again=False,
+                )
+                return str(begun.operation.name)
+            except (ConflictError, UnavailableError):  # it may have been begun all the same
+                if (found := self._settling.operation_of(spec.endpoint, act)) is not None:
+                    return found
+                if not left:
+                    raise
+            except NotFoundError:  # another process has removed the endpoint, for its own deployment had failed
+                if not left:
+                    raise
+                shown = None
+        raise AssertionError("the last try returns or raises")
+
+    def _create(self, endpoint: str) -> None:
+        request = CreateEndpointRequest(
+            parent=self._settings.parent,
+            endpoint=mapping.endpoint(endpoint, self._settings),
+            endpoint_id=mapping.endpoint_id(endpoint),
+        )
+        try:
+            begun = self._wire.ask(
+                self._client.create_endpoint, request, operation="endpoints.deploy", resource=endpoint, again=True
+            )
+            self._wire.finish(begun, operation="endpoints.deploy", resource=endpoint)
+        except ConflictError:
+            return  # another process, or an earlier try of this call, has made it
+
+
+def _split(spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> dict[str, int]:
+    """Return the split that deploying brings; empty leaves it as it is."""
+    current = mapping.split_by_name(shown) if shown is not None else {}
+    if shown is not None and current:
+        if not spec.traffic_percent:
+            return {}
+        wanted = traffic_with(current, spec.name, spec.traffic_percent)
+        return mapping.split_by_id(wanted, shown, coming=spec.name)
+    first = all(other.deployed_as == act.deployed_as for other in record.begun())
+    return {mapping.NEW: 100} if first else {}
+
+
+def _check_name(spec: DeploymentSpec, record: Record, shown: Endpoint | None) -> None:
+    taken = {act.name for act in record.live()}
+    taken |= {deployed.display_name for deployed in (shown.deployed_models if shown is not None else ())}
+    if spec.name in taken:
+        raise ConflictError(
+            f"a deployment {spec.name!r} exists at endpoint {spec.endpoint!r}",
+            hint="Give another name=, or undeploy it first.",
+            provider=PROVIDER,
+            operation="endpoints.deploy",
+            resource=spec.endpoint,
+        )
