@@ -306,7 +306,7 @@ class Models:
     def names(self) -> Sequence[str]:
         """List the names of all models, those with a damaged ledger too, sorted."""
         with span("models.names"):
-            return sorted({*self.ledger.names(), *self._context.backends.models.stamped()})
+            return self._names()
 
     def at(self, name: str, stage: Stage | str, when: datetime) -> str | None:
         """Say which version was in a stage at a time (of several, the one that entered it last); None for none.
@@ -375,7 +375,7 @@ class Models:
 
     def _whole(self) -> Iterator[Fold]:
         """Yield the ledgers of all models that can be read."""
-        for name in self.names():
+        for name in self._names():
             try:
                 yield self._checked(name)
             except UnexpectedReplyError as error:
@@ -387,6 +387,9 @@ class Models:
                     name,
                     name,
                 )
+
+    def _names(self) -> Sequence[str]:
+        return sorted({*self.ledger.names(), *self._context.backends.models.stamped()})
 
     def _checked(self, name: str) -> Fold:
         if name not in self._read_before:

@@ -57,6 +57,7 @@ class Front:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was cut is told so in the loop's next round
 
     def drop(self, peer: tuple[str, int]) -> None:
         """Cut the client's connection that a server sees under this address; for any thread but the front's own.
@@ -91,7 +92,7 @@ class Front:
         except asyncio.CancelledError:
             writer.transport.abort()
         finally:
-            writer.close()
+            await _close(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.readexactly(4)
@@ -119,7 +120,18 @@ class Front:
             await asyncio.gather(_pass_on(reader, inner_writer), _pass_on(inner_reader, writer))
         finally:
             del self._carried[peer]
-            inner_writer.close()
+            await _close(inner_writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection and see it closed; at once when nobody waits any more."""
+    writer.close()
+    try:
+        await writer.wait_closed()
+    except OSError:
+        pass  # it was cut
+    except asyncio.CancelledError:
+        writer.transport.abort()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
