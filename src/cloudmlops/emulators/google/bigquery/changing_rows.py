@@ -60,7 +60,7 @@ class RowChanges:
             raise invalid_query("UPDATE must have a WHERE clause")
         if tree.args.get("from_") is not None:
             raise not_emulated("UPDATE … FROM; MERGE is, so write it as one: UPDATE … FROM")
-        changes = self._assignments(tree.expressions, fields)
+        changes = self._assignments(tree.expressions, fields, alias)
         condition = self._condition(tree.args["where"].this)
         self._check_assigned(changes, [resolved_target(name, alias)])
         sets = ", ".join(f"{quoted(field['name'])} = {self._sql(value)}" for field, value in changes)
@@ -126,7 +126,7 @@ class RowChanges:
             head += f" AND {self._sql(self._condition(when.args['condition']))}"
         then = when.args["then"]
         if isinstance(then, exp.Update):
-            changes = self._assignments(then.expressions, fields)
+            changes = self._assignments(then.expressions, fields, target.alias)
             self._check_assigned(changes, [target, source])
             sets = ", ".join(f"{quoted(field['name'])} = {self._sql(value)}" for field, value in changes)
             return f"{head} THEN UPDATE SET {sets}"
@@ -156,12 +156,14 @@ class RowChanges:
         return f"INSERT ({names}) VALUES ({values})"  # noqa: S608 translated
 
     def _assignments(
-        self, nodes: Sequence[exp.Expression], fields: Sequence[Field]
+        self, nodes: Sequence[exp.Expression], fields: Sequence[Field], alias: str
     ) -> list[tuple[Field, exp.Expression]]:
         changes = []
         for node in nodes:
             if not isinstance(node, exp.EQ) or not isinstance(node.this, exp.Column) or node.this.args.get("db"):
                 raise not_emulated(f"SET {node.sql(dialect='bigquery')}")
+            if node.this.table and node.this.table.lower() != alias.lower():
+                raise not_emulated(f"SET of a field: {node.this.sql(dialect='bigquery')}")
             value = self._resolved(node.expression)
             changes.append((_named(fields, node.this.name), self._translator.queries.expressions.of(value)))
         return changes

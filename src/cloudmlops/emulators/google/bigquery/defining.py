@@ -243,7 +243,7 @@ def _properties(node: exp.Expression | None) -> dict[str, Any]:
             given["timePartitioning"] = _partitioning(part.this)
         elif isinstance(part, (exp.ClusterProperty, exp.Cluster)):
             given["clustering"] = {"fields": [column.name for column in part.expressions]}
-        elif isinstance(part, exp.Property):
+        elif type(part) is exp.Property:
             given |= _option(part.name.lower(), part.args["value"])
         else:
             raise not_emulated(f"{part.sql(dialect='bigquery')} of a table")

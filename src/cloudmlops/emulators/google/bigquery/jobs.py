@@ -167,7 +167,9 @@ class Jobs:
             job.refused = of_duckdb(error)
         except Exception as error:  # noqa: BLE001 a job that fails is told, whatever it is
             _log.exception("job %s failed", job.id)
-            job.refused = Refused("INTERNAL", f"{type(error).__name__}: {error}", reason="internalError")
+            # Not an internal error of the service, which clients would try again for minutes.
+            told = f"this job is not emulated: a mistake of the emulator, {type(error).__name__}: {error}"
+            job.refused = Refused("UNIMPLEMENTED", told, reason="notImplemented")
         finally:
             job.cursor.close()
             job.ended = self._catalog.milliseconds()
