@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from google.protobuf import empty_pb2, json_format
+from google.rpc import code_pb2
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
@@ -58,6 +59,8 @@ class BatchPredictions:
         self._models = Models(vertex)
         self._fleet = fleet_of(vertex.surroundings.state)
         self._job = message("BatchPredictionJob")
+        if vertex.surroundings.state.durable:
+            self._give_up()
 
     def create(self, request: Any, _: Asking) -> Any:
         """Begin a job."""
@@ -101,7 +104,16 @@ class BatchPredictions:
 
         return self._vertex.operations.begin(asking.method, request.name, work)
 
+    def _give_up(self) -> None:
+        """End what was under way when an emulator with this state ended: nothing ends it any more."""
+        stopped = Refused("ABORTED", "The emulator was stopped while the job was under way.")
+        for job in self._resources.list("projects/-/locations/-", "batchPredictionJobs", self._job):
+            known: Any = job
+            if known.state not in ENDED:
+                self._moved(known.name, _FAILED, stopped)
+
     def _run(self, name: str, server: Server) -> None:
+        state, refused = _SUCCEEDED, None
         try:
             self._fleet.bring_up(self._vertex.surroundings, server)
             if self._moved(name, _RUNNING):
@@ -109,14 +121,15 @@ class BatchPredictions:
                 if not results.predictions and results.errors:
                     raise Refused("INVALID_ARGUMENT", f"No instance was predicted: {results.errors[0]}")
                 self._write(name, server, results)
-                self._moved(name, _SUCCEEDED)
-        except Refused as refused:
-            self._moved(name, _FAILED, refused)
+        except Refused as error:
+            state, refused = _FAILED, error
         except Exception as error:  # noqa: BLE001 told to the client as the job's error
             _log.exception("%s failed", name)
-            self._moved(name, _FAILED, Refused("INTERNAL", f"{type(error).__name__}: {error}"))
+            state, refused = _FAILED, Refused("INTERNAL", f"{type(error).__name__}: {error}")
         finally:
-            self._fleet.stop(name, "")
+            self._fleet.stop(name, "")  # whoever sees the job ended sees no machine
+        if self._resources.get(name, self._job).state not in ENDED:
+            self._moved(name, state, refused)
 
     def _moved(self, name: str, state: int, refused: Refused | None = None) -> bool:
         """Note a job's state; False when it was cancelled meanwhile."""
@@ -130,8 +143,6 @@ class BatchPredictions:
             if job.state in ENDED:
                 job.end_time.FromDatetime(now)
             if refused is not None and going:
-                from google.rpc import code_pb2
-
                 job.error.code = code_pb2.Code.Value(refused.code)
                 job.error.message = refused.message
             self._resources.put(name, job)
