@@ -151,6 +151,21 @@ def test_a_topic_is_asked_itself(opened: Opened, cloud: GoogleCloud, project: st
     assert [gap.permission.name for gap in missing] == ["pubsub.topics.publish"]
 
 
+def test_a_subscription_is_asked_itself(
+    opened: Opened, cloud: GoogleCloud, project: str, vertex_emulator: Emulator
+) -> None:
+    topic = f"projects/{project}/topics/events"
+    httpx.put(f"{vertex_emulator.url}/v1/{topic}", json={}).raise_for_status()
+    subscription = f"{vertex_emulator.url}/v1/projects/{project}/subscriptions/mine"
+    httpx.put(subscription, json={"topic": topic}).raise_for_status()
+    cloud.access.deny("pubsub.subscriptions.consume", resource="*/subscriptions/mine")
+
+    with connect(opened(subscription="mine").target) as platform:
+        missing = platform.check_access(["events.run"])
+
+    assert [gap.permission.name for gap in missing] == ["pubsub.subscriptions.consume"]
+
+
 def test_the_account_of_runs_is_asked_itself(opened: Opened, cloud: GoogleCloud) -> None:
     account = "runner@my-project.iam.gserviceaccount.com"
     cloud.access.deny("iam.serviceAccounts.actAs", resource=f"*/serviceAccounts/{account}")
@@ -175,6 +190,13 @@ def test_a_refused_call_names_the_permission_and_the_remedy(
 
     with pytest.raises(PermissionDeniedError, match=r"lacks aiplatform\.models\.upload\. The role trainer has it"):
         platform.models.register("churn", written_model(tmp_path / "model"))
+
+
+def test_a_refused_listing_is_a_refusal(opened: Opened, cloud: GoogleCloud) -> None:
+    cloud.access.deny("storage.objects.list")
+
+    with pytest.raises(PermissionDeniedError, match=r"storage\.objects\.list"):
+        list(opened().objects.list("ledger/"))
 
 
 @pytest.mark.parametrize("role", list(Role))

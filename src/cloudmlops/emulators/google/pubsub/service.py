@@ -45,6 +45,12 @@ def pubsub_service(
         Route("POST", f"{_SUBSCRIPTION}:acknowledge", "subscriptions.acknowledge", wire.acknowledge),
         Route("POST", f"{_SUBSCRIPTION}:modifyAckDeadline", "subscriptions.modifyAckDeadline", wire.extend),
         Route("POST", f"{_SUBSCRIPTION}:modifyPushConfig", "subscriptions.modifyPushConfig", wire.modify_push),
+        Route(
+            "POST",
+            f"{_SUBSCRIPTION}:testIamPermissions",
+            "subscriptions.testIamPermissions",
+            wire.test_subscription_permissions,
+        ),
     )
     return Service(
         name="pubsub",
@@ -113,11 +119,10 @@ class _Wire:
         return _page(asked, "subscriptions", names, str)
 
     def test_permissions(self, asked: Asked, *, project: str, topic: str) -> Answer:
-        principal = self._tokens.principal(asked.headers.get("authorization"))
-        wanted = json_object(asked).get("permissions", [])
-        return answer_json(
-            {"permissions": self._access.tested(principal, wanted, f"projects/{project}/topics/{topic}")}
-        )
+        return self._tested(asked, f"projects/{project}/topics/{topic}")
+
+    def test_subscription_permissions(self, asked: Asked, *, project: str, subscription: str) -> Answer:
+        return self._tested(asked, f"projects/{project}/subscriptions/{subscription}")
 
     def publish(self, asked: Asked, *, project: str, topic: str) -> Answer:
         name = f"projects/{project}/topics/{topic}"
@@ -214,6 +219,11 @@ class _Wire:
         if known["pushConfig"].get("pushEndpoint"):
             raise Refused("FAILED_PRECONDITION", "This method is not supported for this subscription type.")
         return known
+
+    def _tested(self, asked: Asked, resource: str) -> Answer:
+        principal = self._tokens.principal(asked.headers.get("authorization"))
+        wanted = json_object(asked).get("permissions", [])
+        return answer_json({"permissions": self._access.tested(principal, wanted, resource)})
 
     def _allow(self, asked: Asked, permission: str, resource: str) -> str:
         principal = self._tokens.principal(asked.headers.get("authorization"))
