@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from google.api_core.exceptions import FailedPrecondition, InvalidArgument, MethodNotImplemented, NotFound
@@ -11,8 +10,7 @@ from google.cloud import aiplatform_v1 as vertex
 
 from cloudmlops.emulators.google.cloud import GoogleCloud
 
-if TYPE_CHECKING:
-    from tests.emulators.features.conftest import Cloud
+from .conftest import Cloud
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 SCHEMA = {"entity_id": "STRING", "feature_timestamp": "TIMESTAMP", "wind": "FLOAT64", "gust": "FLOAT64"}

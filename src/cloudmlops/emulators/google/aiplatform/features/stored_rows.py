@@ -17,7 +17,6 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.bigtable.tables import tables_of
 
 SYNCED: Final = b"default"
 WRITTEN: Final = b"dw"
@@ -148,6 +147,8 @@ class StoredRows:
     def read(self, view: str, keys: Sequence[str]) -> Mapping[str, Mapping[bytes, Any]]:
         """Return the newest cells of rows by key and qualifier, each a `FeatureViewInternalStorage`."""
         name, family = self._place(view)
+        from cloudmlops.emulators.google.bigtable.tables import tables_of  # here, because it loads Bigtable's packages
+
         tables = tables_of(self._surroundings.state, self._surroundings.clock)
         found: dict[str, dict[bytes, Any]] = {}
         with tables.lock:

@@ -80,11 +80,20 @@ class Syncing:
         self.schedule(view)
 
     def _resume(self) -> None:
-        """Schedule anew what a kept state holds."""
-        for view in self._vertex.resources.list(
-            "projects/-/locations/-/featureOnlineStores/-", "featureViews", message("FeatureView")
-        ):
+        """Schedule anew what a kept state holds, and end what was running when it was left."""
+        stores = "projects/-/locations/-/featureOnlineStores/-"
+        for view in self._vertex.resources.list(stores, "featureViews", message("FeatureView")):
             self.schedule(view.name)
+            for sync in self._syncs(view.name):
+                if not sync.run_time.HasField("end_time"):
+                    sync.final_status.code = code_pb2.ABORTED
+                    sync.final_status.message = "The service was restarted."
+                    self._end(sync)
+
+    def _end(self, sync: Any) -> None:
+        sync.run_time.end_time.FromDatetime(self._vertex.surroundings.clock.now().replace(tzinfo=None))
+        if self._vertex.resources.exists(sync.name):
+            self._vertex.resources.keep(sync.name, sync)
 
     def _run(self, name: str) -> None:
         resources = self._vertex.resources
@@ -101,9 +110,7 @@ class Syncing:
             _log.exception("sync %s failed", name)
             sync.final_status.code = code_pb2.INTERNAL
             sync.final_status.message = f"{type(error).__name__}: {error}"
-        sync.run_time.end_time.FromDatetime(self._vertex.surroundings.clock.now().replace(tzinfo=None))
-        if resources.exists(name):
-            resources.keep(name, sync)
+        self._end(sync)
 
     def _move(self, view: str) -> int:
         """Move all rows; those that the source no longer has stay where they are."""
