@@ -113,7 +113,8 @@ class BatchPredictions:
                 self._moved(known.name, _FAILED, stopped)
 
     def _run(self, name: str, server: Server) -> None:
-        state, refused = _SUCCEEDED, None
+        state: int = _SUCCEEDED
+        refused: Refused | None = None
         try:
             self._fleet.bring_up(self._vertex.surroundings, server)
             if self._moved(name, _RUNNING):
