@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from google.cloud import aiplatform_v1 as v1
 
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.google import vertex_cloud
+from cloudmlops.emulators.google.cloud import GoogleCloud
 
 from .conftest import Served, serving_processes
 
@@ -235,11 +237,15 @@ def test_containers_end_with_the_emulator_and_start_again_with_its_state(tmp_pat
         endpoint = served.endpoint()
         served.deploy(endpoint, served.model(2.0), split={"0": 100})
         assert len(serving_processes(endpoint)) == 1
+        model = served.model(2.0)
+        emulator.cloud(GoogleCloud).vertex.operations.takes = timedelta(hours=1)
+        unfinished = served.begin(endpoint, model).operation.name
         served.channel.close()
     assert serving_processes(endpoint) == []
 
     with Emulator([vertex_cloud()], state=tmp_path / "state") as emulator:
         served = Served.at(emulator, "served-again", tmp_path)
         assert served.predict(endpoint, 3.0) == 6.0
+        assert "The emulator was stopped" in served.endpoints.get_operation({"name": unfinished}).error.message
         served.channel.close()
     assert serving_processes(endpoint) == []

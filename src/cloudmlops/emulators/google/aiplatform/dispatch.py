@@ -17,6 +17,7 @@ from cloudmlops.emulators.google.aiplatform.handling import Asking, Forwarded, H
 from cloudmlops.emulators.google.aiplatform.sunsets import not_emulated
 
 SERVICE: Final = "aiplatform"
+_LARGEST_KEPT: Final = 1 << 16
 _log: Final = logging.getLogger("cloudmlops.emulators")
 _READING: Final = (
     "Get",
@@ -68,9 +69,7 @@ class Dispatcher:
             Refused: The service says no, or a fault does.
             Dropped: A fault cuts the connection.
         """
-        recorded = (
-            {} if method.requests_stream else json_format.MessageToDict(request, preserving_proto_field_name=True)
-        )
+        recorded = _recorded(method, request)
         calls = self._vertex.surroundings.calls
         with calls.answering(
             SERVICE, method.key, transport=transport, drop=drop, resource=_resource(recorded), request=recorded
@@ -134,6 +133,16 @@ def _each(replies: Iterable[Message], method: Method) -> Iterator[Message]:
 def _as(message: Message, kind: type[Message]) -> Message:
     """Return a message as the same one of another version: they are the same on the wire."""
     return message if isinstance(message, kind) else kind.FromString(message.SerializeToString())
+
+
+def _recorded(method: Method, request: Any) -> dict[str, Any]:
+    """Return what is kept of a request: of large predictions the endpoint alone, for many calls are kept."""
+    if method.requests_stream:
+        return {}
+    if method.service == "PredictionService" and request.ByteSize() > _LARGEST_KEPT:
+        return {"endpoint": request.endpoint, "left_out": f"a request of {request.ByteSize()} bytes"}
+    recorded: dict[str, Any] = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    return recorded
 
 
 def _resource(recorded: dict[str, Any]) -> str:

@@ -38,6 +38,8 @@ class Operations:
         self.ended: Callable[[Any], None] = lambda _: None
         """Is told of every operation that has ended, well or not."""
         self._at_work: dict[str, Thread] = {}
+        for name, data in self._table.items() if state.durable else ():
+            self._give_up(name, data)
 
     def begin(
         self,
@@ -114,6 +116,15 @@ class Operations:
         self.get(name)
         self._table.delete(name)
         return empty_pb2.Empty()
+
+    def _give_up(self, name: str, data: bytes) -> None:
+        """End an operation that was under way when an emulator with this state ended: nothing ends it any more."""
+        operation = operations_pb2.Operation.FromString(data)
+        if not operation.done:
+            operation.done = True
+            operation.error.code = code_pb2.ABORTED
+            operation.error.message = "The emulator was stopped while the operation was under way."
+            self._table.put(name, operation.SerializeToString())
 
     def close(self) -> None:
         """Wait for the ends of what goes on apart."""

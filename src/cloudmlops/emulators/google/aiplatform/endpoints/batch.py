@@ -113,8 +113,7 @@ class BatchPredictions:
                 self._moved(known.name, _FAILED, stopped)
 
     def _run(self, name: str, server: Server) -> None:
-        state: int = _SUCCEEDED
-        refused: Refused | None = None
+        failure: Refused | None = None
         try:
             self._fleet.bring_up(self._vertex.surroundings, server)
             if self._moved(name, _RUNNING):
@@ -122,22 +121,23 @@ class BatchPredictions:
                 if not results.predictions and results.errors:
                     raise Refused("INVALID_ARGUMENT", f"No instance was predicted: {results.errors[0]}")
                 self._write(name, server, results)
-        except Refused as error:
-            state, refused = _FAILED, error
+        except Refused as refused:
+            failure = refused
         except Exception as error:  # noqa: BLE001 told to the client as the job's error
             _log.exception("%s failed", name)
-            state, refused = _FAILED, Refused("INTERNAL", f"{type(error).__name__}: {error}")
+            failure = Refused("INTERNAL", f"{type(error).__name__}: {error}")
         finally:
-            self._fleet.stop(name, "")  # whoever sees the job ended sees no machine
-        if self._resources.get(name, self._job).state not in ENDED:
-            self._moved(name, state, refused)
+            self._fleet.stop(name, "")  # before the end is told: who sees it sees the machine given back
+        self._moved(name, _FAILED if failure else _SUCCEEDED, failure)
 
     def _moved(self, name: str, state: int, refused: Refused | None = None) -> bool:
         """Note a job's state; False when it was cancelled meanwhile."""
         with self._resources.transaction():
             job: Any = self._resources.get(name, self._job)
             going = bool(job.state != _CANCELLING)
-            job.state = state if going else _CANCELLED
+            if not going:
+                state = _CANCELLED if state in ENDED else _CANCELLING
+            job.state = state
             now = self._vertex.surroundings.clock.now().replace(tzinfo=None)
             if job.state == _RUNNING:
                 job.start_time.FromDatetime(now)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
+from google.protobuf import empty_pb2
 from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
@@ -127,7 +128,7 @@ class Endpoints:
             with self._resources.transaction():
                 check()
                 self._resources.delete(request.name)
-            return message_empty()
+            return empty_pb2.Empty()
 
         check()
         return self._vertex.operations.begin(asking.method, request.name, work)
@@ -195,7 +196,7 @@ class Endpoints:
                 endpoint: Any = self._resources.get(name, self._endpoint)
                 deployed = _deployed(endpoint, given.id)
                 request.update_mask.MergeMessage(given, deployed, True, True)
-                check_replicas(deployed.dedicated_resources)
+                _check_replicas(deployed.dedicated_resources)
                 model = self._models.get(f"{deployed.model}@{deployed.model_version_id}")
                 self._fleet.change(endpoint_server(self._vertex, endpoint, deployed, model))
                 deployed.status.available_replica_count = deployed.dedicated_resources.min_replica_count
@@ -241,14 +242,7 @@ class Endpoints:
         return endpoint
 
 
-def message_empty() -> Message:
-    """Return what a deletion results in."""
-    from google.protobuf import empty_pb2
-
-    return empty_pb2.Empty()
-
-
-def check_replicas(resources: Any) -> None:
+def _check_replicas(resources: Any) -> None:
     """Refuse numbers of machines that cannot be."""
     if resources.min_replica_count < 1:
         raise Refused("INVALID_ARGUMENT", "dedicated_resources.min_replica_count must be at least 1.")
@@ -266,7 +260,7 @@ def _check_deployable(name: str, given: Any, model: Any) -> None:
         raise Refused("INVALID_ARGUMENT", f"Model {model.name} supports dedicated_resources only; set them.")
     if not given.dedicated_resources.machine_spec.machine_type:
         raise Refused("INVALID_ARGUMENT", "dedicated_resources.machine_spec.machine_type is required.")
-    check_replicas(given.dedicated_resources)
+    _check_replicas(given.dedicated_resources)
     if not given.dedicated_resources.max_replica_count:
         given.dedicated_resources.max_replica_count = given.dedicated_resources.min_replica_count
     if not model.container_spec.image_uri:
