@@ -78,7 +78,7 @@ def _running(clouds: Sequence[str], *, state: Path | None, port: int) -> Iterato
 
         built = [_cloud(name) for name in dict.fromkeys(clouds)]
         emulator = Emulator(built, state=state, port=port)
-        emulator.__enter__()
+        emulator.begin()
     except ImportError as error:
         raise ProviderNotInstalledError(
             f"the emulator of {', '.join(clouds)} needs {error.name or error}, which is not installed",

@@ -28,8 +28,10 @@ PATH: Final = "/-/emulator/"
 _FAULT_FIELDS: Final = {"matching", "status", "message", "first", "times", "delay_seconds", "drop", "lose_response"}
 
 
-def control_app(surroundings: Surroundings, status: Callable[[], Mapping[str, Any]]) -> AsgiApp:
-    """Make the control of one emulator."""
+def control_app(
+    surroundings: Surroundings, status: Callable[[], Mapping[str, Any]], ready: Callable[[], None]
+) -> AsgiApp:
+    """Make the control of one emulator; its clock moves when `ready` has returned, so that nothing due is missed."""
 
     async def show_status(_: Request) -> JSONResponse:
         return JSONResponse({**status(), "time": surroundings.clock.now().isoformat()})
@@ -39,6 +41,7 @@ def control_app(surroundings: Surroundings, status: Callable[[], Mapping[str, An
         return JSONResponse([{**asdict(call), "at": call.at.isoformat()} for call in calls])
 
     async def move_clock(request: Request) -> JSONResponse:
+        await run_in_threadpool(ready)
         return await _applied(request, lambda asked: _move(surroundings, asked))
 
     async def set_faults(request: Request) -> JSONResponse:

@@ -1,9 +1,10 @@
-"""Services that are built when they are first asked: an emulator of many starts as fast as the one that is used."""
+"""Services that are built when they are first asked, or beside the start: no service waits for another's packages."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -29,16 +30,24 @@ def deferred(
         paths: Of the service that is built; none where it does not speak HTTP.
         methods: Beginnings of the paths of its gRPC methods; none where it does not speak gRPC.
     """
+    return _Later(name, build, hosts, paths).described(methods)
+
+
+def begun(
+    name: str,
+    build: Callable[[], Service],
+    *,
+    hosts: tuple[str, ...],
+    paths: tuple[str, ...] = (),
+    methods: tuple[str, ...] = (),
+) -> Service:
+    """Return a service that is being built: what comes next need not wait for it, and a call that comes early does.
+
+    The arguments are those of `deferred`.
+    """
     later = _Later(name, build, hosts, paths)
-    speaks_http = bool(paths) or not methods
-    return Service(
-        name=name,
-        hosts=hosts,
-        paths=paths,
-        http=later.http if speaks_http else None,
-        rpc=_Rpc(later, methods) if methods else None,
-        close=later.close,
-    )
+    later.begin()
+    return later.described(methods)
 
 
 class _Later:
@@ -48,6 +57,32 @@ class _Later:
         self._told = (hosts, paths)
         self._lock = threading.Lock()
         self._service: Service | None = None
+        self._beginner: threading.Thread | None = None
+
+    def described(self, methods: tuple[str, ...]) -> Service:
+        hosts, paths = self._told
+        speaks_http = bool(paths) or not methods
+        return Service(
+            name=self._name,
+            hosts=hosts,
+            paths=paths,
+            http=self.http if speaks_http else None,
+            rpc=_Rpc(self, methods) if methods else None,
+            ready=self.ready,
+            close=self.close,
+        )
+
+    def begin(self) -> None:
+        self._beginner = threading.Thread(target=self._try, name=f"building-{self._name}", daemon=True)
+        self._beginner.start()
+
+    def _try(self) -> None:
+        with suppress(Exception):  # whoever waits for it tries again and is told
+            self.service()
+
+    def ready(self) -> None:
+        if self._beginner is not None:
+            self.service()
 
     def service(self) -> Service:
         with self._lock:
@@ -69,6 +104,8 @@ class _Later:
         await service.http(scope, receive, send)
 
     def close(self) -> None:
+        if self._beginner is not None:
+            self._beginner.join()
         with self._lock:
             if self._service is not None:
                 self._service.close()

@@ -77,8 +77,9 @@ class Emulator:
         self.services: Sequence[Service] = ()
 
     def __enter__(self) -> Self:
+        self.begin()
         try:
-            self._start()
+            self.ready()
         except BaseException:
             self._stack.close()
             raise
@@ -86,6 +87,19 @@ class Emulator:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def begin(self) -> None:
+        """Answer, though some services may still be built; calls of theirs wait for them."""
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def ready(self) -> None:
+        """Wait until all services are built that are to be from the start."""
+        for service in self.services:
+            service.ready()
 
     @property
     def address(self) -> str:
@@ -184,7 +198,9 @@ class Emulator:
         self._stack.callback(self.processes.close)
         self._stack.callback(self.clock.stop)
         self._front.rpc_port = self._serve_rpc()
-        router = Router(self.services, control_app(surroundings, self.status), PATH, refuse=self._front.refuse)
+        router = Router(
+            self.services, control_app(surroundings, self.status, self.ready), PATH, refuse=self._front.refuse
+        )
         self._stack.enter_context(_Served(self._front, router, self._wanted_port))
         self._stack.callback(self.calls.close)
 

@@ -49,4 +49,6 @@ class Service:
     http: AsgiApp | None = None
     rpc: grpc.GenericRpcHandler | None = None
     """Knows methods by their whole path, so that all services share one server."""
+    ready: Callable[[], None] = field(default=lambda: None)
+    """Waits until it is built, where that goes on beside the start; raises what went wrong."""
     close: Callable[[], None] = field(default=lambda: None)

@@ -6,13 +6,15 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from cloudmlops.emulators.core.deferred import deferred
+from cloudmlops.emulators.core.deferred import begun, deferred
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.aiplatform import service as vertex_wires
 from cloudmlops.emulators.google.aiplatform.build import aiplatform, vertex_of
 from cloudmlops.emulators.google.aiplatform.catalogue import Method
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
@@ -31,6 +33,7 @@ from cloudmlops.emulators.google.storage.sharing import Objects
 from cloudmlops.emulators.google.tokens import Tokens
 from cloudmlops.emulators.google.vertex_audit import VertexAudit
 
+_SDK: Final = "google.cloud.aiplatform_v1"
 PROJECT: Final = "emulated"
 """Of the credentials of a child whose environment names none."""
 _OVERRIDDEN: Final = (
@@ -85,7 +88,7 @@ class GoogleCloud:
         written = VertexAudit(self.vertex, surroundings.state, audit)
         pusher.resume()
         return (
-            aiplatform(self.vertex, mutated=written.mutated, check=self._check, principal=tokens.principal),
+            self._vertex_ai(written),
             _bigquery(surroundings, self.objects),
             _bigtable(surroundings),
             storage_service(surroundings),
@@ -115,6 +118,22 @@ class GoogleCloud:
         except Refused as refused:
             if refused.code != "ALREADY_EXISTS":
                 raise
+
+    def _vertex_ai(self, written: VertexAudit) -> Service:
+        if find_spec(_SDK) is None:
+            raise ModuleNotFoundError(f"No module named {_SDK!r}", name=_SDK)
+
+        def build() -> Service:
+            # It loads the SDK with all its services, which takes longer than all else; a child loads it too, meanwhile.
+            return aiplatform(self.vertex, mutated=written.mutated, check=self._check, principal=self.tokens.principal)
+
+        return begun(
+            vertex_wires.SERVICE,
+            build,
+            hosts=vertex_wires.HOSTS,
+            paths=vertex_wires.PATHS,
+            methods=vertex_wires.METHODS,
+        )
 
     def environment(self, folder: Path) -> Mapping[str, str | None]:
         """Return what Google's SDKs and gcloud need in a child's environment."""

@@ -22,6 +22,9 @@ from cloudmlops.emulators.google.aiplatform.dispatch import SERVICE, Dispatcher
 from cloudmlops.emulators.google.aiplatform.handling import Forwarded
 
 HOSTS = ("aiplatform.googleapis.com", "*-aiplatform.googleapis.com", "*.prediction.vertexai.goog")
+PATHS = ("/v1", "/v1beta1", "/ui")
+METHODS = ("/google.cloud.aiplatform.", "/google.longrunning.Operations/", "/google.cloud.location.Locations/")
+"""Beginnings of the paths of its gRPC methods."""
 Principal = Callable[[str], str]
 """Returns who an `Authorization` header stands for."""
 
@@ -31,7 +34,7 @@ def aiplatform_service(surroundings: Surroundings, dispatcher: Dispatcher, princ
     return Service(
         name=SERVICE,
         hosts=HOSTS,
-        paths=("/v1", "/v1beta1", "/ui"),
+        paths=PATHS,
         http=_Rest(surroundings, dispatcher, principal),
         rpc=_Rpc(surroundings, dispatcher, principal),
     )
