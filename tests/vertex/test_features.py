@@ -258,6 +258,15 @@ def test_all_types_are_served_as_they_are_trained_on(platform: Platform) -> None
     assert platform.features.online(view, [key]).values() == [values]
 
 
+def test_before_it_is_materialised_nothing_is_known(platform: Platform) -> None:
+    view = weather()
+    assert wind(platform, view) is None
+
+    platform.features.apply([view])
+
+    assert platform.features.online(view, [{"origin": "JFK"}]).row(0)["wind"].status is FeatureStatus.MISSING
+
+
 def test_a_rebuild_lets_corrections_and_removals_take_effect_for_all_readers(
     platform: Platform, opened: Opened, backends: VertexBackends
 ) -> None:
@@ -389,7 +398,7 @@ def test_rows_are_read_from_bigtable_itself_where_that_is_enabled(
     assert len(called(vertex_emulator, "FeatureOnlineStoreService.FetchFeatureValues")) == fetched
 
 
-def test_over_rest_features_are_read_but_not_pushed(opened: Opened) -> None:
+def test_over_rest_features_are_read_but_not_pushed(opened: Opened, vertex_emulator: Emulator) -> None:
     platform = Platform(opened(transport="rest"))
     platform.features.write_table("weather", ROWS)
     view = weather()
@@ -397,5 +406,7 @@ def test_over_rest_features_are_read_but_not_pushed(opened: Opened) -> None:
     platform.features.materialize(view)
 
     assert wind(platform, view, "LGA") == 3.0
+    before = len(vertex_emulator.calls.list())
     with pytest.raises(UnsupportedError, match="gRPC only"):
         platform.features.push(view, [ROWS[0]])
+    assert len(vertex_emulator.calls.list()) == before

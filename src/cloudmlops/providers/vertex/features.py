@@ -12,6 +12,7 @@ from google.cloud.aiplatform_v1.types import BigQuerySource, FeatureGroup
 from cloudmlops.domain.capabilities import Capability
 from cloudmlops.domain.features import FeatureView, microseconds
 from cloudmlops.domain.point_in_time import FeatureRow, to_microseconds
+from cloudmlops.errors import ServiceError
 from cloudmlops.ports.features import FeaturesPort, OnlineReader, Table
 from cloudmlops.providers.vertex.feature_store.online import OnlineRows
 from cloudmlops.providers.vertex.feature_store.places import (
@@ -134,21 +135,26 @@ class VertexFeatures(FeaturesPort):
     def reader(self, view: FeatureView) -> OnlineReader:
         """Prepare reading; a rebuild by another process is seen within seconds."""
         key = generation_key(view)
-        names: dict[int, str] = {}
+        identities: dict[int, str] = {}
 
-        def served(generation: int) -> str:
-            if generation not in names:
-                names[generation] = self._resources.view_name(place_of(view, generation).identity)
-            return names[generation]
+        def rows(generation: int, keys: Sequence[Any]) -> list[Sequence[FeatureRow]]:
+            if (identity := identities.get(generation)) is None:
+                identity = identities[generation] = place_of(view, generation).identity
+            try:
+                return self._online.read(view, self._resources.view_name(identity), keys)
+            except ServiceError as error:
+                if error.retryable or self._resources.synced(identity, view=view.name, operation="features.online"):
+                    raise
+                return [()] * len(keys)  # it was applied, and never materialised
 
         def read(keys: Sequence[Any]) -> list[Sequence[FeatureRow]]:
             generation = self._generations.recent(key)
-            found = self._online.read(view, served(generation), keys)
+            found = rows(generation, keys)
             if not all(found):
                 # A view that was rebuilt elsewhere answers like one that knows none of the keys.
                 latest = self._generations.recent(key, within_seconds=1.0)
                 if latest != generation:
-                    found = self._online.read(view, served(latest), keys)
+                    found = rows(latest, keys)
             return found
 
         return read
