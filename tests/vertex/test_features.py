@@ -170,6 +170,7 @@ def test_sources_are_tables_queries_and_parquet_files(
     file = tmp_path / "weather.parquet"
     pq.write_table(pa.Table.from_pylist(ROWS), file)
     backends.objects.put("data/weather/a.parquet", file.read_bytes())
+    backends.objects.put("data/weather-of-a-run", file.read_bytes())
     folder = f"{backends.settings.store}/data/weather/"
     for source in (
         TableSource("weather"),
@@ -178,6 +179,9 @@ def test_sources_are_tables_queries_and_parquet_files(
         ParquetSource(file),
         ParquetSource(f"{folder}a.parquet"),
         ParquetSource(folder),
+        ParquetSource(folder.rstrip("/")),
+        ParquetSource(f"{folder}*.parquet"),
+        ParquetSource(f"{backends.settings.store}/data/weather-of-a-run"),
     ):
         view = weather(source=source)
         platform.features.apply([view])
@@ -188,14 +192,16 @@ def test_sources_are_tables_queries_and_parquet_files(
         assert table["wind"].to_pylist() == [None, 3.0], source
 
 
-def test_what_is_wrong_with_a_source_is_said_before_anything_is_made(platform: Platform, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_source_is_said_before_anything_is_made(
+    platform: Platform, backends: VertexBackends, tmp_path: Path
+) -> None:
     for source, said in (
         (TableSource("wether"), "no table 'wether'; there are: weather"),
         (SqlSource("SELECT origin FROM weather"), "'wind' is missing"),
         (SqlSource("SELECT nothing FROM weather"), "the query fails"),
         (SqlSource("SELEC", dialect="duckdb"), "duckdb query|the query fails"),
         (ParquetSource(tmp_path / "none.parquet"), "no Parquet file at"),
-        (ParquetSource("gs://no-such-bucket-here/x.parquet"), "no Parquet file at"),
+        (ParquetSource(f"{backends.settings.store}/none.parquet"), "no Parquet file at"),
     ):
         with pytest.raises(InvalidEntitiesError, match=said):
             platform.features.apply([weather(source=source)])

@@ -148,11 +148,11 @@ class Sources:
             NotFoundError: There is none.
         """
         folder, _, last = uri.rpartition("/")
-        if last.endswith(".parquet") and "*" not in last:
-            return [uri]
-        pattern = last if "*" in last else "*.parquet"
-        folder = folder if "*" in last else uri.rstrip("/")
-        found = [key for key in self._open(folder).list() if fnmatchcase(key.rpartition("/")[2], pattern)]
+        if "*" not in last:
+            if last and urlsplit(folder).netloc and self._open(folder).exists(last):
+                return [uri]
+            folder, last = uri.rstrip("/"), "*.parquet"
+        found = [key for key in self._open(folder).list() if fnmatchcase(key.rpartition("/")[2], last)]
         if not found:
             raise NotFoundError(f"there is no Parquet file at {uri}", hint=_HINT)
         return [f"{folder}/{key}" for key in sorted(found)]
