@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cloudmlops.domain.actors import Actor
     from cloudmlops.domain.artifacts import Dataset, Metrics, Model, Report
     from cloudmlops.domain.capabilities import Capability, Support
+    from cloudmlops.domain.compiled import KfpSpec
     from cloudmlops.domain.endpoints import Shortfall
     from cloudmlops.domain.events import (
         DriftDetected,
@@ -46,6 +47,7 @@ _HOME = {
     "EventContext": "domain.events",
     "FeatureService": "domain.features",
     "FeatureView": "domain.features",
+    "KfpSpec": "domain.compiled",
     "MetricAtLeast": "domain.policies",
     "Metrics": "domain.artifacts",
     "Model": "domain.artifacts",
@@ -83,6 +85,7 @@ __all__ = [
     "EventContext",
     "FeatureService",
     "FeatureView",
+    "KfpSpec",
     "MetricAtLeast",
     "Metrics",
     "Model",

@@ -13,6 +13,7 @@ PUBLIC = [
     "EventContext",
     "FeatureService",
     "FeatureView",
+    "KfpSpec",
     "MetricAtLeast",
     "Metrics",
     "Model",

@@ -24,6 +24,7 @@ def request_to_json(request: RunRequest) -> dict[str, Any]:
         "lineage": lineage,
         "packages_digest": request.packages_digest,
         "cache": request.cache,
+        "compiled": request.compiled,
         "announce": list(request.announce),
     }
 
@@ -44,5 +45,6 @@ def request_from_json(fields: Mapping[str, Any]) -> RunRequest:
         lineage=Lineage(**lineage),
         packages_digest=fields["packages_digest"],
         cache=fields["cache"],
+        compiled=fields.get("compiled", ""),
         announce=tuple(fields["announce"]),
     )

@@ -169,6 +169,8 @@ class RunRequest:
     lineage: Lineage
     packages_digest: str
     cache: bool = True
+    compiled: str = ""
+    """JSON of the PipelineSpec, when another compiler wrote the pipeline; the graph then only describes it."""
     announce: tuple[str, ...] = ()
     """A command that publishes the run's end, for a run that outlives its caller; the run's id is added to it."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from cloudmlops.domain.compiled import KfpSpec, compiled_graph
 from cloudmlops.domain.events import Event, RunCompleted, RunFailed
 from cloudmlops.domain.graph import Graph
 from cloudmlops.domain.installed import packages_digest
@@ -37,6 +38,7 @@ from cloudmlops.services.effects import effect_key
 from cloudmlops.services.telemetry import span
 
 Runnable = Pipeline[..., Any] | Graph
+_AnyPipeline = Runnable | KfpSpec
 
 
 class Pipelines:
@@ -47,7 +49,7 @@ class Pipelines:
 
     def run(
         self,
-        pipeline: Runnable,
+        pipeline: _AnyPipeline,
         parameters: Mapping[str, object] | None = None,
         *,
         wait: bool = False,
@@ -59,7 +61,7 @@ class Pipelines:
         """Start a run.
 
         Args:
-            pipeline: A function decorated with `@pipeline`, or a graph.
+            pipeline: A function decorated with `@pipeline`, a graph, or what Kubeflow's compiler wrote: `KfpSpec`.
             parameters: By name; those with a default may be missing.
             wait: Return when it has succeeded, and raise `RunFailedError` when it has not. The run then lives and ends
                 with this process; without it, the run outlives this process.
@@ -74,7 +76,7 @@ class Pipelines:
             ConflictError: A run of that id has another pipeline or other parameters.
             RunFailedError: Waited for, and it failed or was cancelled.
         """
-        graph = _graph(pipeline, parameters)
+        graph, compiled = _compiled(pipeline, parameters)
         if is_importing_steps():
             raise InvalidRequestError(
                 f"a run of pipeline {graph.name!r} was started while its module was imported for a step",
@@ -85,7 +87,9 @@ class Pipelines:
             if faults := name_faults("run", run):
                 raise InvalidRequestError(f"a run cannot be called {run!r}", faults=faults)
             mode = RunMode.IN_PROCESS if in_process else RunMode.ATTACHED if wait else RunMode.DETACHED
-            started = Run(self._context, self._port.submit(self._request(run, graph, cache=cache), mode))
+            started = Run(
+                self._context, self._port.submit(self._request(run, graph, cache=cache, compiled=compiled), mode)
+            )
             return started.wait(progress=progress) if wait or in_process else started
 
     def plan(self, pipeline: Runnable, parameters: Mapping[str, object] | None = None) -> Plan:
@@ -119,7 +123,7 @@ class Pipelines:
 
     def schedule(
         self,
-        pipeline: Runnable,
+        pipeline: _AnyPipeline,
         *,
         name: str,
         cron: str,
@@ -130,7 +134,7 @@ class Pipelines:
         """Run a pipeline at times, with the source and the parameters of now; the same name again replaces it.
 
         Args:
-            pipeline: A function decorated with `@pipeline`, or a graph.
+            pipeline: As for `run`.
             name: Of the schedule; its runs are called `NAME-TIME`.
             cron: Minute, hour, day of month, month, day of week.
             timezone: In which `cron` is read, such as `Europe/Zurich`.
@@ -142,7 +146,7 @@ class Pipelines:
             InvalidPipelineError: Lists all faults of the pipeline.
             InvalidRequestError: The name, the expression or the time zone is wrong.
         """
-        graph = _graph(pipeline, parameters)
+        graph, compiled = _compiled(pipeline, parameters)
         with span("pipelines.schedule", pipeline=graph.name, schedule=name):
             if faults := name_faults("schedule", name) or name_faults("schedule", f"{name}-yyyymmddthhmmssz"):
                 raise InvalidRequestError(f"a schedule cannot be called {name!r}", faults=faults)
@@ -154,7 +158,7 @@ class Pipelines:
                 parameters=graph.parameters,
                 created_at=self._context.backends.clock.now(),
             )
-            self._port.schedule(kept, self._request(name, graph, cache=cache))
+            self._port.schedule(kept, self._request(name, graph, cache=cache, compiled=compiled))
         return kept
 
     def schedules(self) -> Sequence[Schedule]:
@@ -191,7 +195,7 @@ class Pipelines:
     def _port(self) -> PipelinesPort:
         return self._context.backends.pipelines
 
-    def _request(self, run: str, graph: Graph, *, cache: bool) -> RunRequest:
+    def _request(self, run: str, graph: Graph, *, cache: bool, compiled: str) -> RunRequest:
         source = provenance.source_snapshot(graph.functions.values())
         provenance.keep_snapshot(self._context.backends.objects, source)
         return RunRequest(
@@ -203,6 +207,7 @@ class Pipelines:
             ),
             packages_digest=packages_digest(),
             cache=cache,
+            compiled=compiled,
             announce=(sys.executable, "-m", "cloudmlops.cli.announcing", self._context.backends.target),
         )
 
@@ -379,7 +384,28 @@ def _graph(pipeline: Runnable, parameters: Mapping[str, object] | None) -> Graph
             raise InvalidRequestError("a graph has its parameters filled in", hint="Give a @pipeline function instead.")
         pipeline.check()
         return pipeline
+    if not isinstance(pipeline, Pipeline):
+        raise InvalidRequestError(
+            f"this is no pipeline but a {type(pipeline).__name__}",
+            hint="Decorate a function that calls steps: @pipeline.",
+        )
     return pipeline.graph(parameters)
+
+
+def _compiled(pipeline: _AnyPipeline, parameters: Mapping[str, object] | None) -> tuple[Graph, str]:
+    """Return a pipeline's graph, and the JSON of what another compiler wrote."""
+    if not isinstance(pipeline, KfpSpec):
+        return _graph(pipeline, parameters), ""
+    import json
+    from pathlib import Path
+
+    import yaml  # here, because hardly anybody needs it
+
+    try:
+        content = next(yaml.safe_load_all(Path(pipeline.path).read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidRequestError(f"{pipeline.path} cannot be read: {error}") from error
+    return compiled_graph(content, parameters or {}), json.dumps(content)
 
 
 def _fresh_id(pipeline: str) -> str:

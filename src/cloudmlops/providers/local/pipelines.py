@@ -24,7 +24,7 @@ from cloudmlops.domain.installed import packages, packages_digest, python
 from cloudmlops.domain.pipelines import Step
 from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, SourceSnapshot
 from cloudmlops.domain.schedules import Schedule, scheduled_run_id
-from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError
+from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError, UnsupportedError
 from cloudmlops.materializers.snapshots import snapshot_key, source_digest, unpack, unpacked
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.local.running import attempts, leases
@@ -79,6 +79,7 @@ class LocalPipelines(PipelinesPort):
         return self._backends.settings.store or ""
 
     def submit(self, request: RunRequest, mode: RunMode) -> RunRecord:
+        _check_ours(request)
         if mode is not RunMode.IN_PROCESS:
             _check_importable(request.graph)
         if not self._store.add(request, self._backends.clock.now()):
@@ -179,6 +180,7 @@ class LocalPipelines(PipelinesPort):
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         check_schedule(schedule)
+        _check_ours(request)
         _check_importable(request.graph)
         self._store.keep_schedule(schedule, request)
 
@@ -481,6 +483,14 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 def _own_environment() -> dict[str, str]:
     # A run that a step starts is not part of that step's own.
     return {name: value for name, value in os.environ.items() if name not in (RUN_VARIABLE, FOLDER_VARIABLE)}
+
+
+def _check_ours(request: RunRequest) -> None:
+    if request.compiled:
+        raise UnsupportedError(
+            f"pipeline {request.graph.name!r} was compiled by Kubeflow, and its containers do not run on this machine",
+            hint="Run it on vertex://, or on the emulator of Vertex AI: cloudmlops emulate vertex.",
+        )
 
 
 def _check_importable(graph: Graph) -> None:

@@ -21,7 +21,7 @@ from google.cloud.aiplatform_v1.types import (
     PipelineJob,
 )
 
-from cloudmlops.domain.graph import graph_to_json
+from cloudmlops.domain.graph import StepSpec, graph_to_json
 from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, StepRecord, StepState
 from cloudmlops.domain.schedules import Schedule
 from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError, ServiceError, UnsupportedError
@@ -151,6 +151,11 @@ class VertexPipelines(PipelinesPort):
             raise _conflict(run, "is going on", f"Wait for it (cloudmlops runs show {run}), or cancel it first.")
         request = self._request(run)
         self._check(request, mode)
+        if request.compiled:
+            raise UnsupportedError(
+                f"run {run!r} is of a pipeline that Kubeflow compiled: which of its tasks may be left out is not known",
+                hint="Run it anew: Vertex AI's cache stands for tasks that have succeeded, if they allow that.",
+            )
         done = {name: step for name, step in record.steps.items() if step.state.succeeded}
         number = record.attempt + 1
         if not self._kept.add_attempt(run, number, tuple(done.values())):
@@ -273,16 +278,21 @@ class VertexPipelines(PipelinesPort):
             ended_at=mapping.moment(job, "end_time"),
             attempt=attempts,
             announced=state.ended and self._kept.is_announced(request.id),
-            steps={step.name: kept.get(step.name) or self._step(job, step.name) for step in request.graph.order},
+            steps={
+                step.name: kept.get(step.name) or self._step(job, step, compiled=bool(request.compiled))
+                for step in request.graph.order
+            },
             error=job.error.message if state is RunState.FAILED else "",
         )
 
-    def _step(self, job: PipelineJob, name: str) -> StepRecord:
+    def _step(self, job: PipelineJob, step: StepSpec, *, compiled: bool) -> StepRecord:
+        name = step.name
         detail = mapping.detail_of(job, name)
         state = mapping.step_state(job, detail)
         if detail is None:
             return StepRecord(name=name, state=state)
         left = self._left(mapping.artifact_uri(detail, RECORD)) if state.succeeded else {}
+        outputs = mapping.compiled_outputs(detail, step) if compiled else outputs_from_json(left.get("outputs", {}))
         why = ""
         if state is StepState.FAILED:
             why = self._kept.failure(_id(job), name) or detail.error.message
@@ -292,7 +302,7 @@ class VertexPipelines(PipelinesPort):
             attempt=len(mapping.containers(detail)),
             started_at=mapping.moment(detail, "start_time"),
             ended_at=mapping.moment(detail, "end_time"),
-            outputs=outputs_from_json(left.get("outputs", {})),
+            outputs=outputs,
             error=why,
             logged=left.get("logged", {}),
             cached_from=str(left.get("run", "")) if state is StepState.CACHED else "",

@@ -37,7 +37,9 @@ def pipeline_job(
         labels=labels,
         runtime_config=PipelineJob.RuntimeConfig(
             gcs_output_directory=f"gs://{place.bucket}/{ROOT}",
-            parameter_values=shown_parameters(request.graph.parameters),
+            parameter_values=dict(request.graph.parameters)
+            if request.compiled
+            else shown_parameters(request.graph.parameters),
             # What does not need a step that failed goes on, as on every platform.
             failure_policy=PipelineFailurePolicy.PIPELINE_FAILURE_POLICY_FAIL_SLOW,
         ),

@@ -53,6 +53,8 @@ class Place:
 
 def pipeline_spec(request: RunRequest, place: Place) -> dict[str, Any]:
     """Return the IR of a run."""
+    if request.compiled:
+        return _as_compiled(request)
     graph = request.graph
     emitted = _Emitted()
     for step in graph.steps:
@@ -69,6 +71,15 @@ def pipeline_spec(request: RunRequest, place: Place) -> dict[str, Any]:
     }
 
 
+def _as_compiled(request: RunRequest) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(request.compiled)
+    if not request.cache:
+        dags = [content["root"], *content["components"].values()]
+        for task in [task for dag in dags if "dag" in dag for task in dag["dag"]["tasks"].values()]:
+            task["cachingOptions"] = {}
+    return content
+
+
 def shown_parameters(parameters: Mapping[str, object]) -> dict[str, object]:
     """Return the pipeline's parameters that a console can show; nothing depends on them."""
     return {name: value for name, (_, value) in _shown_parameters(parameters).items()}
@@ -76,8 +87,8 @@ def shown_parameters(parameters: Mapping[str, object]) -> dict[str, object]:
 
 def faults(request: RunRequest, image: str) -> list[str]:
     """List why a run cannot be written for Vertex AI, in words."""
-    found = []
-    for step in request.graph.steps:
+    found: list[str] = []
+    for step in request.graph.steps if not request.compiled else ():
         if step.function.startswith(":"):
             found.append(f"step {step.name!r} ({step.function[1:]}) is not at the top of a module that has a file")
         if not (step.options.image or image):

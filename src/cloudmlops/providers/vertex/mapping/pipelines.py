@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from google.cloud.aiplatform_v1 import PipelineJob, PipelineState, PipelineTaskDetail
 
-from cloudmlops.domain.runs import RunState, StepState
+from cloudmlops.domain.graph import StepSpec
+from cloudmlops.domain.runs import OutputRecord, RunState, StepState
+from cloudmlops.domain.value_types import Kind
 from cloudmlops.providers.vertex.mapping.job_names import encoded
 
 PIPELINE_LABEL: Final = "cloudmlops_pipeline"
@@ -51,9 +55,14 @@ def run_state(job: PipelineJob) -> RunState:
 
 
 def details(job: PipelineJob) -> Mapping[str, PipelineTaskDetail]:
-    """Return a job's tasks by the service's names; the newest of each."""
-    root = job.name.rpartition("/")[2]
-    return {detail.task_name: detail for detail in job.job_detail.task_details if detail.task_name != root}
+    """Return a job's outermost tasks by the service's names; the job itself is their parent."""
+    told = job.job_detail.task_details
+    roots = {detail.task_id for detail in told if detail.task_name == _id(job)}
+    return {
+        detail.task_name: detail
+        for detail in told
+        if detail.task_id not in roots and (not roots or detail.parent_task_id in roots)
+    }
 
 
 def detail_of(job: PipelineJob, step: str) -> PipelineTaskDetail | None:
@@ -79,6 +88,34 @@ def artifact_uri(detail: PipelineTaskDetail, output: str) -> str:
     """Return the address of an output; empty when there is none."""
     listed = detail.outputs.get(output)
     return str(listed.artifacts[0].uri) if listed and listed.artifacts else ""
+
+
+def compiled_outputs(detail: PipelineTaskDetail, step: StepSpec) -> Mapping[str, OutputRecord]:
+    """Return what a task has left that is none of ours: parameters by value, artifacts by their addresses."""
+    values = dict(detail.execution.metadata or {})
+    found: dict[str, OutputRecord] = {}
+    for name, kind in step.outputs.items():
+        if (uri := artifact_uri(detail, name)) and kind.kind.is_artifact:
+            found[name] = OutputRecord(kind=kind.kind, digest=_digest(uri), uri=uri)
+        elif f"output:{name}" in values:
+            value = _plain(values[f"output:{name}"])
+            value = int(value) if kind.kind is Kind.INT and isinstance(value, float) else value
+            found[name] = OutputRecord(kind=kind.kind, digest=_digest(json.dumps(value)), value=value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _id(job: PipelineJob) -> str:
+    return str(job.name.rpartition("/")[2])
 
 
 def moment(message: Any, field: str) -> datetime | None:

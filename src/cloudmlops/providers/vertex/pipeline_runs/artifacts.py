@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from cloudmlops.domain.runs import OutputRecord
+from cloudmlops.domain.value_types import Kind
 from cloudmlops.errors import NotFoundError
-from cloudmlops.materializers.artifacts import locate
+from cloudmlops.materializers.artifacts import locate, mark
 from cloudmlops.materializers.digests import protect
 from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.providers.vertex.errors import PROVIDER
@@ -60,12 +61,20 @@ class Artifacts:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
 
+    def _fetch_file(self, uri: str, folder: Path) -> None:
+        name = uri.rpartition("/")[2]
+        try:
+            self._objects.download(self.key(uri), folder / name)
+        except NotFoundError as error:
+            raise NotFoundError(f"the artifact {uri} is gone", provider=PROVIDER, resource=uri) from error
+        mark(folder, Kind.PATH, name)
+
     def _fetch(self, uri: str, folder: Path) -> None:
         prefix = f"{self.key(uri)}/"
         keys = list(self._objects.list(prefix))
-        if not keys:
-            raise NotFoundError(f"the artifact {uri} is gone", provider=PROVIDER, resource=uri)
         fetched = Path(mkdtemp(dir=folder.parent))
+        if not keys:  # a single file then, which none of our own steps leaves
+            self._fetch_file(uri, fetched)
         for key in keys:
             target = fetched / key.removeprefix(prefix)
             target.parent.mkdir(parents=True, exist_ok=True)
