@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from cloudmlops.errors import (
     DeploymentFailedError,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
     QuotaExceededError,
     UnavailableError,
     WaitTimeoutError,
@@ -366,10 +368,39 @@ def test_requests_carry_a_token_that_is_renewed(opened: Opened) -> None:
     assert headers["host"] == "a"
 
 
+def test_who_may_not_remove_leaves_it_to_the_next_who_may(
+    platform: Platform, register: Register, backends: VertexBackends, vertex_emulator: Emulator
+) -> None:
+    access = vertex_emulator.cloud(GoogleCloud).access
+    broken = register(fails="weights are missing")
+    access.deny("aiplatform.endpoints.delete")
+
+    with pytest.raises(DeploymentFailedError, match="weights are missing"):
+        platform.endpoints.deploy(broken, to="scaling").wait(timeout=LONG)
+
+    assert platform.endpoints.status("scaling").deployments == []
+    access.allow()
+    assert platform.endpoints.list() == []
+    assert native(backends) == []
+
+
+def test_who_may_not_ask_for_predictions_is_told_so(
+    platform: Platform, register: Register, vertex_emulator: Emulator
+) -> None:
+    platform.endpoints.deploy(register(), to="scaling").wait(timeout=LONG)
+    vertex_emulator.cloud(GoogleCloud).access.deny("aiplatform.endpoints.predict")
+
+    with pytest.raises(PermissionDeniedError, match=r"aiplatform\.endpoints\.predict"):
+        platform.endpoints.predict("scaling", [[1, 0]])
+
+
 def test_a_version_that_is_not_there_and_a_port_are_refused(platform: Platform, register: Register) -> None:
     version = register()
     with pytest.raises(InvalidRequestError, match="port 8080"):
         platform.endpoints.deploy(version, to="scaling", port=8080)
+    with pytest.raises(NotFoundError, match="version 9 of model 'scaling'"):
+        platform.endpoints.deploy(replace(version, version="9"), to="scaling")
+    assert platform.endpoints.list() == []
     assert platform.capabilities.of(Capability.AUTOSCALE) == "native"
 
 

@@ -88,8 +88,7 @@ class Settling:
                 record = self._note(
                     endpoint, act, ActState.DEPLOYED, split_change("undeployed", split, TrafficReason.UNDEPLOYED, "")
                 )
-        if shown is not None and _made_in_vain(record, shown):
-            self._remove(endpoint)
+        if shown is not None and _made_in_vain(record, shown) and self._removed(endpoint):
             shown = None
         return record, shown
 
@@ -238,7 +237,7 @@ class Settling:
         found: Iterable[Any] = listed.operations
         return found
 
-    def _remove(self, endpoint: str) -> None:
+    def _removed(self, endpoint: str) -> bool:
         try:
             begun = self._wire.ask(
                 self._client.delete_endpoint,
@@ -248,8 +247,11 @@ class Settling:
                 again=True,
             )
             self._wire.finish(begun, operation="endpoints.deploy", resource=endpoint)
-        except ServiceError:
-            return  # somebody deploys to it at this moment, or has removed it; else the next look removes it
+        except NotFoundError:
+            return True
+        except ServiceError:  # somebody deploys to it at this moment, or the caller may not: the next look removes it
+            return False
+        return True
 
 
 def _find(shown: Endpoint | None, act: Act) -> DeployedModel | None:
