@@ -1,4 +1,7 @@
-"""Run what takes longer than `make test` may: the long cases here, and the whole suite on the other interpreters."""
+"""Run what takes longer than `make test` may: the long cases here, and the whole suite on the other interpreters.
+
+What talks to the vendors' SDKs runs with their oldest versions, too (`constraints/oldest.txt`).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OTHERS = ("3.12", "3.13")
+OF_THE_SDKS = (
+    *("tests/emulators", "tests/vertex", "tests/contract"),
+    *("-m", "not conformance", "-k", "Vertex or vertex or emulators"),
+)
 
 
 def main() -> int:
@@ -22,8 +29,10 @@ def main() -> int:
     for version in OTHERS:
         if (interpreter := find(version)) is None:
             left_out.append(f"Python {version} (not on this machine)")
-        elif not passes_on(interpreter):
+        elif not passes_on(interpreter, "-m", "not conformance"):
             failed.append(f"Python {version}")
+    if not passes_on(sys.executable, *OF_THE_SDKS, constraints="oldest.txt"):
+        failed.append("the oldest SDKs")
     print(f"left out: {', '.join(left_out) or 'nothing'}")
     print(f"failed: {', '.join(failed) or 'nothing'}")
     return 1 if failed else 0
@@ -38,14 +47,14 @@ def find(version: str) -> str | None:
     return None
 
 
-def passes_on(interpreter: str) -> bool:
-    """Install into a new environment of that interpreter and run the suite there."""
+def passes_on(interpreter: str, *selection: str, constraints: str = "tested.txt") -> bool:
+    """Install into a new environment of that interpreter and run a selection of the suite there."""
     with tempfile.TemporaryDirectory(prefix="cloudmlops-conformance-") as folder:
         subprocess.run([interpreter, "-m", "venv", folder], check=True)
         python = Path(folder) / "bin" / "python"
-        install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints" / "tested.txt", f"{ROOT}[dev]"]
+        install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints" / constraints, f"{ROOT}[dev]"]
         subprocess.run(install, check=True)
-        return pytest(python, "-n", str(os.cpu_count() or 2), "-m", "not conformance") == 0
+        return pytest(python, "-n", str(os.cpu_count() or 2), *selection) == 0
 
 
 def pytest(python: Path, *arguments: str) -> int:
