@@ -20,7 +20,7 @@ from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.emulators.google.aiplatform.operations import Operations
 from cloudmlops.emulators.google.cloud import GoogleCloud
-from cloudmlops.errors import InvalidEntitiesError, ServiceError, UnsupportedError
+from cloudmlops.errors import InvalidEntitiesError, ServiceError, UnavailableError, UnsupportedError
 from cloudmlops.providers.vertex.backends import VertexBackends
 
 Opened = Callable[..., VertexBackends]
@@ -364,6 +364,18 @@ def test_a_read_that_is_refused_for_a_moment_is_asked_again(platform: Platform, 
     vertex_emulator.faults.set(Fault(matching=fetching, refused=Refused("UNAVAILABLE", "not now")))
 
     assert wind(platform, view, "LGA") == 3.0
+
+
+def test_bigquery_is_asked_again_for_as_long_as_a_call_may_take(opened: Opened, vertex_emulator: Emulator) -> None:
+    platform = Platform(opened(timeout="2"))
+    platform.features.write_table("weather", ROWS)
+    away = Refused("UNAVAILABLE", "not now", reason="backendError")
+    vertex_emulator.faults.set(Fault(matching="bigquery/tables.get", refused=away))
+    assert platform.features.training_table(weather(), ASKED)["wind"].to_pylist() == [None, 3.0]
+
+    vertex_emulator.faults.set(Fault(matching="bigquery/*", refused=away, times=None))
+    with pytest.raises(UnavailableError, match="weather"):
+        platform.features.training_table(weather(), ASKED)
 
 
 def test_a_store_of_optimized_type_is_refused_with_its_last_day(

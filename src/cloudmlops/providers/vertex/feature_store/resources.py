@@ -88,7 +88,9 @@ class Resources:
                 self._make(client.update_feature_group, change, view, operation)
         there = {
             feature.name.rpartition("/")[2]
-            for feature in self._ask(client.list_features, ListFeaturesRequest(parent=name), view, operation)
+            for feature in self._wire.list(
+                client.list_features, ListFeaturesRequest(parent=name), operation=operation, resource=view
+            )
         }
         missing = [
             CreateFeatureRequest(parent=name, feature=Feature(version_column_name=column), feature_id=feature)
@@ -227,9 +229,8 @@ class Resources:
 
     def _syncs(self, name: str, view: str, operation: str) -> Sequence[FeatureViewSync]:
         client = self._wire.client(FeatureOnlineStoreAdminServiceClient)
-        return list(
-            self._ask(client.list_feature_view_syncs, ListFeatureViewSyncsRequest(parent=name), view, operation)
-        )
+        request = ListFeatureViewSyncsRequest(parent=name)
+        return list(self._wire.list(client.list_feature_view_syncs, request, operation=operation, resource=view))
 
     def _ended(self, name: str, deadline: float, view: str, operation: str) -> FeatureViewSync:
         client = self._wire.client(FeatureOnlineStoreAdminServiceClient)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
 
 from cloudmlops.errors import UnexpectedReplyError
 from cloudmlops.providers.vertex.errors import PROVIDER, translated
@@ -63,10 +64,8 @@ class Warehouse:
         configuration = _parquet()
         with translated(operation, name):
             self._ensure()
-            job = self._client.load_table_from_uri(
-                list(uris), self._id(name), job_config=configuration, timeout=self._wire.timeout
-            )
-            job.result()
+            job = self._client.load_table_from_uri(list(uris), self._id(name), job_config=configuration, **self._limits)
+            job.result(retry=self._limits["retry"])
 
     @contextmanager
     def passing(self, table: pa.Table, *, operation: str) -> Iterator[str]:
@@ -76,13 +75,13 @@ class Warehouse:
             self._ensure()
             made = bigquery.Table(self._id(name), schema=fields_of(table.schema))
             made.expires = datetime.now(UTC) + _PASSING_TABLE_LASTS
-            self._client.create_table(made, timeout=self._wire.timeout)
+            self._client.create_table(made, **self._limits)
             self._load(name, table)
         try:
             yield self.name(name)
         finally:
             with translated(operation, name):
-                self._client.delete_table(self._id(name), not_found_ok=True, timeout=self._wire.timeout)
+                self._client.delete_table(self._id(name), not_found_ok=True, **self._limits)
 
     def fields(self, relation: str, *, operation: str, resource: str) -> Sequence[bigquery.SchemaField]:
         """Return the columns of what stands after FROM, without reading it."""
@@ -94,7 +93,7 @@ class Warehouse:
         """Return a table's columns; None when there is none of that name."""
         with translated(operation, name):
             try:
-                return list(self._client.get_table(self._id(name), timeout=self._wire.timeout).schema)
+                return list(self._client.get_table(self._id(name), **self._limits).schema)
             except NotFound:
                 return None
 
@@ -102,7 +101,7 @@ class Warehouse:
         """Return the names of all tables."""
         with translated(operation, self._dataset):
             try:
-                listed = self._client.list_tables(f"{self._project}.{self._dataset}", timeout=self._wire.timeout)
+                listed = self._client.list_tables(f"{self._project}.{self._dataset}", **self._limits)
                 return sorted(table.table_id for table in listed)
             except NotFound:
                 return []
@@ -127,23 +126,23 @@ class Warehouse:
             configuration.destination = self._id(large)
         with translated(operation, resource):
             try:
-                found = self._query(sql, configuration).result()
+                found = self._query(sql, configuration).result(retry=self._limits["retry"])
                 return found.to_arrow(create_bqstorage_client=False)
             finally:
                 if large is not None:
-                    self._client.delete_table(self._id(large), not_found_ok=True, timeout=self._wire.timeout)
+                    self._client.delete_table(self._id(large), not_found_ok=True, **self._limits)
 
     def change(self, sql: str, *, operation: str, resource: str) -> None:
         """Run a statement that changes rows: all of it takes effect, or nothing."""
         with translated(operation, resource):
-            self._query(sql, bigquery.QueryJobConfig()).result()
+            self._query(sql, bigquery.QueryJobConfig()).result(retry=self._limits["retry"])
 
     def append(self, name: str, rows: Sequence[Mapping[str, Any]], *, operation: str) -> None:
         """Add rows, written as JSON has them, to a table; they are read by the next query."""
         with translated(operation, name):
             for start in range(0, len(rows), _ROWS_A_REQUEST):
                 part = rows[start : start + _ROWS_A_REQUEST]
-                faults = self._client.insert_rows_json(self._id(name), part, timeout=self._wire.timeout)
+                faults = self._client.insert_rows_json(self._id(name), part, **self._limits)
                 if faults:
                     raise UnexpectedReplyError(
                         f"rows were not added to table {name!r}: {faults[0]}",
@@ -157,7 +156,7 @@ class Warehouse:
         with translated(operation, name):
             self._ensure()
             table = bigquery.Table(self._id(name), schema=fields)
-            self._client.create_table(table, exists_ok=True, timeout=self._wire.timeout)
+            self._client.create_table(table, exists_ok=True, **self._limits)
 
     def ensure_view(self, name: str, sql: str, *, operation: str) -> None:
         """Make a view of a query, unless there is one of that name."""
@@ -165,15 +164,15 @@ class Warehouse:
             self._ensure()
             table = bigquery.Table(self._id(name))
             table.view_query = sql
-            made = self._client.create_table(table, exists_ok=True, timeout=self._wire.timeout)
+            made = self._client.create_table(table, exists_ok=True, **self._limits)
             if made.view_query != sql:
                 made.view_query = sql
-                self._client.update_table(made, ["view_query"], timeout=self._wire.timeout)
+                self._client.update_table(made, ["view_query"], **self._limits)
 
     def delete(self, name: str, *, operation: str) -> None:
         """Remove a table or view, if it is there."""
         with translated(operation, name):
-            self._client.delete_table(self._id(name), not_found_ok=True, timeout=self._wire.timeout)
+            self._client.delete_table(self._id(name), not_found_ok=True, **self._limits)
 
     def close(self) -> None:
         """Close connections."""
@@ -201,7 +200,7 @@ class Warehouse:
                 dataset.location = self._wire.settings.location
                 if key := self._wire.settings.encryption_key:
                     dataset.default_encryption_configuration = bigquery.EncryptionConfiguration(key)
-                self._client.create_dataset(dataset, exists_ok=True, timeout=self._wire.timeout)
+                self._client.create_dataset(dataset, exists_ok=True, **self._limits)
                 self._made = True
 
     def _load(self, name: str, table: pa.Table) -> None:
@@ -213,10 +212,16 @@ class Warehouse:
         job = self._client.load_table_from_file(
             file, self._id(name), job_config=configuration, timeout=self._wire.timeout
         )
-        job.result()
+        job.result(retry=self._limits["retry"])
 
     def _query(self, sql: str, configuration: bigquery.QueryJobConfig) -> Any:
-        return self._client.query(sql, job_config=configuration, timeout=self._wire.timeout)
+        again = DEFAULT_JOB_RETRY.with_timeout(self._wire.timeout)
+        return self._client.query(sql, job_config=configuration, job_retry=again, **self._limits)
+
+    @cached_property
+    def _limits(self) -> dict[str, Any]:
+        """How long a call may take, with its repetitions; what a job itself does may last longer."""
+        return {"timeout": self._wire.timeout, "retry": DEFAULT_RETRY.with_timeout(self._wire.timeout)}
 
 
 def _parquet() -> bigquery.LoadJobConfig:
