@@ -244,14 +244,19 @@ def test_an_operation_that_does_not_end_is_waited_for_as_long_as_one_wants(
     assert platform.endpoints.status("scaling").traffic == {"v1": 50, "v2": 50}
 
 
+def noted_by_a_killed_process(backends: VertexBackends, wanted: DeploymentSpec, native_model: str) -> datetime:
+    """Write the journal's first entry as a process does that is killed after it, long ago."""
+    asked = backends.endpoints._deploying._asked(wanted, native_model, "ada")
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    entry = {"id": "x", "number": 1, "kind": "begun", "act": asked, "at": long_ago.isoformat()}
+    assert backends.objects.create("endpoints/scaling/000000000001.json", json.dumps(entry).encode())
+    return long_ago
+
+
 def test_a_process_that_died_before_it_asked_has_deployed_nothing(opened: Opened, register: Register) -> None:
     version = register()
-    killed, other = opened(), opened()
-    asked = killed.endpoints._deploying._asked(spec(version), "projects/p/models/m@1", "ada")
-    entry = {"id": "x", "number": 1, "kind": "begun", "act": asked}
-    long_ago = datetime.now(UTC) - timedelta(hours=1)
-    data = json.dumps({**entry, "at": long_ago.isoformat()}).encode()
-    killed.objects.create("endpoints/scaling/000000000001.json", data)
+    long_ago = noted_by_a_killed_process(opened(), spec(version), "projects/p/models/m@1")
+    other = opened()
 
     found = other.endpoints.deployment("scaling", "act-1")
 
@@ -260,6 +265,36 @@ def test_a_process_that_died_before_it_asked_has_deployed_nothing(opened: Opened
     assert "ended before Vertex AI was asked" in found.failure
     with pytest.raises(NotFoundError):
         other.endpoints.get("scaling")
+
+
+def test_what_a_process_asked_for_before_it_died_is_found_and_finished(
+    opened: Opened, register: Register, vertex_emulator: Emulator
+) -> None:
+    version, operations = register(2.0), vertex_emulator.cloud(GoogleCloud).vertex.operations
+    killed, other = opened(), opened()
+    native_model = killed.endpoints._deploying.native_model("scaling", version.version)
+    noted_by_a_killed_process(killed, spec(version), native_model)
+    killed.endpoints._deploying._create("scaling")
+    act = killed.endpoints._journal.read("scaling").acts["act-1"]
+    operations.takes = timedelta(hours=1)
+    try:
+        killed.endpoints._deploying._deployed(spec(version), act, killed.endpoints._journal.read("scaling"), Endpoint())
+        found = other.endpoints.deployment("scaling", "act-1")
+        assert found is not None
+        assert found.state is DeploymentState.STARTING
+        vertex_emulator.clock.advance(timedelta(hours=1))
+    finally:
+        operations.takes = timedelta(0)
+
+    until(lambda: healthy(other))
+
+    assert other.endpoints.get("scaling").traffic == {"v1": 100}
+    other.endpoints.delete("scaling")
+
+
+def healthy(backends: VertexBackends) -> bool:
+    found = backends.endpoints.deployment("scaling", "act-1")
+    return found is not None and found.state is DeploymentState.HEALTHY
 
 
 def test_two_first_deployments_at_once_share_one_endpoint(platform: Platform, register: Register, fleet: Fleet) -> None:
