@@ -68,6 +68,23 @@ def fast() -> int:
 
 
 @cm.step
+def here() -> str:
+    """Register what this step has made."""
+    folder = Path("model")
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors: {}", encoding="utf-8")
+    with cm.connect() as platform:
+        version = platform.models.register("made-inside", folder)
+    return str(version.run)
+
+
+@cm.pipeline
+def registering() -> str:
+    """Use the platform in a step."""
+    return here()
+
+
+@cm.step
 def together(a: int, b: int, c: int) -> int:
     """Add."""
     return a + b + c

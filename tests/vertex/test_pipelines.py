@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from google.cloud.aiplatform_v1 import PipelineState, PipelineTaskDetail
 from tests.contract.conftest import vertex_target
-from tests.vertex.pipeline_steps import exactly, impossible, machines, reading
+from tests.vertex.pipeline_steps import exactly, impossible, machines, reading, registering
 
 import cloudmlops as cm
 from cloudmlops.emulators.core.emulator import Emulator
@@ -171,6 +171,22 @@ def test_the_log_of_a_step_that_goes_on_can_be_read(vertex_emulator: Emulator, t
             assert time.monotonic() < until
             assert isinstance(run.logs("unless"), str)
         assert "FileNotFoundError" in run.logs("unless")
+
+
+def test_within_a_step_the_platform_is_the_same_and_knows_the_run(vertex_emulator: Emulator) -> None:
+    with _connect(vertex_emulator) as platform:
+        run = platform.pipelines.run(registering, wait=True)
+
+        assert run.outputs == {"output": run.id}
+        assert [one.model for one in platform.models.list()] == ["made-inside"]
+
+
+def test_runs_over_rest_are_the_same(vertex_emulator: Emulator) -> None:
+    with _connect(vertex_emulator, transport="rest") as platform:
+        run = platform.pipelines.run(machines, wait=True)
+
+        assert run.outputs == {"output": 3}
+        assert [one.id for one in platform.pipelines.list("machines")] == [run.id]
 
 
 def test_what_is_in_the_console_is_typed(vertex_emulator: Emulator) -> None:

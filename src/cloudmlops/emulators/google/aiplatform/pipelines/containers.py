@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -131,6 +132,12 @@ class Attempt:
             Failed: It did not succeed.
             Cancelled: It was asked to end.
         """
+        try:
+            return self._run(surroundings)
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)  # what is to stay lies in buckets and logs
+
+    def _run(self, surroundings: Surroundings) -> Values:
         mirror = Mirror(surroundings, self.folder / "gcs")
         files = {name: self.folder / "parameters" / name for name in self.parameters}
         filling = Filling(
