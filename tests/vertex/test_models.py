@@ -20,7 +20,7 @@ from cloudmlops.domain.ledger import Registration
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import ConflictError, NotFoundError, QuotaExceededError, UnavailableError
+from cloudmlops.errors import ConflictError, NotFoundError, PermissionDeniedError, QuotaExceededError, UnavailableError
 from cloudmlops.ports.models import NewVersion, Projection
 from cloudmlops.providers.vertex.backends import VertexBackends
 from cloudmlops.providers.vertex.mapping import models as mapping
@@ -283,6 +283,31 @@ def test_many_versions_are_read_page_by_page(backends: VertexBackends) -> None:
     for number in range(1, 131):
         backends.models.create(new(str(number), request=f"r{number}"))
     assert len(backends.models.projected("churn")) == 130
+
+
+def test_what_goes_wrong_with_a_later_page_is_one_of_our_errors(
+    backends: VertexBackends, vertex_emulator: Emulator
+) -> None:
+    backends.models.create(new())
+    backends.models.create(new("2", request="r2"))
+    refused = Refused("PERMISSION_DENIED", "Permission 'aiplatform.models.list' denied.")
+    fault = Fault(matching="aiplatform/ModelService.ListModelVersions", first=2, refused=refused)
+    vertex_emulator.faults.set(fault)
+    request = ListModelVersionsRequest(name=f"{backends.settings.parent}/models/churn", page_size=1)
+
+    listed = backends.wire.list(client(backends).list_model_versions, request, operation="models.get", resource="churn")
+    assert next(listed).version_id == "1"
+    with pytest.raises(PermissionDeniedError, match=r"models\.get of 'churn'"):
+        next(listed)
+
+
+def test_asking_for_what_comes_in_pages_as_if_it_were_one_answer_is_a_mistake(opened: Opened) -> None:
+    backends = opened()
+    request = ListModelVersionsRequest(name=f"{backends.settings.parent}/models/churn")
+    backends.models.create(new())
+
+    with pytest.raises(TypeError, match="list_model_versions answers in pages"):
+        backends.wire.ask(client(backends).list_model_versions, request, operation="o", resource="r", again=True)
 
 
 @given(st.dictionaries(st.text(max_size=70), st.text(max_size=70), max_size=80))

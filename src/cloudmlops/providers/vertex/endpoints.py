@@ -198,14 +198,10 @@ class VertexEndpoints(EndpointsPort):
 
     def _names(self) -> Iterator[str]:
         request = ListEndpointsRequest(parent=self._settings.parent, filter=f"labels.{mapping.OURS}:*")
-        pages = self._wire.ask(
-            self._client.list_endpoints,
-            request,
-            operation="endpoints.list",
-            resource=self._settings.address,
-            again=True,
+        found = self._wire.list(
+            self._client.list_endpoints, request, operation="endpoints.list", resource=self._settings.address
         )
-        yield from sorted(shown.display_name for shown in pages)
+        yield from sorted(shown.display_name for shown in found)
 
     def _existing(self, endpoint: str) -> Endpoint:
         shown = self._settling.shown(endpoint)

@@ -111,10 +111,10 @@ class VertexModels(ModelsPort):
     def stamped(self) -> Sequence[str]:
         """Return the models of which a version has the stamp."""
         request = ListModelsRequest(parent=self._settings.parent, filter=f"labels.{mapping.STORE}:*")
-        pages = self._wire.ask(
-            self._client.list_models, request, operation="models.list", resource=self._settings.address, again=True
+        found = self._wire.list(
+            self._client.list_models, request, operation="models.list", resource=self._settings.address
         )
-        return sorted(model.name.rpartition("/")[2] for model in pages)
+        return sorted(model.name.rpartition("/")[2] for model in found)
 
     def store(self, model: str) -> str | None:
         """Return the address of our own store when the stamp is its; else what is known of the other."""
@@ -159,10 +159,8 @@ class VertexModels(ModelsPort):
         """Yield a model's versions, the earliest first; none when there is no such model."""
         request = ListModelVersionsRequest(name=self._name(model), filter=labelled)
         try:
-            pages = self._wire.ask(
-                self._client.list_model_versions, request, operation="models.get", resource=model, again=True
-            )
-            yield from sorted(pages, key=lambda version: int(version.version_id))
+            found = self._wire.list(self._client.list_model_versions, request, operation="models.get", resource=model)
+            yield from sorted(found, key=lambda version: int(version.version_id))
         except NotFoundError:
             return
 

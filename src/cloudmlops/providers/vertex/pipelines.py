@@ -82,8 +82,8 @@ class VertexPipelines(PipelinesPort):
         request = ListPipelineJobsRequest(
             parent=self._settings.parent, filter=wanted, order_by="create_time desc", page_size=min(limit, 100)
         )
-        jobs = self._wire.ask(
-            self._client.list_pipeline_jobs, request, operation="pipelines.list", resource=pipeline or "", again=True
+        jobs = self._wire.list(
+            self._client.list_pipeline_jobs, request, operation="pipelines.list", resource=pipeline or ""
         )
         found: dict[str, RunRecord] = {}
         for job in jobs:

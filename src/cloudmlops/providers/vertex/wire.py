@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cloudmlops.providers.vertex.settings import VertexSettings
 
 _REPLY = TypeVar("_REPLY")
+_NO_MORE: Final = object()
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -95,9 +96,34 @@ class Wire:
 
         Raises:
             ServiceError: Google's answer, as ours.
+            TypeError: The method answers in pages, which are asked for outside of here; call `list`.
         """
         with translated(operation, resource):
-            return method(request=request, retry=self.retry if again else None, timeout=self.timeout)
+            reply = method(request=request, retry=self.retry if again else None, timeout=self.timeout)
+        if hasattr(type(reply), "pages"):
+            raise TypeError(f"{method.__name__} answers in pages: ask for them with Wire.list")
+        return reply
+
+    def list(self, method: Callable[..., Any], request: Any, *, operation: str, resource: str) -> Iterator[Any]:
+        """Yield what a method of a client lists, asking for each page when its first item is wanted.
+
+        Args:
+            method: The client's method; one that answers in pages.
+            request: Its request.
+            operation: The verb that it is asked for, such as `models.list`.
+            resource: What is concerned, in our names.
+
+        Raises:
+            ServiceError: Google's answer for any of the pages, as ours.
+        """
+        with translated(operation, resource):
+            found = iter(method(request=request, retry=self.retry, timeout=self.timeout))
+        while True:
+            with translated(operation, resource):
+                item = next(found, _NO_MORE)
+            if item is _NO_MORE:
+                return
+            yield item
 
     def finish(self, begun: Any, *, operation: str, resource: str) -> Any:
         """Wait for the end of a long-running operation, and return its result.

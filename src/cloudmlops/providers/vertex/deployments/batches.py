@@ -93,10 +93,10 @@ class Batches:
             )
         except UnavailableError:  # it may have been made all the same
             listed = ListBatchPredictionJobsRequest(parent=self._settings.parent, filter=f'display_name="{name}"')
-            found = self._wire.ask(
-                client.list_batch_prediction_jobs, listed, operation=_OPERATION, resource=native_model, again=True
+            found = self._wire.list(
+                client.list_batch_prediction_jobs, listed, operation=_OPERATION, resource=native_model
             )
-            if (first := next(iter(found), None)) is None:
+            if (first := next(found, None)) is None:
                 raise
             return str(first.name)
         return str(made.name)

@@ -73,14 +73,12 @@ class Deploying:
             name=f"{self._settings.parent}/models/{model}",
             filter=f'labels.{model_mapping.VERSION}="{version}"',
         )
-        pages = self._wire.ask(
+        for found in self._wire.list(
             self._wire.client(ModelServiceClient).list_model_versions,
             request,
             operation="endpoints.deploy",
             resource=f"{model}@{version}",
-            again=True,
-        )
-        for found in pages:
+        ):
             return model_mapping.native_name(found)
         raise NotFoundError(
             f"version {version} of model {model!r} is not in Vertex AI's registry",

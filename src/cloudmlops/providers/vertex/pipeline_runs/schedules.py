@@ -101,9 +101,7 @@ class Schedules:
     def _listed(self, wanted: str) -> Sequence[v1.Schedule]:
         request = v1.ListSchedulesRequest(parent=self._wire.settings.parent, filter=wanted)
         return tuple(
-            self._wire.ask(
-                self._client.list_schedules, request, operation="pipelines.schedules", resource="", again=True
-            )
+            self._wire.list(self._client.list_schedules, request, operation="pipelines.schedules", resource="")
         )
 
 
