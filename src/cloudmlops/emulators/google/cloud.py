@@ -20,6 +20,7 @@ from cloudmlops.emulators.google.aiplatform.catalogue import Method
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
 from cloudmlops.emulators.google.aiplatform.names import location_of
 from cloudmlops.emulators.google.aiplatform.permissions import permission
+from cloudmlops.emulators.google.aiplatform.pipelines.images import images_of
 from cloudmlops.emulators.google.audit import Audit
 from cloudmlops.emulators.google.control import control_service
 from cloudmlops.emulators.google.enabled import service_usage_service
@@ -78,6 +79,8 @@ class GoogleCloud:
         """What Vertex AI holds; `vertex.operations.takes` makes operations last."""
         self.fleet = fleet_of(surroundings.state)
         """The machines that serve models; `fleet.quota` limits them, `fleet.images.add` says what runs for an image."""
+        self.step_images = images_of(surroundings.state)
+        """Which interpreter stands for which image of a pipeline's steps; `step_images.let` says so."""
         self.logs = Logs(surroundings)
         """What is in Cloud Logging."""
         self.pusher = Pusher(surroundings, self.tokens)

@@ -89,7 +89,10 @@ class VertexPipelines(PipelinesPort):
         for job in jobs:
             run = run_of(_id(job))
             if run not in found:  # of several attempts the last one comes first
-                found[run] = self._record(self._request(run, job), job, self._kept.attempts(run))
+                try:
+                    found[run] = self._record(self._request(run, job), job, self._kept.attempts(run))
+                except NotFoundError:
+                    continue  # a run of a platform with another bucket, or its records were removed
             if len(found) == limit:
                 break
         return list(found.values())
