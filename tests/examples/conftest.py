@@ -63,13 +63,14 @@ class Project:
 
     def python(self, code: str) -> subprocess.CompletedProcess[str]:
         """Run Python code in the folder."""
-        return self._run(sys.executable, "-c", code)
+        return self.run(sys.executable, "-c", code)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `cloudmlops` in the folder."""
-        return self._run(sys.executable, "-c", "from cloudmlops.cli import main; main()", *arguments)
+        return self.run(sys.executable, "-c", "from cloudmlops.cli import main; main()", *arguments)
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program in the folder."""
         return subprocess.run(
             arguments, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -25,11 +25,13 @@ class _Files:
 
     path: Path
     """Where this process can read it."""
+    address: str = field(default="", compare=False)
+    """Where it lies in the platform's object store; empty when that is `path`."""
 
     @property
     def uri(self) -> str:
-        """The address of the file or folder."""
-        return self.path.absolute().as_uri()
+        """The address of the file or folder: the same for whoever asks the platform for it."""
+        return self.address or self.path.absolute().as_uri()
 
     @classmethod
     def from_path(cls, path: Path | str) -> Self:

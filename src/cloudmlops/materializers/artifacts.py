@@ -45,8 +45,14 @@ def store(value: object, kind: ValueType, folder: Path, *, within: Path | None =
     return OutputRecord(kind=kind.kind, digest=found, size_bytes=size, path=str(folder), stamp=stamp, value=shown)
 
 
-def load(path: Path, kind: ValueType) -> object:
-    """Return what a step's function takes for the artifact at `path`."""
+def load(path: Path, kind: ValueType, *, uri: str = "") -> object:
+    """Return what a step's function takes for the artifact at `path`.
+
+    Args:
+        path: Its folder, or a file.
+        kind: What it is to be.
+        uri: The address of that folder in the platform's object store, when it came from there.
+    """
     entry = locate(path)
     if kind.kind is Kind.PATH:
         return entry
@@ -56,12 +62,13 @@ def load(path: Path, kind: ValueType) -> object:
         from cloudmlops.materializers.tables import read_table
 
         return read_table(entry, kind.form)
-    return _HANDLES[kind.kind](entry)
+    inner = "" if entry == path else f"/{entry.name}"
+    return _HANDLES[kind.kind](entry, f"{uri.rstrip('/')}{inner}" if uri else "")
 
 
 def handle(output: OutputRecord) -> object:
     """Return what a user holds of a stored artifact."""
-    return load(Path(output.path), ValueType(kind=output.kind))
+    return load(Path(output.path), ValueType(kind=output.kind), uri=output.uri)
 
 
 def mark(folder: Path, kind: Kind, entry: str) -> None:

@@ -50,6 +50,8 @@ class Contained:
     """Artifacts: where each goes, and which address that is in the object store."""
     parameters: Mapping[str, Path]
     """Where each output goes that is no artifact, as JSON text."""
+    addresses: Mapping[str, str]
+    """Of the inputs that are artifacts, in the object store."""
     record: Path
     """A folder; `record.json` in it says what the step left."""
     error: Path
@@ -116,6 +118,7 @@ def _performed(contained: Contained, work: Path) -> dict[str, Any]:
         inputs=contained.inputs,
         outputs={name: work / "outputs" / name for name in contained.outputs},
         work=folder,
+        addresses=contained.addresses,
     )
     if watch is not None:
         watch.cancel()

@@ -49,6 +49,7 @@ def run_step(
     inputs: Mapping[str, Path],
     outputs: Mapping[str, Path],
     work: Path,
+    addresses: Mapping[str, str] | None = None,
 ) -> dict[str, OutputRecord]:
     """Call a step's function with values read from files and leave what it returns in files.
 
@@ -60,6 +61,7 @@ def run_step(
         outputs: Where each output goes: a folder for an artifact, a file for a parameter; one whose parameter has no
             place here is only returned.
         work: A folder for the step's new files.
+        addresses: Where input artifacts lie in the platform's object store, when that is elsewhere.
 
     Raises:
         InvalidPipelineError: The result is not what the step's annotation says; without one nothing is returned.
@@ -67,7 +69,10 @@ def run_step(
     """
     signature = called.signature
     arguments = {key: decode(value, signature.inputs[key]) for key, value in parameters.items()}
-    arguments |= {key: _read(name, key, path, signature.inputs[key]) for key, path in inputs.items()}
+    known = addresses or {}
+    arguments |= {
+        key: _read(name, key, path, signature.inputs[key], known.get(key, "")) for key, path in inputs.items()
+    }
     token = workspace.set(work)
     try:
         result = called.function(**arguments)
@@ -96,9 +101,9 @@ def _results(name: str, called: Step[..., Any], result: object) -> list[tuple[st
     return [(key, value, kind) for (key, kind), value in zip(signature.outputs.items(), result, strict=True)]
 
 
-def _read(name: str, key: str, path: Path, kind: ValueType) -> object:
+def _read(name: str, key: str, path: Path, kind: ValueType, uri: str) -> object:
     try:
-        return load(path, kind)
+        return load(path, kind, uri=uri)
     except CloudMLOpsError as error:
         error.message = f"step {name!r} cannot read its input {key!r}: {error.message}"
         raise

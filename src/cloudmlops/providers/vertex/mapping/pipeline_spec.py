@@ -191,6 +191,7 @@ def _executor(step: StepSpec, request: RunRequest, place: Place) -> dict[str, An
     for key, ref in step.inputs.items():
         if _is_artifact(request, ref):
             words.append(f"--input={key}={{{{$.inputs.artifacts['{key}'].path}}}}")
+            words.append(f"--address={key}={{{{$.inputs.artifacts['{key}'].uri}}}}")
         else:
             words.append(f"--value={key}={{{{$.inputs.parameters['{key}']}}}}")
     for key, kind in step.outputs.items():

@@ -23,6 +23,8 @@ class Artifacts:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
         self._folder: Path | None = None
+        self._files: set[str] = set()
+        """Addresses of single files, which have a folder here but none there."""
         self._lock = threading.Lock()
 
     def readable(self, output: OutputRecord) -> OutputRecord:
@@ -37,7 +39,8 @@ class Artifacts:
             folder = self._folder / output.digest
             if not folder.is_dir():
                 self._fetch(output.uri, folder)
-        return replace(output, path=str(folder))
+            uri = output.uri.rpartition("/")[0] if output.uri in self._files else output.uri
+        return replace(output, path=str(folder), uri=uri)
 
     def key(self, uri: str) -> str:
         """Return the key of an address in the platform's store.
@@ -68,6 +71,7 @@ class Artifacts:
         except NotFoundError as error:
             raise NotFoundError(f"the artifact {uri} is gone", provider=PROVIDER, resource=uri) from error
         mark(folder, Kind.PATH, name)
+        self._files.add(uri)
 
     def _fetch(self, uri: str, folder: Path) -> None:
         prefix = f"{self.key(uri)}/"

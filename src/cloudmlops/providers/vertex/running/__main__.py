@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             inputs={name: Path(path) for name, path in _pairs(given.input).items()},
             outputs={name: (Path(path), addresses[name]) for name, path in _pairs(given.output).items()},
             parameters={name: Path(path) for name, path in _pairs(given.parameter).items()},
+            addresses=_pairs(given.address),
             record=Path(given.record),
             error=Path(given.errors, job, f"{given.step}.json"),
             source=Path(given.source) if given.source else None,
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, told in (
         ("value", "NAME=JSON: what another step supplied"),
         ("input", "NAME=PATH: where an artifact lies"),
+        ("address", "NAME=URI: which address that is"),
         ("output", "NAME=PATH: where an artifact goes"),
         ("uri", "NAME=URI: which address that is"),
         ("parameter", "NAME=PATH: where a value goes, as JSON"),
