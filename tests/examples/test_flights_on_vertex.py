@@ -46,6 +46,7 @@ def test_a_part_of_the_year_gives_the_same_tables_and_forecasts_as_on_this_machi
 
 
 @pytest.mark.conformance
+@pytest.mark.timeout(1200)
 def test_the_whole_life_on_the_whole_year_gives_the_same_too(project: Project) -> None:
     state = project.folder / "state"
     told = on_vertex(project, sys.executable, "lifecycle.py", state=state)
