@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from google.cloud.aiplatform_v1 import ModelServiceClient
@@ -16,14 +17,23 @@ from google.cloud.aiplatform_v1.types import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudmlops import connect
 from cloudmlops.domain.ledger import Registration
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import ConflictError, NotFoundError, PermissionDeniedError, QuotaExceededError, UnavailableError
+from cloudmlops.errors import (
+    ConfigurationError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    UnavailableError,
+)
 from cloudmlops.ports.models import NewVersion, Projection
 from cloudmlops.providers.vertex.backends import VertexBackends
 from cloudmlops.providers.vertex.mapping import models as mapping
+from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
 
@@ -46,6 +56,14 @@ def client(backends: VertexBackends) -> ModelServiceClient:
 def versions(backends: VertexBackends, model: str = "churn") -> list[Model]:
     request = ListModelVersionsRequest(name=f"{backends.settings.parent}/models/{model}")
     return sorted(client(backends).list_model_versions(request=request), key=lambda known: int(known.version_id))
+
+
+def uploaded_by_others(backends: VertexBackends, *, model_id: str = "", **known: object) -> None:
+    """Upload a version of churn, or the model, without this library."""
+    place = {"model_id": model_id} if model_id else {"parent_model": f"{backends.settings.parent}/models/churn"}
+    model = Model(display_name="churn", artifact_uri="gs://elsewhere/model", **known)
+    request = UploadModelRequest(parent=backends.settings.parent, model=model, **place)
+    client(backends).upload_model(request=request).result()
 
 
 @pytest.fixture(params=["grpc", "rest"])
@@ -243,12 +261,7 @@ def test_a_version_that_somebody_removed_natively_is_named(backends: VertexBacke
 
 def test_versions_that_others_uploaded_are_not_ours(backends: VertexBackends) -> None:
     backends.models.create(new())
-    request = UploadModelRequest(
-        parent=backends.settings.parent,
-        parent_model=f"{backends.settings.parent}/models/churn",
-        model=Model(display_name="churn", artifact_uri="gs://elsewhere/model"),
-    )
-    client(backends).upload_model(request=request).result()
+    uploaded_by_others(backends)
 
     assert list(backends.models.projected("churn")) == ["1"]
     assert backends.models.create(new("2", request="r2")).endswith("@3"), "numbers there may differ from the ledger's"
@@ -277,6 +290,43 @@ def test_the_store_is_stamped_with_the_first_version(opened: Opened, project: st
     assert backends.models.store("churn") == backends.objects.uri
     assert backends.models.stamped() == ["churn"]
     assert opened(prefix="other").models.store("churn") not in (None, opened(prefix="other").objects.uri)
+
+
+def test_a_stamp_is_seen_under_a_default_version_that_others_uploaded(opened: Opened) -> None:
+    backends, other = opened(), opened(prefix="other")
+    backends.models.create(new())
+    uploaded_by_others(backends, version_aliases=["default"])
+
+    assert backends.models.store("churn") == backends.objects.uri
+    assert other.models.store("churn") not in (None, other.objects.uri)
+
+
+def test_a_store_that_is_not_the_model_s_is_refused_whichever_version_is_the_default(
+    opened: Opened, tmp_path: Path
+) -> None:
+    backends = opened()
+    artifact = written_model(tmp_path / "model")
+    with connect(backends.settings.target) as platform, connect(opened(prefix="other").settings.target) as other:
+        platform.models.register("churn", artifact)
+        uploaded_by_others(backends, version_aliases=["default"])
+
+        with pytest.raises(ConfigurationError, match="ledger of model 'churn' lies in another store"):
+            other.models.register("churn", artifact)
+
+
+def test_a_model_that_others_made_is_stamped_on_what_is_its_default_version(opened: Opened) -> None:
+    backends = opened()
+    uploaded_by_others(backends, model_id="churn")
+    uploaded_by_others(backends, version_aliases=["default"], labels={"team": "fraud"})
+
+    backends.models.stamp("churn", backends.objects.uri)
+    backends.models.stamp("churn", "gs://another")
+
+    first, second = versions(backends)
+    assert not first.labels
+    assert second.labels["team"] == "fraud"
+    assert backends.models.store("churn") == backends.objects.uri
+    assert backends.models.stamped() == ["churn"]
 
 
 def test_many_versions_are_read_page_by_page(backends: VertexBackends) -> None:

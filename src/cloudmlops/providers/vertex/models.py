@@ -109,41 +109,33 @@ class VertexModels(ModelsPort):
         self._objects.delete(_record(model, version))
 
     def stamped(self) -> Sequence[str]:
-        """Return the models of which a version has the stamp."""
-        request = ListModelsRequest(parent=self._settings.parent, filter=f"labels.{mapping.STORE}:*")
+        """Return the models of which the default version has the stamp: Vertex AI lists models by that one."""
+        request = ListModelsRequest(parent=self._settings.parent, filter=mapping.STAMPED)
         found = self._wire.list(
             self._client.list_models, request, operation="models.list", resource=self._settings.address
         )
         return sorted(model.name.rpartition("/")[2] for model in found)
 
     def store(self, model: str) -> str | None:
-        """Return the address of our own store when the stamp is its; else what is known of the other."""
-        try:
-            shown = self._wire.ask(
-                self._client.get_model,
-                GetModelRequest(name=self._name(model)),
-                operation="models.get",
-                resource=model,
-                again=True,
-            )
-        except NotFoundError:
+        """Return the address of our own store when the earliest stamp is its; else what is known of the other.
+
+        Any version may have it: which one is the default, native tools decide.
+        """
+        stamped = next(iter(self._versions(model, labelled=mapping.STAMPED)), None)
+        if stamped is None:
             return None
-        stamp = shown.labels.get(mapping.STORE)
-        if stamp is None:
-            return None
-        own = self._objects.uri
+        own, stamp = self._objects.uri, stamped.labels[mapping.STORE]
         return own if stamp == mapping.digest_label(own) else f"another store (its digest: {stamp})"
 
     def stamp(self, model: str, store: str) -> None:
         """Stamp a model that was made without this library; any other carries the stamp from its first version on."""
-        try:
-            version = next(iter(self._versions(model)), None)
-        except NotFoundError:
+        versions = list(self._versions(model))
+        if any(mapping.STORE in version.labels for version in versions):
             return
-        if version is None:
-            return
-        labels = dict(version.labels) | {mapping.STORE: mapping.digest_label(store)}
-        self._update(f"{self._name(model)}@{_DEFAULT}", labels, model)
+        for version in versions:
+            if _DEFAULT in version.version_aliases:
+                labels = dict(version.labels) | {mapping.STORE: mapping.digest_label(store)}
+                self._update(mapping.native_name(version), labels, model)
 
     @property
     def _client(self) -> ModelServiceClient:

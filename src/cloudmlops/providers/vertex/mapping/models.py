@@ -22,6 +22,8 @@ from cloudmlops.ports.models import NewVersion, Projection
 VERSION: Final = "cloudmlops-version"
 REQUEST: Final = "cloudmlops-request"
 STORE: Final = "cloudmlops-store"
+STAMPED: Final = f"labels.{STORE}:*"
+"""The filter that finds what carries a stamp."""
 RUN: Final = "cloudmlops-run"
 STAGE: Final = "stage"
 STAGE_REVISION: Final = "stage_rev"
