@@ -57,7 +57,7 @@ class Metadata:
             for kind, names in (("Artifact", request.artifacts), ("Execution", request.executions)):
                 for name in names:
                     self._resources.get(name, message(kind))
-                    self._members.put(json.dumps([request.context, name]), b"")
+                self.belong(request.context, names)
         return asking.method.response()
 
     def add_events(self, request: Any, asking: Asking) -> Any:
@@ -69,9 +69,18 @@ class Metadata:
                 event.execution = request.execution
                 if not event.HasField("event_time"):
                     event.event_time.FromDatetime(self._vertex.surroundings.clock.now().replace(tzinfo=None))
-                key = json.dumps([request.execution, event.artifact, event.type_])
-                self._events.create(key, event.SerializeToString())
+                self.link(event)
         return asking.method.response()
+
+    def belong(self, context: str, names: Iterable[str]) -> None:
+        """Let artifacts and executions belong to a context."""
+        for name in names:
+            self._members.put(json.dumps([context, name]), b"")
+
+    def link(self, event: Any) -> None:
+        """Note that an execution read or wrote an artifact; the same once only."""
+        key = json.dumps([event.execution, event.artifact, event.type_])
+        self._events.create(key, event.SerializeToString())
 
     def context_lineage(self, request: Any, _: Asking) -> Any:
         """Return what belongs to a context, with its events."""

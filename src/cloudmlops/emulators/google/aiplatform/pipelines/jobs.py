@@ -189,6 +189,7 @@ class PipelineJobs:
         progress = course.progress
         try:
             progress.state("RUNNING", unless=("CANCELLING",))
+            progress.contexts(spec.name)
             root = progress.task(progress.name.rpartition("/")[2])
             progress.put(root, "RUNNING")
             result = Dag(course, spec.name, spec.root["dag"], inputs, root).run()

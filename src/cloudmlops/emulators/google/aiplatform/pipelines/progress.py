@@ -10,6 +10,7 @@ from google.rpc import code_pb2
 
 from cloudmlops.emulators.google.aiplatform.catalogue import message
 from cloudmlops.emulators.google.aiplatform.handling import Vertex
+from cloudmlops.emulators.google.aiplatform.metadata import Metadata
 from cloudmlops.emulators.google.aiplatform.names import location_of, new_id
 from cloudmlops.emulators.google.aiplatform.pipelines.values import Values
 
@@ -30,6 +31,7 @@ class Progress:
     def __init__(self, vertex: Vertex, name: str) -> None:
         self._vertex = vertex
         self._details: dict[int, Any] = {}
+        self._metadata = Metadata(vertex)
         self.name = name
         self.closed = False
         """Nothing is written any more: the emulator ends."""
@@ -38,6 +40,27 @@ class Progress:
     def store(self) -> str:
         """Name of the metadata store."""
         return f"{location_of(self.name)}/metadataStores/default"
+
+    def contexts(self, pipeline: str) -> None:
+        """Make the contexts of the pipeline and of this run of it."""
+        kind: Any = message("Context")
+        names = {"system.Pipeline": pipeline, "system.PipelineRun": self.name.rpartition("/")[2]}
+        found = {}
+        with self._vertex.resources.transaction():
+            for schema, name in names.items():
+                context = kind(display_name=name, schema_title=schema, schema_version="0.0.1")
+                place = f"{self.store}/contexts/{name}"
+                if not self._vertex.resources.exists(place):
+                    if schema == "system.PipelineRun":
+                        context.parent_contexts.append(f"{self.store}/contexts/{pipeline}")
+                    self._vertex.resources.create(place, context)
+                found[schema] = self._vertex.resources.get(place, kind)
+            job = self._vertex.resources.find(self.name, message("PipelineJob"))
+            if job is not None:
+                detail: Any = job.job_detail
+                detail.pipeline_context.CopyFrom(found["system.Pipeline"])
+                detail.pipeline_run_context.CopyFrom(found["system.PipelineRun"])
+                self._vertex.resources.keep(self.name, job)
 
     def task(self, name: str, parent: int = 0) -> int:
         """Add a task that waits; return its id."""
@@ -136,11 +159,22 @@ class Progress:
                 listed.artifacts.extend(artifacts)
             fields: Mapping[str, Any] = {f"{prefix}:{name}": value for name, value in values.parameters.items()}
             detail.execution.metadata.update(fields)
-            for artifacts in values.artifacts.values() if field == "outputs" else ():
-                for artifact in artifacts:
-                    if not self.closed:
-                        self._vertex.resources.keep(artifact.name, artifact)
+            if not detail.execution.name:
+                self._execution(detail, "NEW")
+            for artifact in [one for artifacts in values.artifacts.values() for one in artifacts]:
+                if not self.closed:
+                    self._linked(detail.execution, artifact, wrote=field == "outputs")
         self.keep()
+
+    def _linked(self, execution: Any, artifact: Any, *, wrote: bool) -> None:
+        if wrote:
+            self._vertex.resources.keep(artifact.name, artifact)
+        event: Any = message("Event")(execution=execution.name, artifact=artifact.name)
+        event.type_ = event.Type.Value("OUTPUT" if wrote else "INPUT")
+        self._now(event.event_time)
+        self._metadata.link(event)
+        context = f"{self.store}/contexts/{self.name.rpartition('/')[2]}"
+        self._metadata.belong(context, (execution.name, artifact.name))
 
     def _execution(self, detail: Any, state: str) -> None:
         execution = detail.execution
