@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from cloudmlops.domain.ledger import Registration
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
+from cloudmlops.emulators.google.cloud import GoogleCloud
 from cloudmlops.errors import (
     ConfigurationError,
     ConflictError,
@@ -29,6 +31,7 @@ from cloudmlops.errors import (
     PermissionDeniedError,
     QuotaExceededError,
     UnavailableError,
+    WaitTimeoutError,
 )
 from cloudmlops.ports.models import NewVersion, Projection
 from cloudmlops.providers.vertex.backends import VertexBackends
@@ -150,6 +153,36 @@ def test_two_retries_at_once_leave_one_version(opened: Opened) -> None:
 
     assert len(set(names)) == 1
     assert len(versions(opened())) == 1
+
+
+@pytest.mark.parametrize("transport", ["grpc", "rest"])
+def test_an_upload_that_was_given_up_waiting_for_is_not_begun_again(
+    opened: Opened, vertex_emulator: Emulator, transport: str
+) -> None:
+    backends, impatient = opened(transport=transport), opened(transport=transport, timeout="1")
+    backends.models.create(new())
+    operations = vertex_emulator.cloud(GoogleCloud).vertex.operations
+    operations.takes = timedelta(hours=1)
+    try:
+        for _ in range(2):
+            with pytest.raises(WaitTimeoutError):
+                impatient.models.create(new("2", request="r2"))
+    finally:
+        operations.takes = timedelta(0)
+    vertex_emulator.clock.advance(timedelta(hours=2))
+
+    assert impatient.models.create(new("2", request="r2")).endswith("/models/churn@2")
+    assert [known.labels["cloudmlops-version"] for known in versions(backends)] == ["1", "2"]
+    assert backends.models.create(new("3", request="r3")).endswith("/models/churn@3")
+
+
+def test_a_copy_that_a_retry_left_is_removed_by_the_next_one(opened: Opened) -> None:
+    backends = opened()
+    name = backends.models.create(new())
+    uploaded_by_others(backends, labels=dict(versions(backends)[0].labels), version_aliases=["default"])
+
+    assert backends.models.create(new()) == name
+    assert [list(known.version_aliases) for known in versions(backends)] == [["default"]]
 
 
 def test_stage_and_tags_are_drawn_as_labels_and_read_back(backends: VertexBackends) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from google.api_core.operation import from_gapic
 from google.cloud.aiplatform_v1 import ModelServiceClient
 from google.cloud.aiplatform_v1.types import (
     DeleteModelRequest,
@@ -21,10 +22,12 @@ from google.cloud.aiplatform_v1.types import (
     MergeVersionAliasesRequest,
     Model,
     UpdateModelRequest,
+    UploadModelOperationMetadata,
     UploadModelRequest,
+    UploadModelResponse,
 )
 
-from cloudmlops.errors import ConflictError, NotFoundError, UnavailableError
+from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
 from cloudmlops.ports.models import ModelsPort, NewVersion, Projection
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import models as mapping
@@ -47,16 +50,15 @@ class VertexModels(ModelsPort):
 
     def create(self, new: NewVersion) -> str:
         """Upload the version; one of the same request key is found first, also after a lost response."""
-        if (found := self._requested(new)) is not None:
-            return found
-        try:
-            self._upload(new)
-        except (UnavailableError, ConflictError):
-            # It may have been done all the same, or another process may have made the model's first version.
-            if (found := self._requested(new)) is None:
-                if not self._exists(new.model):
-                    raise
+        if not self._made(new):
+            try:
                 self._upload(new)
+            except (UnavailableError, ConflictError):
+                # It may have been done all the same, or another process may have made the model's first version.
+                if not self._made(new):
+                    if not self._exists(new.model):
+                        raise
+                    self._upload(new)
         return self._alone(new)
 
     def project(self, model: str, projections: Sequence[Projection]) -> None:
@@ -156,9 +158,47 @@ class VertexModels(ModelsPort):
         except NotFoundError:
             return
 
-    def _requested(self, new: NewVersion) -> str | None:
-        first = next(iter(self._versions(new.model, labelled=mapping.filter_of(new))), None)
-        return mapping.native_name(first) if first is not None else None
+    def _made(self, new: NewVersion) -> bool:
+        """Say whether a version of this request is there, once no upload is under way that may be making it."""
+        return self._requested(new) or (self._uploads_ended(new) and self._requested(new))
+
+    def _requested(self, new: NewVersion) -> bool:
+        return next(iter(self._versions(new.model, labelled=mapping.filter_of(new))), None) is not None
+
+    def _uploads_ended(self, new: NewVersion) -> bool:
+        """Wait for the uploads to the model that are under way; False when there are none.
+
+        An operation does not say which version it makes.
+        """
+        under_way = [operation for operation in self._operations(new) if not operation.done]
+        for operation in under_way:
+            begun = from_gapic(operation, self._client.transport.operations_client, UploadModelResponse)
+            try:
+                self._wire.finish(begun, operation="models.register", resource=f"{new.model}@{new.version}")
+            except ServiceError as error:
+                if error.retryable:
+                    raise
+        return bool(under_way)
+
+    def _operations(self, new: NewVersion) -> Iterator[Any]:
+        """Yield the uploads to the model that Vertex AI still knows of."""
+        request = {"name": self._name(new.model), "page_token": ""}
+        while True:
+            try:
+                listed = self._wire.ask(
+                    self._client.list_operations,
+                    request,
+                    operation="models.register",
+                    resource=f"{new.model}@{new.version}",
+                    again=True,
+                )
+            except NotFoundError:
+                return
+            uploads = UploadModelOperationMetadata.meta.full_name
+            yield from (known for known in listed.operations if known.metadata.type_url.endswith(uploads))
+            if not listed.next_page_token:
+                return
+            request["page_token"] = listed.next_page_token
 
     def _alone(self, new: NewVersion) -> str:
         """Return the first version of this request; of two retries at once, the later one's is removed."""
