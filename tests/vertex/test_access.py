@@ -89,8 +89,8 @@ def test_topic_subscription_and_account_need_permissions_where_they_are_set() ->
     def needed(verb: str, **given: str) -> set[str]:
         return {permission.name for permission in permissions_of(settings(**given))[verb]}
 
-    assert needed("models.register", topic="t") - needed("models.register") == {"pubsub.topics.publish"}
-    assert needed("events.run", subscription="s") - needed("events.run") == {"pubsub.subscriptions.consume"}
+    assert needed("models.register", topic="events") - needed("models.register") == {"pubsub.topics.publish"}
+    assert needed("events.run", subscription="mine") - needed("events.run") == {"pubsub.subscriptions.consume"}
     assert needed("endpoints.deploy", service_account="a@b.c") - needed("endpoints.deploy") == {
         "iam.serviceAccounts.actAs"
     }

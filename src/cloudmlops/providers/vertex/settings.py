@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cloudmlops.domain.addresses import redacted
 from cloudmlops.errors import ConfigurationError
+from cloudmlops.providers.vertex.formats import (
+    Account,
+    ApiUrl,
+    Bucket,
+    Dataset,
+    EncryptionKey,
+    Image,
+    Location,
+    Machine,
+    Network,
+    OnlineStore,
+    Prefix,
+    Project,
+    Subscription,
+    Topic,
+)
+from cloudmlops.providers.vertex.locations import LOCATIONS, alike
 
-_PROJECT: Final = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+")
-_LOCATION: Final = re.compile(r"[a-z]+-[a-z]+[0-9]+|global")
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_NONE: Final = "none"
+"""None in a target; an empty text is refused, for a shell writes it where a variable is not set."""
 _HINT: Final = (
     "Write vertex://PROJECT/LOCATION?bucket=BUCKET, such as vertex://my-project/europe-west4?bucket=my-bucket."
 )
+
+
+def _seconds(given: object) -> object:
+    """Read a number of seconds, as a URL and a variable hold it; pydantic reads the rest, such as `PT90S`."""
+    try:
+        return float(given) if isinstance(given, str) else given
+    except ValueError:
+        return given
+
+
+def _none(given: object) -> object:
+    return None if given == _NONE else given
 
 
 class VertexSettings(BaseSettings):
@@ -30,89 +58,111 @@ class VertexSettings(BaseSettings):
     provider: ClassVar[str] = "vertex"
     model_config = SettingsConfigDict(env_prefix="CLOUDMLOPS_VERTEX_", frozen=True, extra="forbid")
 
-    project: str
+    project: Project
     """The project's id, or its number."""
-    location: str
-    """A region, such as `europe-west4`."""
-    bucket: str
+    location: Location
+    """A region, such as `europe-west4`; one that Google opened after this version, with `unlisted_location`."""
+    unlisted_location: Annotated[bool, Field(validate_default=True)] = False
+    """Whether the location may be one that this version does not know."""
+    bucket: Bucket
     """Holds ledger, inbox, artifacts and snapshots; in the same region."""
-    prefix: str = "cloudmlops"
+    prefix: Prefix = "cloudmlops"
     """Folder in the bucket."""
-    api_url: str | None = None
-    """None is Google's own services; an emulator's address, such as `http://127.0.0.1:8080`, works offline, through the
-    same code: Vertex AI, BigQuery, Bigtable, Cloud Storage and all others are asked there."""
+    api_url: Annotated[ApiUrl | None, BeforeValidator(_none)] = None
+    """None, in a target `none`, is Google's own services; an emulator's address, such as `http://127.0.0.1:8080`, works
+    offline, through the same code: Vertex AI, BigQuery, Bigtable, Cloud Storage and all others are asked there."""
     transport: Literal["grpc", "rest"] = "grpc"
     """How Vertex AI is asked."""
-    dataset: str = "cloudmlops"
+    dataset: Dataset = "cloudmlops"
     """BigQuery dataset of features; made at the first `features.apply`."""
-    online_store: str = "cloudmlops"
+    online_store: OnlineStore = "cloudmlops"
     """Feature online store, of Bigtable type; made at the first `features.apply`."""
-    image: str = ""
+    image: Image = ""
     """Container image that steps run in; a step may name another."""
-    serving_image: str = ""
+    serving_image: Image = ""
     """Container image that serves models."""
-    machine: str = "n1-standard-2"
+    machine: Machine = "n1-standard-2"
     """Machine type of deployments and batch predictions that name none."""
     endpoints: Literal["shared", "dedicated", "private"] = "shared"
     """How new endpoints are reached: by Vertex AI's own name, by a name of their own (larger requests, isolated), or
     within `network` alone."""
-    service_account: str = ""
+    service_account: Account = ""
     """E-mail address of the account that runs and endpoints act as; empty is Vertex AI's own agent."""
-    network: str = ""
+    network: Annotated[Network, Field(validate_default=True)] = ""
     """Full name of the VPC network to peer with, such as `projects/12345/global/networks/vpc`."""
-    encryption_key: str = ""
+    encryption_key: EncryptionKey = ""
     """Full name of the Cloud KMS key that what is made is encrypted with."""
-    topic: str = ""
+    topic: Topic = ""
     """Pub/Sub topic that our own events are published to; empty publishes none: they are in the inbox only."""
-    subscription: str = ""
+    subscription: Subscription = ""
     """Pub/Sub subscription that events are pulled from; empty pulls none: they are pushed."""
     reporter: Literal["library", "audit-log"] = "library"
     """Who tells of registered models and deployments: the library, of its own, or Google's audit log alone, of all.
     What the log tells counts in both cases; `audit-log` is right only where a sink or trigger brings it."""
     push_audience: str = ""
     """Audience of the identity token that each push must carry; empty asks for none: something else authenticates."""
-    push_account: str = ""
+    push_account: Annotated[Account, Field(validate_default=True)] = ""
     """E-mail address of the service account that pushes; wanted with `push_audience`."""
-    timeout: timedelta = Field(default=timedelta(seconds=60), gt=timedelta(0))
-    """So long one call may take, with its repetitions."""
-    as_of: AwareDatetime | None = None
-    """Replay history: features are read online as they were known at this time."""
+    timeout: Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0), le=timedelta(days=1))] = timedelta(
+        seconds=60
+    )
+    """So long one call may take, with its repetitions. In a target: seconds."""
+    as_of: Annotated[AwareDatetime | None, BeforeValidator(_none)] = None
+    """Replay history: features are read online as they were known at this time. None is `none` in a target."""
 
-    @field_validator("project")
-    @classmethod
-    def _is_project(cls, given: str) -> str:
-        if not _PROJECT.fullmatch(given):
-            raise ValueError(f"{given!r} is neither the id nor the number of a project")
-        return given
+    def __init__(
+        self, *, _named: str = "settings of a vertex:// platform", _faults: Sequence[str] = (), **given: Any
+    ) -> None:
+        """Take settings by name, and what is not given from variables.
 
-    @field_validator("location")
-    @classmethod
-    def _is_location(cls, given: str) -> str:
-        if not _LOCATION.fullmatch(given):
-            raise ValueError(f"{given!r} is not a region such as europe-west4")
-        return given
-
-    @field_validator("bucket")
-    @classmethod
-    def _is_bucket(cls, given: str) -> str:
-        if not _BUCKET.fullmatch(given):
-            raise ValueError(f"{given!r} is not the name of a bucket; write it without gs://")
-        return given
-
-    @model_validator(mode="after")
-    def _pushes_are_proven_wholly(self) -> Self:
-        # Anybody at Google's can get a token for any audience; the account alone would take tokens meant for others.
-        if bool(self.push_audience) != bool(self.push_account):
-            raise ValueError("push_audience and push_account go together")
-        return self
-
-    @field_validator("timeout", mode="before")
-    @classmethod
-    def _seconds(cls, given: object) -> object:
+        Raises:
+            ConfigurationError: Some are missing or malformed, or contradict others; all faults are listed.
+        """
+        faults = list(_faults)
         try:
-            return float(given) if isinstance(given, str) else given
-        except ValueError:
-            return given
+            super().__init__(**given)
+        except ValidationError as error:
+            faults += _told(error)
+        # Raised here, for pydantic's error quotes the values.
+        if faults:
+            raise ConfigurationError(
+                f"{_named} are not understood: {'; '.join(faults)}",
+                hint=f"{_HINT} Known settings: {', '.join(type(self).model_fields)}.",
+            )
+
+    # Each of these rules of two settings is asked with the later one, so that all faults are told together.
+
+    @field_validator("unlisted_location")
+    @classmethod
+    def _location_is_known(cls, given: bool, info: ValidationInfo) -> bool:
+        location = info.data.get("location")
+        if location is not None and location not in LOCATIONS and not given:
+            meant = f"; perhaps {' or '.join(near)}" if (near := alike(location)) else ""
+            raise ValueError(f"this version knows no location {location!r} of Vertex AI{meant}; true takes it as it is")
+        return given
+
+    @field_validator("network")
+    @classmethod
+    def _private_is_within_a_network(cls, given: str, info: ValidationInfo) -> str:
+        if info.data.get("endpoints") == "private" and not given:
+            raise ValueError("endpoints=private are reached within a network: name it")
+        return given
+
+    @field_validator("encryption_key")
+    @classmethod
+    def _key_is_there(cls, given: str, info: ValidationInfo) -> str:
+        location = info.data.get("location")
+        if given and location is not None and f"/locations/{location}/" not in given:
+            raise ValueError(f"the key is not in {location}, where it encrypts")
+        return given
+
+    @field_validator("push_account")
+    @classmethod
+    def _pushes_are_proven_wholly(cls, given: str, info: ValidationInfo) -> str:
+        # Anybody at Google's can get a token for any audience; the account alone would take tokens meant for others.
+        if bool(info.data.get("push_audience")) != bool(given):
+            raise ValueError("push_audience and push_account go together")
+        return given
 
     @classmethod
     def from_target(cls, target: str) -> Self:
@@ -122,28 +172,27 @@ class VertexSettings(BaseSettings):
             ConfigurationError: It is malformed; all faults are listed.
         """
         parts = urlsplit(target)
-        location = parts.path.strip("/")
-        if not parts.netloc or not location or "/" in location or "@" in parts.netloc:
-            raise ConfigurationError(f"the target {redacted(target)!r} names no project and location", hint=_HINT)
-        given: dict[str, Any] = dict(parse_qsl(parts.query, keep_blank_values=True))
-        try:
-            return cls(**{"project": parts.netloc, "location": location, **given})
-        except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-            raise ConfigurationError(
-                f"the target {redacted(target)!r} is not understood: {faults}",
-                hint=f"{_HINT} Known settings: {', '.join(cls.model_fields)}.",
-            ) from None  # pydantic's error quotes the values
+        credentials, _, project = parts.netloc.rpartition("@")
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        query = dict(pairs)
+        # Other names would reach pydantic's own options, such as the file that variables are read from.
+        given = {name: value for name, value in query.items() if name in cls.model_fields}
+        given |= {"project": project, "location": parts.path.strip("/")}
+        faults = [f"{name}: there is no such setting" for name in query if name not in cls.model_fields]
+        faults += [f"{name}: it is given twice" for name in query if [known for known, _ in pairs].count(name) > 1]
+        faults += [f"{name}: it stands before the question mark" for name in ("project", "location") if name in query]
+        if credentials:
+            faults.append("project: credentials stand before it; Google's own chain has them")
+        if parts.fragment:
+            faults.append("#: it begins nothing that is read; write %23")
+        return cls(_named=f"settings of the target {redacted(target)!r}", _faults=faults, **given)
 
     @property
     def target(self) -> str:
         """The URL that connects another process to this platform."""
-        query: dict[str, str] = {}
-        for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            if name in ("project", "location") or value == field.default:
-                continue
-            query[name] = f"{value.total_seconds():g}" if isinstance(value, timedelta) else _text(value)
+        # All that was set, also to its default: the other process may have variables that say something else.
+        names = [name for name in type(self).model_fields if name in self.model_fields_set]
+        query = {name: _text(getattr(self, name)) for name in names if name not in ("project", "location")}
         return f"{self.address}?{urlencode(query)}"
 
     @property
@@ -168,4 +217,15 @@ class VertexSettings(BaseSettings):
 
 
 def _text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    """Return a value as a target holds it."""
+    if isinstance(value, timedelta):
+        return repr(value.total_seconds())
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return _NONE if value is None else str(value)
+
+
+def _told(error: ValidationError) -> Iterator[str]:
+    """Yield each fault with the setting's name, and without values."""
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        yield f"{'.'.join(map(str, fault['loc'][:1]))}: {fault['msg'].removeprefix('Value error, ')}"

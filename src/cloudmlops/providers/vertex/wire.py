@@ -151,7 +151,11 @@ class Wire:
         from google.api_core import grpc_helpers
 
         if self.settings.api_url is not None:
-            return grpc.insecure_channel(urlsplit(self.settings.api_url).netloc)
+            address = urlsplit(self.settings.api_url)
+            if address.scheme == "https":
+                return grpc.secure_channel(address.netloc, grpc.ssl_channel_credentials())
+            # Without a port gRPC would ask at 443.
+            return grpc.insecure_channel(address.netloc if address.port else f"{address.netloc}:80")
         return grpc_helpers.create_channel(f"{host}:443", credentials=self.credentials, scopes=[_SCOPE])
 
     def close(self) -> None:
