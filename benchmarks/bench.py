@@ -38,6 +38,8 @@ class Engine:
     module: str = ""
     """Below `benchmarks.engines`, such as `pipelines.kfp`."""
     peer: str = peers.OURS
+    around: tuple[str, ...] = ()
+    """A program of the peer's with arguments, which runs the engine as its command: `cloudmlops emulate vertex --`."""
     options: Mapping[str, object] = field(default_factory=dict)
     """More parameters for this engine's driver."""
     slow: bool = False
@@ -67,8 +69,9 @@ class Bench:
         """Run an engine's module once in its environment; the process's own figures are under `process`."""
         peer = peers.peer(engine.peer)
         home = self.home(engine.peer)
+        around = [peer.tool(engine.around[0]), *engine.around[1:]] if engine.around else []
         finished = processes.run(
-            [peer.python, "-m", "benchmarks.worker", engine.module],
+            [*around, peer.python, "-m", "benchmarks.worker", engine.module],
             environment=peer.environment(home),
             folder=home,
             stdin=json.dumps({**parameters, **engine.options}),

@@ -54,3 +54,9 @@ def peak_mib() -> float:
     """The most memory that this process has held so far, in MiB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def resident_mib(process: int) -> float:
+    """The memory that a process holds now, in MiB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024

@@ -23,8 +23,19 @@ def tiny(folder: Path, *topics: str) -> dict[str, list[dict[str, object]]]:
 
 @pytest.mark.parametrize(
     ("topic", "rows"),
-    [("imports", 2), ("pipelines", 5), ("point_in_time", 6), ("online", 5), ("serving", 10), ("registry", 3)],
-    ids=["imports", "pipelines", "point_in_time", "online", "serving", "registry"],
+    [
+        pytest.param(topic, rows, id=topic)
+        for topic, rows in {
+            "imports": 2,
+            "pipelines": 5,
+            "point_in_time": 6,
+            "online": 5,
+            "serving": 10,
+            "registry": 3,
+            "emulators": 7,
+            "vertex": 2,
+        }.items()
+    ],
 )
 def test_our_own_figure_of_each_goal_can_be_taken(topic: str, rows: int, tmp_path: Path) -> None:
     measured = tiny(tmp_path, topic)[topic]
