@@ -17,6 +17,7 @@ from cloudmlops.emulators.google.access import Access
 from cloudmlops.emulators.google.aiplatform import service as vertex_wires
 from cloudmlops.emulators.google.aiplatform.build import aiplatform, vertex_of
 from cloudmlops.emulators.google.aiplatform.catalogue import Method
+from cloudmlops.emulators.google.aiplatform.dispatch import SERVICE
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
 from cloudmlops.emulators.google.aiplatform.names import location_of
 from cloudmlops.emulators.google.aiplatform.permissions import permission
@@ -131,7 +132,7 @@ class GoogleCloud:
             return aiplatform(self.vertex, mutated=written.mutated, check=self._check, principal=self.tokens.principal)
 
         return begun(
-            vertex_wires.SERVICE,
+            SERVICE,
             build,
             hosts=vertex_wires.HOSTS,
             paths=vertex_wires.PATHS,
