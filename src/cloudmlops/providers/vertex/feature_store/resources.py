@@ -44,6 +44,8 @@ SUNSET: Final = "2027-02-17"
 """Legacy feature stores and online stores of optimized type are gone from this day on."""
 _VIEW_LABEL: Final = "cloudmlops-view"
 _NODES: Final = (1, 3)
+_BEGINNINGS: Final = 5
+"""How often a sync is begun that was refused although none runs."""
 _FIRST_LOOK_SECONDS: Final = 0.02
 _LONGEST_LOOK_SECONDS: Final = 10.0
 _LONGEST_SYNC: Final = timedelta(hours=2)
@@ -214,13 +216,20 @@ class Resources:
         """Begin a sync and return its name; None while another runs."""
         client = self._wire.client(FeatureOnlineStoreAdminServiceClient)
         request = SyncFeatureViewRequest(feature_view=name)
-        try:
-            begun = self._wire.ask(client.sync_feature_view, request, operation=operation, resource=view, again=False)
-        except ServiceError:
-            if self._running(name, view, operation) is None:
-                raise
-            return None
-        return str(begun.feature_view_sync)
+        for left in reversed(range(_BEGINNINGS)):
+            try:
+                begun = self._wire.ask(
+                    client.sync_feature_view, request, operation=operation, resource=view, again=False
+                )
+            except ServiceError as error:
+                if self._running(name, view, operation) is not None:
+                    return None
+                # A failed precondition, and nothing runs: the one that ran may have ended since.
+                if type(error) is not ServiceError or not left:
+                    raise
+            else:
+                return str(begun.feature_view_sync)
+        return None
 
     def _running(self, name: str, view: str, operation: str) -> str | None:
         return next(

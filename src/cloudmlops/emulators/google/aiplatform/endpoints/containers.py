@@ -20,6 +20,7 @@ from cloudmlops.emulators.core.processes import Processes
 from cloudmlops.emulators.google.aiplatform.endpoints.images import Launch
 
 LOOPBACK: Final = "127.0.0.1"
+_DYING_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.05
 _HEALTH_SECONDS: Final = 2.0
 _OK: Final = 200
@@ -119,6 +120,8 @@ class Container:
             raise Refused("DEADLINE_EXCEEDED", "The model server did not answer in time.") from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DYING_SECONDS)  # so that the next request does not go to one that is dying
             raise Refused("UNAVAILABLE", "The model server closed the connection without an answer.") from error
         if response.will_close:
             connection.close()
