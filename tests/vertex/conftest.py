@@ -33,9 +33,9 @@ def opened(vertex_emulator: Emulator, project: str) -> Iterator[Opened]:
     """Opens the test's project, with settings such as `transport="rest"`."""
     kept: list[VertexBackends] = []
 
-    def backends(**settings: str) -> VertexBackends:
+    def backends(*, location: str = LOCATION, **settings: str) -> VertexBackends:
         query = {"bucket": f"{project}-bucket", "api_url": vertex_emulator.url, **settings}
-        target = f"vertex://{project}/{LOCATION}?{urlencode(query)}"
+        target = f"vertex://{project}/{location}?{urlencode(query)}"
         kept.append(VertexBackends(VertexSettings.from_target(target)))
         return kept[-1]
 

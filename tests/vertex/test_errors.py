@@ -144,6 +144,25 @@ def test_a_quota_says_when_to_come_again(error: Exception) -> None:
     assert refused.retry_after == timedelta(seconds=1.5)
 
 
+def test_a_quota_that_was_met_until_the_time_was_over_is_a_quota_still() -> None:
+    met = google.ResourceExhausted("too fast", details=[details.RetryInfo(retry_delay=Duration(seconds=30))])
+
+    refused = translation(google.RetryError("Timeout of 60.0s exceeded", cause=met), "models.get", "churn")
+
+    assert isinstance(refused, QuotaExceededError)
+    assert refused.retry_after == timedelta(seconds=30)
+    assert "Timeout of 60.0s exceeded" in refused.message
+    assert "too fast" in refused.message
+
+
+@pytest.mark.parametrize("met", [google.ServiceUnavailable("away"), KeyError("unknown"), None])
+def test_what_else_was_met_until_the_time_was_over_is_unavailable(met: Exception | None) -> None:
+    refused = translation(google.RetryError("Timeout of 60.0s exceeded", cause=met), "models.get", "churn")
+
+    assert isinstance(refused, UnavailableError)
+    assert "Timeout of 60.0s exceeded" in refused.message
+
+
 @pytest.mark.parametrize(
     "error",
     [

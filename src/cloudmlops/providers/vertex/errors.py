@@ -111,9 +111,12 @@ def translated(operation: str, resource: str) -> Iterator[None]:
 
 
 def translation(error: Exception, operation: str, resource: str) -> ServiceError:
-    """Return our error for one of Google's."""
-    kind = next(OURS[known] for known in type(error).__mro__ if known in OURS)
+    """Return our error for one of Google's; one that was met until there was no time to repeat is itself still."""
     said = getattr(error, "message", None) or str(error)
+    if isinstance(error, google.RetryError) and (met := _ours(error.cause)) is not None:
+        kind, said, error = met, str(error), error.cause
+    else:
+        kind = _ours(error) or ServiceError
     details: dict[str, Any] = {
         "hint": _hint(error, kind, operation),
         "provider": PROVIDER,
@@ -131,6 +134,10 @@ def translation(error: Exception, operation: str, resource: str) -> ServiceError
 def invalid(message: str, *, hint: str = "") -> InvalidRequestError:
     """Return the error for what Google would refuse, found before it is asked."""
     return InvalidRequestError(message, hint=hint)
+
+
+def _ours(error: Exception | None) -> type[ServiceError] | None:
+    return next((OURS[known] for known in type(error).__mro__ if known in OURS), None)
 
 
 def _hint(error: Exception, kind: type[ServiceError], operation: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from threading import Lock
@@ -130,11 +131,12 @@ class Wire:
 
         Raises:
             ServiceError: What it ended with.
-            WaitTimeoutError: It has not ended in the time of a call; it goes on.
+            WaitTimeoutError: It has not ended in the time of a call, or could not be looked at so long; it goes on.
         """
+        deadline = time.monotonic() + self.timeout
         try:
             with translated(operation, resource):
-                return begun.result(timeout=self.timeout, polling=_LOOKING)
+                return begun.result(timeout=self.timeout, retry=_within(deadline), polling=_LOOKING)
         except TimeoutError as error:
             raise WaitTimeoutError(
                 f"{operation} of {resource!r} has not ended after {self.timeout:g} s",
@@ -178,6 +180,24 @@ class Wire:
             return kind(credentials=self.credentials, client_options={"api_endpoint": host})
         transport = kind.get_transport_class("grpc")
         return kind(transport=transport(channel=self.channel(host)))
+
+
+def _within(deadline: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return how one look at an operation is repeated, until a deadline on the monotonic clock.
+
+    Without it the clients repeat with a patience of their own, of ten minutes.
+    """
+
+    def repeated(look: Callable[..., Any]) -> Callable[..., Any]:
+        again: Callable[..., Any] = retry.Retry(
+            predicate=retry.if_exception_type(*_PASSING, requests.Timeout),
+            initial=_FIRST_PAUSE_SECONDS,
+            maximum=_LONGEST_PAUSE_SECONDS,
+            timeout=max(deadline - time.monotonic(), 0.0),
+        )(look)
+        return again
+
+    return repeated
 
 
 class _Authorized(Mapping[str, str]):
