@@ -1,6 +1,9 @@
 """Rows come back as they are asked for, from ours and from Google's own emulator."""
 
 import pytest
+from google.cloud.bigtable_v2.types import RowFilter
+
+KNOWS_MASKS = "value_bitmask_filter" in RowFilter.pb().DESCRIPTOR.fields_by_name
 
 PASS = {"pass_all_filter": True}
 BLOCK = {"block_all_filter": True}
@@ -201,6 +204,7 @@ class TestWhatTheServiceDoesAndGooglesEmulatorDoesNot:
             ("A", b"B", 2, b"x", ("foo",)),
         ]
 
+    @pytest.mark.skipif(not KNOWS_MASKS, reason="the oldest SDK of the range has no value_bitmask_filter")
     def test_a_mask_finds_values_of_its_length_with_its_bits(self, bigtable):
         table = bigtable.table()
         bigtable.put(table, b"row", ("f", b"a", 1, b"\x05"), ("f", b"b", 1, b"\x02"), ("f", b"c", 1, b"\x05\x05"))
