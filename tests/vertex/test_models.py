@@ -30,13 +30,14 @@ from cloudmlops.errors import (
     NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
+    ServiceError,
     UnavailableError,
     WaitTimeoutError,
 )
 from cloudmlops.ports.models import NewVersion, Projection
 from cloudmlops.providers.vertex.backends import VertexBackends
 from cloudmlops.providers.vertex.mapping import models as mapping
-from cloudmlops.testing.contract.models import written_model
+from cloudmlops.testing.contract.models import in_production, written_model
 
 from .conftest import Opened
 
@@ -67,6 +68,23 @@ def uploaded_by_others(backends: VertexBackends, *, model_id: str = "", **known:
     model = Model(display_name="churn", artifact_uri="gs://elsewhere/model", **known)
     request = UploadModelRequest(parent=backends.settings.parent, model=model, **place)
     client(backends).upload_model(request=request).result()
+
+
+def alias(backends: VertexBackends, version: str, name: str) -> None:
+    """Move an alias without this library."""
+    native = f"{backends.settings.parent}/models/churn@{version}"
+    client(backends).merge_version_aliases(request=MergeVersionAliasesRequest(name=native, version_aliases=[name]))
+
+
+def relabel(backends: VertexBackends, labels: dict[str, str]) -> None:
+    """Replace the labels of churn's first version without this library."""
+    model = Model(name=f"{backends.settings.parent}/models/churn@1", labels=labels)
+    client(backends).update_model(request=UpdateModelRequest(model=model, update_mask={"paths": ["labels"]}))
+
+
+def fill(labels: dict[str, str]) -> dict[str, str]:
+    """Add labels of others up to as many as there may be."""
+    return labels | {f"other-{number}": "x" for number in range(64 - len(labels))}
 
 
 @pytest.fixture(params=["grpc", "rest"])
@@ -242,6 +260,16 @@ def test_production_and_staging_are_aliases_that_move_with_the_stage(backends: V
     assert by_alias.version_id == "2"
 
 
+def test_of_several_versions_in_staging_the_last_one_has_the_alias(backends: VertexBackends) -> None:
+    backends.models.create(new())
+    backends.models.create(new("2", request="r2"))
+    backends.models.project("churn", [shown("2", Stage.STAGING, revision=5)])
+    backends.models.project("churn", [shown("1", Stage.STAGING, revision=4)])
+
+    assert [list(known.version_aliases) for known in versions(backends)] == [["default"], ["staging"]]
+    assert not any(found.faults for found in backends.models.projected("churn").values())
+
+
 def test_an_alias_that_somebody_else_moves_meanwhile_is_drawn_again(
     backends: VertexBackends, vertex_emulator: Emulator
 ) -> None:
@@ -360,6 +388,134 @@ def test_a_model_that_others_made_is_stamped_on_what_is_its_default_version(open
     assert second.labels["team"] == "fraud"
     assert backends.models.store("churn") == backends.objects.uri
     assert backends.models.stamped() == ["churn"]
+
+
+def test_an_alias_that_was_moved_by_hand_is_found_and_drawn_again(opened: Opened, tmp_path: Path) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        in_production(platform, "churn", written_model(tmp_path / "model"))
+        platform.models.register("churn", tmp_path / "model")
+        assert platform.models.verify("churn").ok
+        alias(backends, "2", "production")
+
+        found = platform.models.verify("churn")
+        repaired = platform.models.repair("churn")
+
+    assert [problem.version for problem in found.problems] == ["1"]
+    assert "the alias 'production' is on" in found.problems[0].message
+    assert "models/churn@2; the ledger says 'production'" in found.problems[0].message
+    assert repaired.ok
+    assert [list(known.version_aliases) for known in versions(backends)] == [["default", "production"], []]
+
+
+@pytest.mark.parametrize("in_use", [False, True])
+def test_an_alias_on_a_version_that_is_not_ours_is_found_and_taken_from_it(
+    opened: Opened, tmp_path: Path, in_use: bool
+) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        artifact = written_model(tmp_path / "model")
+        if in_use:
+            in_production(platform, "churn", artifact)
+        else:
+            platform.models.register("churn", artifact)
+        uploaded_by_others(backends, version_aliases=["production"])
+
+        found = platform.models.verify("churn")
+        repaired = platform.models.repair("churn")
+
+    assert "the alias 'production' is on" in found.problems[0].message
+    assert "models/churn@2" in found.problems[0].message
+    assert repaired.ok
+    first, second = versions(backends)
+    assert ("production" in first.version_aliases) == in_use
+    assert not second.version_aliases
+
+
+def test_a_label_that_occurs_twice_is_found_and_stays_with_the_earlier_version(opened: Opened, tmp_path: Path) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        platform.models.register("churn", written_model(tmp_path / "model"))
+        uploaded_by_others(backends, labels={**versions(backends)[0].labels, "team": "fraud"})
+
+        found = platform.models.verify("churn")
+        repaired = platform.models.repair("churn")
+        platform.models.promote("churn", "1", to=Stage.CANDIDATE)
+
+    assert "models/churn@2 says that it is the same version" in found.problems[0].message
+    assert repaired.ok
+    first, second = versions(backends)
+    assert first.labels["stage"] == "candidate"
+    assert dict(second.labels) == {"team": "fraud"}
+
+
+@pytest.mark.parametrize(
+    "spoilt", [{"stage": "bogus"}, {"stage_rev": "x"}, {"cloudmlops-head": "x"}, {"cloudmlops-head-digest": "1"}]
+)
+def test_labels_that_cannot_be_read_are_found_and_drawn_again(
+    opened: Opened, tmp_path: Path, spoilt: dict[str, str]
+) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        platform.models.register("churn", written_model(tmp_path / "model"), tags={"team": "growth"})
+        before = dict(versions(backends)[0].labels)
+        relabel(backends, before | spoilt)
+
+        found = platform.models.verify("churn")
+        repaired = platform.models.repair("churn")
+
+    assert [problem.version for problem in found.problems] == ["1"]
+    assert "are not what this library wrote" in found.problems[0].message
+    assert repaired.ok
+    assert versions(backends)[0].labels["stage"] == "none"
+
+
+def test_labels_that_were_wiped_are_drawn_again(opened: Opened, tmp_path: Path) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        in_production(platform, "churn", written_model(tmp_path / "model"))
+        platform.models.tag("churn", "1", {"team": "growth"})
+        relabel(backends, {"cost-centre": "7"})
+
+        found = platform.models.verify("churn")
+        repaired = platform.models.repair("churn")
+
+    assert "the provider shows no record for churn@1" in found.problems[0].message
+    assert repaired.ok
+    labels = versions(backends)[0].labels
+    assert {"team", "cost-centre", "stage", "cloudmlops-store"} < set(labels)
+    assert list(versions(backends)[0].version_aliases) == ["default", "production"]
+
+
+def test_tags_that_find_no_room_beside_the_labels_of_others_are_kept_beside(opened: Opened, tmp_path: Path) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        platform.models.register("churn", written_model(tmp_path / "model"))
+        relabel(backends, fill(dict(versions(backends)[0].labels)))
+
+        platform.models.tag("churn", "1", {"team": "growth"})
+        for stage in (Stage.CANDIDATE, Stage.STAGING, Stage.PRODUCTION):
+            platform.models.promote("churn", "1", to=stage)
+
+        assert platform.models.verify("churn").ok
+    (only,) = versions(backends)
+    assert only.labels["stage"] == "production"
+    assert "team" not in only.labels
+    assert "production" in only.version_aliases
+    assert backends.models.projected("churn")["1"].tags == {"team": "growth"}
+
+
+def test_an_alias_is_drawn_even_when_the_labels_cannot_be(opened: Opened, tmp_path: Path) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        platform.models.register("churn", written_model(tmp_path / "model"))
+    relabel(backends, fill({}))
+    name = mapping.native_name(versions(backends)[0])
+
+    with pytest.raises(ServiceError, match="No more than 64 labels"):
+        backends.models.project("churn", [replace(shown(stage=Stage.PRODUCTION), native=name)])
+
+    assert "production" in versions(backends)[0].version_aliases
 
 
 def test_many_versions_are_read_page_by_page(backends: VertexBackends) -> None:

@@ -34,6 +34,10 @@ class Projection:
     """Sequence of the ledger's last entry when this was drawn; 0 when that is not known."""
     head_digest: str = field(default="", compare=False)
     """Digest of entry `head`: whoever changes that entry must change this record, too."""
+    native: str = field(default="", compare=False)
+    """The provider's own name of the version: finds a record that lost what is ours; empty when that is not known."""
+    faults: Sequence[str] = ()
+    """What else is wrong with what is shown, in words; to draw it again sets that right."""
 
 
 class ModelsPort(Protocol):

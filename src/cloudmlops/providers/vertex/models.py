@@ -62,38 +62,37 @@ class VertexModels(ModelsPort):
         return self._alone(new)
 
     def project(self, model: str, projections: Sequence[Projection]) -> None:
-        """Draw stage and tags as labels, and the stages that one version is in as aliases."""
-        shown = {version.labels.get(mapping.VERSION): version for version in self._versions(model)}
+        """Draw stage and tags as labels, and the stages that one version is in as aliases.
+
+        What cannot be drawn of one version keeps nothing else from being drawn.
+        """
+        versions = list(self._versions(model))
+        found = mapping.of_ledger(versions)
+        failures: list[ServiceError] = []
         for wanted in projections:
-            version = shown.get(wanted.version)
-            if version is None:
-                raise NotFoundError(
-                    f"version {wanted.version} of model {model!r} is not in Vertex AI's registry",
-                    hint="Somebody removed it there; the ledger still has it. `cloudmlops models delete` removes it.",
-                    provider=PROVIDER,
-                    operation="models.project",
-                    resource=f"{model}@{wanted.version}",
-                )
-            self._label(model, version, wanted)
-        present = {version.version_id: frozenset(version.version_aliases) for version in self._versions(model)}
-        for wanted in projections:
-            version = shown[wanted.version]
-            if changes := mapping.alias_changes(present, wanted, version.version_id):
-                self._wire.ask(
-                    self._client.merge_version_aliases,
-                    MergeVersionAliasesRequest(name=mapping.native_name(version), version_aliases=changes),
-                    operation="models.project",
-                    resource=f"{model}@{wanted.version}",
-                    again=True,
-                )
+            version = found.get(wanted.version) or self._unlabelled(versions, wanted)
+            try:
+                if version is None:
+                    raise _removed(model, wanted.version)
+                found[wanted.version] = version
+                self._label(model, version, wanted)
+                self._disown(model, version, versions, wanted.version)
+            except ServiceError as error:
+                if error.retryable:
+                    raise
+                failures.append(error)
+        self._alias(model, projections, found)
+        if failures:
+            raise failures[0]
 
     def projected(self, model: str) -> Mapping[str, Projection]:
-        """Read labels and records of all versions that are ours."""
-        found = (
-            mapping.projection(version, self._tags(model, version.labels.get(mapping.VERSION, "")))
-            for version in self._versions(model)
-        )
-        return {shown.version: shown for shown in found if shown is not None}
+        """Read labels, aliases and records of all versions that are ours."""
+        versions = list(self._versions(model))
+        faults = mapping.faults_of(versions)
+        return {
+            number: mapping.projection(version, self._tags(model, number), faults[number])
+            for number, version in mapping.of_ledger(versions).items()
+        }
 
     def delete(self, model: str, version: str) -> None:
         """Remove the version, and the model with its last one."""
@@ -236,25 +235,61 @@ class VertexModels(ModelsPort):
         begun = self._wire.ask(method, request, operation=operation, resource=about, again=False)
         self._wire.finish(begun, operation=operation, resource=about)
 
+    def _unlabelled(self, versions: Sequence[Model], wanted: Projection) -> Model | None:
+        """Find the version of ours that has no label any more, by the name that the ledger keeps."""
+        native = wanted.native.rpartition("@")[2]
+        own = f"{self._objects.uri}/"
+        return next(
+            (known for known in versions if known.version_id == native and known.artifact_uri.startswith(own)), None
+        )
+
     def _label(self, model: str, version: Model, wanted: Projection) -> None:
-        before = self._tags(model, wanted.version)
-        after = mapping.split_tags(wanted.tags)
+        before = kept = self._tags(model, wanted.version)
         record = _record(model, wanted.version)
-        # The record names every label that is a tag before it is one, so that none is taken for somebody else's.
-        both = mapping.Tags(labels=dict(before.labels) | dict(after.labels), others=after.others)
-        if both != before:
-            self._objects.put(record, _written(both))
         for tries_left in reversed(range(_DRAWINGS)):
-            labels = mapping.labels_of(version.labels, wanted, both)
+            after = mapping.drawn_tags(version.labels, wanted.tags, before)
+            # The record names every label that is a tag before it is one, so that none is taken for somebody else's.
+            both = mapping.Tags(labels=dict(before.labels) | dict(after.labels), others=after.others)
+            if both != kept:
+                self._objects.put(record, _written(both))
+                kept = both
+            labels = mapping.labels_of(version.labels, wanted, before=both, after=after, store=self._objects.uri)
             try:
                 self._update(mapping.native_name(version), labels, f"{model}@{wanted.version}", etag=version.etag)
-                break
             except ConflictError:
                 if not tries_left:
                     raise
                 version = self._read(mapping.native_name(version), model)
-        if both != after:
-            self._objects.put(record, _written(after))
+            else:
+                if kept != after:
+                    self._objects.put(record, _written(after))
+                return
+
+    def _disown(self, model: str, version: Model, versions: Sequence[Model], number: str) -> None:
+        """Take from later copies of a version what says that they are ours; a retry may have left one."""
+        for copy in versions:
+            if copy.labels.get(mapping.VERSION) == number and copy.version_id != version.version_id:
+                labels = mapping.foreign_labels(copy.labels)
+                self._update(mapping.native_name(copy), labels, f"{model}@{number}", etag=copy.etag)
+
+    def _alias(self, model: str, projections: Sequence[Projection], found: Mapping[str, Model]) -> None:
+        """Move the aliases of stages to the versions that are in them, until what is read agrees with the labels.
+
+        Others draw at the same time, and an alias that was moved for what is no longer so would stay.
+        """
+        drawn = {found[wanted.version].version_id: wanted for wanted in projections if wanted.version in found}
+        for _ in range(_DRAWINGS):
+            changes = mapping.alias_changes(list(self._versions(model)), drawn)
+            if not changes:
+                return
+            for name, aliases in changes.items():
+                self._wire.ask(
+                    self._client.merge_version_aliases,
+                    MergeVersionAliasesRequest(name=name, version_aliases=aliases),
+                    operation="models.project",
+                    resource=name,
+                    again=True,
+                )
 
     def _update(self, name: str, labels: Mapping[str, str], about: str, *, etag: str = "") -> None:
         request = UpdateModelRequest(
@@ -273,13 +308,21 @@ class VertexModels(ModelsPort):
         )
 
     def _tags(self, model: str, version: str) -> mapping.Tags:
-        if not version:
-            return mapping.Tags()
         try:
             kept = json.loads(self._objects.get(_record(model, version)))
         except (NotFoundError, ValueError):
             return mapping.Tags()  # the ledger knows them
         return mapping.Tags(labels=kept.get("labels", {}), others=kept.get("others", {}))
+
+
+def _removed(model: str, version: str) -> NotFoundError:
+    return NotFoundError(
+        f"version {version} of model {model!r} is not in Vertex AI's registry",
+        hint="Somebody removed it there; the ledger still has it. `cloudmlops models delete` removes it.",
+        provider=PROVIDER,
+        operation="models.project",
+        resource=f"{model}@{version}",
+    )
 
 
 def _record(model: str, version: str) -> str:

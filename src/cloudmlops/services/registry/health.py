@@ -189,7 +189,9 @@ def _wrong_projections(fold: Fold, shown: Shown) -> Iterator[Problem]:
             seen = f"stage {found.stage.value!r} of entry {found.revision}" if found else "no record"
             truth = f"the ledger says {state.stage.value!r} since entry {state.moved}"
             message = f"the provider shows {seen} for {about}; {truth}"
-            if found and (found.stage, found.revision) == (state.stage, state.moved):
+            if found and found.faults:
+                message = f"the provider's record of {about} is not right: {'; '.join(found.faults)}; {truth}"
+            elif found and (found.stage, found.revision) == (state.stage, state.moved):
                 message = f"the provider shows tags {dict(found.tags)} for {about}; the ledger has {dict(state.tags)}"
         else:
             continue
@@ -230,7 +232,8 @@ def _redone(fold: Fold, digests: Mapping[int, str], ledger: Ledger, port: Models
     disagreeing += [
         record.version
         for record in shown.values()
-        if record.head and record.head_digest != digests.get(record.head) and record.version not in disagreeing
+        if record.head and record.head_digest != digests.get(record.head)
+        if record.version in fold.versions and record.version not in disagreeing
     ]
     for version in disagreeing:
         if not fold.versions[version].live:

@@ -26,6 +26,7 @@ def projection_of(state: VersionState, fold: Fold) -> Projection:
         tags=state.tags,
         head=fold.sequence,
         head_digest=fold.digest,
+        native=state.registration.native if state.registration else "",
     )
 
 

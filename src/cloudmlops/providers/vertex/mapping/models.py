@@ -9,14 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from google.cloud.aiplatform_v1.types import Model, ModelContainerSpec, Port
 
 from cloudmlops.domain.models import Stage
-from cloudmlops.errors import UnexpectedReplyError
 from cloudmlops.ports.models import NewVersion, Projection
 
 VERSION: Final = "cloudmlops-version"
@@ -31,7 +30,7 @@ _HEAD: Final = "cloudmlops-head"
 _HEAD_DIGEST: Final = "cloudmlops-head-digest"
 _OURS: Final = frozenset({VERSION, REQUEST, STORE, RUN, STAGE, STAGE_REVISION, _HEAD, _HEAD_DIGEST})
 ALIASES: Final[Mapping[Stage, str]] = {Stage.STAGING: "staging", Stage.PRODUCTION: "production"}
-"""Stages that at most one version is in, as aliases that native tools address models by."""
+"""Stages as aliases that native tools address models by: each is on the version that entered the stage last."""
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VALUE: Final = re.compile(r"[a-z0-9_-]{0,63}")
 _MOST_LABELS: Final = 64
@@ -50,9 +49,9 @@ class Tags:
     """Those that are no labels."""
 
 
-def split_tags(tags: Mapping[str, str]) -> Tags:
-    """Say which tags can be labels; of too many, the first by name."""
-    room = _MOST_LABELS - len(_OURS)
+def split_tags(tags: Mapping[str, str], *, others: int = 0) -> Tags:
+    """Say which tags can be labels beside a number of others' labels; of too many, the first by name."""
+    room = max(0, _MOST_LABELS - len(_OURS) - others)
     fitting = [key for key in sorted(tags) if key not in _OURS and _KEY.fullmatch(key) and _VALUE.fullmatch(tags[key])][
         :room
     ]
@@ -83,6 +82,8 @@ def uploaded(new: NewVersion, *, store: str, image: str, environment: Mapping[st
         STORE: digest_label(store),
         STAGE: Stage.NONE.value,
         STAGE_REVISION: "0",
+        _HEAD: "0",  # keeps the room that drawing it needs
+        _HEAD_DIGEST: "",
     }
     run = new.registration.run
     if run is not None and _VALUE.fullmatch(run):
@@ -113,67 +114,142 @@ def native_name(shown: Model) -> str:
     return f"{shown.name}@{shown.version_id}"
 
 
-def labels_of(present: Mapping[str, str], shown: Projection, before: Tags) -> dict[str, str]:
+def drawn_tags(present: Mapping[str, str], tags: Mapping[str, str], before: Tags) -> Tags:
+    """Say which tags can be labels of a version that has others' labels, too.
+
+    Args:
+        present: Its labels now.
+        tags: What is to be seen.
+        before: The tags that were drawn last.
+    """
+    others = [key for key in present if key not in _OURS and key not in before.labels and key not in tags]
+    return split_tags(tags, others=len(others))
+
+
+def labels_of(
+    present: Mapping[str, str], shown: Projection, *, before: Tags, after: Tags, store: str
+) -> dict[str, str]:
     """Return a version's labels as they are to be: others' are kept, tags that are gone go.
 
     Args:
         present: Its labels now.
         shown: What is to be seen.
         before: The tags that were drawn last.
+        after: Those to draw now.
+        store: Address of the object store that holds the ledger.
     """
     kept = {key: value for key, value in present.items() if key not in before.labels or key in _OURS}
-    return (
+    needed = (
         kept
-        | dict(split_tags(shown.tags).labels)
+        | dict(after.labels)
         | {
+            VERSION: shown.version,
+            STORE: digest_label(store),
             STAGE: shown.stage.value,
             STAGE_REVISION: str(shown.revision),
-            _HEAD: str(shown.head),
-            _HEAD_DIGEST: _shorter(shown.head_digest),
         }
     )
+    labels = needed | {_HEAD: str(shown.head), _HEAD_DIGEST: _shorter(shown.head_digest)}
+    return labels if len(labels) <= _MOST_LABELS else needed
 
 
-def alias_changes(present: Mapping[str, frozenset[str]], shown: Projection, native: str) -> list[str]:
-    """Return what MergeVersionAliases is to be told of one version, `-` before what goes.
+def foreign_labels(present: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of a version without all that says that it is ours."""
+    return {key: value for key, value in present.items() if key not in _OURS}
+
+
+def of_ledger(versions: Iterable[Model]) -> dict[str, Model]:
+    """Return the versions that are ours by the ledger's number; of several that say the same one, the earliest."""
+    found: dict[str, Model] = {}
+    for version in versions:
+        if VERSION in version.labels:
+            found.setdefault(version.labels[VERSION], version)
+    return found
+
+
+def alias_changes(versions: Sequence[Model], drawn: Mapping[str, Projection]) -> dict[str, list[str]]:
+    """Return what MergeVersionAliases is to be told of each version by its native name, `-` before what goes.
 
     Args:
-        present: The aliases of each version now, by its native id.
-        shown: What is to be seen of this one.
-        native: Its native id.
+        versions: All versions of a model.
+        drawn: What is to be seen of some of them, by native id; the labels of ours say it of the others.
     """
-    wanted = ALIASES.get(shown.stage)
-    has = present.get(native, frozenset())
-    added = [wanted] if wanted is not None and wanted not in has else []
-    return added + [f"-{alias}" for alias in sorted(ALIASES.values()) if alias in has and alias != wanted]
+    changes: dict[str, list[str]] = {}
+    for stage, alias in ALIASES.items():
+        wanted, holder = _in_stage(versions, stage, drawn), _holder(versions, alias)
+        if wanted is not None and wanted is not holder:
+            changes.setdefault(native_name(wanted), []).append(alias)  # which takes it from any other
+        elif wanted is None and holder is not None:
+            changes.setdefault(native_name(holder), []).append(f"-{alias}")
+    return changes
 
 
-def projection(shown: Model, kept: Tags) -> Projection | None:
-    """Read what is shown of a version; None for one that is not ours.
+def faults_of(versions: Sequence[Model]) -> dict[str, list[str]]:
+    """Say what is wrong with a model's versions beside their labels, by the ledger's number.
+
+    An alias that is on a version that is not ours, though none of ours is to have it, counts as the first one's fault.
+    """
+    ours = of_ledger(versions)
+    faults: dict[str, list[str]] = {number: [] for number in ours}
+    for version in versions:
+        number = version.labels.get(VERSION)
+        if number is not None and version is not ours[number]:
+            faults[number].append(f"{native_name(version)} says that it is the same version")
+    for stage, alias in ALIASES.items():
+        wanted, holder = _in_stage(versions, stage, {}), _holder(versions, alias)
+        if wanted is not holder and ours:
+            where = native_name(holder) if holder is not None else "no version"
+            blamed = next((number for number, version in ours.items() if version is (wanted or holder)), min(ours))
+            faults[blamed].append(f"the alias {alias!r} is on {where}")
+    return faults
+
+
+def _in_stage(versions: Sequence[Model], stage: Stage, drawn: Mapping[str, Projection]) -> Model | None:
+    """Find the version of ours that entered a stage last."""
+    entered = {}
+    for version in of_ledger(versions).values():
+        if version.version_id not in drawn and version.labels.get(STAGE) == stage.value:
+            revision = version.labels.get(STAGE_REVISION, "")
+            entered[version.version_id] = int(revision) if revision.isdecimal() else 0
+    entered |= {native: wanted.revision for native, wanted in drawn.items() if wanted.stage is stage}
+    last = max(entered, key=entered.__getitem__, default=None)
+    return next((version for version in versions if version.version_id == last), None)
+
+
+def _holder(versions: Sequence[Model], alias: str) -> Model | None:
+    return next((version for version in versions if alias in version.version_aliases), None)
+
+
+def projection(shown: Model, kept: Tags, faults: Sequence[str] = ()) -> Projection:
+    """Read what is shown of a version of ours; labels that cannot be read are a fault of it.
 
     Args:
         shown: The version.
         kept: The tags that were drawn last: what is a label is read there, so that a change by others is seen.
+        faults: What else is wrong with it.
     """
     labels = dict(shown.labels)
-    if VERSION not in labels:
-        return None
+    tags = {key: labels[key] for key in kept.labels if key in labels} | dict(kept.others)
     try:
         return Projection(
             version=labels[VERSION],
             stage=Stage(labels.get(STAGE, Stage.NONE)),
             revision=int(labels.get(STAGE_REVISION, "0")),
-            tags={key: labels[key] for key in kept.labels if key in labels} | dict(kept.others),
+            tags=tags,
             head=int(labels.get(_HEAD, "0")),
             head_digest=_longer(labels.get(_HEAD_DIGEST, "")),
+            native=native_name(shown),
+            faults=tuple(faults),
         )
     except ValueError as error:
-        raise UnexpectedReplyError(
-            f"the labels of {native_name(shown)} are not what this library wrote: {error}",
-            hint="`cloudmlops models repair` draws them again.",
-            provider="vertex",
-            resource=native_name(shown),
-        ) from error
+        return Projection(
+            version=labels[VERSION],
+            stage=Stage.NONE,
+            revision=0,
+            tags=tags,
+            native=native_name(shown),
+            faults=(f"the labels of {native_name(shown)} are not what this library wrote: {error}", *faults),
+        )
 
 
 def _shorter(digest: str) -> str:
