@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,20 @@ from cloudmlops.domain.access import Grant, Role
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.emulators.google.cloud import GoogleCloud
-from cloudmlops.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
-from cloudmlops.providers.vertex.mapping.access import IAM_ROLES, permissions_of, role_of
+from cloudmlops.errors import (
+    ConfigurationError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from cloudmlops.providers.vertex.mapping.access import IAM_ROLES, permissions_of, role_of, verb_of
 from cloudmlops.providers.vertex.settings import VertexSettings
 from cloudmlops.services.endpoints import Endpoints
 from cloudmlops.services.events import Events
 from cloudmlops.services.features import Features
 from cloudmlops.services.models import Models
-from cloudmlops.services.pipelines import Pipelines
+from cloudmlops.services.pipelines import Pipelines, Run
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
@@ -81,8 +88,18 @@ def test_every_verb_of_the_five_nouns_has_its_permissions() -> None:
         )
         for name, _ in inspect.getmembers(service)
         if not name.startswith("_")
-    }
+    } | {f"pipelines.{act.__name__}" for act in (Run.cancel, Run.logs, Run.resume, Run.wait)}
     assert public - NO_VERBS == set(permissions_of(settings()))
+
+
+def test_what_a_refusal_is_about_can_be_asked_about_before() -> None:
+    sources = Path(inspect.getfile(VertexSettings)).parent.rglob("*.py")
+    nouns = "endpoints|events|features|models|pipelines"
+    operations = {
+        found for source in sources for found in re.findall(rf'"((?:{nouns})\.[a-z_]+)"', source.read_text("utf-8"))
+    }
+    assert "pipelines.log" in operations
+    assert {operation for operation in operations if verb_of(operation) not in permissions_of(settings())} == set()
 
 
 def test_topic_subscription_and_account_need_permissions_where_they_are_set() -> None:
@@ -139,6 +156,14 @@ def test_a_missing_bucket_is_told_with_the_way_to_make_it(opened: Opened) -> Non
     ):
         platform.check_access(["models.get"])
     assert caught.value.resource == "there-is-none"
+
+
+def test_a_missing_bucket_is_told_at_first_use_and_is_not_tried_again(opened: Opened, tmp_path: Path) -> None:
+    with (
+        connect(opened(bucket="there-is-none").target) as platform,
+        pytest.raises(ConfigurationError, match="gcloud storage buckets create gs://there-is-none"),
+    ):
+        platform.models.register("churn", written_model(tmp_path / "model"))
 
 
 def test_a_topic_is_asked_itself(opened: Opened, cloud: GoogleCloud, project: str, vertex_emulator: Emulator) -> None:
@@ -304,5 +329,7 @@ def test_a_change_whose_answer_is_lost_is_made_once(
 def test_who_may_not_change_the_policy_is_told_so(platform: Platform, cloud: GoogleCloud) -> None:
     cloud.access.deny("resourcemanager.projects.setIamPolicy")
 
-    with pytest.raises(PermissionDeniedError, match=r"lacks resourcemanager\.projects\.setIamPolicy"):
+    with pytest.raises(PermissionDeniedError, match=r"lacks resourcemanager\.projects\.setIamPolicy") as caught:
         platform.access.grant(Role.READER, ADA)
+    assert "resourcemanager.projectIamAdmin" in caught.value.hint
+    assert "check_access" not in caught.value.hint

@@ -192,6 +192,8 @@ def test_pipelines(check: Callable[[Acts], None]) -> None:
         {
             "pipelines.run": lambda at: at.pipelines.run(measuring, id="run-1").wait(timeout=MINUTE, progress=False),
             "pipelines.get": lambda at: at.pipelines.get("run-1"),
+            "pipelines.wait": lambda at: at.pipelines.get("run-1").wait(timeout=MINUTE),
+            "pipelines.logs": lambda at: at.pipelines.get("run-1").logs("measure"),
             "pipelines.list": lambda at: at.pipelines.list(),
             "pipelines.plan": lambda at: at.pipelines.plan(measuring),
             "pipelines.schedule": lambda at: at.pipelines.schedule(measuring, name="nightly", cron="0 3 * * *"),

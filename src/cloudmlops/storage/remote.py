@@ -186,6 +186,11 @@ _ERRORS: Final[tuple[tuple[type[Exception], type[ServiceError], str], ...]] = (
 
 _FORBIDDEN: Final = "status code: 403 Forbidden"
 _READING: Final = frozenset({"read", "download", "look up"})
+_MAKE: Final[Mapping[str, str]] = {
+    "s3": "Correct the name, or make the bucket: aws s3 mb s3://{bucket}",
+    "gs": "Correct the name, or make the bucket: gcloud storage buckets create gs://{bucket} --location=REGION",
+    "az": "Correct the name, or make the container: az storage container create --name {bucket}",
+}
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 
 
@@ -197,10 +202,9 @@ def _translated(uri: str, operation: str, key: str) -> Iterator[None]:
     except FileNotFoundError as error:
         if operation not in _READING or any(word in str(error) for word in _NO_BUCKET):
             # Not as if only the object were missing: a reader would take the whole registry for empty.
-            raise UnavailableError(
+            raise ConfigurationError(
                 f"cannot {operation} object {key!r}: there is no {uri.split('/')[2]} at {uri.partition(':')[0]}://",
-                hint="Create the bucket or container, or correct the store's address.",
-                **details,
+                hint=_MAKE[uri.partition(":")[0]].format(bucket=uri.split("/")[2]),
             ) from error
         raise NotFoundError(f"there is no object {key!r}", **details) from error
     except (exceptions.BaseError, OSError) as error:

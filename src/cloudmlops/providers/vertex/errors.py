@@ -25,7 +25,7 @@ from cloudmlops.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
-from cloudmlops.providers.vertex.mapping.access import role_of
+from cloudmlops.providers.vertex.mapping.access import role_of, verb_of
 
 PROVIDER: Final = "vertex"
 _LATER: Final[Mapping[str, type[ServiceError]]] = {
@@ -89,6 +89,8 @@ _PERMISSION: Final = re.compile(
 """As messages name permissions, where the details do not."""
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s")
 _RETRYABLE: Final = (UnavailableError, QuotaExceededError)
+_OF_POLICIES: Final = frozenset({"access.grant", "access.list", "access.revoke"})
+"""What no role of ours allows: who gives roles is above them."""
 _HINTS: Final[Mapping[type[ServiceError], str]] = {
     AuthenticationError: "Log in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
     QuotaExceededError: "Try again later, or ask for a higher quota in the console under IAM & Admin > Quotas.",
@@ -145,7 +147,9 @@ def _hint(error: Exception, kind: type[ServiceError], operation: str) -> str:
         return _HINTS.get(kind, "")
     missing = _permissions(error)
     # What is asked beside a verb, such as `connect`, has no permissions of its own.
-    rest = f"platform.check_access(['{operation}']) lists all that is missing." if "." in operation else ""
+    rest = f"platform.check_access(['{verb}']) lists all that is missing." if (verb := verb_of(operation)) else ""
+    if operation in _OF_POLICIES:
+        rest = "The IAM role resourcemanager.projectIamAdmin reads and changes who has which role."
     if not missing:
         return rest or "Ask whoever administrates the project for the role that it needs."
     roles = " and ".join(dict.fromkeys(role.value for name in missing if (role := role_of(name)) is not None))

@@ -147,6 +147,7 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
             *_MAKE_FEATURES,
             "aiplatform.featureGroups.delete",
             "aiplatform.featureViews.delete",
+            "aiplatform.featureViews.fetchFeatureValues",
             "bigquery.tables.delete",
             *_QUERY,
             *_WRITE,
@@ -183,9 +184,15 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "models.tag": (Role.TRAINER, (*_DRAW, *_WRITE)),
     "models.untag": (Role.TRAINER, (*_DRAW, *_WRITE)),
     "models.verify": (Role.READER, (*_MODEL, *_READ)),
+    "pipelines.cancel": (Role.TRAINER, (*_JOB, "aiplatform.pipelineJobs.cancel", *_WRITE)),
     "pipelines.get": (Role.READER, (*_JOB, *_READ)),
     "pipelines.list": (Role.READER, (*_JOB, *_READ)),
+    "pipelines.logs": (Role.READER, (*_JOB, "logging.logEntries.list", *_READ)),
     "pipelines.plan": (Role.READER, _READ),
+    "pipelines.resume": (
+        Role.TRAINER,
+        (*_JOB, "aiplatform.pipelineJobs.create", "aiplatform.pipelineJobs.cancel", *_WRITE),
+    ),
     "pipelines.run": (
         Role.TRAINER,
         (*_JOB, "aiplatform.pipelineJobs.create", "aiplatform.pipelineJobs.cancel", *_WRITE),
@@ -203,7 +210,16 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     ),
     "pipelines.schedules": (Role.READER, ("aiplatform.schedules.list", *_READ)),
     "pipelines.unschedule": (Role.TRAINER, ("aiplatform.schedules.list", "aiplatform.schedules.delete", *_WRITE)),
+    "pipelines.wait": (Role.TRAINER, (*_JOB, *_WRITE)),
 }
+
+_PARTS: Final[Mapping[str, str]] = {
+    "endpoints.get": "endpoints.status",
+    "events.receive": "events.process",
+    "models.project": "models.promote",
+    "pipelines.log": "pipelines.logs",
+}
+"""What is asked within verbs, and the verb whose permissions cover it."""
 
 
 _PUBLISH: Final = "pubsub.topics.publish"
@@ -220,11 +236,15 @@ _PUBLISHING: Final = frozenset(
         "models.promote",
         "models.register",
         "models.rollback",
+        "pipelines.resume",
         "pipelines.run",
+        "pipelines.wait",
     }
 )
 _PULLING: Final = frozenset({"events.process", "events.run"})
-_ACTING: Final = frozenset({"endpoints.deploy", "endpoints.predict_batch", "pipelines.run", "pipelines.schedule"})
+_ACTING: Final = frozenset(
+    {"endpoints.deploy", "endpoints.predict_batch", "pipelines.resume", "pipelines.run", "pipelines.schedule"}
+)
 
 
 def permissions_of(settings: VertexSettings) -> Mapping[str, Sequence[Permission]]:
@@ -242,6 +262,12 @@ def _of_settings(verb: str, settings: VertexSettings) -> Iterator[str]:
         yield _CONSUME
     if settings.service_account and verb in _ACTING:
         yield _ACT
+
+
+def verb_of(operation: str) -> str | None:
+    """Return the verb that can be asked about before what is refused is tried again; None where there is none."""
+    verb = _PARTS.get(operation, operation)
+    return verb if verb in _VERBS else None
 
 
 def role_of(permission: str) -> Role | None:
