@@ -518,6 +518,23 @@ def test_an_alias_is_drawn_even_when_the_labels_cannot_be(opened: Opened, tmp_pa
     assert "production" in versions(backends)[0].version_aliases
 
 
+def test_an_approval_by_one_who_may_not_draw_records_stands_and_is_drawn_by_the_next_writer(
+    opened: Opened, vertex_emulator: Emulator, tmp_path: Path
+) -> None:
+    with connect(opened().settings.target) as platform:
+        platform.models.register("churn", written_model(tmp_path / "model"))
+        vertex_emulator.cloud(GoogleCloud).access.deny("aiplatform.models.update")
+        vertex_emulator.calls.clear()
+
+        platform.acting_as("bob").models.approve("churn", "1", to=Stage.PRODUCTION, reason="good")
+
+        assert len(vertex_emulator.calls.list("ModelService.UpdateModel")) == 1, "a refusal is not asked for again"
+        assert platform.models.verify("churn").ok
+        vertex_emulator.cloud(GoogleCloud).access.allow()
+        platform.models.promote("churn", "1", to=Stage.CANDIDATE)
+        assert platform.models.verify("churn").ok
+
+
 def test_many_versions_are_read_page_by_page(backends: VertexBackends) -> None:
     for number in range(1, 131):
         backends.models.create(new(str(number), request=f"r{number}"))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from cloudmlops.domain.ledger import Fold, VersionState
-from cloudmlops.errors import CloudMLOpsError
+from cloudmlops.errors import CloudMLOpsError, PermissionDeniedError
 from cloudmlops.ports.models import ModelsPort, Projection
 from cloudmlops.services.registry.ledger import Ledger
 
@@ -58,6 +58,9 @@ def _tried(port: ModelsPort, model: str, drawn: list[Projection]) -> bool:
             time.sleep(pause)
         try:
             port.project(model, drawn)
+        except PermissionDeniedError as error:  # as an approver's, who may write entries only; that does not pass
+            failure = error
+            break
         except CloudMLOpsError as error:
             failure = error
         else:
