@@ -194,6 +194,41 @@ def test_an_upload_that_was_given_up_waiting_for_is_not_begun_again(
     assert backends.models.create(new("3", request="r3")).endswith("/models/churn@3")
 
 
+def test_an_upload_of_others_that_fails_while_it_is_waited_for_is_passed_over(
+    opened: Opened, vertex_emulator: Emulator
+) -> None:
+    backends = opened()
+    parent = backends.settings.parent
+    first = UploadModelRequest(parent=parent, model_id="churn", model=Model(display_name="churn"))
+    operations = vertex_emulator.cloud(GoogleCloud).vertex.operations
+    operations.takes = timedelta(hours=1)
+    try:
+        for _ in range(2):  # of which the second one will find that the model is there
+            client(backends).upload_model(request=first)
+    finally:
+        operations.takes = timedelta(0)
+    vertex_emulator.faults.set(
+        Fault(
+            matching="aiplatform/Operations.GetOperation",
+            before=lambda: vertex_emulator.clock.advance(timedelta(hours=2)),
+        )
+    )
+
+    assert backends.models.create(new()).endswith("/models/churn@2")
+
+
+def test_of_two_stores_that_make_a_model_at_once_one_is_refused(opened: Opened, vertex_emulator: Emulator) -> None:
+    backends, other = opened(), opened(prefix="other")
+    fault = Fault(matching="aiplatform/ModelService.UploadModel", before=lambda: other.models.create(new()))
+    vertex_emulator.faults.set(fault)
+
+    with pytest.raises(ConflictError, match="already exists"):
+        backends.models.create(new())
+
+    assert other.models.store("churn") == other.objects.uri
+    assert len(versions(backends)) == 1
+
+
 def test_a_copy_that_a_retry_left_is_removed_by_the_next_one(opened: Opened) -> None:
     backends = opened()
     name = backends.models.create(new())

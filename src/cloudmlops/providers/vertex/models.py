@@ -29,6 +29,7 @@ from google.cloud.aiplatform_v1.types import (
 
 from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
 from cloudmlops.ports.models import ModelsPort, NewVersion, Projection
+from cloudmlops.providers.vertex.buckets import check_bucket
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import models as mapping
 
@@ -56,7 +57,7 @@ class VertexModels(ModelsPort):
             except (UnavailableError, ConflictError):
                 # It may have been done all the same, or another process may have made the model's first version.
                 if not self._made(new):
-                    if not self._exists(new.model):
+                    if not self._exists(new.model) or self.store(new.model) not in (None, self._objects.uri):
                         raise
                     self._upload(new)
         return self._alone(new)
@@ -124,6 +125,7 @@ class VertexModels(ModelsPort):
         """
         stamped = next(iter(self._versions(model, labelled=mapping.STAMPED)), None)
         if stamped is None:
+            check_bucket(self._wire, "models.register")
             return None
         own, stamp = self._objects.uri, stamped.labels[mapping.STORE]
         return own if stamp == mapping.digest_label(own) else f"another store (its digest: {stamp})"
@@ -162,7 +164,10 @@ class VertexModels(ModelsPort):
         return self._requested(new) or (self._uploads_ended(new) and self._requested(new))
 
     def _requested(self, new: NewVersion) -> bool:
-        return next(iter(self._versions(new.model, labelled=mapping.filter_of(new))), None) is not None
+        return (
+            next(iter(self._versions(new.model, labelled=mapping.filter_of(new, store=self._objects.uri))), None)
+            is not None
+        )
 
     def _uploads_ended(self, new: NewVersion) -> bool:
         """Wait for the uploads to the model that are under way; False when there are none.
@@ -201,7 +206,7 @@ class VertexModels(ModelsPort):
 
     def _alone(self, new: NewVersion) -> str:
         """Return the first version of this request; of two retries at once, the later one's is removed."""
-        first, *others = self._versions(new.model, labelled=mapping.filter_of(new))
+        first, *others = self._versions(new.model, labelled=mapping.filter_of(new, store=self._objects.uri))
         for other in others:
             if _DEFAULT in other.version_aliases:
                 self._make_default(first, new.model)

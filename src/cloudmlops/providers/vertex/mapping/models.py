@@ -104,9 +104,10 @@ def uploaded(new: NewVersion, *, store: str, image: str, environment: Mapping[st
     )
 
 
-def filter_of(new: NewVersion) -> str:
+def filter_of(new: NewVersion, *, store: str) -> str:
     """Return the filter that finds a version by its request key; the same files by hand again are another version."""
-    return f'labels.{REQUEST}="{digest_label(new.request)}" AND labels.{VERSION}="{new.version}"'
+    wanted = {REQUEST: digest_label(new.request), VERSION: new.version, STORE: digest_label(store)}
+    return " AND ".join(f'labels.{key}="{value}"' for key, value in wanted.items())
 
 
 def native_name(shown: Model) -> str:
