@@ -140,7 +140,11 @@ def test_what_is_missing_is_told_with_the_role_that_has_it_and_nothing_is_made(
         ("models.register", "storage.objects.create", Role.TRAINER),
     }
     asked = [call.name for call in vertex_emulator.calls.list() if not call.name.startswith("storage/buckets.insert")]
-    assert sorted(asked) == ["resourcemanager/projects.testIamPermissions", "storage/buckets.testIamPermissions"]
+    assert sorted(asked) == [
+        "resourcemanager/projects.testIamPermissions",
+        "storage/buckets.getStorageLayout",
+        "storage/buckets.testIamPermissions",
+    ]
 
 
 def test_a_right_on_the_bucket_alone_is_a_right(platform: Platform, cloud: GoogleCloud, project: str) -> None:
@@ -158,12 +162,37 @@ def test_a_missing_bucket_is_told_with_the_way_to_make_it(opened: Opened) -> Non
     assert caught.value.resource == "there-is-none"
 
 
-def test_a_missing_bucket_is_told_at_first_use_and_is_not_tried_again(opened: Opened, tmp_path: Path) -> None:
+def test_a_missing_bucket_is_told_at_the_first_registration(opened: Opened, tmp_path: Path) -> None:
     with (
         connect(opened(bucket="there-is-none").target) as platform,
-        pytest.raises(ConfigurationError, match="gcloud storage buckets create gs://there-is-none"),
+        pytest.raises(NotFoundError, match="gcloud storage buckets create gs://there-is-none") as caught,
     ):
         platform.models.register("churn", written_model(tmp_path / "model"))
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda platform, _: platform.check_access(["models.get"]),
+        lambda platform, folder: platform.models.register("churn", written_model(folder)),
+    ],
+    ids=["check", "register"],
+)
+def test_a_bucket_in_another_region_is_refused_before_anything_is_made(
+    opened: Opened, vertex_emulator: Emulator, tmp_path: Path, act: Callable[[Platform, Path], object]
+) -> None:
+    told = r"is in europe-west4, and not in us-central1\n.*--location=us-central1"
+    with connect(opened(location="us-central1").target) as platform, pytest.raises(ConfigurationError, match=told):
+        act(platform, tmp_path / "model")
+    assert vertex_emulator.calls.list("ModelService.UploadModel") == []
+    assert vertex_emulator.calls.list("storage/objects.insert") == []
+
+
+def test_who_may_not_look_where_the_bucket_is_is_told_what_is_missing(platform: Platform, cloud: GoogleCloud) -> None:
+    cloud.access.deny("storage.objects.list")
+
+    assert [gap.permission.name for gap in platform.check_access(["models.get"])] == ["storage.objects.list"]
 
 
 def test_a_topic_is_asked_itself(opened: Opened, cloud: GoogleCloud, project: str, vertex_emulator: Emulator) -> None:
@@ -201,11 +230,11 @@ def test_the_account_of_runs_is_asked_itself(opened: Opened, cloud: GoogleCloud)
     assert [gap.permission.name for gap in missing] == ["iam.serviceAccounts.actAs"]
 
 
-def test_all_verbs_together_are_asked_in_two_calls(platform: Platform, vertex_emulator: Emulator) -> None:
+def test_all_verbs_together_are_asked_in_three_calls(platform: Platform, vertex_emulator: Emulator) -> None:
     vertex_emulator.calls.clear()
 
     assert platform.check_access(sorted(permissions_of(settings()))) == ()
-    assert len(vertex_emulator.calls.list()) == 2
+    assert len(vertex_emulator.calls.list()) == 3
 
 
 def test_a_refused_call_names_the_permission_and_the_remedy(

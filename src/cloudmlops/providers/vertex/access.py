@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.domain.access import Grant, Permission, Role
-from cloudmlops.errors import ConflictError, NotFoundError
+from cloudmlops.errors import ConflictError
 from cloudmlops.ports.access import AccessPort
-from cloudmlops.providers.vertex.errors import PROVIDER
+from cloudmlops.providers.vertex.buckets import check_bucket
 from cloudmlops.providers.vertex.mapping import access as mapping
 from cloudmlops.providers.vertex.mapping.events import full_name
 from cloudmlops.providers.vertex.rest import IAM, PUBSUB, RESOURCE_MANAGER, STORAGE, Rest
@@ -90,18 +90,9 @@ class VertexAccess(AccessPort):
     def _tested(self, path: str, names: Sequence[str]) -> Sequence[str]:
         about: dict[str, Any] = {"operation": _CHECK, "resource": self._settings.address, "again": True}
         if path.startswith("/storage/"):
-            try:
-                wanted = [("permissions", name) for name in names]
-                answered = self._rest.ask("GET", STORAGE, path, query=wanted, **about)
-            except NotFoundError as error:
-                bucket, location = self._settings.bucket, self._settings.location
-                raise NotFoundError(
-                    f"there is no bucket {bucket!r}",
-                    hint=f"Make it: gcloud storage buckets create gs://{bucket} --location={location}",
-                    provider=PROVIDER,
-                    operation=_CHECK,
-                    resource=bucket,
-                ) from error
+            # First, for what is not there has no permissions, and in another region they are of no use.
+            check_bucket(self._backends.wire, _CHECK)
+            answered = self._rest.ask("GET", STORAGE, path, query=[("permissions", name) for name in names], **about)
         else:
             host = RESOURCE_MANAGER if path.startswith("/v3/") else IAM if "/serviceAccounts/" in path else PUBSUB
             answered = self._rest.ask("POST", host, path, body={"permissions": names}, **about)
