@@ -159,3 +159,30 @@ def test_what_is_held_in_a_folder_is_there_after_a_restart(tmp_path: Any) -> Non
         made = client(emulator).create_feature_group(parent=parent, feature_group=GROUP, feature_group_id="g").result()
     with vertex_emulator(state=tmp_path) as emulator:
         assert client(emulator).get_feature_group(name=made.name) == made
+
+
+def test_the_direction_of_an_order_may_be_written_in_any_case(registry: Any, parent: str) -> None:
+    for identity in ("a", "b", "c"):
+        registry.create_feature_group(parent=parent, feature_group=GROUP, feature_group_id=identity).result()
+    listed = registry.list_feature_groups(request={"parent": parent, "order_by": "name DESC"})
+    assert [found.name.rpartition("/")[2] for found in listed] == ["c", "b", "a"]
+
+
+def test_pages_of_a_negative_size_or_of_another_question_are_refused(registry: Any, parent: str) -> None:
+    for identity in ("a", "b", "c"):
+        registry.create_feature_group(parent=parent, feature_group=GROUP, feature_group_id=identity).result()
+    with pytest.raises(exceptions.BadRequest, match="page size"):
+        registry.list_feature_groups(request={"parent": parent, "page_size": -2})
+    token = registry.list_feature_groups(request={"parent": parent, "page_size": 1}).next_page_token
+    other = {"parent": parent, "page_size": 2, "page_token": token}
+    assert len(list(registry.list_feature_groups(request=other))) == 2
+    with pytest.raises(exceptions.BadRequest, match="token"):
+        registry.list_feature_groups(request={**other, "filter": 'labels.team="growth"'})
+
+
+@pytest.mark.parametrize("location", ["europe-west4", "mars-north1"])
+def test_a_users_words_are_kept_even_when_they_look_like_a_name(registry: Any, parent: str, location: str) -> None:
+    text = f"projects/some-id/locations/{location}/featureGroups/old"
+    given = v1.FeatureGroup(big_query=GROUP.big_query, description=text)
+    made = registry.create_feature_group(parent=parent, feature_group=given, feature_group_id="g").result()
+    assert made.description == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -37,18 +38,23 @@ def page(
         This page, and the token of the next; the token is empty on the last.
 
     Raises:
-        Refused: Filter, order or token are not understood.
+        Refused: Filter, order, size or token are not understood, or the token is of another question.
     """
     asked = {field.name for field in request.DESCRIPTOR.fields}
     test = _test(request.filter, functions or {}) if "filter" in asked else _always
     wanted = [message for message in found if test(message)]
     if "order_by" in asked and request.order_by:
         wanted = ordered(wanted, request.order_by)
-    start = _start(request.page_token)
+    if request.page_size < 0:
+        raise Refused("INVALID_ARGUMENT", f"The page size {request.page_size} is negative.")
+    question = _question(request)
+    start = _start(request.page_token, question)
     size = min(request.page_size or page_size, _LARGEST_PAGE)
     end = start + size
-    token = base64.urlsafe_b64encode(json.dumps({"start": end}).encode()).decode() if end < len(wanted) else ""
-    return wanted[start:end], token
+    if end >= len(wanted):
+        return wanted[start:end], ""
+    token = json.dumps({"start": end, "question": question})
+    return wanted[start:end], base64.urlsafe_b64encode(token.encode()).decode()
 
 
 def matches(text: str, message: Message) -> bool:
@@ -61,9 +67,10 @@ def ordered(found: Sequence[_MESSAGE], order_by: str) -> list[_MESSAGE]:
     result = list(found)
     for part in reversed(order_by.split(",")):
         path, _, direction = part.strip().partition(" ")
-        if direction.strip().lower() not in ("", "asc", "desc"):
+        direction = direction.strip().lower()
+        if direction not in ("", "asc", "desc"):
             raise Refused("INVALID_ARGUMENT", f"Invalid order_by: {order_by}")
-        result.sort(key=partial(_sortable, path), reverse=direction.strip() == "desc")
+        result.sort(key=partial(_sortable, path), reverse=direction == "desc")
     return result
 
 
@@ -75,13 +82,25 @@ def _always(_: Message) -> bool:
     return True
 
 
-def _start(token: str) -> int:
+def _question(request: Any) -> str:
+    """Return what tells one question from another; how large its pages are, and which is wanted, may change."""
+    asked = type(request).FromString(request.SerializeToString())
+    asked.ClearField("page_token")
+    asked.ClearField("page_size")
+    return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()[:16]
+
+
+def _start(token: str, question: str) -> int:
     if not token:
         return 0
     try:
-        return int(json.loads(base64.urlsafe_b64decode(token))["start"])
+        read = json.loads(base64.urlsafe_b64decode(token))
+        start, of = int(read["start"]), read["question"]
     except (ValueError, KeyError, TypeError) as error:
         raise Refused("INVALID_ARGUMENT", "The page token is invalid.") from error
+    if of != question:
+        raise Refused("INVALID_ARGUMENT", "The page token is of a request with another parent, filter or order.")
+    return start
 
 
 def _sortable(path: str, message: Message) -> tuple[bool, Any]:

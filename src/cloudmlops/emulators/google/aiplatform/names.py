@@ -23,6 +23,8 @@ us-east4 us-east5 us-south1 us-west1 us-west2 us-west3 us-west4
 LOCATIONS: Final = frozenset(_REGIONS.split())
 """Regions of Vertex AI as its public list of locations had them; extendable, for the list grows."""
 _DIGITS: Final = 19
+_FREE_TEXT: Final = frozenset({"description", "display_name", "version_description", "filter", "order_by"})
+"""Fields of a user's own words: what looks like a name in them is none."""
 
 
 def new_id() -> str:
@@ -76,7 +78,7 @@ class Projects:
         for field, value in message.ListFields():
             if field.message_type is not None and field.message_type.full_name.startswith("google.protobuf."):
                 continue  # what a user sent as free content
-            if field.type == field.TYPE_STRING and not _is_map(field):
+            if field.type == field.TYPE_STRING and not _is_map(field) and field.name not in _FREE_TEXT:
                 self._texts(message, field, value)
             elif field.message_type is not None and not _is_map(field):
                 for inner in value if field.is_repeated else (value,):
