@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from cloudmlops import Platform, connect
+from cloudmlops.cli.doctor import doctor
 from cloudmlops.domain.access import Grant, Role
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
@@ -187,6 +190,18 @@ def test_a_bucket_in_another_region_is_refused_before_anything_is_made(
         act(platform, tmp_path / "model")
     assert vertex_emulator.calls.list("ModelService.UploadModel") == []
     assert vertex_emulator.calls.list("storage/objects.insert") == []
+
+
+def test_the_doctor_tells_what_is_missing_and_where_the_bucket_is(opened: Opened, cloud: GoogleCloud) -> None:
+    def access(target: str) -> dict[str, Any]:
+        done = CliRunner().invoke(doctor, ["--target", target, "--json"])
+        return next(check for check in json.loads(done.stdout) if check["check"] == "Access")
+
+    assert access(opened().target)["ok"]
+    assert "is in europe-west4, and not in us-central1" in access(opened(location="us-central1").target)["found"]
+    cloud.access.deny("aiplatform.endpoints.list")
+    assert access(opened().target)["found"] == "missing: aiplatform.endpoints.list"
+    assert "role reader" in access(opened().target)["fix"]
 
 
 def test_who_may_not_look_where_the_bucket_is_is_told_what_is_missing(platform: Platform, cloud: GoogleCloud) -> None:

@@ -17,6 +17,7 @@ import click
 
 from cloudmlops.cli.packages import missing_packages
 from cloudmlops.cli.session import Session, session_options
+from cloudmlops.domain.capabilities import Capability, Support
 from cloudmlops.errors import CloudMLOpsError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ OLDEST_PYTHON: Final = (3, 11)
 OLDEST_SQLITE: Final = (3, 35, 0)
 """The first with RETURNING."""
 LEAST_FREE_GIB: Final = 1.0
+_LOOKED_AT: Final = ("pipelines.list", "endpoints.list", "endpoints.status", "models.verify", "events.dead_letters")
+"""What the checks of a platform do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +107,8 @@ def _platform(session: Session) -> Iterator[Finding]:
         "Ledgers": _ledgers,
         "Events": _dead_letters,
     }
+    if opened.capabilities.of(Capability.ACCESS_CONTROL) is not Support.ABSENT:
+        checks = {"Access": _access, **checks}
     for name, check in checks.items():
         try:
             yield check(opened)
@@ -135,6 +140,18 @@ def _folder(folder: Path) -> Iterator[Finding]:
         ok=free >= LEAST_FREE_GIB,
         found=f"{free:.1f} GiB",
         fix="" if free >= LEAST_FREE_GIB else f"Free at least {LEAST_FREE_GIB:.0f} GiB on the disk of {folder}.",
+    )
+
+
+def _access(opened: Platform) -> Finding:
+    missing = opened.check_access(_LOOKED_AT)
+    names = dict.fromkeys(gap.permission.name for gap in missing)
+    roles = dict.fromkeys(str(gap.permission.role) for gap in missing)
+    return Finding(
+        check="Access",
+        ok=not missing,
+        found=f"missing: {', '.join(names)}" if missing else "all that these checks need",
+        fix=f"Ask for the role {' and '.join(roles)} (docs/access.md)." if missing else "",
     )
 
 
