@@ -184,6 +184,12 @@ def test_over_http_the_clock_is_moved_and_faults_are_set(running: Any) -> None:
         ("faults", {"matching": "*", "status": "TEAPOT"}, "'TEAPOT' is no code"),
         ("faults", {"matching": "*", "often": 1}, "unknown: often"),
         ("faults", {"status": "INTERNAL"}, "matching"),
+        ("faults", {"matching": 5, "status": "INTERNAL"}, "5 is not str"),
+        ("faults", {"matching": "*", "status": "INTERNAL", "times": "2"}, "'2' is not int"),
+        ("faults", {"matching": "*", "drop": "no"}, "'no' is not bool"),
+        ("faults", {"matching": "*"}, "without effect"),
+        ("faults", {"matching": "*", "delay_seconds": -1}, "-1 is not a time"),
+        ("clock", {"advance_seconds": 1e20}, "too large"),
     ],
     ids=lambda value: str(value)[:20],
 )
@@ -192,6 +198,14 @@ def test_what_cannot_be_controlled_is_said(running: Any, path: str, asked: objec
 
     assert answer.status_code == 400
     assert said in answer.json()["error"]
+
+
+def test_a_web_page_does_not_control_an_emulator(running: Any) -> None:
+    sent = {"origin": "https://evil.example", "content-type": "text/plain"}
+    answer = running.http.post("/-/emulator/clock", content=b'{"freeze": null}', headers=sent)
+
+    assert answer.status_code == 403
+    assert not running.emulator.clock.frozen
 
 
 def test_the_control_is_not_on_emulated_hosts(running: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import Final
 
 import certifi
@@ -20,25 +21,32 @@ class Authority:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = RLock()
         self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
 
     @cached_property
     def _own(self) -> trustme.CA:
         return trustme.CA()
 
-    @cached_property
+    @property
     def bundle(self) -> Path:
         """A file with the authorities of the public web and this one, in PEM."""
+        with self._lock:
+            return self._bundle
+
+    @cached_property
+    def _bundle(self) -> Path:
         path = self._folder / "ca.pem"
         path.write_bytes(Path(certifi.where()).read_bytes() + b"\n" + self._own.cert_pem.bytes())
         return path
 
     def context(self, host: str, *, http2: bool) -> ssl.SSLContext:
         """Return what a server for `host` shows; `http2` for those that speak gRPC."""
-        known = self._contexts.get((host, http2))
-        if known is None:
-            known = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._own.issue_cert(host).configure_cert(known)
-            known.set_alpn_protocols(_WITH_HTTP2 if http2 else _PLAIN)
-            self._contexts[host, http2] = known
-        return known
+        with self._lock:
+            known = self._contexts.get((host, http2))
+            if known is None:
+                known = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                self._own.issue_cert(host).configure_cert(known)
+                known.set_alpn_protocols(_WITH_HTTP2 if http2 else _PLAIN)
+                self._contexts[host, http2] = known
+            return known

@@ -10,9 +10,11 @@ POST /-/emulator/faults    {"matching": "bigquery/*", "status": "UNAVAILABLE", "
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from types import NoneType
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -25,7 +27,17 @@ from cloudmlops.emulators.core.faults import HTTP_STATUS, Fault, Refused
 from cloudmlops.emulators.core.service import AsgiApp, Surroundings
 
 PATH: Final = "/-/emulator/"
-_FAULT_FIELDS: Final = {"matching", "status", "message", "first", "times", "delay_seconds", "drop", "lose_response"}
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "matching": (str,),
+    "status": (str, NoneType),
+    "message": (str,),
+    "first": (int,),
+    "times": (int, NoneType),
+    "delay_seconds": (int, float),
+    "drop": (bool,),
+    "lose_response": (bool,),
+}
+_EFFECTS: Final = ("status", "delay_seconds", "drop", "lose_response")
 
 
 def control_app(
@@ -58,12 +70,14 @@ def control_app(
 
 
 async def _applied(request: Request, act: Callable[[Mapping[str, Any]], None]) -> JSONResponse:
+    if "origin" in request.headers:  # a page in somebody's browser, which may be anybody's
+        return JSONResponse({"error": "an emulator is not controlled by a web page"}, status_code=403)
     try:
         asked = json.loads(await request.body())
         if not isinstance(asked, dict):
             raise TypeError("a JSON object is wanted")
         await run_in_threadpool(act, asked)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         return JSONResponse({"error": str(error)}, status_code=400)
     return JSONResponse({})
 
@@ -85,19 +99,26 @@ def _set_fault(surroundings: Surroundings, asked: Mapping[str, Any]) -> None:
     if asked.get("clear"):
         surroundings.faults.clear()
         return
-    if unknown := set(asked) - _FAULT_FIELDS:
+    if unknown := set(asked) - set(_KINDS):
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    for field, kinds in _KINDS.items():
+        if field in asked and type(asked[field]) not in kinds:
+            raise TypeError(f"{field}: {asked[field]!r} is not {' or '.join(kind.__name__ for kind in kinds)}")
+    if not any(asked.get(effect) for effect in _EFFECTS):
+        raise ValueError(f"a fault without effect: give one of {', '.join(_EFFECTS)}")
+    if not math.isfinite(delay := asked.get("delay_seconds", 0)) or delay < 0:
+        raise ValueError(f"delay_seconds: {delay} is not a time to wait")
     status = asked.get("status")
     if status is not None and status not in HTTP_STATUS:
         raise ValueError(f"{status!r} is no code of google.rpc.Code")
     surroundings.faults.set(
         Fault(
             matching=asked["matching"],
-            first=int(asked.get("first", 1)),
+            first=asked.get("first", 1),
             times=asked.get("times", 1),
             refused=Refused(status, asked.get("message", "a fault was set")) if status else None,
-            delay_seconds=float(asked.get("delay_seconds", 0)),
-            drop=bool(asked.get("drop", False)),
-            lose_response=bool(asked.get("lose_response", False)),
+            delay_seconds=float(delay),
+            drop=asked.get("drop", False),
+            lose_response=asked.get("lose_response", False),
         )
     )
