@@ -235,10 +235,9 @@ def test_the_pause_before_a_retry_is_of_the_emulators_time(google: Google, tmp_p
     spec.task("flaky", retryPolicy={"maxRetryCount": 1, "backoffDuration": "3600s"})
     started = google.start(spec)
     until = time.monotonic() + 30
-    while (
-        not google.pipelines.get_pipeline_job(name=started.name)
-        .job_detail.task_details[-1]
-        .executor_detail.container_detail.failed_main_jobs
+    while not any(
+        task.executor_detail.container_detail.failed_main_jobs
+        for task in google.pipelines.get_pipeline_job(name=started.name).job_detail.task_details
     ):
         assert time.monotonic() < until
     from datetime import timedelta

@@ -291,3 +291,4 @@ class _Served:
         self._server.should_exit = True
         await ticking
         await self._server.shutdown()
+        await asyncio.sleep(0)  # what was closed is told so in the loop's next round

@@ -54,6 +54,8 @@ class Front:
         """Listen no more and cut all connections."""
         if self._server is not None:
             self._server.close()
+        for _ in range(3):
+            await asyncio.sleep(0)  # what was accepted just now begins, so that it can be ended
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
