@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from threading import Lock
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -49,6 +50,7 @@ class Images:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._table: dict[str, Image] = {}
+        self._writing = Lock()
 
     def let(self, pattern: str, image: Image) -> None:
         """Say what stands for the images of a pattern."""
@@ -84,28 +86,31 @@ class Images:
 
     def _programs(self, image: Image) -> Path:
         folder = self._folder / image.python.strip("/").replace("/", "_")
-        if not (folder / "python3").exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            for name in ("pip", "pip3"):
-                _program(folder / name, _INSTALLING)
-            text = _PYTHON.format(pip=shlex.quote(str(folder / "pip")), python=shlex.quote(image.python))
-            for name in _PYTHONS:
-                _program(folder / name, text)
+        with self._writing:
+            if not (folder / "python3").exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                for name in ("pip", "pip3"):
+                    _program(folder / name, _INSTALLING)
+                text = _PYTHON.format(pip=shlex.quote(str(folder / "pip")), python=shlex.quote(image.python))
+                for name in _PYTHONS:
+                    _program(folder / name, text)
         return folder
 
 
 _known: WeakKeyDictionary[State, Images] = WeakKeyDictionary()
+_finding: Final = Lock()
 
 
 def images_of(state: State) -> Images:
     """Return the one table of an emulator."""
-    if (found := _known.get(state)) is None:
-        found = _known[state] = Images(state.folder / "images")
-    return found
+    with _finding:
+        if (found := _known.get(state)) is None:
+            found = _known[state] = Images(state.folder / "images")
+        return found
 
 
 def _program(file: Path, text: str) -> None:
-    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new = file.with_name(f".{file.name}.new")
     new.write_text(text)
     new.chmod(0o755)
     new.replace(file)
