@@ -13,6 +13,7 @@ from cloudmlops.emulators.core.answering import Answer, Asked, Operation, answer
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
 
 _PART: Final = re.compile(r"\{(\w+)\}")
+_DETAIL: Final = "type.googleapis.com/google.rpc."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,15 @@ def refusal(domain: str) -> Callable[[Refused], Answer]:
     def write(refused: Refused) -> Answer:
         status = HTTP_STATUS[refused.code]
         error: dict[str, Any] = {"code": status, "message": refused.message, "status": refused.code}
+        details: list[dict[str, Any]] = []
         if refused.reason:
-            info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": refused.reason, "domain": domain}
-            error["details"] = [info]
+            details.append({"@type": f"{_DETAIL}ErrorInfo", "reason": refused.reason, "domain": domain})
         headers = {}
         if refused.retry_after_seconds is not None:
+            details.append({"@type": f"{_DETAIL}RetryInfo", "retryDelay": f"{refused.retry_after_seconds:g}s"})
             headers["retry-after"] = f"{refused.retry_after_seconds:g}"
+        if details:
+            error["details"] = details
         return answer_json({"error": error}, status=status, headers=headers)
 
     return write

@@ -122,6 +122,8 @@ def _put(content: dict[str, Any], descriptor: Any, dotted: str, values: Sequence
     if field is None:
         raise ValueError(f'Unknown name "{dotted}": Cannot bind query parameter.')
     if rest:
+        if field.message_type is None:
+            raise ValueError(f'Unknown name "{dotted}": {field.name} has no fields.')
         _put(content.setdefault(field.name, {}), field.message_type, rest, values)
         return
     typed = [value == "true" if field.cpp_type == field.CPPTYPE_BOOL else value for value in values]

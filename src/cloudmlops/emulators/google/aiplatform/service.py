@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
 import grpc
@@ -14,19 +14,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cloudmlops.emulators.core.calls import Dropped
-from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
+from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.core.rpc import peer_address, refuse
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.aiplatform import rest
 from cloudmlops.emulators.google.aiplatform.catalogue import Method, Version, method_of_path
 from cloudmlops.emulators.google.aiplatform.dispatch import SERVICE, Dispatcher
 from cloudmlops.emulators.google.aiplatform.handling import Forwarded
+from cloudmlops.emulators.google.wire import refusal
 
-HOSTS = ("aiplatform.googleapis.com", "*-aiplatform.googleapis.com", "*.prediction.vertexai.goog")
+DOMAIN: Final = "aiplatform.googleapis.com"
+"""Of the details of its errors."""
+HOSTS = (DOMAIN, "*-aiplatform.googleapis.com", "*.prediction.vertexai.goog")
 PATHS = ("/v1", "/v1beta1", "/ui")
 METHODS = ("/google.cloud.aiplatform.", "/google.longrunning.Operations/", "/google.cloud.location.Locations/")
 """Beginnings of the paths of its gRPC methods."""
 Principal = Callable[[str], str]
 """Returns who an `Authorization` header stands for."""
+_refusal: Final = refusal(DOMAIN)
+_log: Final = logging.getLogger("cloudmlops.emulators")
 
 
 def aiplatform_service(surroundings: Surroundings, dispatcher: Dispatcher, principal: Principal) -> Service:
@@ -70,9 +76,11 @@ class _Rpc(grpc.GenericRpcHandler):
             try:
                 return self._answer(method, request, context)
             except Refused as refused:
-                _abort(context, refused)
+                refuse(context, refused, domain=DOMAIN)
             except Dropped:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was cut")
+            except Exception as error:  # noqa: BLE001 a mistake of ours, told to the client and the log
+                refuse(context, _mistake(method.path, error), domain=DOMAIN)
 
         return act
 
@@ -82,31 +90,28 @@ class _Rpc(grpc.GenericRpcHandler):
                 replies = self._answer(method, request, context)
                 yield from replies if not isinstance(replies, Message) else (replies,)
             except Refused as refused:
-                _abort(context, refused)
+                refuse(context, refused, domain=DOMAIN)
             except Dropped:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was cut")
+            except grpc.RpcError:
+                raise  # of the client's own stream, which it has ended
+            except Exception as error:  # noqa: BLE001 a mistake of ours, told to the client and the log
+                refuse(context, _mistake(method.path, error), domain=DOMAIN)
 
         return act
 
     def _answer(self, method: Method, request: Any, context: grpc.ServicerContext) -> Message | Iterable[Message]:
         sent = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
-        peer = context.peer().split(":")
         reply = self._dispatcher.answer(
             method,
             request,
             transport="grpc",
             principal=self._principal(sent.get("authorization", "")),
-            drop=lambda: self._surroundings.drop(("127.0.0.1", int(peer[-1]))),
+            drop=lambda: self._surroundings.drop(peer_address(context)),
         )
         if isinstance(reply, Forwarded):
             raise TypeError("an answer over gRPC is a message")
         return reply
-
-
-def _abort(context: grpc.ServicerContext, refused: Refused) -> None:
-    if refused.retry_after_seconds is not None:
-        context.set_trailing_metadata((("retry-after", str(refused.retry_after_seconds)),))
-    context.abort(getattr(grpc.StatusCode, refused.code), refused.message)
 
 
 class _Rest:
@@ -121,19 +126,16 @@ class _Rest:
         request = Request(scope, receive)
         body = await request.body()
         try:
-            answer = await run_in_threadpool(self._answer, request, body)
+            response = await run_in_threadpool(self._answer, request, body)
         except Dropped:
             return
         except Refused as refused:
-            answer = _refusal(refused)
-        if isinstance(answer, Forwarded):
-            forwarded = Response(answer.data, answer.status, dict(answer.headers), answer.content_type)
-            await forwarded(scope, receive, send)
-            return
-        status, content = answer
-        await Response(content, status_code=status, media_type="application/json; charset=UTF-8")(scope, receive, send)
+            response = _refused(refused)
+        except Exception as error:  # noqa: BLE001 a mistake of ours, told to the client and the log
+            response = _refused(_mistake(f"{request.method} {request.url.path}", error))
+        await response(scope, receive, send)
 
-    def _answer(self, request: Request, body: bytes) -> tuple[int, bytes] | Forwarded:
+    def _answer(self, request: Request, body: bytes) -> Response:
         path = unquote(request.scope["raw_path"].decode("ascii"))
         query = parse_qs(request.url.query, keep_blank_values=True)
         version: Version = "v1beta1" if path.startswith("/v1beta1/") else "v1"
@@ -149,13 +151,19 @@ class _Rest:
             host=request.url.hostname or "",
         )
         if isinstance(replies, Forwarded):
-            return replies
+            return Response(replies.data, replies.status, dict(replies.headers), replies.content_type)
         if isinstance(replies, Message):
-            return 200, rest.written(replies, query)
-        return 200, b"[" + b",".join(rest.written(reply, query) for reply in replies) + b"]"
+            content = rest.written(replies, query)
+        else:
+            content = b"[" + b",".join(rest.written(reply, query) for reply in replies) + b"]"
+        return Response(content, media_type="application/json; charset=UTF-8")
 
 
-def _refusal(refused: Refused) -> tuple[int, bytes]:
-    status = HTTP_STATUS[refused.code]
-    error = {"code": status, "message": refused.message, "status": refused.code}
-    return status, json.dumps({"error": error}).encode()
+def _refused(refused: Refused) -> Response:
+    answer = _refusal(refused)
+    return Response(answer.body, answer.status, dict(answer.headers))
+
+
+def _mistake(asked: str, error: Exception) -> Refused:
+    _log.error("%s failed", asked, exc_info=error)
+    return Refused("INTERNAL", f"the emulator itself failed: {error!r}")
