@@ -44,8 +44,8 @@ def upload(backends: VertexBackends) -> Any:
     )
 
 
-def finish(backends: VertexBackends, begun: Any) -> Any:
-    return backends.wire.finish(begun, operation="models.register", resource="churn@1")
+def finish(backends: VertexBackends, begun: Any) -> None:
+    backends.wire.finish(begun.operation, operation="models.register", resource="churn@1")
 
 
 @pytest.mark.usefixtures("lasting")
@@ -55,8 +55,9 @@ def finish(backends: VertexBackends, begun: Any) -> Any:
         None,
         Fault(matching=LOOKS, times=None, refused=AWAY),
         Fault(matching=LOOKS, times=None, drop=True),
+        Fault(matching=LOOKS, times=None, delay_seconds=60),
     ],
-    ids=["lasting", "away", "cut"],
+    ids=["lasting", "away", "cut", "never answered"],
 )
 def test_what_does_not_end_or_cannot_be_looked_at_is_waited_for_no_longer_than_a_call(
     opened: Opened, vertex_emulator: Emulator, transport: str, fault: Fault | None
@@ -78,7 +79,9 @@ def test_an_operation_is_looked_at_again_when_the_service_was_away(
     try:
         backends = opened(transport=transport)
         vertex_emulator.faults.set(Fault(matching=LOOKS, times=2, refused=AWAY))
-        assert finish(backends, upload(backends)).model_version_id == "1"
+        begun = upload(backends)
+        finish(backends, begun)
+        assert begun.result().model_version_id == "1"
     finally:
         operations.takes = before
 

@@ -151,7 +151,7 @@ class VertexEndpoints(EndpointsPort):
                 resource=endpoint,
                 again=True,
             )
-            self._wire.finish(begun, operation="endpoints.delete", resource=endpoint)
+            self._wire.finish(begun.operation, operation="endpoints.delete", resource=endpoint)
         except NotFoundError:
             pass  # an earlier try of this call
         self._journal.append(endpoint, _once({"kind": "deleted"}))

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from google.api_core.operation import from_gapic
 from google.cloud.aiplatform_v1 import ModelServiceClient
 from google.cloud.aiplatform_v1.types import (
     DeleteModelRequest,
@@ -24,7 +23,6 @@ from google.cloud.aiplatform_v1.types import (
     UpdateModelRequest,
     UploadModelOperationMetadata,
     UploadModelRequest,
-    UploadModelResponse,
 )
 
 from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
@@ -176,9 +174,8 @@ class VertexModels(ModelsPort):
         """
         under_way = [operation for operation in self._operations(new) if not operation.done]
         for operation in under_way:
-            begun = from_gapic(operation, self._client.transport.operations_client, UploadModelResponse)
             try:
-                self._wire.finish(begun, operation="models.register", resource=f"{new.model}@{new.version}")
+                self._wire.finish(operation, operation="models.register", resource=f"{new.model}@{new.version}")
             except ServiceError as error:
                 if error.retryable:
                     raise
@@ -238,7 +235,7 @@ class VertexModels(ModelsPort):
     def _finish(self, method: Callable[..., Any], request: object, model: str, version: str, *, operation: str) -> None:
         about = f"{model}@{version}"
         begun = self._wire.ask(method, request, operation=operation, resource=about, again=False)
-        self._wire.finish(begun, operation=operation, resource=about)
+        self._wire.finish(begun.operation, operation=operation, resource=about)
 
     def _unlabelled(self, versions: Sequence[Model], wanted: Projection) -> Model | None:
         """Find the version of ours that has no label any more, by the name that the ledger keeps."""

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import requests
 from google.api_core import exceptions, retry
-from google.api_core.future import polling
 
 from cloudmlops.errors import WaitTimeoutError
 from cloudmlops.providers.vertex.errors import translated
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
+    from google.longrunning.operations_pb2 import Operation
 
     from cloudmlops.providers.vertex.settings import VertexSettings
 
@@ -36,8 +36,11 @@ _PASSING: Final = (
 )
 """What may be gone the next time. Repeated for calls only that do the same when they are done twice."""
 
-_LOOKING: Final = retry.Retry(predicate=polling.RETRY_PREDICATE, initial=0.05, multiplier=1.5, maximum=5.0)
-"""How often a long-running operation is looked at."""
+_FIRST_LOOK_SECONDS: Final = 0.05
+_LONGEST_LOOK_PAUSE_SECONDS: Final = 5.0
+"""Between two looks at a long-running operation."""
+_LONGEST_LOOK_SECONDS: Final = 10.0
+"""So long an answer to one look is waited for."""
 
 
 class Wire:
@@ -126,22 +129,37 @@ class Wire:
                 return
             yield item
 
-    def finish(self, begun: Any, *, operation: str, resource: str) -> Any:
-        """Wait for the end of a long-running operation, and return its result.
+    def finish(self, begun: Operation, *, operation: str, resource: str) -> None:
+        """Wait for the end of a long-running operation.
+
+        Each look has a deadline of its own: one that is never answered is cut, and the operation is looked at again.
+
+        Args:
+            begun: The operation, as it was last seen.
+            operation: The verb that it is waited for, such as `models.register`.
+            resource: What is concerned, in our names.
 
         Raises:
             ServiceError: What it ended with.
             WaitTimeoutError: It has not ended in the time of a call, or could not be looked at so long; it goes on.
         """
         deadline = time.monotonic() + self.timeout
-        try:
-            with translated(operation, resource):
-                return begun.result(timeout=self.timeout, retry=_within(deadline), polling=_LOOKING)
-        except TimeoutError as error:
-            raise WaitTimeoutError(
-                f"{operation} of {resource!r} has not ended after {self.timeout:g} s",
-                hint="It goes on; look again later, or give the target a longer timeout=SECONDS.",
-            ) from error
+        pause = _FIRST_LOOK_SECONDS
+        with translated(operation, resource):
+            while not begun.done:
+                if (left := deadline - time.monotonic()) <= 0:
+                    raise WaitTimeoutError(
+                        f"{operation} of {resource!r} has not ended after {self.timeout:g} s",
+                        hint="It goes on; look again later, or give the target a longer timeout=SECONDS.",
+                    )
+                begun = self._looked_at(begun, within=min(left, _LONGEST_LOOK_SECONDS))
+                if not begun.done:
+                    time.sleep(min(pause, max(deadline - time.monotonic(), 0.0)))
+                    pause = min(1.5 * pause, _LONGEST_LOOK_PAUSE_SECONDS)
+            if begun.HasField("error"):
+                raise exceptions.from_grpc_status(
+                    begun.error.code, begun.error.message, errors=(begun.error,), response=begun
+                )
 
     def headers(self, given: Mapping[str, str]) -> Mapping[str, str]:
         """Return headers that a request to Google needs, beside given ones: a token, renewed whenever they are read."""
@@ -167,6 +185,17 @@ class Wire:
                 client.transport.close()
             self._clients.clear()
 
+    def _looked_at(self, begun: Operation, *, within: float) -> Operation:
+        """Return an operation as it is now, or as it was when it cannot be seen in some seconds."""
+        from google.cloud.aiplatform_v1 import ModelServiceClient
+
+        look = self.client(ModelServiceClient).get_operation  # every service of Vertex AI shows the operations of all
+        try:
+            seen: Operation = look({"name": begun.name}, retry=None, timeout=within)
+        except (*_PASSING, requests.Timeout):
+            return begun
+        return seen
+
     def _made(self, kind: type[Any]) -> Any:
         settings = self.settings
         host = f"{settings.location}-aiplatform.googleapis.com"
@@ -180,24 +209,6 @@ class Wire:
             return kind(credentials=self.credentials, client_options={"api_endpoint": host})
         transport = kind.get_transport_class("grpc")
         return kind(transport=transport(channel=self.channel(host)))
-
-
-def _within(deadline: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return how one look at an operation is repeated, until a deadline on the monotonic clock.
-
-    Without it the clients repeat with a patience of their own, of ten minutes.
-    """
-
-    def repeated(look: Callable[..., Any]) -> Callable[..., Any]:
-        again: Callable[..., Any] = retry.Retry(
-            predicate=retry.if_exception_type(*_PASSING, requests.Timeout),
-            initial=_FIRST_PAUSE_SECONDS,
-            maximum=_LONGEST_PAUSE_SECONDS,
-            timeout=max(deadline - time.monotonic(), 0.0),
-        )(look)
-        return again
-
-    return repeated
 
 
 class _Authorized(Mapping[str, str]):

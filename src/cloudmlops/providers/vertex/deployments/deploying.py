@@ -157,7 +157,7 @@ class Deploying:
             begun = self._wire.ask(
                 self._client.create_endpoint, request, operation="endpoints.deploy", resource=endpoint, again=True
             )
-            self._wire.finish(begun, operation="endpoints.deploy", resource=endpoint)
+            self._wire.finish(begun.operation, operation="endpoints.deploy", resource=endpoint)
         except ConflictError:
             return  # another process, or an earlier try of this call, has made it
 

@@ -123,7 +123,7 @@ class Settling:
             begun = self._wire.ask(
                 self._client.undeploy_model, request, operation="endpoints.undeploy", resource=endpoint, again=True
             )
-            self._wire.finish(begun, operation="endpoints.undeploy", resource=endpoint)
+            self._wire.finish(begun.operation, operation="endpoints.undeploy", resource=endpoint)
         except NotFoundError:
             pass  # somebody else was faster, or an earlier try of this call
         return self.shown(endpoint)
@@ -246,7 +246,7 @@ class Settling:
                 resource=endpoint,
                 again=True,
             )
-            self._wire.finish(begun, operation="endpoints.deploy", resource=endpoint)
+            self._wire.finish(begun.operation, operation="endpoints.deploy", resource=endpoint)
         except NotFoundError:
             return True
         except ServiceError:  # somebody deploys to it at this moment, or the caller may not: the next look removes it

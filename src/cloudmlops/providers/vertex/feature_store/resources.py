@@ -171,7 +171,7 @@ class Resources:
             begun = self._ask(
                 client.delete_feature_view, DeleteFeatureViewRequest(name=self.view_name(identity)), view, operation
             )
-            self._wire.finish(begun, operation=operation, resource=view)
+            self._wire.finish(begun.operation, operation=operation, resource=view)
         except NotFoundError:
             return
 
@@ -181,7 +181,7 @@ class Resources:
         request = DeleteFeatureGroupRequest(name=f"{self._parent}/featureGroups/{identity}", force=True)
         try:
             begun = self._ask(client.delete_feature_group, request, view, operation)
-            self._wire.finish(begun, operation=operation, resource=view)
+            self._wire.finish(begun.operation, operation=operation, resource=view)
         except NotFoundError:
             return
 
@@ -264,6 +264,6 @@ class Resources:
     def _make(self, method: Callable[..., Any], request: Any, view: str, operation: str) -> None:
         try:
             begun = self._wire.ask(method, request, operation=operation, resource=view, again=False)
-            self._wire.finish(begun, operation=operation, resource=view)
+            self._wire.finish(begun.operation, operation=operation, resource=view)
         except ConflictError:
             return  # somebody else made it meanwhile

@@ -86,7 +86,7 @@ class Schedules:
             resource=name,
             again=False,
         )
-        self._wire.finish(begun, operation="pipelines.unschedule", resource=name)
+        self._wire.finish(begun.operation, operation="pipelines.unschedule", resource=name)
         self._kept.drop_schedule(name)
 
     @property
