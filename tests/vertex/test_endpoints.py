@@ -40,6 +40,7 @@ from cloudmlops.testing.model_folders import write_scaling_model
 from .conftest import Opened
 
 LONG = timedelta(minutes=2)
+CHANGES = ("create", "delete", "deploy", "undeploy", "update")
 Register = Callable[..., ModelVersion]
 
 
@@ -427,6 +428,23 @@ def test_who_may_not_ask_for_predictions_is_told_so(
 
     with pytest.raises(PermissionDeniedError, match=r"aiplatform\.endpoints\.predict"):
         platform.endpoints.predict("scaling", [[1, 0]])
+
+
+def test_predicting_needs_the_rights_to_predict_only_whatever_is_left_to_settle(
+    platform: Platform, opened: Opened, register: Register, vertex_emulator: Emulator
+) -> None:
+    backends, access = opened(), vertex_emulator.cloud(GoogleCloud).access
+    deploy(backends.endpoints, spec(register()))
+    until(lambda: bool(native(backends)[0].deployed_models))  # and nobody has noted that it is there
+    for permission in ("storage.*", "aiplatform.models.*", *(f"aiplatform.endpoints.{act}" for act in CHANGES)):
+        access.deny(permission)
+    vertex_emulator.calls.clear()
+
+    assert platform.endpoints.predict("scaling", [[1.0, 0.0]]) == [1.0]
+
+    asked = {call.operation for call in vertex_emulator.calls.list()}
+    assert asked == {"EndpointService.GetEndpoint", "PredictionService.RawPredict"}
+    access.allow()
 
 
 def test_a_version_that_is_not_there_and_a_port_are_refused(platform: Platform, register: Register) -> None:
