@@ -404,6 +404,9 @@ def test_rows_are_read_from_bigtable_itself_where_that_is_enabled(
         feature_online_store_id="cloudmlops",
     ).result()
     view = weather()
+    assert wind(platform, view) is None
+    platform.features.apply([view])
+    assert platform.features.online(view, [{"origin": "JFK"}]).row(0)["wind"].status is FeatureStatus.MISSING
     platform.features.materialize(view)
     platform.features.push(view, [{**ROWS[0], "seen_at": NOON + 2 * HOUR, "wind": 9.0}])
     fetched = len(called(vertex_emulator, "FeatureOnlineStoreService.FetchFeatureValues"))

@@ -176,6 +176,22 @@ class FeaturesContract:
         assert read.row(1)["note"].event_time == old
         assert read.row(2)["note"].event_time is None
 
+    def test_before_a_view_is_materialised_every_key_is_missing_and_then_readers_see_what_is_known(
+        self, platform: Platform
+    ) -> None:
+        view = weather(platform, [row("JFK", _T, 1.0)])
+        read = platform.features.reader(view)
+
+        def status() -> list[FeatureStatus]:
+            found = read([{"origin": "JFK"}, {"origin": "XXX"}])
+            return [found.row(number)["wind"].status for number in range(2)]
+
+        assert status() == [FeatureStatus.MISSING] * 2, "nobody has applied it"
+        platform.features.apply([view])
+        assert status() == [FeatureStatus.MISSING] * 2, "nobody has materialised it"
+        platform.features.materialize(view)
+        assert status() == [FeatureStatus.PRESENT, FeatureStatus.MISSING]
+
     def test_materialising_again_or_earlier_changes_nothing(self, platform: Platform) -> None:
         view = weather(platform, [row("JFK", _T, 1.0), row("JFK", _T + _HOUR, 2.0), row("LGA", _T + _HOUR, 3.0)])
 
