@@ -11,8 +11,11 @@ from typing import Any, Final
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.state import State
+from cloudmlops.emulators.google.aiplatform.names import Projects
 
 _POLICY_FIELDS: Final = {"version", "bindings", "etag", "auditConfigs"}
+_AGENTS: Final = "@gcp-sa-"
+"""In the addresses of Google's own service agents, such as the one that reads the sources of feature views."""
 
 
 class Access:
@@ -22,14 +25,17 @@ class Access:
         self._state = state
         self._denied = state.table("denied_permissions")
         self._policies = state.table("access_policies")
+        self._projects = Projects(state)
 
     def deny(self, permission: str, *, principal: str = "*", resource: str = "*") -> None:
         """Take a permission away.
 
         Args:
             permission: Such as `aiplatform.models.upload`; a pattern with `*`.
-            principal: E-mail address of who is concerned, a pattern.
-            resource: Name of what is concerned, such as `projects/p/locations/us-central1`, a pattern.
+            principal: E-mail address of who is concerned, a pattern. Google's own service agents are only concerned by
+                one that names them: what a caller lacks, they do not.
+            resource: Name of what is concerned with all that lies in it, such as `projects/p/locations/us-central1`, a
+                pattern. The project may be written by its id or by its number, whatever the caller wrote.
         """
         self._denied.put(json.dumps([permission, principal, resource]), b"")
 
@@ -44,14 +50,24 @@ class Access:
 
     def granted(self, principal: str, permission: str, resource: str) -> bool:
         """Say whether somebody may do something."""
-        asked = (permission, principal, resource)
-        return not any(
-            all(fnmatchcase(wanted, pattern) for wanted, pattern in zip(asked, json.loads(key), strict=True))
-            for key in self._rules()
-        )
+        rules = self._rules()
+        if not rules:
+            return True
+        names = self._names(resource)
+        return not any(_concerns(json.loads(rule), permission, principal, names) for rule in rules)
 
     def _rules(self) -> list[str]:
         return [key for key, _ in self._denied.items()]
+
+    def _names(self, resource: str) -> set[str]:
+        """Return the names of a resource and of all that it lies in, with the project's id and with its number."""
+        names = set()
+        for name in (self._projects.by_id(resource), self._projects.by_number(resource)):
+            names.add(name)
+            # An object's name may have slashes, and what they seem to lie in is none.
+            within = name.partition("/objects/")[0].split("/")
+            names.update("/".join(within[:end]) for end in range(2, len(within) + 1, 2))
+        return names
 
     def check(self, principal: str, permission: str, resource: str, *, message: str = "") -> None:
         """Let somebody do something.
@@ -66,10 +82,10 @@ class Access:
             Refused: It was denied.
         """
         if not self.granted(principal, permission, resource):
-            service = f"//{permission.partition('.')[0]}.googleapis.com/"
+            whole = f"//{permission.partition('.')[0]}.googleapis.com/{self._projects.by_id(resource)}"
             raise Refused(
                 "PERMISSION_DENIED",
-                message or f"Permission '{permission}' denied on resource '{service}{resource}' (or it may not exist).",
+                message or f"Permission '{permission}' denied on resource '{whole}' (or it may not exist).",
                 reason="IAM_PERMISSION_DENIED",
             )
 
@@ -116,6 +132,18 @@ class Access:
             kept = {"version": 1, **{name: value for name, value in policy.items() if name != "etag"}}
             self._policies.put(resource, json.dumps(kept).encode())
         return self.policy(resource)
+
+
+def _concerns(rule: Iterable[str], permission: str, principal: str, names: Iterable[str]) -> bool:
+    """Say whether a rule takes a permission on something from somebody."""
+    what, whom, where = rule
+    if _AGENTS in principal and _AGENTS not in whom:
+        return False
+    return (
+        fnmatchcase(permission, what)
+        and fnmatchcase(principal, whom)
+        and any(fnmatchcase(name, where) for name in names)
+    )
 
 
 def _etag(policy: Mapping[str, Any]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
+from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.logs import Logs, timestamp
 from cloudmlops.emulators.google.pushing import Push, Pusher, check_target
 
@@ -20,6 +22,8 @@ EVENT_TYPE: Final = "google.cloud.audit.log.v1.written"
 _SCHEMA: Final = (
     "https://googleapis.github.io/google-cloudevents/jsonschema/google/events/cloud/audit/v1/LogEntryData.json"
 )
+_NOT_WRITTEN: Final = frozenset({"UNAUTHENTICATED", "UNIMPLEMENTED"})
+"""Of a refusal that no service writes down, and of one that only an emulator has."""
 _PAYLOAD: Final = "type.googleapis.com/google.cloud.audit.AuditLog"
 CODES: Final = [
     "OK",
@@ -41,6 +45,8 @@ CODES: Final = [
     "UNAUTHENTICATED",
 ]
 Style = Literal["eventarc", "pubsub"]
+Log = Literal["activity", "data_access"]
+"""Of administration, which is always written; of data, which a project has written where it wants that."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +72,7 @@ class Audit:
         self._logs = logs
         self._pusher = pusher
         self._kept = surroundings.state.table("event_triggers")
+        self._projects = Projects(surroundings.state)
 
     def trigger(
         self,
@@ -120,7 +127,7 @@ class Audit:
         service_name: str,
         method_name: str,
         resource_name: str,
-        request: Mapping[str, Any],
+        request: Mapping[str, Any] | None,
         response: Mapping[str, Any] | None,
         status: str = "OK",
         operation: tuple[str, bool, bool] | None = None,
@@ -129,6 +136,10 @@ class Audit:
         permission: str = "",
         message: str = "",
         resource_type: str = "audited_resource",
+        log: Log = "activity",
+        project: str = "",
+        labels: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         """Write down that something was changed, or that somebody tried.
 
@@ -136,7 +147,7 @@ class Audit:
             service_name: Such as `aiplatform.googleapis.com`.
             method_name: Such as `google.cloud.aiplatform.v1.ModelService.UploadModel`.
             resource_name: What was changed; it begins with `projects/`.
-            request: As JSON.
+            request: As JSON; None where the service does not tell it.
             response: As JSON; None where there is none.
             status: A name of `google.rpc.Code`.
             operation: Id of the long-running operation, whether this entry is its first, whether it is its last.
@@ -144,49 +155,80 @@ class Audit:
             permission: That was needed.
             message: Of an error.
             resource_type: Of the monitored resource.
+            log: Which of the project's logs it belongs to.
+            project: Id of the project whose log it is; empty for that of the resource's name.
+            labels: Of the monitored resource; None for those that most services have.
+            more: Other parts of the payload, such as `metadata`.
         """
+        name = self._projects.by_id(resource_name)
+        refused = status == "PERMISSION_DENIED"
+        payload = {
+            "serviceName": service_name,
+            "methodName": method_name,
+            "resourceName": name,
+            "authenticationInfo": {"principalEmail": principal} if principal else {},
+            "authorizationInfo": [{"resource": name, "permission": permission, "granted": not refused}]
+            if permission
+            else [],
+            "requestMetadata": {"callerIp": "127.0.0.1"},
+            **({"request": dict(request)} if request is not None else {}),
+            **({"response": dict(response)} if response is not None else {}),
+            **(more or {}),
+            "status": {} if status == "OK" else {"code": CODES.index(status), "message": message or status},
+        }
+        project = project or _project(name)
+        resource = {
+            "type": resource_type,
+            "labels": {"project_id": project, **(labels or {"service": service_name, "method": method_name})},
+        }
         entry = self._entry(
-            {
-                "serviceName": service_name,
-                "methodName": method_name,
-                "resourceName": resource_name,
-                "authenticationInfo": {"principalEmail": principal} if principal else {},
-                "authorizationInfo": [
-                    {"resource": resource_name, "permission": permission, "granted": status != "PERMISSION_DENIED"}
-                ]
-                if permission
-                else [],
-                "requestMetadata": {"callerIp": "127.0.0.1"},
-                "request": dict(request),
-                **({"response": dict(response)} if response is not None else {}),
-                "status": {} if status == "OK" else {"code": CODES.index(status), "message": message or status},
-            },
-            operation,
-            resource_type,
+            payload, operation, resource, log=f"projects/{project}/logs/cloudaudit.googleapis.com%2F{log}"
         )
         self._logs.write([entry])
         for trigger in self.triggers():
             if (
                 fnmatchcase(service_name, trigger.service_name)
-                and fnmatchcase(resource_name, trigger.resource_name)
+                and fnmatchcase(name, trigger.resource_name)
                 and any(fnmatchcase(method_name, pattern) for pattern in trigger.method_names)
             ):
                 self._pusher.send(self._push(trigger, entry))
 
+    def refused(self, refused: Refused, **told: Any) -> None:
+        """Write down that somebody tried to change something, and was refused; what is told is as of `mutated`."""
+        if refused.code not in _NOT_WRITTEN:
+            self.mutated(response=None, status=refused.code, message=refused.message, **told)
+
+    @contextmanager
+    def trying(self, **told: Any) -> Iterator[None]:
+        """Write it down when what is done within is refused; what is told is as of `mutated`.
+
+        Raises:
+            Refused: What was raised within.
+        """
+        try:
+            yield
+        except Refused as refused:
+            self.refused(refused, **told)
+            raise
+
     def _entry(
-        self, payload: dict[str, Any], operation: tuple[str, bool, bool] | None, resource_type: str
+        self,
+        payload: dict[str, Any],
+        operation: tuple[str, bool, bool] | None,
+        resource: Mapping[str, Any],
+        *,
+        log: str,
     ) -> dict[str, Any]:
-        project = _project(payload["resourceName"])
-        labels = {"project_id": project, "service": payload["serviceName"], "method": payload["methodName"]}
         now = timestamp(self._clock.now())
+        quiet = "NOTICE" if log.endswith("activity") else "INFO"
         entry: dict[str, Any] = {
             "protoPayload": {"@type": _PAYLOAD, **payload},
             "insertId": uuid4().hex[:16],
-            "resource": {"type": resource_type, "labels": labels},
+            "resource": resource,
             "timestamp": now,
             "receiveTimestamp": now,
-            "severity": "ERROR" if payload["status"] else "NOTICE",
-            "logName": f"projects/{project}/logs/cloudaudit.googleapis.com%2Factivity",
+            "severity": "ERROR" if payload["status"] else quiet,
+            "logName": log,
         }
         if operation is not None:
             identity, first, last = operation
@@ -215,7 +257,7 @@ def _cloud_event(entry: Mapping[str, Any], _: Trigger) -> tuple[dict[str, str], 
         "ce-specversion": "1.0",
         "ce-type": EVENT_TYPE,
         "ce-id": f"{entry['logName']}{entry['insertId']}{int(moment.timestamp() * 1_000_000)}",
-        "ce-source": f"//cloudaudit.googleapis.com/projects/{project}/logs/activity",
+        "ce-source": f"//cloudaudit.googleapis.com/projects/{project}/logs/{entry['logName'].rpartition('%2F')[2]}",
         "ce-subject": f"{payload['serviceName']}/{payload['resourceName']}",
         "ce-time": entry["timestamp"],
         "ce-recordedtime": entry["timestamp"],

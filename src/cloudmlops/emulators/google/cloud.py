@@ -19,7 +19,7 @@ from cloudmlops.emulators.google.aiplatform.build import aiplatform, vertex_of
 from cloudmlops.emulators.google.aiplatform.catalogue import Method
 from cloudmlops.emulators.google.aiplatform.dispatch import SERVICE
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
-from cloudmlops.emulators.google.aiplatform.names import location_of
+from cloudmlops.emulators.google.aiplatform.names import subject_of
 from cloudmlops.emulators.google.aiplatform.permissions import permission
 from cloudmlops.emulators.google.aiplatform.pipelines.images import images_of
 from cloudmlops.emulators.google.audit import Audit
@@ -172,7 +172,7 @@ class GoogleCloud:
     def _check(self, principal: str, method: Method, request: Any) -> None:
         """Refuse what was denied, in Vertex AI's words."""
         if (needed := permission(method)) is not None:
-            self.access.check(principal, needed, location_of(_named(request)))
+            self.access.check(principal, needed, subject_of(request))
 
     def reset(self) -> None:
         """Let everything be granted again, any number of machines be had, and nobody wait for events."""
@@ -184,16 +184,6 @@ class GoogleCloud:
         self.vertex.operations.takes = timedelta(0)
         self.vertex.operations.stuck = False
         self.fleet.reset()
-
-
-def _named(request: Any) -> str:
-    """Return the resource that a request names, itself or in the message that it is to be changed to."""
-    for field in ("name", "parent", "endpoint"):
-        if isinstance(found := getattr(request, field, ""), str) and found:
-            return found
-    return next(
-        (name for _, value in request.ListFields() if isinstance(name := getattr(value, "name", None), str)), ""
-    )
 
 
 def _bigquery(surroundings: Surroundings, objects: Objects) -> Service:

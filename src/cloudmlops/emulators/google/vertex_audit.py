@@ -9,15 +9,15 @@ from google.longrunning.operations_pb2 import Operation
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from cloudmlops.emulators.core.faults import HTTP_STATUS
+from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
 from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.aiplatform.catalogue import Method
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Vertex
+from cloudmlops.emulators.google.aiplatform.names import subject_of
 from cloudmlops.emulators.google.aiplatform.permissions import permission
 from cloudmlops.emulators.google.audit import CODES, Audit
 
 _SERVICE: Final = "aiplatform.googleapis.com"
-_SUBJECTS: Final = ("name", "parent", "endpoint", "feature_view", "feature_online_store", "model")
 
 
 class VertexAudit:
@@ -30,28 +30,22 @@ class VertexAudit:
         self._begun = state.table("audited_operations")
         vertex.operations.ended = self.ended
 
-    def mutated(self, method: Method, request: Message, response: Message, asking: Asking) -> None:
-        """Write that something was changed; of a long-running operation, its beginning."""
-        needed = permission(method)
-        if needed is None:
+    def mutated(self, method: Method, request: Message, response: Message | Refused, asking: Asking) -> None:
+        """Write that something was changed, or was to be; of a long-running operation, its beginning."""
+        if (told := _told(method, request, asking.principal)) is None:
             return
-        subject = _subject(request)
-        told: dict[str, Any] = {
-            "service_name": _SERVICE,
-            "method_name": f"google.cloud.aiplatform.{method.version}.{method.key}",
-            "request": MessageToDict(request),
-            "principal": asking.principal,
-            "permission": needed,
-            "resource_type": _monitored(subject),
-        }
+        subject = subject_of(request)
+        if isinstance(response, Refused):
+            self._audit.refused(response, resource_name=subject, **told)
+            return
         if not isinstance(response, Operation):
             name = str(getattr(response, "name", "")) or subject
-            self._audit.mutated(resource_name=self._by_id(name), response=MessageToDict(response), **told)
+            self._audit.mutated(resource_name=name, response=MessageToDict(response), **told)
             return
-        self._begun.put(response.name, json.dumps({**told, "resource_name": self._by_id(subject)}).encode())
+        self._begun.put(response.name, json.dumps({**told, "resource_name": subject}).encode())
         begun = Operation(name=response.name, metadata=response.metadata)
         self._audit.mutated(
-            resource_name=self._by_id(subject),
+            resource_name=subject,
             response=MessageToDict(begun),
             operation=(response.name, True, False),
             **told,
@@ -73,7 +67,7 @@ class VertexAudit:
             response, status, message = MessageToDict(operation.response), "OK", ""
             made = response.get("name") or response.get("model")
             if made:
-                told |= {"resource_name": self._by_id(str(made)), "resource_type": _monitored(str(made))}
+                told |= {"resource_name": str(made), "resource_type": _monitored(str(made))}
         self._audit.mutated(
             response=response,
             status=status if status in HTTP_STATUS or status == "OK" else "UNKNOWN",
@@ -82,23 +76,20 @@ class VertexAudit:
             **told,
         )
 
-    def _by_id(self, name: str) -> str:
-        """Write a resource's name with the project's id, as people and tests do."""
-        kind, _, rest = name.partition("/")
-        if kind != "projects":
-            return name
-        project, slash, below = rest.partition("/")
-        return f"projects/{self._vertex.projects.id(project)}{slash}{below}"
 
-
-def _subject(request: Any) -> str:
-    for field in _SUBJECTS:
-        if isinstance(value := getattr(request, field, None), str) and value:
-            return value
-    for field, value in request.ListFields():  # an update carries the resource itself
-        if field.message_type is not None and isinstance(name := getattr(value, "name", None), str) and name:
-            return name
-    return ""
+def _told(method: Method, request: Message, principal: str) -> dict[str, Any] | None:
+    """Return what an entry says of a call in any case; None of one that has none."""
+    needed = permission(method)
+    if needed is None:
+        return None
+    return {
+        "service_name": _SERVICE,
+        "method_name": f"google.cloud.aiplatform.{method.version}.{method.key}",
+        "request": MessageToDict(request),
+        "principal": principal,
+        "permission": needed,
+        "resource_type": _monitored(subject_of(request)),
+    }
 
 
 def _monitored(name: str) -> str:

@@ -32,8 +32,8 @@ _READING: Final = (
     "Read",
     "Check",
 )
-Mutated = Callable[[Method, Message, Message, Asking], None]
-"""Is told of every call that changed something: method, request, response."""
+Mutated = Callable[[Method, Message, Message | Refused, Asking], None]
+"""Is told of every call that changed something, or was to: method, request, and response or refusal."""
 Check = Callable[[str, Method, Message], None]
 """Refuses what the caller may not do: principal, method, request."""
 
@@ -78,11 +78,17 @@ class Dispatcher:
             if handler is None:
                 raise Refused("UNIMPLEMENTED", not_emulated(method))
             asking = Asking(method=method, principal=principal, host=host)
+            prepared = self._prepared(native)
             if method.requests_stream:
-                return _each(handler(map(self._prepared(native), request), asking), method)
-            asked = self._prepared(native)(request)
-            self._check(principal, method, asked)
-            reply = handler(asked, asking)
+                return _each(handler(self._checked(map(prepared, request), asking), asking), method)
+            asked = prepared(request)
+            try:
+                self._check(principal, method, asked)
+                reply = handler(asked, asking)
+            except Refused as refused:
+                if not reads(method):
+                    self._mutated(method, asked, refused, asking)
+                raise
             if method.responses_stream:
                 return _each(reply, method)
             if isinstance(reply, Forwarded):
@@ -107,6 +113,12 @@ class Dispatcher:
             return asked
 
         return prepare
+
+    def _checked(self, requests: Iterable[Message], asking: Asking) -> Iterator[Message]:
+        """Let each message of a stream go through the check, for each may name another resource."""
+        for request in requests:
+            self._check(asking.principal, asking.method, request)
+            yield request
 
     def _handler(self, method: Method) -> tuple[Handler | None, Method]:
         """Return the handler, and the method whose types it speaks: v1's where v1 has it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -14,15 +15,19 @@ from cloudmlops.emulators.core.state import State
 
 NAME: Final = re.compile(r"^projects/([^/]+)/locations/([^/]+)(/.*)?$")
 _REGIONS: Final = """
-africa-south1 asia-east1 asia-east2 asia-northeast1 asia-northeast2 asia-northeast3 asia-south1 asia-southeast1
-asia-southeast2 australia-southeast1 australia-southeast2 europe-central2 europe-north1 europe-southwest1 europe-west1
-europe-west12 europe-west2 europe-west3 europe-west4 europe-west6 europe-west8 europe-west9 me-central1 me-central2
-me-west1 northamerica-northeast1 northamerica-northeast2 southamerica-east1 southamerica-west1 us-central1 us-east1
-us-east4 us-east5 us-south1 us-west1 us-west2 us-west3 us-west4
+africa-south1 asia-east1 asia-east2 asia-northeast1 asia-northeast2 asia-northeast3 asia-south1 asia-south2
+asia-southeast1 asia-southeast2 australia-southeast1 australia-southeast2 europe-central2 europe-north1 europe-north2
+europe-southwest1 europe-west1 europe-west12 europe-west2 europe-west3 europe-west4 europe-west6 europe-west8
+europe-west9 me-central1 me-central2 me-west1 northamerica-northeast1 northamerica-northeast2 southamerica-east1
+southamerica-west1 us-central1 us-east1 us-east4 us-east5 us-east7 us-south1 us-west1 us-west2 us-west3 us-west4
+us-west8
 """
 LOCATIONS: Final = frozenset(_REGIONS.split())
-"""Regions of Vertex AI as its public list of locations had them; extendable, for the list grows."""
+"""Regions of Vertex AI as Google's SDK lists them; without `global`, which has none of what is emulated."""
 _DIGITS: Final = 19
+_NO_PROJECTS: Final = frozenset({"", "-", "_"})
+"""What names have in the place of a project: nothing, any, and that of a bucket."""
+_SUBJECTS: Final = ("name", "parent", "endpoint", "feature_view", "feature_online_store", "model")
 _FREE_TEXT: Final = frozenset({"description", "display_name", "version_description", "filter", "order_by"})
 """Fields of a user's own words: what looks like a name in them is none."""
 
@@ -55,6 +60,22 @@ class Projects:
         """Return a project's id; a number that no id was seen of is its own."""
         known = self._ids.get(project)
         return known.decode() if known is not None else project
+
+    def by_id(self, name: str) -> str:
+        """Write a resource's name with the project's id, as people do; any other text stays as it is."""
+        return self._written(name, self.id)
+
+    def by_number(self, name: str) -> str:
+        """Write a resource's name with the project's number; any other text stays as it is."""
+        return self._written(name, self.number)
+
+    @staticmethod
+    def _written(name: str, project_as: Callable[[str], str]) -> str:
+        kind, _, rest = name.partition("/")
+        project, slash, below = rest.partition("/")
+        if kind != "projects" or project in _NO_PROJECTS:
+            return name
+        return f"projects/{project_as(project)}{slash}{below}"
 
     def canonical(self, name: str) -> str:
         """Write a resource name as the service does; any other text stays as it is.
@@ -100,6 +121,17 @@ def _is_map(field: Any) -> bool:
 def location_of(name: str) -> str:
     """Return `projects/P/locations/L` of a resource's name."""
     return "/".join(name.split("/")[:4])
+
+
+def subject_of(request: Any) -> str:
+    """Return the resource that a request names, itself or in the message that it is to be changed to."""
+    for field in _SUBJECTS:
+        if isinstance(value := getattr(request, field, None), str) and value:
+            return value
+    for field, value in request.ListFields():
+        if field.message_type is not None and isinstance(name := getattr(value, "name", None), str) and name:
+            return name
+    return ""
 
 
 def parent_of(name: str) -> str:
