@@ -20,10 +20,8 @@ from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.emulators.google.cloud import GoogleCloud
 from cloudmlops.errors import (
-    ConfigurationError,
     ConflictError,
     InvalidRequestError,
-    NotFoundError,
     PermissionDeniedError,
 )
 from cloudmlops.providers.vertex.mapping.access import IAM_ROLES, permissions_of, role_of, verb_of
@@ -154,42 +152,6 @@ def test_a_right_on_the_bucket_alone_is_a_right(platform: Platform, cloud: Googl
     cloud.access.deny("storage.objects.get", resource=f"projects/{project}")
 
     assert platform.check_access(["models.get"]) == ()
-
-
-def test_a_missing_bucket_is_told_with_the_way_to_make_it(opened: Opened) -> None:
-    with (
-        connect(opened(bucket="there-is-none").target) as platform,
-        pytest.raises(NotFoundError, match="gcloud storage buckets create gs://there-is-none") as caught,
-    ):
-        platform.check_access(["models.get"])
-    assert caught.value.resource == "there-is-none"
-
-
-def test_a_missing_bucket_is_told_at_the_first_registration(opened: Opened, tmp_path: Path) -> None:
-    with (
-        connect(opened(bucket="there-is-none").target) as platform,
-        pytest.raises(NotFoundError, match="gcloud storage buckets create gs://there-is-none") as caught,
-    ):
-        platform.models.register("churn", written_model(tmp_path / "model"))
-    assert not caught.value.retryable
-
-
-@pytest.mark.parametrize(
-    "act",
-    [
-        lambda platform, _: platform.check_access(["models.get"]),
-        lambda platform, folder: platform.models.register("churn", written_model(folder)),
-    ],
-    ids=["check", "register"],
-)
-def test_a_bucket_in_another_region_is_refused_before_anything_is_made(
-    opened: Opened, vertex_emulator: Emulator, tmp_path: Path, act: Callable[[Platform, Path], object]
-) -> None:
-    told = r"is in europe-west4, and not in us-central1\n.*--location=us-central1"
-    with connect(opened(location="us-central1").target) as platform, pytest.raises(ConfigurationError, match=told):
-        act(platform, tmp_path / "model")
-    assert vertex_emulator.calls.list("ModelService.UploadModel") == []
-    assert vertex_emulator.calls.list("storage/objects.insert") == []
 
 
 def test_the_doctor_tells_what_is_missing_and_where_the_bucket_is(opened: Opened, cloud: GoogleCloud) -> None:

@@ -36,6 +36,7 @@ class VertexBackends:
         self.clock: Clock = SystemClock()
         limits = {**LIMITS, **OVER_REST} if settings.transport == "rest" else LIMITS
         self.capabilities = Capabilities(provider="vertex", limits=limits)
+        self._bucket_seen = False
 
     @property
     def target(self) -> str:
@@ -73,12 +74,13 @@ class VertexBackends:
 
     @cached_property
     def objects(self) -> ObjectStore:
-        """The store of ledger, inbox and artifacts."""
+        """The store of ledger, inbox and artifacts; where it is, is looked at before the first write."""
+        from cloudmlops.providers.vertex.objects import CheckedObjects
         from cloudmlops.storage.opening import open_store
 
-        return open_store(
-            self.settings.store, endpoint=self.settings.api_url, anonymous=self.settings.api_url is not None
-        )
+        local = self.settings.api_url is not None
+        store = open_store(self.settings.store, endpoint=self.settings.api_url, anonymous=local)
+        return CheckedObjects(store, self.check_bucket)
 
     @cached_property
     def pipelines(self) -> VertexPipelines:
@@ -128,6 +130,14 @@ class VertexBackends:
         from google.cloud.aiplatform_v1 import ModelServiceClient
 
         return self.wire.client(ModelServiceClient)
+
+    def check_bucket(self, operation: str) -> None:
+        """Look where the bucket is, before the first thing is made for a verb; raises what the look does."""
+        if not self._bucket_seen:
+            from cloudmlops.providers.vertex.buckets import check_bucket
+
+            check_bucket(self.wire, operation)
+            self._bucket_seen = True
 
     def close(self) -> None:
         """Close connections; what runs goes on."""

@@ -54,7 +54,8 @@ class VertexFeatures(FeaturesPort):
     def __init__(self, backends: VertexBackends) -> None:
         self._capabilities = backends.capabilities
         self._generations = Generations(backends.objects)
-        self._warehouse = Warehouse(backends.wire)
+        self._check_bucket = backends.check_bucket
+        self._warehouse = Warehouse(backends.wire, backends.check_bucket)
         self._settings = backends.settings
         self._sources = Sources(self._warehouse, self._open)
         self._resources = Resources(backends.wire)
@@ -68,6 +69,7 @@ class VertexFeatures(FeaturesPort):
     def register(self, view: FeatureView) -> None:
         """Show a view as a feature group with its features, and make what serves it."""
         operation = "features.apply"
+        self._check_bucket(operation)
         table = self._sources.table(view)
         if table is None:
             table = f"Source_{mapping.group_id(view.name)}"

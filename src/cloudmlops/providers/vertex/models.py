@@ -27,7 +27,6 @@ from google.cloud.aiplatform_v1.types import (
 
 from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
 from cloudmlops.ports.models import ModelsPort, NewVersion, Projection
-from cloudmlops.providers.vertex.buckets import check_bucket
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import models as mapping
 
@@ -46,6 +45,7 @@ class VertexModels(ModelsPort):
         self._settings = backends.settings
         self._wire = backends.wire
         self._objects = backends.objects
+        self._check_bucket = backends.check_bucket
 
     def create(self, new: NewVersion) -> str:
         """Upload the version; one of the same request key is found first, also after a lost response."""
@@ -123,7 +123,7 @@ class VertexModels(ModelsPort):
         """
         stamped = next(iter(self._versions(model, labelled=mapping.STAMPED)), None)
         if stamped is None:
-            check_bucket(self._wire, "models.register")
+            self._check_bucket("models.register")
             return None
         own, stamp = self._objects.uri, stamped.labels[mapping.STORE]
         return own if stamp == mapping.digest_label(own) else f"another store (its digest: {stamp})"

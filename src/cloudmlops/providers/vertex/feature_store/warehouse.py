@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -33,8 +33,9 @@ _ROWS_IN_ONE_ANSWER: Final = 1_000_000
 class Warehouse:
     """One dataset."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, check_bucket: Callable[[str], None]) -> None:
         self._wire = wire
+        self._check_bucket = check_bucket
         self._project = wire.settings.project
         self._dataset = wire.settings.dataset
         self._made = False
@@ -56,14 +57,14 @@ class Warehouse:
     def load(self, name: str, table: pa.Table, *, operation: str) -> None:
         """Keep rows as a table, in the place of those it had; at once, or not at all."""
         with translated(operation, name):
-            self._ensure()
+            self._ensure(operation)
             self._load(name, table)
 
     def load_objects(self, name: str, uris: Sequence[str], *, operation: str) -> None:
         """Keep Parquet files of Cloud Storage as a table, in the place of the rows that it had."""
         configuration = _parquet()
         with translated(operation, name):
-            self._ensure()
+            self._ensure(operation)
             job = self._client.load_table_from_uri(list(uris), self._id(name), job_config=configuration, **self._limits)
             job.result(retry=self._limits["retry"])
 
@@ -72,7 +73,7 @@ class Warehouse:
         """Keep rows as a table that is removed afterwards; what it is called in SQL."""
         name = f"Passing_{uuid4().hex}"
         with translated(operation, name):
-            self._ensure()
+            self._ensure(operation)
             made = bigquery.Table(self._id(name), schema=fields_of(table.schema))
             made.expires = datetime.now(UTC) + _PASSING_TABLE_LASTS
             self._client.create_table(made, **self._limits)
@@ -154,14 +155,14 @@ class Warehouse:
     def ensure_table(self, name: str, fields: Sequence[bigquery.SchemaField], *, operation: str) -> None:
         """Make an empty table, unless there is one of that name."""
         with translated(operation, name):
-            self._ensure()
+            self._ensure(operation)
             table = bigquery.Table(self._id(name), schema=fields)
             self._client.create_table(table, exists_ok=True, **self._limits)
 
     def ensure_view(self, name: str, sql: str, *, operation: str) -> None:
         """Make a view of a query, unless there is one of that name."""
         with translated(operation, name):
-            self._ensure()
+            self._ensure(operation)
             table = bigquery.Table(self._id(name))
             table.view_query = sql
             made = self._client.create_table(table, exists_ok=True, **self._limits)
@@ -193,9 +194,10 @@ class Warehouse:
     def _id(self, name: str) -> str:
         return f"{self._project}.{self._dataset}.{name}"
 
-    def _ensure(self) -> None:
+    def _ensure(self, operation: str) -> None:
         with self._making:
             if not self._made:
+                self._check_bucket(operation)
                 dataset = bigquery.Dataset(f"{self._project}.{self._dataset}")
                 dataset.location = self._wire.settings.location
                 if key := self._wire.settings.encryption_key:
