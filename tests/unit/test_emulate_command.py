@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -100,6 +102,92 @@ def test_a_command_that_is_ended_by_a_signal_says_so_as_a_shell_does() -> None:
     done = subprocess.run([*COMMAND, "vertex", "--", sys.executable, "-c", program], timeout=120, check=False)
 
     assert done.returncode == 128 + signal.SIGTERM
+
+
+TOLD = """
+import signal, sys, time
+asked = []
+def note(number, _):
+    asked.append(number)
+    print(signal.Signals(number).name, flush=True)
+for name in sys.argv[2:]: signal.signal(getattr(signal, name), note)
+print("up", flush=True)
+while len(asked) < int(sys.argv[1]): time.sleep(0.01)
+"""
+
+
+def emulated(*wanted: str, **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*COMMAND, "vertex", "--", sys.executable, "-c", TOLD, *wanted], **options)
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
+def test_a_signal_to_the_emulator_alone_is_passed_on_to_the_command(name: str) -> None:
+    around = emulated("1", name, stdout=subprocess.PIPE, start_new_session=True)
+    assert around.stdout is not None
+    with around.stdout:
+        assert around.stdout.readline() == b"up\n"
+
+        around.send_signal(getattr(signal, name))
+
+        assert around.stdout.read().split() == [name.encode()]
+    assert around.wait(60) == 0
+
+
+def test_a_command_does_not_outlive_an_emulator_that_is_killed() -> None:
+    around = emulated("1", stdout=subprocess.PIPE, start_new_session=True)
+    assert around.stdout is not None
+    with around.stdout:
+        assert around.stdout.readline() == b"up\n"
+        left = psutil.Process(around.pid).children(recursive=True)
+        assert left
+
+        around.kill()
+
+        assert around.stdout.read() == b""  # the command, which has it too, is gone
+    around.wait(60)
+    _, alive = psutil.wait_procs(left, timeout=60)
+    assert not alive
+
+
+IN_A_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+)
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_command_once() -> None:
+    terminal, inner = os.openpty()
+    around = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            IN_A_TERMINAL,
+            *COMMAND,
+            "vertex",
+            "--",
+            sys.executable,
+            "-c",
+            TOLD,
+            "2",
+            "SIGINT",
+            "SIGHUP",
+        ],
+        stdin=inner,
+        stdout=subprocess.PIPE,
+        stderr=inner,
+        start_new_session=True,
+    )
+    os.close(inner)
+    assert around.stdout is not None
+    with around.stdout:
+        assert around.stdout.readline() == b"up\n"
+
+        os.write(terminal, b"\x03")
+        assert around.stdout.readline() == b"SIGINT\n"
+        around.send_signal(signal.SIGHUP)
+
+        assert around.stdout.read().split() == [b"SIGHUP"]
+    assert around.wait(60) == 0
+    os.close(terminal)
 
 
 @pytest.mark.parametrize(

@@ -128,15 +128,30 @@ class _Stopping:
 
     def stop(self, number: int, _: Any) -> None:
         self.asked.set()
-        # Ctrl-C reaches the child by itself, for it is in the terminal's foreground as we are.
-        if self.child is not None and number != signal.SIGINT:
+        # Ctrl-C reaches the child by itself if it is in the terminal's foreground as we are.
+        if self.child is not None and not (number == signal.SIGINT and _in_foreground()):
             self.child.send_signal(number)
+
+
+def _in_foreground() -> bool:
+    """Say whether a terminal's Ctrl-C is for this process group."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:  # there is none
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    finally:
+        os.close(terminal)
 
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[_Stopping]:
     stopping = _Stopping()
-    before = {number: signal.signal(number, stopping.stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # of nohup, which is meant
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, stopping.stop) for number in numbers}
     try:
         yield stopping
     finally:
@@ -160,7 +175,7 @@ def _serve(emulator: Emulator, stopping: _Stopping, *, as_json: bool) -> int:
 
 def _run(command: Sequence[str], emulator: Emulator, stopping: _Stopping) -> int:
     try:
-        stopping.child = subprocess.Popen(command, env=emulator.environment())
+        stopping.child = subprocess.Popen(command, env=emulator.processes.tied(emulator.environment()))
     except FileNotFoundError:
         click.echo(f"error: there is no program {command[0]!r}", err=True)
         return _NOT_FOUND

@@ -140,6 +140,66 @@ def test_a_running_clock_can_be_moved_forward(clock: Clock) -> None:
     assert clock.now() - datetime.now(UTC) > timedelta(days=2, hours=23)
 
 
+def test_who_moves_time_waits_for_what_is_happening_in_another_thread(clock: Clock) -> None:
+    clock.freeze(START)
+    seen: list[str] = []
+
+    def advance() -> None:
+        clock.advance(SECOND)
+        seen.append(f"moved to {(clock.now() - START).seconds}")
+
+    def act() -> None:
+        other.start()
+        other.join(0.05)  # it would return at once if it did not wait for this
+        seen.append("happened")
+
+    other = threading.Thread(target=advance)
+    clock.after(SECOND, act)
+    clock.advance(SECOND)
+    other.join(20)
+
+    assert seen == ["happened", "moved to 2"]
+
+
+def test_who_moves_a_running_clock_waits_for_what_its_own_thread_does(clock: Clock) -> None:
+    seen: list[str] = []
+    begun = threading.Event()
+
+    def advance() -> None:
+        begun.wait(20)
+        clock.advance(SECOND)
+        seen.append("moved")
+
+    other = threading.Thread(target=advance)
+    other.start()
+
+    def act() -> None:
+        begun.set()
+        other.join(0.05)
+        seen.append("happened")
+
+    clock.after(timedelta(0), act)
+    other.join(20)
+
+    assert seen == ["happened", "moved"]
+
+
+def test_what_happens_may_move_time_from_its_own_moment_on(clock: Clock) -> None:
+    clock.freeze(START)
+    seen: list[tuple[str, datetime]] = []
+
+    def first() -> None:
+        clock.advance(5 * SECOND)
+        seen.append(("first", clock.now()))
+
+    clock.after(SECOND, first)
+    clock.after(2 * SECOND, lambda: seen.append(("second", clock.now())))
+    clock.advance(3 * SECOND)
+
+    assert seen == [("second", START + 2 * SECOND), ("first", START + 6 * SECOND)]
+    assert clock.now() == START + 6 * SECOND
+
+
 def test_a_resumed_clock_goes_on_from_where_it_stood(clock: Clock) -> None:
     clock.freeze(START)
     happened = threading.Event()
@@ -197,4 +257,51 @@ def test_however_time_is_moved_each_happens_once_in_order_at_its_moment(
     due = sorted((d, o) for o, d in enumerate(delays) if o not in cancelled and d <= reached and steps)
     assert [(d, o) for d, o, _ in seen] == due
     assert all(when == START + d * SECOND for d, _, when in seen)
+    clock.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    delays=st.lists(st.integers(0, 60), max_size=20),
+    steps=st.lists(st.lists(st.integers(0, 20), max_size=4), min_size=2, max_size=4),
+)
+def test_however_many_threads_move_time_each_returns_when_all_is_over_that_was_due(
+    delays: list[int], steps: list[list[int]]
+) -> None:
+    clock = Clock()
+    clock.freeze(START)
+    lock, ready = threading.Lock(), threading.Barrier(len(steps))
+    begun: list[int] = []
+    ended: list[int] = []
+    faults: list[str] = []
+
+    def act(delay: int) -> None:
+        begun.append(delay)
+        if clock.now() != START + delay * SECOND or len(begun) != len(ended) + 1:
+            faults.append(f"{delay} happened at {clock.now()}, beside {begun[len(ended) : -1]}")
+        ended.append(delay)
+
+    def move(own: list[int]) -> None:
+        reached = 0
+        ready.wait(20)
+        for step in own:
+            clock.advance(step * SECOND)
+            reached += step
+            with lock:
+                late = [delay for delay in delays if delay <= reached and ended.count(delay) < delays.count(delay)]
+                if late:
+                    faults.append(f"{late} were not over at {reached}")
+
+    for delay in delays:
+        clock.after(delay * SECOND, lambda d=delay: act(d))
+    movers = [threading.Thread(target=move, args=(own,)) for own in steps]
+    for mover in movers:
+        mover.start()
+    for mover in movers:
+        mover.join(20)
+
+    total = sum(map(sum, steps))
+    assert not faults
+    assert begun == sorted(delay for delay in delays if delay <= total and any(steps))
+    assert clock.now() == START + total * SECOND
     clock.close()

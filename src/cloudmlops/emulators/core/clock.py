@@ -32,16 +32,21 @@ class Clock:
     """Tells the time and lets things happen at theirs.
 
     While it runs, a thread of its own wakes for each timer. While it is frozen, timers happen in `advance` only, in the
-    caller's thread and in their order, each at exactly its moment.
+    caller's thread and in their order, each at exactly its moment: time stands still until one has ended, whoever else
+    moves it. What happens may itself move time, and let more happen.
     """
 
     def __init__(self) -> None:
         self._offset = timedelta(0)
         self._frozen: datetime | None = None
+        self._promised = datetime.min.replace(tzinfo=UTC)
+        """As far as those who move time have said that they will."""
         self._timers: list[Timer] = []
         self._order = count()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._happening: list[int] = []
+        """The thread in which a timer is, as often as there are timers within timers."""
         self._closed = False
 
     def now(self) -> datetime:
@@ -64,6 +69,7 @@ class Clock:
             raise ValueError(f"{at.isoformat()} has no time zone")
         with self._changed:
             self._frozen = at.astimezone(UTC) if at is not None else self._now()
+            self._promised = self._frozen
             self._changed.notify_all()
 
     def resume(self) -> None:
@@ -75,7 +81,10 @@ class Clock:
             self._wake()
 
     def advance(self, by: timedelta) -> None:
-        """Move forward; what is due on the way happens before this returns.
+        """Move forward; what is due on the way has happened before this returns, in whichever thread.
+
+        Threads that move time at once move it by all that they say together; what happens on the way moves it from its
+        own moment on.
 
         Raises:
             ValueError: `by` is negative: what has happened has happened.
@@ -83,15 +92,11 @@ class Clock:
         if by < timedelta(0):
             raise ValueError(f"a clock does not go back by {-by}")
         with self._changed:
-            end = self._now() + by
+            begin = self._now() if self._happening and self._is_still() else max(self._now(), self._promised)
+            end = begin + by
+            self._promised = max(self._promised, end)
         while (timer := self._next_until(end)) is not None:
             self._happen(timer)
-        with self._changed:
-            if self._frozen is not None:
-                self._frozen = max(self._frozen, end)
-            else:
-                self._offset += max(timedelta(0), end - self._now())
-            self._wake()
 
     def at(self, when: datetime, act: Callable[[], None]) -> Timer:
         """Let something happen at a moment; one that has passed is as soon as time moves."""
@@ -111,6 +116,7 @@ class Clock:
         with self._changed:
             self._offset = timedelta(0)
             self._frozen = None
+            self._promised = self._now()
             self._wake()
 
     def stop(self) -> None:
@@ -124,6 +130,7 @@ class Clock:
         """Stop, and wait for what has begun."""
         self.stop()
         with self._changed:
+            self._changed.wait_for(self._is_still)
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
@@ -138,17 +145,25 @@ class Clock:
         self._changed.notify_all()
 
     def _next_until(self, end: datetime) -> Timer | None:
-        """Take the first timer due until `end`, and stand at its moment."""
+        """Take the first timer due until `end`, and stand at its moment; stand at `end` when there is none."""
         with self._changed:
+            self._changed.wait_for(self._is_still)
             self._drop_cancelled()
-            if not self._timers or self._timers[0].when > end:
-                return None
-            timer = heapq.heappop(self._timers)
+            timer = heapq.heappop(self._timers) if self._timers and self._timers[0].when <= end else None
+            moment = timer.when if timer is not None else end
             if self._frozen is not None:
-                self._frozen = max(self._frozen, timer.when)
-            elif (ahead := timer.when - self._now()) > timedelta(0):
-                self._offset += ahead
+                self._frozen = max(self._frozen, moment)
+            else:
+                self._offset += max(timedelta(0), moment - self._now())
+            if timer is not None:
+                self._happening.append(threading.get_ident())
+            else:
+                self._wake()
             return timer
+
+    def _is_still(self) -> bool:
+        """Whether nothing happens, but for what this thread itself is in."""
+        return not self._happening or self._happening[0] == threading.get_ident()
 
     def _drop_cancelled(self) -> None:
         while self._timers and self._timers[0].cancelled:
@@ -161,17 +176,21 @@ class Clock:
                     return
                 self._drop_cancelled()
                 wait = (self._timers[0].when - self._now()).total_seconds() if self._timers else None
-                if self._frozen is not None or wait is None or wait > 0:
-                    self._changed.wait(None if self._frozen is not None else wait)
+                if self._happening or self._frozen is not None or wait is None or wait > 0:
+                    self._changed.wait(None if self._happening or self._frozen is not None else wait)
                     continue
                 timer = heapq.heappop(self._timers)
+                self._happening.append(threading.get_ident())
             self._happen(timer)
 
     def _happen(self, timer: Timer) -> None:
-        if timer.cancelled:
-            return
         try:
-            timer.act()
+            if not timer.cancelled:
+                timer.act()
         except Exception:  # noqa: BLE001 one that fails does not stop the clock
             if not self._closed:
                 _log.exception("what was to happen at %s failed", timer.when.isoformat())
+        finally:
+            with self._changed:
+                self._happening.pop()
+                self._changed.notify_all()
