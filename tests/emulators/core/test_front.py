@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from types import ModuleType
 from typing import Any
 
 import grpc
@@ -14,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault
 
 PUT, GET = "/toy.v1.Notes/Put", "/toy.v1.Notes/Get"
@@ -255,3 +258,25 @@ def _listening() -> dict[int, str]:
     return {
         one.laddr.port: one.laddr.ip.removeprefix("::ffff:") for one in connections if one.status == psutil.CONN_LISTEN
     }
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /-/emu", b"CONNECT toy.example:443 HTTP/1.1\r\n\r\n"])
+def test_connections_that_come_as_an_emulator_ends_are_ended_with_it(
+    sent: bytes, toys: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: forgotten.append(str(told.exc_value)))
+
+    for _ in range(20):
+        with Emulator([toys.Toy()]) as emulator:
+            host, _, port = emulator.address.partition(":")
+            clients = [socket.create_connection((host, int(port)), timeout=20) for _ in range(3)]
+            for client in clients:
+                client.sendall(sent)
+        for client in clients:
+            with client, suppress(ConnectionResetError):
+                while client.recv(4096):
+                    pass
+    gc.collect()
+
+    assert forgotten == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -20,6 +21,7 @@ _CONNECT: Final = re.compile(rb"CONNECT ([^\s:]+):(\d+) HTTP/1\.[01]\r\n")
 _PIECE: Final = 1 << 18
 _LONGEST_HEAD: Final = 1 << 16
 _PATIENCE_SECONDS: Final = 10
+_BACKLOG: Final = 128
 
 
 class Front:
@@ -35,8 +37,8 @@ class Front:
         self._authority = authority
         self._speaks = speaks
         self._carried: dict[tuple[str, int], asyncio.StreamWriter] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+        self._listening: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.refused: Counter[str] = Counter()
         """Hosts that were asked for and are not emulated, with how often."""
@@ -47,18 +49,22 @@ class Front:
     async def start(self, host: str, port: int) -> None:
         """Listen; `port` 0 lets the system choose."""
         self._loop = asyncio.get_running_loop()
-        self._server = await asyncio.start_server(self._accept, host, port, limit=_LONGEST_HEAD)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listening = socket.create_server((host, port), backlog=_BACKLOG)
+        self._listening.setblocking(False)
+        self.port = self._listening.getsockname()[1]
+        self._loop.add_reader(self._listening, self._accept, self._loop, self._listening)
 
     async def stop(self) -> None:
-        """Listen no more and cut all connections."""
-        if self._server is not None:
-            self._server.close()
-        for _ in range(3):
-            await asyncio.sleep(0)  # what was accepted just now begins, so that it can be ended
-        for task in tuple(self._tasks):
+        """Listen no more, cut all connections and see them ended."""
+        if self._loop is None or self._listening is None:
+            return
+        self._loop.remove_reader(self._listening)
+        self._listening.close()
+        await asyncio.sleep(0)  # a task that is ended before it began would leave its connection open
+        ending = tuple(self._clients)
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         await asyncio.sleep(0)  # what was cut is told so in the loop's next round
 
     def drop(self, peer: tuple[str, int]) -> None:
@@ -82,19 +88,32 @@ class Front:
         if (writer := self._carried.get(peer)) is not None:
             writer.transport.abort()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        try:
-            await self._serve(reader, writer)
-        except (OSError, EOFError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # the client went away, or never spoke a protocol that we know
-        except asyncio.CancelledError:
-            writer.transport.abort()
-        finally:
-            await _close(writer)
+    def _accept(self, loop: asyncio.AbstractEventLoop, listening: socket.socket) -> None:
+        """Accept what waits.
+
+        Not by `asyncio.Server`: one that is closed just after it accepted a connection never closes the connection.
+        """
+        for _ in range(_BACKLOG):
+            try:
+                client, _address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            task = loop.create_task(self._serve_until_closed(client))
+            self._clients.add(task)
+            task.add_done_callback(self._clients.discard)
+
+    async def _serve_until_closed(self, client: socket.socket) -> None:
+        with client:
+            try:
+                reader, writer = await _streams(client)
+                try:
+                    await self._serve(reader, writer)
+                except asyncio.CancelledError:
+                    writer.transport.abort()
+                finally:
+                    await _close(writer)
+            except (OSError, EOFError, asyncio.LimitOverrunError):
+                pass  # the client went away, or never spoke a protocol that we know
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.readexactly(4)
@@ -114,15 +133,41 @@ class Front:
         await self._carry(first, reader, writer, self.rpc_port if first == b"PRI " else self.http_port)
 
     async def _carry(self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-        peer = inner_writer.get_extra_info("sockname")
-        self._carried[peer] = writer
-        inner_writer.write(first)
+        peer, inner_reader, inner_writer = await self._connected(port, writer)
         try:
+            inner_writer.write(first)
             await asyncio.gather(_pass_on(reader, inner_writer), _pass_on(inner_reader, writer))
         finally:
             del self._carried[peer]
             await _close(inner_writer)
+
+    async def _connected(
+        self, port: int, client: asyncio.StreamWriter
+    ) -> tuple[tuple[str, int], asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to a server of ours for a client, from an address that no carried connection has.
+
+        The system gives one address to two connections if they lead to different ports.
+        """
+        alike: list[asyncio.StreamWriter] = []  # kept open meanwhile: their addresses are not given again
+        try:
+            while True:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                peer: tuple[str, int] = writer.get_extra_info("sockname")
+                if self._carried.setdefault(peer, client) is client:
+                    return peer, reader, writer
+                alike.append(writer)
+        finally:
+            for writer in alike:
+                await _close(writer)
+
+
+async def _streams(client: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return the streams of an accepted connection, its server's end for TLS."""
+    opened: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Future()
+    reader = asyncio.StreamReader(limit=_LONGEST_HEAD)
+    protocol = asyncio.StreamReaderProtocol(reader, lambda *streams: opened.set_result(streams))
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, client)
+    return opened.result()
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
