@@ -1,23 +1,18 @@
-"""`filter`, `order_by` and pages of list methods (AIP-160, AIP-132, AIP-158)."""
+"""`filter` of list methods (AIP-160), and what a path of fields leads to."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from functools import partial
 from operator import eq, ge, gt, le, lt, ne
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
 
-_MESSAGE = TypeVar("_MESSAGE", bound=Message)
 Test = Callable[[Message], bool]
 Functions = Mapping[str, Callable[[str], Test]]
 """By name, what a filter may call with one text, such as `in_context("…")`."""
@@ -25,87 +20,46 @@ _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<sign><=|>=|!=|[=<>:()])|(?P<word>[^\s"'()=<>!:]+))"""
 )
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {"=": eq, "!=": ne, "<": lt, ">": gt, "<=": le, ">=": ge}
-_DEFAULT_PAGE: Final = 100
-_LARGEST_PAGE: Final = 1000
 
 
-def page(
-    found: Sequence[_MESSAGE], request: Any, *, page_size: int = _DEFAULT_PAGE, functions: Functions | None = None
-) -> tuple[list[_MESSAGE], str]:
-    """Filter, order and cut what was found, as a list method's request asks.
-
-    Returns:
-        This page, and the token of the next; the token is empty on the last.
+def test_of(text: str, functions: Functions) -> Test:
+    """Return what says whether a message passes a filter; an empty one lets all pass.
 
     Raises:
-        Refused: Filter, order, size or token are not understood, or the token is of another question.
+        Refused: The filter is not understood.
     """
-    asked = {field.name for field in request.DESCRIPTOR.fields}
-    test = _test(request.filter, functions or {}) if "filter" in asked else _always
-    wanted = [message for message in found if test(message)]
-    if "order_by" in asked and request.order_by:
-        wanted = ordered(wanted, request.order_by)
-    if request.page_size < 0:
-        raise Refused("INVALID_ARGUMENT", f"The page size {request.page_size} is negative.")
-    question = _question(request)
-    start = _start(request.page_token, question)
-    size = min(request.page_size or page_size, _LARGEST_PAGE)
-    end = start + size
-    if end >= len(wanted):
-        return wanted[start:end], ""
-    token = json.dumps({"start": end, "question": question})
-    return wanted[start:end], base64.urlsafe_b64encode(token.encode()).decode()
-
-
-def matches(text: str, message: Message) -> bool:
-    """Say whether a message passes a filter."""
-    return _test(text, {})(message)
-
-
-def ordered(found: Sequence[_MESSAGE], order_by: str) -> list[_MESSAGE]:
-    """Sort by fields such as `create_time desc, display_name`."""
-    result = list(found)
-    for part in reversed(order_by.split(",")):
-        path, _, direction = part.strip().partition(" ")
-        direction = direction.strip().lower()
-        if direction not in ("", "asc", "desc"):
-            raise Refused("INVALID_ARGUMENT", f"Invalid order_by: {order_by}")
-        result.sort(key=partial(_sortable, path), reverse=direction == "desc")
-    return result
-
-
-def _test(text: str, functions: Functions) -> Test:
     return _Parser(text, functions).parsed() if text.strip() else _always
+
+
+def values_of(message: Any, path: str, *, missing_is_fault: bool = True) -> list[Any]:
+    """Return what a path such as `labels.stage` leads to; more than one through repeated fields."""
+    first, _, rest = path.partition(".")
+    descriptor = message.DESCRIPTOR
+    field = descriptor.fields_by_name.get(first) or next((f for f in descriptor.fields if f.json_name == first), None)
+    if field is None:
+        if missing_is_fault:
+            raise Refused("INVALID_ARGUMENT", f"Invalid filter or order: there is no field {path!r}")
+        return []
+    value = getattr(message, field.name)
+    kind = field.message_type
+    if kind is not None and kind.GetOptions().map_entry:
+        key = rest.strip("\"'")
+        return [value[key]] if key in value else list(value) if not rest else []
+    if kind is not None and kind.full_name == "google.protobuf.Timestamp":
+        return [value.ToDatetime(tzinfo=UTC)] if message.HasField(field.name) else []
+    if kind is not None:
+        inner = list(value) if field.is_repeated else [value] if message.HasField(field.name) else []
+        if not rest:
+            return inner
+        return [found for one in inner for found in values_of(one, rest, missing_is_fault=missing_is_fault)]
+    values = list(value) if field.is_repeated else [value]
+    if field.enum_type is not None:
+        return [field.enum_type.values_by_number[number].name for number in values]
+    return values
 
 
 def _always(_: Message) -> bool:
     return True
-
-
-def _question(request: Any) -> str:
-    """Return what tells one question from another; how large its pages are, and which is wanted, may change."""
-    asked = type(request).FromString(request.SerializeToString())
-    asked.ClearField("page_token")
-    asked.ClearField("page_size")
-    return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()[:16]
-
-
-def _start(token: str, question: str) -> int:
-    if not token:
-        return 0
-    try:
-        read = json.loads(base64.urlsafe_b64decode(token))
-        start, of = int(read["start"]), read["question"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise Refused("INVALID_ARGUMENT", "The page token is invalid.") from error
-    if of != question:
-        raise Refused("INVALID_ARGUMENT", "The page token is of a request with another parent, filter or order.")
-    return start
-
-
-def _sortable(path: str, message: Message) -> tuple[bool, Any]:
-    values = _values(message, path)
-    return (True, values[0]) if values else (False, "")
 
 
 class _Parser:
@@ -180,7 +134,7 @@ class _Parser:
             return lambda message: _has(message, path, wanted)
 
         def test(message: Message) -> bool:
-            values = _values(message, path)
+            values = values_of(message, path)
             if not values:
                 return sign == "!="
             return any(_compared(value, sign, wanted) for value in values)
@@ -205,10 +159,10 @@ def _unquoted(token: tuple[str, str]) -> str:
 
 
 def _has(message: Message, path: str, wanted: str) -> bool:
-    values = _values(message, f"{path}.{wanted}", missing_is_fault=False)
+    values = values_of(message, f"{path}.{wanted}", missing_is_fault=False)
     if values:
         return True
-    found = _values(message, path, missing_is_fault=False)
+    found = values_of(message, path, missing_is_fault=False)
     return bool(found) if wanted == "*" else any(wanted in value for value in found if isinstance(value, str))
 
 
@@ -228,30 +182,3 @@ def _compared(value: Any, sign: str, wanted: str) -> bool:
     if sign in ("=", "!=") and "*" in wanted:
         return fnmatchcase(value, wanted) == (sign == "=")
     return _COMPARE[sign](value, wanted)
-
-
-def _values(message: Any, path: str, *, missing_is_fault: bool = True) -> list[Any]:
-    """Return what a path such as `labels.stage` leads to; more than one through repeated fields."""
-    first, _, rest = path.partition(".")
-    descriptor = message.DESCRIPTOR
-    field = descriptor.fields_by_name.get(first) or next((f for f in descriptor.fields if f.json_name == first), None)
-    if field is None:
-        if missing_is_fault:
-            raise Refused("INVALID_ARGUMENT", f"Invalid filter or order: there is no field {path!r}")
-        return []
-    value = getattr(message, field.name)
-    kind = field.message_type
-    if kind is not None and kind.GetOptions().map_entry:
-        key = rest.strip("\"'")
-        return [value[key]] if key in value else list(value) if not rest else []
-    if kind is not None and kind.full_name == "google.protobuf.Timestamp":
-        return [value.ToDatetime(tzinfo=UTC)] if message.HasField(field.name) else []
-    if kind is not None:
-        inner = list(value) if field.is_repeated else [value] if message.HasField(field.name) else []
-        if not rest:
-            return inner
-        return [found for one in inner for found in _values(one, rest, missing_is_fault=missing_is_fault)]
-    values = list(value) if field.is_repeated else [value]
-    if field.enum_type is not None:
-        return [field.enum_type.values_by_number[number].name for number in values]
-    return values

@@ -11,9 +11,9 @@ from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import Method, behaviours, methods
-from cloudmlops.emulators.google.aiplatform.filtering import page
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handler, Vertex
 from cloudmlops.emulators.google.aiplatform.names import new_id
+from cloudmlops.emulators.google.aiplatform.paging import page
 
 _COLLECTION: Final = re.compile(r"/([A-Za-z]+)(?:/\*\})?(?::\w+)?$")
 _RECORDS: Final[Mapping[str, frozenset[str]]] = {

@@ -10,8 +10,9 @@ from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message, methods
-from cloudmlops.emulators.google.aiplatform.filtering import Functions, page
+from cloudmlops.emulators.google.aiplatform.filtering import Functions
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handler, Handlers, Vertex
+from cloudmlops.emulators.google.aiplatform.paging import page
 
 _SERVICE = "MetadataService"
 

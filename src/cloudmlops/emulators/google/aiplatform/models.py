@@ -15,10 +15,10 @@ from google.protobuf import empty_pb2
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.aiplatform.filtering import page
 from cloudmlops.emulators.google.aiplatform.generic import masked, without_output_fields
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.names import new_id
+from cloudmlops.emulators.google.aiplatform.paging import newest_first, page
 
 DEFAULT: Final = "default"
 _ALIAS: Final = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
@@ -96,8 +96,7 @@ class Models:
         with self._resources.transaction():
             heads = self._resources.list(request.parent, "models", self._model)
             shown = [self.get(head.name) for head in heads]
-        shown.sort(key=lambda model: model.create_time.ToNanoseconds(), reverse=True)
-        part, token = page(shown, request)
+        part, token = page(shown, request, natural=newest_first)
         return message("ListModelsResponse")(models=part, next_page_token=token)
 
     def list_versions(self, request: Any, _: Asking) -> Any:
@@ -106,8 +105,7 @@ class Models:
             base = request.name.partition("@")[0]
             self._resources.get(base, self._model)
             shown = [self._shown(base, version) for version in self._versions(base)]
-        shown.sort(key=lambda model: int(model.version_id))
-        part, token = page(shown, request)
+        part, token = page(shown, request, natural=lambda model: [int(model.version_id)])
         return message("ListModelVersionsResponse")(models=part, next_page_token=token)
 
     def update(self, request: Any, _: Asking) -> Any:

@@ -17,8 +17,8 @@ from cloudmlops.emulators.core.clock import Clock
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.aiplatform.catalogue import Method
-from cloudmlops.emulators.google.aiplatform.filtering import page
 from cloudmlops.emulators.google.aiplatform.names import new_id
+from cloudmlops.emulators.google.aiplatform.paging import page
 
 _log: Final = logging.getLogger("cloudmlops.emulators")
 _TYPE_URL: Final = "type.googleapis.com/"

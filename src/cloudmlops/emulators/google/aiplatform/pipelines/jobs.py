@@ -13,11 +13,11 @@ from google.protobuf import empty_pb2, json_format
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.aiplatform.filtering import page
 from cloudmlops.emulators.google.aiplatform.generic import without_output_fields
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.models import check_labels
 from cloudmlops.emulators.google.aiplatform.names import new_id
+from cloudmlops.emulators.google.aiplatform.paging import newest_first, page
 from cloudmlops.emulators.google.aiplatform.pipelines.containers import Stop
 from cloudmlops.emulators.google.aiplatform.pipelines.dag import Course, Dag
 from cloudmlops.emulators.google.aiplatform.pipelines.leaves import Leaves
@@ -90,8 +90,7 @@ class PipelineJobs:
     def list(self, request: Any, _: Asking) -> Any:
         """List jobs, the newest first."""
         found = self._vertex.resources.list(request.parent, "pipelineJobs", self._kind)
-        found.sort(key=lambda job: job.create_time.ToNanoseconds(), reverse=True)
-        part, token = page(found, request)
+        part, token = page(found, request, natural=newest_first)
         return message("ListPipelineJobsResponse")(pipeline_jobs=part, next_page_token=token)
 
     def cancel(self, name: str) -> Any:

@@ -18,10 +18,10 @@ from google.rpc import code_pb2
 from cloudmlops.emulators.core.clock import Timer
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.aiplatform.filtering import page
 from cloudmlops.emulators.google.aiplatform.generic import masked, without_output_fields
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.names import new_id
+from cloudmlops.emulators.google.aiplatform.paging import newest_first, page
 from cloudmlops.emulators.google.aiplatform.pipelines.cron import Cron
 from cloudmlops.emulators.google.aiplatform.pipelines.jobs import ENDED, PipelineJobs, state_of
 
@@ -70,8 +70,7 @@ class Schedules:
     def list(self, request: Any, _: Asking) -> Any:
         """List schedules, the newest first."""
         found = self._vertex.resources.list(request.parent, "schedules", self._kind)
-        found.sort(key=lambda schedule: schedule.create_time.ToNanoseconds(), reverse=True)
-        part, token = page(found, request)
+        part, token = page(found, request, natural=newest_first)
         return message("ListSchedulesResponse")(schedules=part, next_page_token=token)
 
     def update(self, request: Any) -> Any:
