@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from google.cloud.aiplatform_v1 import EndpointServiceClient, JobServiceClient
-from google.cloud.aiplatform_v1.types import Endpoint
+from google.cloud.aiplatform_v1 import EndpointServiceClient, JobServiceClient, ModelServiceClient
+from google.cloud.aiplatform_v1.types import Endpoint, Model, UploadModelRequest
 
 from cloudmlops import Platform, connect
 from cloudmlops.domain.capabilities import Capability
@@ -445,6 +445,19 @@ def test_predicting_needs_the_rights_to_predict_only_whatever_is_left_to_settle(
     asked = {call.operation for call in vertex_emulator.calls.list()}
     assert asked == {"EndpointService.GetEndpoint", "PredictionService.RawPredict"}
     access.allow()
+
+
+def test_of_copies_that_say_they_are_one_version_the_earliest_is_deployed(opened: Opened, register: Register) -> None:
+    version, backends = register(2.0), opened()
+    models, name = backends.wire.client(ModelServiceClient), f"{backends.settings.parent}/models/scaling"
+    labels = dict(models.get_model(name=f"{name}@1").labels)
+    copy = Model(display_name="copy", artifact_uri="gs://elsewhere/model", labels=labels)
+    request = UploadModelRequest(parent=backends.settings.parent, model=copy, parent_model=name)
+    models.upload_model(request=request).result()
+
+    deploy(backends.endpoints, spec(version))
+
+    assert backends.endpoints._journal.read("scaling").acts["act-1"].native_model.endswith("/models/scaling@1")
 
 
 def test_a_version_that_is_not_there_and_a_port_are_refused(platform: Platform, register: Register) -> None:

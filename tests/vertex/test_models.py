@@ -395,6 +395,15 @@ def test_a_stamp_is_seen_under_a_default_version_that_others_uploaded(opened: Op
 
     assert backends.models.store("churn") == backends.objects.uri
     assert other.models.store("churn") not in (None, other.objects.uri)
+    assert backends.models.stamped() == other.models.stamped() == ["churn"]
+
+
+def test_models_that_nobody_stamped_are_not_listed_as_such(backends: VertexBackends) -> None:
+    for model in ("fraud", "spam"):
+        uploaded_by_others(backends, model_id=model)
+    backends.models.create(new())
+
+    assert backends.models.stamped() == ["churn"]
 
 
 def test_a_store_that_is_not_the_model_s_is_refused_whichever_version_is_the_default(
@@ -599,6 +608,12 @@ def test_asking_for_what_comes_in_pages_as_if_it_were_one_answer_is_a_mistake(op
 
     with pytest.raises(TypeError, match="list_model_versions answers in pages"):
         backends.wire.ask(client(backends).list_model_versions, request, operation="o", resource="r", again=True)
+
+
+def test_the_earliest_of_equal_labels_counts_in_whatever_order_versions_are_listed() -> None:
+    listed = [Model(version_id=native, labels={"cloudmlops-version": "1"}) for native in ("10", "9", "11")]
+
+    assert mapping.of_ledger(listed)["1"].version_id == "9"
 
 
 @given(st.dictionaries(st.text(max_size=70), st.text(max_size=70), max_size=80))

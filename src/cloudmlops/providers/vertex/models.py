@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from cloudmlops.providers.vertex.backends import VertexBackends
 
 _DEFAULT: Final = "default"
+_AT_ONCE: Final = 16
+"""How many models are looked at together."""
 _DRAWINGS: Final = 5
 """How often a version is drawn again that somebody else changes meanwhile."""
 
@@ -109,19 +112,27 @@ class VertexModels(ModelsPort):
         self._objects.delete(_record(model, version))
 
     def stamped(self) -> Sequence[str]:
-        """Return the models of which the default version has the stamp: Vertex AI lists models by that one."""
-        request = ListModelsRequest(parent=self._settings.parent, filter=mapping.STAMPED)
-        found = self._wire.list(
+        """Return the models of which any version has a stamp.
+
+        Vertex AI lists models by their default versions: of those whose default was uploaded by others, each one's
+        versions are looked at.
+        """
+        request = ListModelsRequest(parent=self._settings.parent)
+        listed = self._wire.list(
             self._client.list_models, request, operation="models.list", resource=self._settings.address
         )
-        return sorted(model.name.rpartition("/")[2] for model in found)
+        shown = {model.name.rpartition("/")[2]: mapping.STORE in model.labels for model in listed}
+        doubtful = [name for name, stamped in shown.items() if not stamped]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="cloudmlops-models") as threads:
+            found = dict(zip(doubtful, threads.map(self._is_stamped, doubtful), strict=True))
+        return sorted(name for name, stamped in shown.items() if stamped or found[name])
 
     def store(self, model: str) -> str | None:
         """Return the address of our own store when the earliest stamp is its; else what is known of the other.
 
         Any version may have it: which one is the default, native tools decide.
         """
-        stamped = next(iter(self._versions(model, labelled=mapping.STAMPED)), None)
+        stamped = next(self._versions(model, labelled=mapping.STAMPED), None)
         if stamped is None:
             self._check_bucket("models.register")
             return None
@@ -146,7 +157,10 @@ class VertexModels(ModelsPort):
         return f"{self._settings.parent}/models/{model}"
 
     def _exists(self, model: str) -> bool:
-        return next(iter(self._versions(model)), None) is not None
+        return next(self._versions(model), None) is not None
+
+    def _is_stamped(self, model: str) -> bool:
+        return next(self._versions(model, labelled=mapping.STAMPED), None) is not None
 
     def _versions(self, model: str, *, labelled: str = "") -> Iterator[Model]:
         """Yield a model's versions, the earliest first; none when there is no such model."""

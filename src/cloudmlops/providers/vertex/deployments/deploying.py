@@ -64,7 +64,7 @@ class Deploying:
         return act, shown
 
     def native_model(self, model: str, version: str) -> str:
-        """Return Vertex AI's name of a version.
+        """Return Vertex AI's name of a version; of copies that say they are the same one, the earliest's.
 
         Raises:
             NotFoundError: It is not in Vertex AI's registry.
@@ -73,12 +73,13 @@ class Deploying:
             name=f"{self._settings.parent}/models/{model}",
             filter=f'labels.{model_mapping.VERSION}="{version}"',
         )
-        for found in self._wire.list(
+        listed = self._wire.list(
             self._wire.client(ModelServiceClient).list_model_versions,
             request,
             operation="endpoints.deploy",
             resource=f"{model}@{version}",
-        ):
+        )
+        if (found := model_mapping.of_ledger(listed).get(version)) is not None:
             return model_mapping.native_name(found)
         raise NotFoundError(
             f"version {version} of model {model!r} is not in Vertex AI's registry",

@@ -162,7 +162,7 @@ def foreign_labels(present: Mapping[str, str]) -> dict[str, str]:
 def of_ledger(versions: Iterable[Model]) -> dict[str, Model]:
     """Return the versions that are ours by the ledger's number; of several that say the same one, the earliest."""
     found: dict[str, Model] = {}
-    for version in versions:
+    for version in sorted(versions, key=lambda known: int(known.version_id)):
         if VERSION in version.labels:
             found.setdefault(version.labels[VERSION], version)
     return found
