@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "events": ("events:events", "List, handle and replay events."),
     "features": ("features:features", "List, materialise and read features."),
     "history": ("models:history", "Show who moved a model's versions, when and why."),
+    "image": ("image:image", "Write what a container image of steps or of the scoring server is built from."),
     "init": ("init:init", "Start a project in a folder."),
     "logs": ("pipelines:logs", "Print the log of a run's step."),
     "models": ("models:models", "List, inspect, tag and download model versions."),
