@@ -27,7 +27,7 @@ _TEMPLATES: Final = Path(__file__).with_name("dockerfiles")
 def image(session: Session, kind: str, folder: Path, force: bool) -> None:
     """Write a Dockerfile and its requirements into FOLDER, with this Python and the packages of this environment.
 
-    Nothing is built: take out of the requirements what your steps or models do not need, and build where you build images.
+    Nothing is built: take out of the requirements what is not needed, and build where you build images.
     """
     pinned, left_out = _requirements(_EXTRAS[kind])
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
