@@ -458,6 +458,7 @@ def test_of_copies_that_say_they_are_one_version_the_earliest_is_deployed(opened
     deploy(backends.endpoints, spec(version))
 
     assert backends.endpoints._journal.read("scaling").acts["act-1"].native_model.endswith("/models/scaling@1")
+    until(lambda: healthy(backends))
 
 
 def test_a_version_that_is_not_there_and_a_port_are_refused(platform: Platform, register: Register) -> None:
