@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cloudmlops.domain.feature_types import FeatureType, type_name
+from cloudmlops.domain.features import FeatureView
 
 TIME: Final = pa.timestamp("us", "UTC")
 
@@ -83,6 +85,20 @@ def time_fault(given: pa.DataType) -> str | None:
     if not pa.types.is_timestamp(given):
         return f"is {given}, not a timestamp"
     return None if given.tz else "has no time zone; times must be time-zone aware, such as UTC"
+
+
+def schema_faults(view: FeatureView, schema: pa.Schema) -> Iterator[str]:
+    """List which columns a view's source lacks and which have another type than declared."""
+    for name, kind in (*view.entity.keys.items(), *view.features.items()):
+        if name not in schema.names:
+            yield f"column {name!r} is missing; there are: {', '.join(schema.names)}"
+        elif fault := type_fault(schema.field(name).type, kind):
+            yield f"column {name!r} {fault}"
+    for name in filter(None, (view.timestamp, view.created)):
+        if name not in schema.names:
+            yield f"time column {name!r} is missing; there are: {', '.join(schema.names)}"
+        elif fault := time_fault(schema.field(name).type):
+            yield f"time column {name!r} {fault}"
 
 
 def microsecond_times(column: pa.ChunkedArray | pa.Array, rounding: Rounding) -> pa.ChunkedArray | pa.Array:

@@ -21,8 +21,9 @@ from tempfile import mkdtemp
 from typing import Any, Final
 
 from cloudmlops.domain.runs import OutputRecord, content_key
-from cloudmlops.errors import CloudMLOpsError, InvalidRequestError
+from cloudmlops.errors import InvalidRequestError
 from cloudmlops.materializers.snapshots import unpack
+from cloudmlops.runtime.failures import told
 from cloudmlops.runtime.logged import read_logged
 from cloudmlops.runtime.steps import find_step, run_step
 
@@ -86,14 +87,6 @@ def carry_out(contained: Contained) -> int:
 def inert(text: str) -> str:
     """Write JSON so that no cloud takes a part of it for a placeholder, which all begin with two braces."""
     return text.replace("{{", "{\\u007b")
-
-
-def told(error: BaseException) -> str:
-    """Say what happened in a line or two."""
-    if isinstance(error, CloudMLOpsError):
-        return str(error)
-    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return f"{type(error).__name__}{f': {error}' if str(error) else ''}{notes}"
 
 
 def _performed(contained: Contained, work: Path) -> dict[str, Any]:

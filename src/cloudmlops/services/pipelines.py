@@ -35,6 +35,7 @@ from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.services import provenance
 from cloudmlops.services.context import ServiceContext
 from cloudmlops.services.effects import effect_key
+from cloudmlops.services.schedules import check_schedule
 from cloudmlops.services.telemetry import span
 
 Runnable = Pipeline[..., Any] | Graph
@@ -158,6 +159,7 @@ class Pipelines:
                 parameters=graph.parameters,
                 created_at=self._context.backends.clock.now(),
             )
+            check_schedule(kept)
             self._port.schedule(kept, self._request(name, graph, cache=cache, compiled=compiled))
         return kept
 

@@ -36,7 +36,7 @@ from cloudmlops.providers.local.running.orphans import end_orphans
 from cloudmlops.providers.local.running.processes import command, is_alive, users
 from cloudmlops.providers.local.running.run_process import Launch
 from cloudmlops.providers.local.running.run_store import RunStore
-from cloudmlops.providers.local.running.scheduler import Scheduler, check_schedule
+from cloudmlops.providers.local.running.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.backends import LocalBackends
@@ -179,7 +179,6 @@ class LocalPipelines(PipelinesPort):
         self._store.announced(run)
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
-        check_schedule(schedule)
         _check_ours(request)
         _check_importable(request.graph)
         self._store.keep_schedule(schedule, request)

@@ -33,7 +33,7 @@ from cloudmlops.providers.vertex.mapping.pipeline_jobs import pipeline_job
 from cloudmlops.providers.vertex.mapping.pipeline_spec import RECORD, Place, faults
 from cloudmlops.providers.vertex.pipeline_runs.artifacts import Artifacts
 from cloudmlops.providers.vertex.pipeline_runs.kept import Kept, outputs_from_json
-from cloudmlops.providers.vertex.pipeline_runs.schedules import Schedules, check_schedule
+from cloudmlops.providers.vertex.pipeline_runs.schedules import Schedules
 from cloudmlops.providers.vertex.pipeline_runs.step_logs import printed
 from cloudmlops.providers.vertex.rest import Rest
 
@@ -177,7 +177,6 @@ class VertexPipelines(PipelinesPort):
         self._kept.announce(run)
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
-        check_schedule(schedule)
         self._check(request, RunMode.DETACHED)
         mark = self._kept.add_schedule(schedule, request)
         job = pipeline_job(request, self._settings, self._place({}), schedule=schedule.name, mark=mark)

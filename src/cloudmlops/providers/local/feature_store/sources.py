@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -24,8 +24,7 @@ from cloudmlops.materializers.feature_columns import (
     Rounding,
     conformed,
     microsecond_times,
-    time_fault,
-    type_fault,
+    schema_faults,
 )
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -157,20 +156,6 @@ def source_faults(view: FeatureView, *, tables: Path) -> list[str]:
     except InvalidEntitiesError as error:
         return list(error.faults)
     return list(schema_faults(view, schema))
-
-
-def schema_faults(view: FeatureView, schema: pa.Schema) -> Iterator[str]:
-    """List which columns a source lacks and which have another type than declared."""
-    for name, kind in (*view.entity.keys.items(), *view.features.items()):
-        if name not in schema.names:
-            yield f"column {name!r} is missing; there are: {', '.join(schema.names)}"
-        elif fault := type_fault(schema.field(name).type, kind):
-            yield f"column {name!r} {fault}"
-    for name in filter(None, (view.timestamp, view.created)):
-        if name not in schema.names:
-            yield f"time column {name!r} is missing; there are: {', '.join(schema.names)}"
-        elif fault := time_fault(schema.field(name).type):
-            yield f"time column {name!r} {fault}"
 
 
 @dataclass(frozen=True)

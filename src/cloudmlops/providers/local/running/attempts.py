@@ -22,8 +22,9 @@ from typing import Any, Final
 
 from cloudmlops.domain.pipelines import Step
 from cloudmlops.domain.runs import OutputRecord, output_from_json
-from cloudmlops.errors import CloudMLOpsError, InvalidRequestError
+from cloudmlops.errors import InvalidRequestError
 from cloudmlops.providers.local.running.kept import KeptArtifacts
+from cloudmlops.runtime.failures import told
 from cloudmlops.runtime.steps import find_step, run_step
 
 RUN_VARIABLE: Final = "CLOUDMLOPS_RUN"
@@ -135,7 +136,7 @@ def perform(attempt: Attempt, work: Path, called: Step[..., Any] | None = None) 
     except BaseException as error:  # noqa: BLE001 what a user's function raises fails the step, not the run
         traceback.print_exc()
         _end_mlflow_run("FAILED")
-        return Failure(error=_told(error), retryable=not isinstance(error, InvalidRequestError))
+        return Failure(error=told(error), retryable=not isinstance(error, InvalidRequestError))
     _end_mlflow_run("FINISHED")
     return outputs
 
@@ -152,7 +153,7 @@ def carry_out(attempt: Attempt) -> bool:
         outcome = perform(attempt, work)
     except KeyboardInterrupt as error:
         traceback.print_exc()
-        outcome = Failure(error=_told(error))
+        outcome = Failure(error=told(error))
     if threading.active_count() > 1:
         # As at the end of a program: pools are told to end, and threads that are not daemons are waited for.
         threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 there is no public name for it
@@ -211,14 +212,6 @@ def _end_mlflow_run(status: str) -> None:
     # MLflow would do so when the interpreter ends, which a forked step does not wait for.
     if (mlflow := sys.modules.get("mlflow")) is not None:
         mlflow.end_run(status)
-
-
-def _told(error: BaseException) -> str:
-    if isinstance(error, CloudMLOpsError):
-        return str(error)
-    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    told = f": {error}" if str(error) else ""
-    return f"{type(error).__name__}{told}{notes}"
 
 
 def _redirect(log: Path) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from cloudmlops.domain.schedules import Schedule
-from cloudmlops.errors import ConflictError, InvalidRequestError
+from cloudmlops.errors import ConflictError
 from cloudmlops.providers.local.running import leases
 from cloudmlops.providers.local.running.leases import Lease
 
@@ -137,18 +137,3 @@ def _once(shown: datetime, zone: ZoneInfo) -> list[datetime]:
 
 def _offset(at: datetime) -> timedelta:
     return at.utcoffset() or timedelta()
-
-
-def check_schedule(schedule: Schedule) -> None:
-    """Raise `InvalidRequestError`, listing what is wrong with a schedule's expression and time zone."""
-    from croniter import croniter
-
-    faults = []
-    if len(schedule.cron.split()) != 5 or not croniter.is_valid(schedule.cron):
-        faults.append(f"cron {schedule.cron!r} is not five fields: minute, hour, day of month, month, day of week")
-    try:
-        ZoneInfo(schedule.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        faults.append(f"there is no time zone {schedule.timezone!r}; write it as in 'Europe/Zurich'")
-    if faults:
-        raise InvalidRequestError(f"schedule {schedule.name!r} cannot be kept", faults=faults)

@@ -15,7 +15,7 @@ from google.cloud import bigquery
 
 from cloudmlops.domain.features import FeatureView, ParquetSource, SqlSource, TableSource
 from cloudmlops.errors import InvalidEntitiesError, NotFoundError, ServiceError, UnsupportedError
-from cloudmlops.materializers.feature_columns import time_fault, type_fault
+from cloudmlops.materializers.feature_columns import schema_faults
 from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.providers.vertex.feature_store.columns import arrow_schema
 from cloudmlops.providers.vertex.feature_store.warehouse import Warehouse
@@ -38,7 +38,7 @@ class Sources:
             InvalidEntitiesError: It cannot be read, lacks columns, or they have other types; all faults are listed.
         """
         found = self._place(view, operation=operation)
-        if faults := list(schema_faults(view, arrow_schema(self._fields(view, found, operation=operation)))):
+        if faults := list(_schema_faults(view, arrow_schema(self._fields(view, found, operation=operation)))):
             raise InvalidEntitiesError(
                 f"the source of feature view {view.name!r} does not fit", faults=faults, hint=_HINT
             )
@@ -158,18 +158,9 @@ class Sources:
         return [f"{folder}/{key}" for key in sorted(found)]
 
 
-def schema_faults(view: FeatureView, schema: pa.Schema) -> Iterator[str]:
+def _schema_faults(view: FeatureView, schema: pa.Schema) -> Iterator[str]:
     """List which columns a source lacks, which have another type than declared, and which BigQuery cannot hold."""
-    for name, kind in (*view.entity.keys.items(), *view.features.items()):
-        if name not in schema.names:
-            yield f"column {name!r} is missing; there are: {', '.join(schema.names)}"
-        elif fault := type_fault(schema.field(name).type, kind):
-            yield f"column {name!r} {fault}"
-    for name in filter(None, (view.timestamp, view.created)):
-        if name not in schema.names:
-            yield f"time column {name!r} is missing; there are: {', '.join(schema.names)}"
-        elif fault := time_fault(schema.field(name).type):
-            yield f"time column {name!r} {fault}"
+    yield from schema_faults(view, schema)
     used = [*view.entity.keys, *view.features, view.timestamp, *([view.created] if view.created else [])]
     for name, count in Counter(name.lower() for name in used).items():
         if count > 1:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
 from google.cloud import aiplatform_v1 as v1
 from google.protobuf import field_mask_pb2
 
 from cloudmlops.domain.schedules import Schedule
-from cloudmlops.errors import InvalidRequestError, NotFoundError
+from cloudmlops.errors import NotFoundError
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping.pipelines import moment
 from cloudmlops.providers.vertex.pipeline_runs.kept import Kept
@@ -103,16 +101,3 @@ class Schedules:
         return tuple(
             self._wire.list(self._client.list_schedules, request, operation="pipelines.schedules", resource="")
         )
-
-
-def check_schedule(schedule: Schedule) -> None:
-    """Raise `InvalidRequestError`, listing what is wrong with a schedule's expression and time zone."""
-    faults = []
-    if len(schedule.cron.split()) != 5 or not croniter.is_valid(schedule.cron):
-        faults.append(f"cron {schedule.cron!r} is not five fields: minute, hour, day of month, month, day of week")
-    try:
-        ZoneInfo(schedule.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        faults.append(f"there is no time zone {schedule.timezone!r}; write it as in 'Europe/Zurich'")
-    if faults:
-        raise InvalidRequestError(f"schedule {schedule.name!r} cannot be kept", faults=faults)
