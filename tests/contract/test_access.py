@@ -2,24 +2,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 import cloudmlops as cm
-from cloudmlops import Platform
 from cloudmlops.domain.access import Role
 from cloudmlops.testing.contract.access import AccessContract
+
+from .rigs import OnVertex, OnVertexOverRest
 
 
 class TestAccessOnLocal(AccessContract):
     pass
 
 
-class TestAccessOnVertex(AccessContract):
+class TestAccessOnVertex(OnVertex, AccessContract):
     principal = "user:bob@example.com"
 
-    @pytest.fixture
-    def platform(self, vertex_platform: Platform) -> Platform:
-        return vertex_platform
+
+class TestAccessOnVertexOverRest(OnVertexOverRest, AccessContract):
+    principal = "user:bob@example.com"
 
 
 def test_a_folder_that_cannot_be_written_is_reported_before_anything_is_made(read_only_folder: Path) -> None:

@@ -1,29 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from cloudmlops import Platform, connect
-from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.testing.contract.endpoints import EndpointsContract
 
-from .conftest import vertex_target
+from .rigs import OnVertex, OnVertexOverRest
 
 
 class TestEndpointsOnLocal(EndpointsContract):
     pass
 
 
-class TestEndpointsOnVertex(EndpointsContract):
-    @pytest.fixture
-    def platform(self, vertex_platform: Platform) -> Platform:
-        return vertex_platform
+class TestEndpointsOnVertex(OnVertex, EndpointsContract):
+    pass
 
 
-@pytest.mark.conformance
-class TestEndpointsOnVertexOverRest(EndpointsContract):
-    @pytest.fixture
-    def platform(self, vertex_emulator: Emulator) -> Iterator[Platform]:
-        with connect(vertex_target(vertex_emulator, transport="rest")) as platform:
-            yield platform
+class TestEndpointsOnVertexOverRest(OnVertexOverRest, EndpointsContract):
+    pass

@@ -1,30 +1,25 @@
-"""The local provider keeps what events promise."""
+from __future__ import annotations
 
-import pytest
-
-from cloudmlops import Platform
 from cloudmlops.testing.contract.events import EventsContract
+
+from .rigs import OnDisk, OnVertex, OnVertexOverRest, OnVertexWithTopic
 
 
 class TestEventsOnLocal(EventsContract):
     pass
 
 
-class TestEventsOnDisk(EventsContract):
-    @pytest.fixture
-    def platform(self, platform_on_disk: Platform) -> Platform:
-        return platform_on_disk
+class TestEventsOnDisk(OnDisk, EventsContract):
+    pass
 
 
-class TestEventsOnVertex(EventsContract):
-    @pytest.fixture
-    def platform(self, vertex_platform: Platform) -> Platform:
-        return vertex_platform
+class TestEventsOnVertex(OnVertex, EventsContract):
+    pass
 
 
-class TestEventsOnVertexWithTopic(EventsContract):
+class TestEventsOnVertexWithTopic(OnVertexWithTopic, EventsContract):
     """What is published comes back by the subscription, and is one event all the same."""
 
-    @pytest.fixture
-    def platform(self, vertex_platform_with_topic: Platform) -> Platform:
-        return vertex_platform_with_topic
+
+class TestEventsOnVertexOverRest(OnVertexOverRest, EventsContract):
+    pass

@@ -1,35 +1,21 @@
-"""The providers keep what features promise."""
+from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from cloudmlops import Platform, connect
-from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.testing.contract.features import FeaturesContract
 
-from .conftest import vertex_target
+from .rigs import OnDisk, OnVertex, OnVertexOverRest
 
 
 class TestFeaturesOnLocal(FeaturesContract):
     pass
 
 
-class TestFeaturesOnDisk(FeaturesContract):
-    @pytest.fixture
-    def platform(self, platform_on_disk: Platform) -> Platform:
-        return platform_on_disk
+class TestFeaturesOnDisk(OnDisk, FeaturesContract):
+    pass
 
 
-class TestFeaturesOnVertex(FeaturesContract):
-    @pytest.fixture
-    def platform(self, vertex_platform: Platform) -> Platform:
-        return vertex_platform
+class TestFeaturesOnVertex(OnVertex, FeaturesContract):
+    pass
 
 
-@pytest.mark.conformance
-class TestFeaturesOnVertexOverRest(FeaturesContract):
-    @pytest.fixture
-    def platform(self, vertex_emulator: Emulator) -> Iterator[Platform]:
-        with connect(vertex_target(vertex_emulator, transport="rest")) as platform:
-            yield platform
+class TestFeaturesOnVertexOverRest(OnVertexOverRest, FeaturesContract):
+    pass

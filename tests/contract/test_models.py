@@ -1,22 +1,21 @@
 from __future__ import annotations
 
-import pytest
-
-from cloudmlops import Platform
 from cloudmlops.testing.contract.models import ModelsContract
+
+from .rigs import OnDisk, OnVertex, OnVertexOverRest
 
 
 class TestModelsOnLocal(ModelsContract):
     pass
 
 
-class TestModelsOnDisk(ModelsContract):
-    @pytest.fixture
-    def platform(self, platform_on_disk: Platform) -> Platform:
-        return platform_on_disk
+class TestModelsOnDisk(OnDisk, ModelsContract):
+    pass
 
 
-class TestModelsOnVertex(ModelsContract):
-    @pytest.fixture
-    def platform(self, vertex_platform: Platform) -> Platform:
-        return vertex_platform
+class TestModelsOnVertex(OnVertex, ModelsContract):
+    pass
+
+
+class TestModelsOnVertexOverRest(OnVertexOverRest, ModelsContract):
+    pass

@@ -1,0 +1,69 @@
+"""Where the contracts are held: each rig is a fixture `platform`, to be inherited from before the contract's class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from cloudmlops import Platform, connect
+from cloudmlops.emulators.core.emulator import Emulator
+
+from .conftest import target_in_new_project, vertex_target
+
+
+class OnDisk:
+    @pytest.fixture
+    def platform(self, platform_on_disk: Platform) -> Platform:
+        return platform_on_disk
+
+
+class OnVertex:
+    """A project of its own for each test, asked over gRPC at the emulator's address."""
+
+    settings: ClassVar[Mapping[str, str]] = {
+        # Steps run in an image that was built from this environment.
+        "image": "europe-west4-docker.pkg.dev/any/steps/cloudmlops:latest"
+    }
+
+    @pytest.fixture
+    def platform(self, vertex_emulator: Emulator) -> Iterator[Platform]:
+        with connect(vertex_target(vertex_emulator, **self.settings)) as platform:
+            yield platform
+
+
+@pytest.mark.conformance
+class OnVertexOverRest(OnVertex):
+    settings: ClassVar[Mapping[str, str]] = {**OnVertex.settings, "transport": "rest"}
+
+
+class OnVertexWithTopic(OnVertex):
+    """What is published comes back by a subscription."""
+
+    settings: ClassVar[Mapping[str, str]] = {**OnVertex.settings, "topic": "events", "subscription": "mine"}
+
+    @pytest.fixture
+    def platform(self, vertex_emulator: Emulator) -> Iterator[Platform]:
+        target = vertex_target(vertex_emulator, **self.settings)
+        project = f"projects/{urlsplit(target).netloc}"
+        with httpx.Client(base_url=f"{vertex_emulator.url}/v1") as pubsub:
+            topic = f"{project}/topics/events"
+            pubsub.put(topic, json={}).raise_for_status()
+            pubsub.put(f"{project}/subscriptions/mine", json={"topic": topic}).raise_for_status()
+        with connect(target) as platform:
+            yield platform
+
+
+class OnVertexSealed(OnVertex):
+    """Google's own addresses and credentials, in a process whose every way leads to an emulator."""
+
+    settings: ClassVar[Mapping[str, str]] = {**OnVertex.settings, "api_url": "none"}
+
+    @pytest.fixture
+    def platform(self) -> Iterator[Platform]:
+        with connect(target_in_new_project(os.environ["CLOUDMLOPS_EMULATOR"], **self.settings)) as platform:
+            yield platform
