@@ -1,10 +1,12 @@
 """Run what takes longer than `make test` may: the long cases here, and the whole suite on the other interpreters.
 
-What talks to the vendors' SDKs runs with their oldest versions, too (`constraints/oldest.txt`).
+What talks to the vendors' SDKs runs with their oldest versions, too (`constraints/oldest.txt`). Words choose legs:
+`python tools/conformance.py oldest`.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -22,16 +24,24 @@ OF_THE_SDKS = (
 
 def main() -> int:
     """Return 0 when everything passed; name what was left out."""
+    legs = ("long", *OTHERS, "oldest")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "legs", nargs="*", choices=[*legs, []], metavar="LEG", help=f"{', '.join(legs)}; all by default"
+    )
+    chosen = parser.parse_args().legs or legs
     failed = []
-    left_out = []
-    if pytest(Path(sys.executable), "-m", "conformance"):
+    left_out = [leg for leg in legs if leg not in chosen]
+    if "long" in chosen and pytest(Path(sys.executable), "-m", "conformance"):
         failed.append("long cases")
     for version in OTHERS:
+        if version not in chosen:
+            continue
         if (interpreter := find(version)) is None:
             left_out.append(f"Python {version} (not on this machine)")
         elif not passes_on(interpreter, "-m", "not conformance"):
             failed.append(f"Python {version}")
-    if not passes_on(sys.executable, *OF_THE_SDKS, constraints="oldest.txt"):
+    if "oldest" in chosen and not passes_on(sys.executable, *OF_THE_SDKS, constraints="oldest.txt"):
         failed.append("the oldest SDKs")
     print(f"left out: {', '.join(left_out) or 'nothing'}")
     print(f"failed: {', '.join(failed) or 'nothing'}")
