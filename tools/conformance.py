@@ -6,7 +6,6 @@ What talks to the vendors' SDKs runs with their oldest versions, too (`constrain
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -25,11 +24,9 @@ OF_THE_SDKS = (
 def main() -> int:
     """Return 0 when everything passed; name what was left out."""
     legs = ("long", *OTHERS, "oldest")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "legs", nargs="*", choices=[*legs, []], metavar="LEG", help=f"{', '.join(legs)}; all by default"
-    )
-    chosen = parser.parse_args().legs or legs
+    chosen = sys.argv[1:] or legs
+    if unknown := [leg for leg in chosen if leg not in legs]:
+        sys.exit(f"there is no leg {', '.join(unknown)}; legs: {', '.join(legs)}")
     failed = []
     left_out = [leg for leg in legs if leg not in chosen]
     if "long" in chosen and pytest(Path(sys.executable), "-m", "conformance"):
