@@ -157,3 +157,20 @@ def test_a_prefix_lists_what_begins_with_it_in_the_order_of_keys(content: dict[s
 
     assert found == sorted((key, data) for key, data in content.items() if key.startswith(prefix))
     state.close()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "left open by an earlier version"])
+def test_what_is_kept_is_for_the_eyes_of_its_user_only(tmp_path: Path, there: bool) -> None:
+    folder = tmp_path / "state"
+    if there:
+        State(folder).close()
+        folder.chmod(0o755)
+        (folder / "state.db").chmod(0o644)
+    state = State(folder)
+    state.table("things").put("key", b"private")
+
+    modes = {file.name: file.stat().st_mode & 0o777 for file in folder.glob("state.db*")}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert set(modes) >= {"state.db", "state.db-wal"}
+    assert set(modes.values()) == {0o600}
+    state.close()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -97,6 +97,12 @@ class Served:
         """Deploy, and return the deployed model's id."""
         done = self.begin(endpoint, model, split=split, **fields).result(timeout=60)
         return str(done.deployed_model.id)
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        until = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < until, "it did not come to be"
+            time.sleep(0.01)
 
     def predict(self, endpoint: str, value: float = 1.0) -> Any:
         return self.predictions.predict(endpoint=endpoint, instances=[[value, 0.0]]).predictions[0]

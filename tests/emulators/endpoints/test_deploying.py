@@ -246,6 +246,11 @@ def test_containers_end_with_the_emulator_and_start_again_with_its_state(tmp_pat
     with Emulator([vertex_cloud()], state=tmp_path / "state") as emulator:
         served = Served.at(emulator, "served-again", tmp_path)
         assert served.predict(endpoint, 3.0) == 6.0
-        assert "The emulator was stopped" in served.endpoints.get_operation({"name": unfinished}).error.message
+        assert not served.endpoints.get_operation({"name": unfinished}).done
+        emulator.clock.advance(timedelta(hours=1))
+        served.wait_until(lambda: served.endpoints.get_operation({"name": unfinished}).done)
+        assert served.endpoints.get_operation({"name": unfinished}).error.message == ""
+        assert len(served.endpoints.get_endpoint(name=endpoint).deployed_models) == 2
+        assert len(serving_processes(endpoint)) == 2
         served.channel.close()
     assert serving_processes(endpoint) == []

@@ -60,7 +60,7 @@ def test_features_of_a_group_are_made_together_or_not_at_all(cloud: Cloud) -> No
         cloud.registry.get_feature(name=f"{made.name}/features/c")
 
 
-def test_a_restart_serves_what_was_synced_and_ends_a_sync_that_was_running(tmp_path: Path) -> None:
+def test_a_restart_serves_what_was_synced_and_carries_out_a_sync_that_was_running(tmp_path: Path) -> None:
     with vertex_emulator(state=tmp_path) as emulator:
         cloud = Cloud(emulator)
         view = cloud.plain_view(cloud.table("weather", SCHEMA, ROWS), at_once=True, cron="0 3 * * *")
@@ -76,5 +76,7 @@ def test_a_restart_serves_what_was_synced_and_ends_a_sync_that_was_running(tmp_p
         again.close()
 
     assert found.key_values.features[0].value.double_value == 2.0
-    assert ended.final_status.message == "The service was restarted."
+    assert ended.final_status.code == 0
+    assert ended.run_time.end_time
+    assert ended.sync_summary.row_synced == 2
     assert second.sync_summary.row_synced == 2

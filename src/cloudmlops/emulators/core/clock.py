@@ -59,6 +59,11 @@ class Clock:
         """Whether time moves by `advance` only."""
         return self._frozen is not None
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing happens any more, for the emulator ends."""
+        return self._closed
+
     def freeze(self, at: datetime | None = None) -> None:
         """Stop at a moment, or at the present one.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -58,6 +57,8 @@ class _Later:
         self._lock = threading.Lock()
         self._service: Service | None = None
         self._beginner: threading.Thread | None = None
+        self._answering = threading.Event()
+        self._closed = False
 
     def described(self, methods: tuple[str, ...]) -> Service:
         hosts, paths = self._told
@@ -69,20 +70,30 @@ class _Later:
             http=self.http if speaks_http else None,
             rpc=_Rpc(self, methods) if methods else None,
             ready=self.ready,
+            resume=self.resume,
             close=self.close,
         )
 
     def begin(self) -> None:
-        self._beginner = threading.Thread(target=self._try, name=f"building-{self._name}", daemon=True)
+        self._beginner = threading.Thread(target=self._begin, name=f"building-{self._name}", daemon=True)
         self._beginner.start()
 
-    def _try(self) -> None:
-        with suppress(Exception):  # whoever waits for it tries again and is told
-            self.service()
+    def _begin(self) -> None:
+        try:
+            service = self.service()
+        except Exception:  # noqa: BLE001 whoever waits for it tries again and is told
+            return
+        self._answering.wait()
+        if not self._closed:
+            service.resume()
 
     def ready(self) -> None:
         if self._beginner is not None:
+            self._beginner.join()
             self.service()
+
+    def resume(self) -> None:
+        self._answering.set()
 
     def service(self) -> Service:
         with self._lock:
@@ -93,6 +104,8 @@ class _Later:
                         f"{self._name} answers at {built.hosts} and {built.paths}, and not at {self._told}"
                     )
                 self._service = built
+                if self._beginner is None:
+                    built.resume()
             return self._service
 
     async def http(self, scope: Any, receive: Any, send: Any) -> None:
@@ -104,6 +117,8 @@ class _Later:
         await service.http(scope, receive, send)
 
     def close(self) -> None:
+        self._closed = True
+        self._answering.set()
         if self._beginner is not None:
             self._beginner.join()
         with self._lock:

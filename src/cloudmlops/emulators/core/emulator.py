@@ -203,6 +203,8 @@ class Emulator:
         )
         self._stack.enter_context(_Served(self._front, router, self._wanted_port))
         self._stack.callback(self.calls.close)
+        for service in self.services:
+            service.resume()
 
     def _spoken(self, host: str) -> frozenset[str]:
         services = services_of_host(self.services, host)

@@ -51,4 +51,6 @@ class Service:
     """Knows methods by their whole path, so that all services share one server."""
     ready: Callable[[], None] = field(default=lambda: None)
     """Waits until it is built, where that goes on beside the start; raises what went wrong."""
+    resume: Callable[[], None] = field(default=lambda: None)
+    """Goes on with what an emulator with this state left; called once, when it is built and all services answer."""
     close: Callable[[], None] = field(default=lambda: None)

@@ -7,13 +7,13 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, Self
 
 
 class State:
-    """All that one emulator knows.
+    """All that one emulator knows, private keys among it: it is for this user's eyes only.
 
     With a folder it is there again after a restart; without one, it is gone on `close`.
     """
@@ -26,6 +26,8 @@ class State:
         """Whether the folder is there after a restart."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._own = _owned(self.folder) if folder else None
+        if folder:
+            _hide(self.folder)
         self._lock = threading.RLock()
         self._depth = 0
         self._database = sqlite3.connect(
@@ -82,6 +84,15 @@ def _owned(folder: Path) -> IO[bytes]:
         lock.close()
         raise BlockingIOError(error.errno, f"another emulator keeps its state in {folder}") from error
     return lock
+
+
+def _hide(folder: Path) -> None:
+    """Let nobody else read a folder, nor the database in it; what SQLite puts beside that has its mode."""
+    with suppress(PermissionError):  # another user's, who shares it with us
+        folder.chmod(0o700)
+    (folder / "state.db").touch(mode=0o600)
+    for file in folder.glob("state.db*"):
+        file.chmod(0o600)
 
 
 class Table:

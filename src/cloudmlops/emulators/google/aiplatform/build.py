@@ -46,7 +46,7 @@ def aiplatform(vertex: Vertex, *, mutated: Mutated, check: Check, principal: Pri
     """Return the service."""
     dispatcher = Dispatcher(vertex, handlers_of(vertex), mutated=mutated, check=check)
     service = aiplatform_service(vertex.surroundings, dispatcher, principal)
-    return replace(service, close=lambda: _close(vertex))
+    return replace(service, resume=dispatcher.take_up, close=lambda: _close(vertex))
 
 
 def _close(vertex: Vertex) -> None:

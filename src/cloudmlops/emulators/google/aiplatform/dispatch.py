@@ -11,10 +11,11 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
-from cloudmlops.emulators.google.aiplatform.catalogue import Method, methods
+from cloudmlops.emulators.google.aiplatform.catalogue import Method, method_of_path, methods
 from cloudmlops.emulators.google.aiplatform.generic import check_required, generic_handler
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Forwarded, Handler, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.sunsets import not_emulated
+from cloudmlops.emulators.google.aiplatform.unfinished import Asked, answering
 
 SERVICE: Final = "aiplatform"
 _LARGEST_KEPT: Final = 1 << 16
@@ -84,7 +85,7 @@ class Dispatcher:
             asked = prepared(request)
             try:
                 self._check(principal, method, asked)
-                reply = handler(asked, asking)
+                reply = handler(asked, asking) if reads(method) else self._begun(handler, asked, asking)
             except Refused as refused:
                 if not reads(method):
                     self._mutated(method, asked, refused, asking)
@@ -97,6 +98,24 @@ class Dispatcher:
             if not reads(method):
                 self._mutated(method, asked, response, asking)
             return response
+
+    def take_up(self) -> None:
+        """Go on with the operations that were under way when an emulator with this state ended."""
+        self._vertex.operations.take_up(self._again)
+
+    def _begun(self, handler: Handler, asked: Message, asking: Asking) -> Any:
+        """Ask a handler that may begin an operation."""
+        sent = asked.SerializeToString()
+        with answering(Asked(path=asking.method.path, request=sent, principal=asking.principal, host=asking.host)):
+            return handler(asked, asking)
+
+    def _again(self, call: Asked) -> None:
+        method = method_of_path(call.path)
+        handler, native = self._handler(method) if method is not None else (None, None)
+        if method is None or native is None or handler is None:
+            raise Refused("UNIMPLEMENTED", f"{call.path} is not emulated any more.")
+        asking = Asking(method=method, principal=call.principal, host=call.host)
+        handler(native.request.FromString(call.request), asking)
 
     def emulated(self, method: Method) -> str:
         """Say how a method is answered: by `rules` of its own, by the `generic` ones of resources, or not at all."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -32,8 +34,40 @@ _FREE_TEXT: Final = frozenset({"description", "display_name", "version_descripti
 """Fields of a user's own words: what looks like a name in them is none."""
 
 
+class Ids:
+    """The ids that are made for one call: first those that were made for it before, in the same order."""
+
+    def __init__(self, given: Sequence[str] = ()) -> None:
+        self._given = list(given)
+        self.made: list[str] = []
+
+    def next(self) -> str:
+        """Return one more."""
+        made = self._given.pop(0) if self._given else _random_id()
+        self.made.append(made)
+        return made
+
+
+_ids: ContextVar[Ids | None] = ContextVar("ids", default=None)
+
+
+@contextmanager
+def ids_from(ids: Ids) -> Iterator[None]:
+    """Take new ids from here."""
+    mark = _ids.set(ids)
+    try:
+        yield
+    finally:
+        _ids.reset(mark)
+
+
 def new_id() -> str:
     """Return an id as the service makes them: digits."""
+    ids = _ids.get()
+    return ids.next() if ids is not None else _random_id()
+
+
+def _random_id() -> str:
     return str(secrets.randbelow(9 * 10 ** (_DIGITS - 1)) + 10 ** (_DIGITS - 1))
 
 

@@ -1,10 +1,10 @@
-"""Long-running operations: begun by a method, ended now or when the clock says so."""
+"""Long-running operations: begun by a method, ended now or when the clock says so, also after a restart."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Thread
 from typing import Any, Final
 
@@ -19,9 +19,11 @@ from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.aiplatform.catalogue import Method
 from cloudmlops.emulators.google.aiplatform.names import new_id
 from cloudmlops.emulators.google.aiplatform.paging import page
+from cloudmlops.emulators.google.aiplatform.unfinished import Asked, Unfinished, answering, asked
 
 _log: Final = logging.getLogger("cloudmlops.emulators")
 _TYPE_URL: Final = "type.googleapis.com/"
+_STOPPED: Final = Refused("ABORTED", "The emulator was stopped while the operation was carried out.")
 
 
 class Operations:
@@ -37,9 +39,10 @@ class Operations:
         """Operations begun from now on never end."""
         self.ended: Callable[[Any], None] = lambda _: None
         """Is told of every operation that has ended, well or not."""
+        self.left: list[Callable[[], None]] = []
+        """What else is to be gone on with when an emulator is started again with a state that was kept."""
         self._at_work: dict[str, Thread] = {}
-        for name, data in self._table.items() if state.durable else ():
-            self._give_up(name, data)
+        self._unfinished = Unfinished(state)
 
     def begin(
         self,
@@ -62,21 +65,22 @@ class Operations:
         """
         if method.operation is None:
             raise TypeError(f"{method.key} is not a long-running method")
+        call = asked()
+        if call is not None and call.goes_on:
+            return self._go_on(call.goes_on, method, work, apart=apart)
         operation = operations_pb2.Operation(name=f"{resource}/operations/{new_id()}")
         described = method.operation[1]()
         if metadata is not None:
             described.MergeFromString(metadata.SerializeToString())
         self._stamp(described, "create_time", "update_time")
         operation.metadata.CopyFrom(_packed(described))
-        if self.stuck:
-            self._keep(operation)
-        elif self.takes or apart:
-            self._keep(operation)
-            end = self._end_apart if apart else self._end
-            if self.takes:
-                self._clock.after(self.takes, lambda: end(operation.name, method, work))
-            else:
-                end(operation.name, method, work)
+        if self.stuck or self.takes or apart:
+            now = self._clock.now()
+            with self._state.transaction():
+                self._keep(operation)
+                self._unfinished.note(operation.name, begun=now, due=now + self.takes)
+            if not self.stuck:
+                self._end_at(now + self.takes if self.takes else None, operation.name, method, work, apart=apart)
         else:
             result = work()  # what it refuses, the method itself refuses
             self._done(operation, method, result)
@@ -114,22 +118,56 @@ class Operations:
     def delete(self, name: str) -> Any:
         """Forget an operation."""
         self.get(name)
-        self._table.delete(name)
+        with self._state.transaction():
+            self._table.delete(name)
+            self._unfinished.forget(name)
         return empty_pb2.Empty()
 
-    def _give_up(self, name: str, data: bytes) -> None:
-        """End an operation that was under way when an emulator with this state ended: nothing ends it any more."""
-        operation = operations_pb2.Operation.FromString(data)
-        if not operation.done:
-            operation.done = True
-            operation.error.code = code_pb2.ABORTED
-            operation.error.message = "The emulator was stopped while the operation was under way."
-            self._table.put(name, operation.SerializeToString())
+    def take_up(self, again: Callable[[Asked], None]) -> None:
+        """Go on with what was under way when an emulator with this state ended, by its due time.
+
+        Args:
+            again: Makes a call again, which begins what it began.
+        """
+        going = [operations_pb2.Operation.FromString(data) for _, data in self._table.items()]
+        found = [(self._unfinished.find(operation.name), operation) for operation in going if not operation.done]
+        for left, operation in sorted(found, key=lambda one: (one[0].due, one[0].begun) if one[0] else ("", "")):
+            if left is None or left.working:
+                self._fail(operation, _STOPPED)
+                continue
+            call = left.asked(operation.name)
+            try:
+                with answering(call):
+                    again(call)
+            except Refused as refused:
+                self._fail(operation, refused)
+        while self.left:
+            self.left.pop(0)()
 
     def close(self) -> None:
         """Wait for the ends of what goes on apart."""
         for thread in tuple(self._at_work.values()):
             thread.join()
+
+    def _go_on(self, name: str, method: Method, work: Callable[[], Message], *, apart: bool) -> Any:
+        """Do for an operation of before what is done for one that begins."""
+        left = self._unfinished.find(name)
+        due = left.end if left is not None and left.end > self._clock.now() else None
+        self._end_at(due, name, method, work, apart=apart)
+        return self.get(name)
+
+    def _end_at(
+        self, due: datetime | None, name: str, method: Method, work: Callable[[], Message], *, apart: bool
+    ) -> None:
+        end = self._end_apart if apart else self._end_once
+        if due is None:
+            end(name, method, work)
+        else:
+            self._clock.at(due, lambda: end(name, method, work))
+
+    def _end_once(self, name: str, method: Method, work: Callable[[], Message]) -> None:
+        self._unfinished.working(name)
+        self._end(name, method, work)
 
     def _end_apart(self, name: str, method: Method, work: Callable[[], Message]) -> None:
         def end() -> None:
@@ -148,18 +186,20 @@ class Operations:
         try:
             result = work()
         except Refused as refused:
-            operation.done = True
-            operation.error.code = code_pb2.Code.Value(refused.code)
-            operation.error.message = refused.message
-            self._keep(operation)
+            self._fail(operation, refused)
         except Exception as error:  # noqa: BLE001 told to the client as the operation's error
             _log.exception("operation %s failed", name)
-            operation.done = True
-            operation.error.code = code_pb2.INTERNAL
-            operation.error.message = f"{type(error).__name__}: {error}"
-            self._keep(operation)
+            self._fail(operation, Refused("INTERNAL", f"{type(error).__name__}: {error}"))
         else:
             self._done(operation, method, result)
+
+    def _fail(self, operation: Any, refused: Refused) -> None:
+        if self._clock.stopped:
+            return  # it is the emulator's end that is the reason: the next one with this state goes on
+        operation.done = True
+        operation.error.code = code_pb2.Code.Value(refused.code)
+        operation.error.message = refused.message
+        self._keep(operation)
 
     def _done(self, operation: Any, method: Method, result: Message) -> None:
         if method.operation is None:
@@ -179,7 +219,10 @@ class Operations:
             getattr(metadata.generic_metadata, field).FromDatetime(self._clock.now().replace(tzinfo=None))
 
     def _keep(self, operation: Any) -> None:
-        self._table.put(operation.name, operation.SerializeToString())
+        with self._state.transaction():
+            self._table.put(operation.name, operation.SerializeToString())
+            if operation.done:
+                self._unfinished.forget(operation.name)
         if operation.done:
             self.ended(operation)
 

@@ -128,6 +128,8 @@ class BatchPredictions:
             failure = Refused("INTERNAL", f"{type(error).__name__}: {error}")
         finally:
             self._fleet.stop(name, "")  # before the end is told: who sees it sees the machine given back
+        if failure is not None and self._vertex.surroundings.clock.stopped:
+            return  # it is the emulator's end that is the reason: the next one with this state says so
         self._moved(name, _FAILED if failure else _SUCCEEDED, failure)
 
     def _moved(self, name: str, state: int, refused: Refused | None = None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from google.rpc import code_pb2
@@ -80,15 +81,14 @@ class Syncing:
         self.schedule(view)
 
     def _resume(self) -> None:
-        """Schedule anew what a kept state holds, and end what was running when it was left."""
+        """Schedule anew what a kept state holds, and let what was running when it was left run again."""
         stores = "projects/-/locations/-/featureOnlineStores/-"
         for view in self._vertex.resources.list(stores, "featureViews", message("FeatureView")):
             self.schedule(view.name)
             for sync in self._syncs(view.name):
                 if not sync.run_time.HasField("end_time"):
-                    sync.final_status.code = code_pb2.ABORTED
-                    sync.final_status.message = "The service was restarted."
-                    self._end(sync)
+                    # Rows are written under their own times: to write them twice is to write them once.
+                    self._vertex.operations.left.append(partial(self._run, sync.name))
 
     def _end(self, sync: Any) -> None:
         sync.run_time.end_time.FromDatetime(self._vertex.surroundings.clock.now().replace(tzinfo=None))
@@ -107,6 +107,8 @@ class Syncing:
             sync.final_status.code = code_pb2.Code.Value(refused.code)
             sync.final_status.message = refused.message
         except Exception as error:  # noqa: BLE001 told to the client as the sync's status
+            if self._vertex.surroundings.clock.stopped:
+                return  # it is the emulator's end that is the reason: the next one with this state runs it again
             _log.exception("sync %s failed", name)
             sync.final_status.code = code_pb2.INTERNAL
             sync.final_status.message = f"{type(error).__name__}: {error}"

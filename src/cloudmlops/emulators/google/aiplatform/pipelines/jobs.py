@@ -141,7 +141,7 @@ class PipelineJobs:
         """Let jobs that an emulator's end cut short be failed ones."""
         for name, data in self._vertex.surroundings.state.table("aiplatform_resources").items("projects/"):
             if "/pipelineJobs/" in name and state_of(self._kind.FromString(data)) not in ENDED:
-                Progress(self._vertex, name).state("FAILED", error="The emulator was stopped while the job ran.")
+                Progress(self._vertex, name).interrupted("The emulator was stopped while the job ran.")
 
     def close(self) -> None:
         """End all that runs, and write nothing any more."""

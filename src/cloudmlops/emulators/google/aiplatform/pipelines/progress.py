@@ -47,6 +47,8 @@ class Progress:
         names = {"system.Pipeline": pipeline, "system.PipelineRun": self.name.rpartition("/")[2]}
         found = {}
         with self._vertex.resources.transaction():
+            if not self._vertex.resources.exists(self.store):
+                self._vertex.resources.create(self.store, message("MetadataStore")())
             for schema, name in names.items():
                 context = kind(display_name=name, schema_title=schema, schema_version="0.0.1")
                 place = f"{self.store}/contexts/{name}"
@@ -150,6 +152,18 @@ class Progress:
                 job.error.code, job.error.message = code_pb2.FAILED_PRECONDITION, error
             self._vertex.resources.keep(self.name, job)
 
+    def interrupted(self, error: str) -> None:
+        """End the job and its tasks where an emulator's end cut them short: nothing carries them any more."""
+        with self._vertex.resources.transaction():
+            job: Any = self._vertex.resources.get(self.name, message("PipelineJob"))
+            asked = _name(job, "state").removeprefix("PIPELINE_STATE_") == "CANCELLING"
+            self._details = {detail.task_id: detail for detail in job.job_detail.task_details}
+            for task, detail in self._details.items():
+                if (state := _name(detail, "state")) not in _ENDED:
+                    begun = state != "PENDING" and not asked
+                    self.put(task, "FAILED" if begun else "CANCELLED", error=error if begun else "")
+            self.state("CANCELLED" if asked else "FAILED", error="" if asked else error)
+
     def _note(self, task: int, prefix: str, values: Values, field: str) -> None:
         with self._vertex.resources.transaction():
             detail = self._details[task]
@@ -191,3 +205,7 @@ class Progress:
 
     def _now(self, field: Any) -> None:
         field.FromDatetime(self._vertex.surroundings.clock.now().replace(tzinfo=None))
+
+
+def _name(message: Any, field: str) -> str:
+    return str(message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number[getattr(message, field)].name)
