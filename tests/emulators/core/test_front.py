@@ -280,3 +280,17 @@ def test_connections_that_come_as_an_emulator_ends_are_ended_with_it(
     gc.collect()
 
     assert forgotten == []
+
+
+def test_what_is_written_is_sent_at_once_not_when_the_client_has_acknowledged_what_came_before(running: Any) -> None:
+    with connected(running) as client:
+        client.sendall(b"GET /toy/a HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        client.recv(1)
+        ends = [one.fd for one in psutil.Process().net_connections("tcp") if one.raddr == client.getsockname()]
+
+        assert [_sends_at_once(end) for end in ends] == [True]
+
+
+def _sends_at_once(descriptor: int) -> bool:
+    with closing(socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)) as copy:
+        return bool(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))

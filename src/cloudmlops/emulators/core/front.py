@@ -98,6 +98,7 @@ class Front:
                 client, _address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = loop.create_task(self._serve_until_closed(client))
             self._clients.add(task)
             task.add_done_callback(self._clients.discard)
