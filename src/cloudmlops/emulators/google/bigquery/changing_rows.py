@@ -36,7 +36,7 @@ class RowChanges:
         tree = statement.tree
         only(tree, "this", "expression")
         schema = tree.this if isinstance(tree.this, exp.Schema) else None
-        name, fields = self._target(schema.this if schema else tree.this)
+        name, fields = self._target(schema.this if schema else tree.this, reading=False)
         columns = [part.name for part in schema.expressions] if schema else [field["name"] for field in fields]
         targets = [_named(fields, column) for column in columns]
         query = tree.args["expression"]
@@ -81,7 +81,7 @@ class RowChanges:
     def truncate(self, statement: Statement) -> Outcome:
         tree = statement.tree
         only(tree, "expressions")
-        name, _ = self._target(tree.expressions[0])
+        name, _ = self._target(tree.expressions[0], reading=False)
         return self._changed(statement, name, f"DELETE FROM {place(name)}", "deletedRowCount")  # noqa: S608
 
     def merge(self, statement: Statement) -> Outcome:
@@ -195,10 +195,13 @@ class RowChanges:
         self._translator.sources.resolve(holder)
         return holder.this
 
-    def _target(self, node: exp.Expression) -> tuple[TableName, list[dict[str, Any]]]:
+    def _target(self, node: exp.Expression, *, reading: bool = True) -> tuple[TableName, list[dict[str, Any]]]:
         if not isinstance(node, exp.Table):
             raise not_emulated("this target")
         name = self._translator.sources.name(node)
+        self._translator.caller.need("bigquery.tables.updateData", name)
+        if reading:
+            self._translator.caller.need_to_query(name)
         table = self._catalog.table(name)
         if table["type"] != "TABLE":
             raise invalid_query(f"Cannot change rows of {name}: it is a {table['type']}")

@@ -42,6 +42,7 @@ class Definitions:
         only(tree, "this", "kind", "replace", "exists", "expression", "properties")
         schema = tree.this if isinstance(tree.this, exp.Schema) else None
         name = self._translator.sources.name(schema.this if schema else tree.this)
+        self._check_creation(statement, name, "bigquery.tables.update", "bigquery.tables.updateData")
         given = _properties(tree.args.get("properties"))
         fields = checked([_field(part) for part in schema.expressions]) if schema else []
         loaded = None
@@ -81,6 +82,7 @@ class Definitions:
         if isinstance(tree.this, exp.Schema):
             raise not_emulated("a list of columns in CREATE VIEW")
         name = self._translator.sources.name(tree.this)
+        self._check_creation(statement, name, "bigquery.tables.update")
         given = _properties(tree.args.get("properties"))
         query = tree.args["expression"]
         unqualified = [table for table in query.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
@@ -105,6 +107,7 @@ class Definitions:
         tree = statement.tree
         only(tree, "this", "kind", "exists", "properties")
         name = self._dataset(tree.this)
+        self._need("bigquery.datasets.create", name.project)
         given = _properties(tree.args.get("properties"))
         try:
             self._catalog.create_dataset(name, given)
@@ -122,6 +125,9 @@ class Definitions:
     def drop_schema(self, statement: Statement) -> Outcome:
         tree = statement.tree
         name = self._dataset(_dropped(tree))
+        self._need("bigquery.datasets.delete", name)
+        if tree.args.get("cascade"):
+            self._need("bigquery.tables.delete", name)
         try:
             self._catalog.delete_dataset(name, with_tables=bool(tree.args.get("cascade")))
         except Refused as refused:
@@ -133,6 +139,8 @@ class Definitions:
         tree = statement.tree
         only(tree, "this", "kind", "exists", "actions")
         name = self._translator.sources.name(tree.this)
+        self._need("bigquery.tables.get", name)
+        self._need("bigquery.tables.update", name)
         with self._catalog.warehouse.writing:
             made = self._catalog.table(name)
             if made["type"] != "TABLE":
@@ -146,6 +154,8 @@ class Definitions:
 
     def _drop(self, statement: Statement, kind: str) -> Outcome:
         name = self._translator.sources.name(_dropped(statement.tree))
+        self._need("bigquery.tables.delete", name)
+        self._need("bigquery.tables.get", name)
         with self._catalog.warehouse.writing:
             there = self._catalog.find(name)
             if there is None:
@@ -157,6 +167,15 @@ class Definitions:
             else:
                 self._catalog.drop(name)
         return self._outcome(statement, name, "DROP")
+
+    def _need(self, permission: str, on: str | DatasetName | TableName) -> None:
+        self._translator.caller.need(permission, on)
+
+    def _check_creation(self, statement: Statement, name: TableName, *for_replacing: str) -> None:
+        self._need("bigquery.tables.create", name.parent)
+        if statement.tree.args.get("replace"):
+            for permission in for_replacing:
+                self._need(permission, name)
 
     def _dataset(self, node: exp.Expression) -> DatasetName:
         if not isinstance(node, exp.Table):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.cells import rows_json
 from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs
 from cloudmlops.emulators.google.bigquery.loading import Loading
@@ -32,18 +33,18 @@ class JobResources:
         self._queries = queries
         self._loading = loading
 
-    def insert(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def insert(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         content = asked.json()
         configuration = content.get("configuration", {})
         reference = content.get("jobReference") or {}
         if "query" in configuration:
-            job = self._queries.make(path["project"], configuration, reference=reference)
+            job = self._queries.make(path["project"], configuration, reference=reference, caller=caller)
             if configuration.get("dryRun"):
                 return answer_json(self._dry(job))
         elif "load" in configuration:
-            job = self._loading.make(path["project"], configuration, None, reference=reference)
+            job = self._loading.make(path["project"], configuration, None, reference=reference, caller=caller)
         elif "copy" in configuration:
-            job = self._loading.make_copy(path["project"], configuration, reference=reference)
+            job = self._loading.make_copy(path["project"], configuration, reference=reference, caller=caller)
         elif "extract" in configuration:
             raise not_emulated("an extract job")
         else:
@@ -52,10 +53,11 @@ class JobResources:
         job.done.wait(SHORT_SECONDS)
         return answer_json(job.resource())
 
-    def query(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def query(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         content = asked.json()
         configuration = {"jobType": "QUERY", **query_configuration(content)}
-        job = self._queries.make(path["project"], configuration, reference={"location": content.get("location")})
+        reference = {"location": content.get("location")}
+        job = self._queries.make(path["project"], configuration, reference=reference, caller=caller)
         head: dict[str, Any] = {"kind": "bigquery#queryResponse"}
         if content.get("dryRun"):
             self._dry(job)
@@ -83,16 +85,16 @@ class JobResources:
         }
         return self._answer(job, settings, head)
 
-    def results(self, asked: Asked, path: Mapping[str, str]) -> Answer:
-        job = self._jobs.get(path["project"], path["job"])
+    def results(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
+        job = self._job(path, caller, "bigquery.jobs.get")
         if "query" not in job.configuration:
             raise invalid(f"Job {job.id} is not a query.")
         return self._answer(job, asked.query, {"kind": "bigquery#getQueryResultsResponse", "etag": job.id})
 
-    def get(self, _: Asked, path: Mapping[str, str]) -> Answer:
-        return answer_json(self._jobs.get(path["project"], path["job"]).resource())
+    def get(self, _: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
+        return answer_json(self._job(path, caller, "bigquery.jobs.get").resource())
 
-    def list(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def list(self, asked: Asked, path: Mapping[str, str], _: Caller) -> Answer:
         jobs = self._jobs.list(path["project"])
         if parent := asked.query.get("parentJobId"):
             raise not_emulated(f"parentJobId {parent} of jobs.list")
@@ -110,17 +112,22 @@ class JobResources:
             entries.append({**made, "state": made["status"]["state"], **({"errorResult": failed} if failed else {})})
         return answer_json({"kind": "bigquery#jobList", "etag": "list", "jobs": entries, **rest})
 
-    def cancel(self, _: Asked, path: Mapping[str, str]) -> Answer:
-        job = self._jobs.get(path["project"], path["job"])
+    def cancel(self, _: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
+        job = self._job(path, caller, "bigquery.jobs.update")
         self._jobs.cancel(job)
         return answer_json({"kind": "bigquery#jobCancelResponse", "job": job.resource()})
 
-    def delete(self, _: Asked, path: Mapping[str, str]) -> Answer:
+    def delete(self, _: Asked, path: Mapping[str, str], __: Caller) -> Answer:
         job = self._jobs.get(path["project"], path["job"])
         if not job.done.is_set():
             raise invalid(f"Job {job.id} is still running")
         self._jobs.delete(job)
         return Answer(status=204)
+
+    def _job(self, path: Mapping[str, str], caller: Caller, permission: str) -> Job:
+        job = self._jobs.get(path["project"], path["job"])
+        caller.need_for_job(permission, job.project, f"{job.location}.{job.id}", job.caller.principal)
+        return job
 
     def _dry(self, job: Job) -> dict[str, Any]:
         """Check a query without running it; nothing is remembered of it."""

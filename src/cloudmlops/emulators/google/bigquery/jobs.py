@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import LOCATION, Catalog
 from cloudmlops.emulators.google.bigquery.fields import Field
 from cloudmlops.emulators.google.bigquery.refusals import error_proto, of_duckdb
@@ -56,6 +57,8 @@ class Job:
     created: str
     work: Callable[[Job], Outcome]
     cursor: duckdb.DuckDBPyConnection
+    caller: Caller
+    """Who asked for it."""
     started: str | None = None
     ended: str | None = None
     outcome: Outcome | None = None
@@ -92,7 +95,7 @@ class Job:
             "id": f"{self.project}:{self.location}.{self.id}",
             "etag": f"{self.id}.{status['state']}",
             "selfLink": f"https://bigquery.googleapis.com/bigquery/v2/projects/{self.project}/jobs/{self.id}",
-            "user_email": "emulated@cloudmlops.invalid",
+            "user_email": self.caller.principal,
             "jobReference": self.reference,
             "configuration": configuration,
             "statistics": statistics,
@@ -118,6 +121,7 @@ class Jobs:
         work: Callable[[Job], Outcome],
         *,
         reference: Mapping[str, Any],
+        caller: Caller,
     ) -> Job:
         """Remember a new job, which does not run yet.
 
@@ -126,6 +130,7 @@ class Jobs:
             configuration: A `JobConfiguration`.
             work: What it does.
             reference: Its name and location, each if it was given.
+            caller: Who asks for it.
 
         Raises:
             Refused: A job of that name is there.
@@ -138,6 +143,7 @@ class Jobs:
             created=self._catalog.milliseconds(),
             work=work,
             cursor=self._catalog.warehouse.cursor(),
+            caller=caller,
         )
         with self._lock:
             if (project, job.id) in self._jobs:

@@ -22,6 +22,12 @@ _REASONS: Final = {
     "UNAUTHENTICATED": "authError",
     "CANCELLED": "stopped",
 }
+_NOBODY: Final = {
+    "message": "Invalid Credentials",
+    "reason": "authError",
+    "location": "Authorization",
+    "locationType": "header",
+}
 
 NOT_EMULATED: Final = "not emulated: "
 """How an error that a rewritten query raises begins, when what it met is not emulated."""
@@ -30,16 +36,14 @@ NOT_EMULATED: Final = "not emulated: "
 def refusal(refused: Refused) -> Answer:
     """The service's form of an error."""
     status = 412 if refused.reason == "conditionNotMet" else HTTP_STATUS[refused.code]
-    proto = error_proto(refused)
-    content = {
-        "error": {
-            "code": status,
-            "message": refused.message,
-            "errors": [{"message": refused.message, "domain": "global", "reason": proto["reason"]}],
-            "status": refused.code,
-        }
-    }
+    error = {"message": refused.message, "domain": "global", "reason": error_proto(refused)["reason"]}
     headers = {}
+    if refused.code == "UNAUTHENTICATED":
+        error |= _NOBODY
+        headers["www-authenticate"] = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
+    content = {
+        "error": {"code": status, "message": refused.message, "errors": [error], "status": refused.code},
+    }
     if refused.retry_after_seconds is not None:
         headers["retry-after"] = str(int(refused.retry_after_seconds))
     return answer_json(content, status=status, headers=headers)
@@ -47,7 +51,9 @@ def refusal(refused: Refused) -> Answer:
 
 def error_proto(refused: Refused) -> dict[str, Any]:
     """An `ErrorProto`, as a job's status holds it."""
-    reason = refused.reason or _REASONS.get(refused.code, "invalid")
+    # Such as ACCESS_TOKEN_EXPIRED, which this API has not.
+    given = "" if refused.reason.isupper() else refused.reason
+    reason = given or _REASONS.get(refused.code, "invalid")
     return {"reason": reason, "message": refused.message, "location": "query" if reason == "invalidQuery" else ""}
 
 

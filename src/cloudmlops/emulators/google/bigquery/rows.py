@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
 from cloudmlops.emulators.core.clock import Clock
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of
 from cloudmlops.emulators.google.bigquery.cells import rows_json
 from cloudmlops.emulators.google.bigquery.fields import arrow_type, quoted
@@ -38,7 +39,7 @@ class Rows:
         self._inserted: OrderedDict[tuple[str, str], datetime] = OrderedDict()
         self._lock = threading.Lock()
 
-    def listed(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def listed(self, asked: Asked, path: Mapping[str, str], _: Caller) -> Answer:
         name = _name(path)
         table = self._catalog.table(name)
         if table["type"] != "TABLE":
@@ -64,7 +65,7 @@ class Rows:
             head["pageToken"] = str(first + rows.num_rows)
         return with_rows(head, text)
 
-    def insert_all(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def insert_all(self, asked: Asked, path: Mapping[str, str], _: Caller) -> Answer:
         name = _name(path)
         content = asked.json()
         if content.get("templateSuffix"):

@@ -14,6 +14,7 @@ from typing import Any
 
 from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.job_resources import SHORT_SECONDS
 from cloudmlops.emulators.google.bigquery.loading import Loading
 from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
@@ -33,11 +34,11 @@ class Uploads:
         self._open: dict[str, _Upload] = {}
         self._lock = threading.Lock()
 
-    def begin(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def begin(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         kind = asked.query.get("uploadType")
         if kind == "multipart":
             job, body = _parts(asked)
-            return self._loaded(path["project"], job, body)
+            return self._loaded(path["project"], job, body, caller)
         if kind != "resumable":
             raise not_emulated(f"uploadType={kind}")
         key = uuid.uuid4().hex
@@ -47,7 +48,7 @@ class Uploads:
         place = f"{scheme}://{asked.host}{asked.path}?uploadType=resumable&upload_id={key}"
         return Answer(headers={"location": place, "x-guploader-uploadid": key})
 
-    def go_on(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def go_on(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         key = asked.query.get("upload_id", "")
         with self._lock:
             upload = self._open.get(key)
@@ -64,13 +65,14 @@ class Uploads:
             return Answer(status=308, headers=got)
         with self._lock:
             self._open.pop(key, None)
-        return self._loaded(path["project"], upload.job, bytes(upload.body))
+        return self._loaded(path["project"], upload.job, bytes(upload.body), caller)
 
-    def _loaded(self, project: str, job: Mapping[str, Any], body: bytes) -> Answer:
+    def _loaded(self, project: str, job: Mapping[str, Any], body: bytes, caller: Caller) -> Answer:
         configuration = dict(job.get("configuration", {}))
         if "load" not in configuration:
             raise invalid("an upload needs a load job")
-        made = self._loading.make(project, configuration, body, reference=job.get("jobReference") or {})
+        reference = job.get("jobReference") or {}
+        made = self._loading.make(project, configuration, body, reference=reference, caller=caller)
         self._loading.jobs.start(made)
         made.done.wait(SHORT_SECONDS)
         return answer_json(made.resource())

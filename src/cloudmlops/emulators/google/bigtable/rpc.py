@@ -13,9 +13,12 @@ from google.protobuf.json_format import MessageToDict
 
 from cloudmlops.emulators.core.calls import Dropped
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.core.rpc import refuse
 from cloudmlops.emulators.core.service import Surroundings
+from cloudmlops.emulators.google.bigtable.permissions import Permissions
 
 SERVICE: Final = "bigtable"
+_DOMAIN: Final = "bigtable.googleapis.com"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +48,7 @@ class Handlers(grpc.GenericRpcHandler):
     def __init__(self, surroundings: Surroundings, methods: list[Method], families: tuple[str, ...]) -> None:
         self._surroundings = surroundings
         self._families = families
+        self._permissions = Permissions(surroundings.state)
         self._handlers = {method.path: self._handler(method) for method in methods}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
@@ -70,20 +74,27 @@ class Handlers(grpc.GenericRpcHandler):
     def _answer(self, method: Method, asked: Any, context: grpc.ServicerContext) -> Any:
         try:
             with self._answering(method, asked, context):
+                self._check(method, asked, context)
                 return method.act(asked)
         except Refused as refused:
-            _abort(context, refused)
+            refuse(context, refused, domain=_DOMAIN)
         except Dropped:
             context.abort(grpc.StatusCode.UNAVAILABLE, "connection cut")
 
     def _stream(self, method: Method, asked: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
             with self._answering(method, asked, context):
+                self._check(method, asked, context)
                 yield from method.act(asked)
         except Refused as refused:
-            _abort(context, refused)
+            refuse(context, refused, domain=_DOMAIN)
         except Dropped:
             context.abort(grpc.StatusCode.UNAVAILABLE, "connection cut")
+
+    def _check(self, method: Method, asked: Any, context: grpc.ServicerContext) -> None:
+        if not isinstance(asked, bytes):
+            principal = self._permissions.principal(context.invocation_metadata())
+            self._permissions.check(principal, method.operation, _resource(asked))
 
     def _answering(self, method: Method, asked: Any, context: grpc.ServicerContext) -> Any:
         named = method.path if isinstance(asked, bytes) else _resource(asked)
@@ -122,9 +133,13 @@ class Sent(Mapping[str, Any]):
 
 
 def _resource(asked: Any) -> str:
+    """Return the name of what a request concerns, itself or in the message that it is to be changed to."""
     for field in ("table_name", "name", "parent"):
         if field in asked.DESCRIPTOR.fields_by_name:
             return str(getattr(asked, field))
+    for field in ("table", "instance", "app_profile"):
+        if field in asked.DESCRIPTOR.fields_by_name:
+            return str(getattr(asked, field).name)
     return ""
 
 
@@ -134,15 +149,8 @@ def _peer(peer: str) -> tuple[str, int]:
     return host.strip("[]"), int(port or 0)
 
 
-def _abort(context: grpc.ServicerContext, refused: Refused) -> NoReturn:
-    if refused.retry_after_seconds is not None:
-        context.set_trailing_metadata((("retry-after", str(refused.retry_after_seconds)),))
-    context.abort(grpc.StatusCode[refused.code], refused.message)
-    raise AssertionError("abort raises")
-
-
 def _refusal(path: str) -> Callable[[Any], Any]:
-    def refuse(_: Any) -> NoReturn:
+    def act(_: Any) -> NoReturn:
         raise Refused("UNIMPLEMENTED", f"{path} is not emulated")
 
-    return refuse
+    return act

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlglot import exp
 
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog
 from cloudmlops.emulators.google.bigquery.dialect.reading import parse
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
@@ -23,9 +24,16 @@ class Sources:
     """Resolves the tables of one statement."""
 
     def __init__(
-        self, catalog: Catalog, *, project: str, default: DatasetName | None, information: InformationSchema
+        self,
+        catalog: Catalog,
+        *,
+        project: str,
+        default: DatasetName | None,
+        information: InformationSchema,
+        caller: Caller,
     ) -> None:
         self._catalog = catalog
+        self._caller = caller
         self._project = project
         self._default = default
         self._information = information
@@ -49,7 +57,7 @@ class Sources:
         """Put the place of its rows, or a view's query, in the place of each table that a query reads.
 
         Raises:
-            Refused: There is no such table.
+            Refused: There is no such table, or the caller may not read it.
         """
         if depth > _DEEPEST:
             raise invalid_query("Too many nested views")
@@ -72,12 +80,19 @@ class Sources:
         if "*" in table.name:
             raise not_emulated("a wildcard table")
         name = self.name(table)
+        self._caller.need_to_query(name)
         found = self._catalog.table(name)
         for part in ("pivots", "sample", "version", "when", "joins", "laterals", "hints", "system_time"):
             if table.args.get(part):
                 raise not_emulated(f"{part.upper()} of a table")
         if found["type"] == "VIEW":
-            inner = Sources(self._catalog, project=name.parent.project, default=None, information=self._information)
+            inner = Sources(
+                self._catalog,
+                project=name.parent.project,
+                default=None,
+                information=self._information,
+                caller=self._caller,
+            )
             query = inner.resolve(parse(found["view"]["query"]), depth=depth + 1)
             self.reads.update(inner.reads)
             return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))

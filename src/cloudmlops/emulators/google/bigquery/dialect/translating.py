@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of
 from cloudmlops.emulators.google.bigquery.dialect.reading import parse
 from cloudmlops.emulators.google.bigquery.dialect.selecting import Queries
@@ -62,6 +63,7 @@ class Translator:
         *,
         now: datetime,
         project: str,
+        caller: Caller,
         default: DatasetName | None = None,
         parameters: Sequence[Mapping[str, Any]] = (),
     ) -> None:
@@ -70,7 +72,10 @@ class Translator:
         self._parameters = parameters
         self._made_tables = 0
         self.project: Final = project
-        self.sources: Final = Sources(catalog, project=project, default=default, information=self._information)
+        self.caller: Final = caller
+        self.sources: Final = Sources(
+            catalog, project=project, default=default, information=self._information, caller=caller
+        )
         self.queries: Final = Queries(now=now, type_of=lambda sql: cursor.sql(sql).types[0])
 
     def translate(self, text: str) -> Statement:
@@ -160,6 +165,11 @@ class Translator:
         return [field_of(name, kind) for name, kind in zip(relation.columns, relation.types, strict=True)]
 
     def _information(self, view: str, parent: DatasetName | None, project: str) -> str:
+        regional = parent is not None and parent.dataset.lower().startswith("region-")
+        self.caller.need(
+            "bigquery.datasets.get" if view == "SCHEMATA" else "bigquery.tables.list",
+            project if parent is None or regional else parent,
+        )
         self._made_tables += 1
         name = f"__information_{self._made_tables}"
         self._cursor.register(name, information_schema(self._catalog, view, parent, project))
