@@ -121,6 +121,7 @@ class Metadata:
 
         def listed(request: Any, _: Asking) -> Any:
             with self._resources.transaction():
+                self._resources.get(request.parent, message("MetadataStore"))
                 found = self._resources.list(request.parent, collection, message(kind))
                 part, token = page(found, request, functions=self._functions)
             response: Any = methods("v1", _SERVICE)[method].response()

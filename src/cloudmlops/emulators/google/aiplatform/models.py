@@ -7,15 +7,16 @@ the model's; a read shows both, the version's first.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2, field_mask_pb2
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.aiplatform.generic import masked, without_output_fields
+from cloudmlops.emulators.google.aiplatform.generic import masked
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.names import new_id
 from cloudmlops.emulators.google.aiplatform.paging import newest_first, page
@@ -26,12 +27,15 @@ _MODEL_ID: Final = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
 _LABEL_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE: Final = re.compile(r"[a-z0-9_-]{0,63}")
 _MOST_LABELS: Final = 64
+_ETAG: Final = 16
 _DEDICATED: Final = 1
 """DeploymentResourcesType.DEDICATED_RESOURCES"""
 _INPUTS: Final = ("jsonl", "bigquery", "csv", "tf-record", "tf-record-gzip", "file-list")
 _OUTPUTS: Final = ("jsonl", "bigquery")
-_OF_MODEL: Final = frozenset({"display_name", "description", "labels"})
-"""Fields that all versions share."""
+_OF_MODEL: Final = ("display_name", "description", "labels")
+"""Fields that UpdateModel changes for all versions, by the bare name."""
+_OF_VERSION: Final = ("version_description", "labels")
+"""Fields that UpdateModel changes of one version, by a name with `@`."""
 
 
 def model_handlers(vertex: Vertex) -> Handlers:
@@ -60,6 +64,16 @@ def check_labels(labels: Any) -> None:
             raise Refused("INVALID_ARGUMENT", f"The value {value!r} of the label {key!r} is invalid.")
 
 
+def check_target(parent: str, model_id: str, parent_model: str) -> None:
+    """Refuse a place for a new model or version that there cannot be."""
+    if model_id and parent_model:
+        raise Refused("INVALID_ARGUMENT", "model_id names a new model and parent_model an existing one: set one only.")
+    if model_id and not _MODEL_ID.fullmatch(model_id):
+        raise Refused("INVALID_ARGUMENT", f"The model ID {model_id!r} is invalid.")
+    if parent_model and not re.fullmatch(f"{re.escape(parent)}/models/[^/]+", parent_model):
+        raise Refused("INVALID_ARGUMENT", f"The parent_model {parent_model!r} is not a Model in {parent}.")
+
+
 class Models:
     """The registry. The model's own record is kept under its name, each version under `NAME/versions/NUMBER`."""
 
@@ -71,7 +85,6 @@ class Models:
     def upload(self, request: Any, asking: Asking) -> Any:
         """Make a model, or the next version of one."""
         given = request.model
-        without_output_fields(given)
         self._check_given(request, given)
         name = request.parent_model.partition("@")[0] or f"{request.parent}/models/{request.model_id or new_id()}"
         self._check_place(name, request)
@@ -112,16 +125,14 @@ class Models:
         """Change fields of a version, or what all versions share."""
         given = request.model
         check_labels(given.labels)
+        base, _, wanted = given.name.partition("@")
+        of_version = wanted not in ("", "-")
+        paths = _updated(given, request.update_mask, of_version=of_version)
         with self._resources.transaction():
-            base, version = self._resolved(given.name)
+            base, version = self._resolved(given.name if of_version else base)
             self._resources.check_etag(self._shown(base, version), given.etag)
-            paths = list(request.update_mask.paths)
-            shared = [path for path in paths if path.partition(".")[0] in _OF_MODEL and "@" not in given.name]
-            own = [path for path in paths if path not in shared]
-            if shared:
-                self._masked(base, given, shared)
-            if own or not paths:
-                self._masked(_place(base, version), given, own)
+            if paths:
+                self._masked(_place(base, version) if of_version else base, given, paths)
             return self._shown(base, version)
 
     def merge_aliases(self, request: Any, _: Asking) -> Any:
@@ -171,8 +182,7 @@ class Models:
         return self._vertex.operations.begin(asking.method, base, work)
 
     def _check_given(self, request: Any, given: Any) -> None:
-        if request.model_id and not _MODEL_ID.fullmatch(request.model_id):
-            raise Refused("INVALID_ARGUMENT", f"The model ID {request.model_id!r} is invalid.")
+        check_target(request.parent, request.model_id, request.parent_model)
         for alias in given.version_aliases:
             if not _ALIAS.fullmatch(alias):
                 raise Refused("INVALID_ARGUMENT", f"The version alias {alias!r} is invalid.")
@@ -232,6 +242,10 @@ class Models:
         shown.display_name = head.display_name
         shown.description = head.description
         shown.create_time.CopyFrom(head.create_time)
+        if head.update_time.ToNanoseconds() > shown.update_time.ToNanoseconds():
+            shown.update_time.CopyFrom(head.update_time)
+        # Of both, for a change of either is a change of what is shown.
+        shown.etag = hashlib.sha256(f"{head.etag} {shown.etag}".encode()).hexdigest()[:_ETAG]
         for key, value in head.labels.items():
             if key not in shown.labels:
                 shown.labels[key] = value
@@ -254,12 +268,9 @@ class Models:
 
     def _masked(self, place: str, given: Any, paths: list[str]) -> None:
         kept: Any = self._resources.get(place, self._model)
-        name = kept.name
-        mask = message("UpdateModelRequest")().update_mask
-        mask.paths.extend(paths)
-        masked(kept, given, mask)
+        masked(kept, given, field_mask_pb2.FieldMask(paths=paths))
         kept.version_update_time.FromDatetime(self._vertex.surroundings.clock.now().replace(tzinfo=None))
-        self._resources.put(name, kept)
+        self._resources.put(place, kept)
 
     def _move(self, base: str, alias: str, version: str) -> None:
         for other in self._versions(base):
@@ -275,6 +286,25 @@ class Models:
             kept.version_aliases[:] = after
             kept.version_update_time.FromDatetime(self._vertex.surroundings.clock.now().replace(tzinfo=None))
             self._resources.put(_place(base, version), kept)
+
+
+def _updated(given: Any, mask: Any, *, of_version: bool) -> list[str]:
+    """Return the fields that an update changes; without a mask those that are set, with `*` all that it can."""
+    allowed, others = (_OF_VERSION, _OF_MODEL) if of_version else (_OF_MODEL, _OF_VERSION)
+    if "*" in mask.paths:
+        return list(allowed)
+    if not mask.paths:
+        return [field.name for field, _ in given.ListFields() if field.name in allowed]
+    for path in mask.paths:
+        field = path.partition(".")[0]
+        if field == "version_aliases":
+            raise Refused("INVALID_ARGUMENT", "UpdateModel changes no version_aliases: use MergeVersionAliases.")
+        if field in others and field not in allowed:
+            right = "models/MODEL, without a version" if of_version else "models/MODEL@VERSION"
+            raise Refused("FAILED_PRECONDITION", f"The field {path!r} is updated by the name {right}: {given.name}.")
+        if field not in allowed:
+            raise Refused("INVALID_ARGUMENT", f"UpdateModel cannot change {path!r}: it changes {', '.join(allowed)}.")
+    return list(mask.paths)
 
 
 def _place(base: str, version: str) -> str:

@@ -62,10 +62,27 @@ def page(
     if last is not None:
         wanted = order.after(last, wanted)
     size = min(request.page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
-    if len(wanted) <= size:
-        return wanted, ""
-    shown = wanted[:size]
-    return shown, _token(order.key(shown[-1]), question)
+    part = wanted[:size]
+    token = _token(order.key(part[-1]), question) if len(wanted) > size else ""
+    return [shown(message, request) for message in part], token
+
+
+def shown(message: _MESSAGE, request: Any) -> _MESSAGE:
+    """Return what of a message a request's `read_mask` asks for: without one, or with `*`, all.
+
+    Raises:
+        Refused: The mask names a field that does not exist.
+    """
+    if "read_mask" not in request.DESCRIPTOR.fields_by_name or not request.read_mask.paths:
+        return message
+    if "*" in request.read_mask.paths:
+        return message
+    part: _MESSAGE = type(message)()
+    try:
+        request.read_mask.MergeMessage(message, part)
+    except (ValueError, KeyError) as error:
+        raise Refused("INVALID_ARGUMENT", f"Invalid read mask: {error}") from error
+    return part
 
 
 @dataclass(frozen=True, slots=True)

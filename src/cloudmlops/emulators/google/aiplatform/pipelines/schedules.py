@@ -18,7 +18,8 @@ from google.rpc import code_pb2
 from cloudmlops.emulators.core.clock import Timer
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.aiplatform.generic import masked, without_output_fields
+from cloudmlops.emulators.google.aiplatform.checking import without_output_fields
+from cloudmlops.emulators.google.aiplatform.generic import masked
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.names import new_id
 from cloudmlops.emulators.google.aiplatform.paging import newest_first, page
