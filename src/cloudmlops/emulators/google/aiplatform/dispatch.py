@@ -12,7 +12,8 @@ from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import Method, method_of_path, methods
-from cloudmlops.emulators.google.aiplatform.generic import check_required, generic_handler
+from cloudmlops.emulators.google.aiplatform.checking import check
+from cloudmlops.emulators.google.aiplatform.generic import generic_handler
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Forwarded, Handler, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.sunsets import not_emulated
 from cloudmlops.emulators.google.aiplatform.unfinished import Asked, answering
@@ -128,7 +129,7 @@ class Dispatcher:
             asked = _as(request, native.request)
             self._vertex.projects.canonicalise(asked)
             if native.service not in ("Operations", "Locations"):
-                check_required(asked, deep=not native.name.startswith(("Update", "Mutate")))
+                check(native, asked)
             return asked
 
         return prepare

@@ -13,7 +13,7 @@ from google.protobuf import empty_pb2, json_format
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.aiplatform.generic import without_output_fields
+from cloudmlops.emulators.google.aiplatform.checking import without_output_fields
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.models import check_labels
 from cloudmlops.emulators.google.aiplatform.names import new_id
