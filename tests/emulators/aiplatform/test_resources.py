@@ -83,7 +83,7 @@ def test_a_mask_replaces_a_map_whole(registry: Any, group: v1.FeatureGroup) -> N
 
 
 def test_a_mask_of_what_does_not_exist_or_cannot_change_is_refused(registry: Any, group: v1.FeatureGroup) -> None:
-    for path in ("colour", "create_time", "name"):
+    for path in ("colour", "create_time", "name", "big_query.colour", "description.colour"):
         given = v1.FeatureGroup(name=group.name)
         with pytest.raises((exceptions.BadRequest, exceptions.NotFound)):
             registry.update_feature_group(feature_group=given, update_mask={"paths": [path]}).result()

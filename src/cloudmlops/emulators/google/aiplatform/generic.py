@@ -81,12 +81,12 @@ def masked(kept: Any, given: Any, mask: Any) -> None:
         if "." in path and field.message_type is not None and field.message_type.GetOptions().map_entry:
             _copy_entry(getattr(kept, first), getattr(given, first), path.partition(".")[2])
             continue
+        one = field_mask_pb2.FieldMask(paths=[path])
+        if not one.IsValidForDescriptor(kept.DESCRIPTOR):
+            raise Refused("INVALID_ARGUMENT", f"The update mask names {path!r}, which {kept.DESCRIPTOR.name} has not.")
         if "." not in path:
             kept.ClearField(path)
-        try:
-            field_mask_pb2.FieldMask(paths=[path]).MergeMessage(given, kept, True, True)
-        except (ValueError, KeyError) as error:
-            raise Refused("INVALID_ARGUMENT", f"Invalid update mask: {error}") from error
+        one.MergeMessage(given, kept, True, True)
         if REQUIRED in words.get(first, ()) and is_empty(kept, field):
             raise Refused("INVALID_ARGUMENT", f"Required fields are not set: {first}.")
 

@@ -77,11 +77,11 @@ def shown(message: _MESSAGE, request: Any) -> _MESSAGE:
         return message
     if "*" in request.read_mask.paths:
         return message
+    if not request.read_mask.IsValidForDescriptor(message.DESCRIPTOR):
+        told = f"Invalid read mask of a {message.DESCRIPTOR.name}: {', '.join(request.read_mask.paths)}."
+        raise Refused("INVALID_ARGUMENT", told)
     part: _MESSAGE = type(message)()
-    try:
-        request.read_mask.MergeMessage(message, part)
-    except (ValueError, KeyError) as error:
-        raise Refused("INVALID_ARGUMENT", f"Invalid read mask: {error}") from error
+    request.read_mask.MergeMessage(message, part)
     return part
 
 
