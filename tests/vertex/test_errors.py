@@ -144,6 +144,16 @@ def test_a_quota_says_when_to_come_again(error: Exception) -> None:
     assert refused.retry_after == timedelta(seconds=1.5)
 
 
+@pytest.mark.parametrize("reason", ["quotaExceeded", "rateLimitExceeded"])
+def test_a_quota_of_bigquery_is_no_missing_permission(reason: str) -> None:
+    refused = google.Forbidden("too many queries", errors=[{"reason": reason, "message": "too many queries"}])
+
+    error = translation(refused, "features.training_table", "weather")
+
+    assert isinstance(error, QuotaExceededError)
+    assert error.retryable
+
+
 def test_a_quota_that_was_met_until_the_time_was_over_is_a_quota_still() -> None:
     met = google.ResourceExhausted("too fast", details=[details.RetryInfo(retry_delay=Duration(seconds=30))])
 

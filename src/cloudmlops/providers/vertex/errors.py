@@ -88,6 +88,8 @@ _PERMISSION: Final = re.compile(
 )
 """As messages name permissions, where the details do not."""
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s")
+_OF_QUOTA: Final = frozenset({"quotaExceeded", "rateLimitExceeded"})
+"""BigQuery's reasons for a 403 that has nothing to do with permissions."""
 _RETRYABLE: Final = (UnavailableError, QuotaExceededError)
 _OF_POLICIES: Final = frozenset({"access.grant", "access.list", "access.revoke"})
 """What no role of ours allows: who gives roles is above them."""
@@ -139,7 +141,14 @@ def invalid(message: str, *, hint: str = "") -> InvalidRequestError:
 
 
 def _ours(error: Exception | None) -> type[ServiceError] | None:
+    if isinstance(error, google.Forbidden) and _OF_QUOTA & {told.get("reason") for told in _told(error)}:
+        return QuotaExceededError
     return next((OURS[known] for known in type(error).__mro__ if known in OURS), None)
+
+
+def _told(error: google.GoogleAPICallError) -> list[Mapping[str, Any]]:
+    """Return what BigQuery says of an error, beside its status."""
+    return [told for told in error.errors if isinstance(told, Mapping)]
 
 
 def _hint(error: Exception, kind: type[ServiceError], operation: str) -> str:
