@@ -18,6 +18,8 @@ from cloudmlops.domain.pipelines import pipeline, step
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.google.aiplatform.catalogue import methods, service_names
 from cloudmlops.emulators.google.aiplatform.permissions import permission
+from cloudmlops.emulators.google.bigquery.callers import OF_JOBS as BIGQUERY
+from cloudmlops.emulators.google.bigtable.permissions import PERMISSIONS as BIGTABLE
 from cloudmlops.emulators.google.cloud import GoogleCloud
 from cloudmlops.emulators.google.storage.permissions import PERMISSIONS as STORAGE
 from cloudmlops.providers.vertex.mapping.access import permissions_of
@@ -58,8 +60,11 @@ def measuring(rows: int = 3) -> int:
 def all_permissions() -> frozenset[str]:
     """Return the permissions that the emulator asks for."""
     vertex = {permission(method) for name in service_names("v1") for method in methods("v1", name).values()}
+    bigtable = {name for names in BIGTABLE.values() for name in names}
     others = {"logging.logEntries.list", "pubsub.topics.publish", "pubsub.subscriptions.consume"}
-    return frozenset({name for name in vertex if name} | (set(STORAGE.values()) - SEVERAL_PARTS) | others)
+    return frozenset(
+        {name for name in vertex if name} | (set(STORAGE.values()) - SEVERAL_PARTS) | BIGQUERY | bigtable | others
+    )
 
 
 @pytest.fixture

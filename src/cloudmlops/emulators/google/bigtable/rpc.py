@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NoReturn
@@ -50,6 +50,11 @@ class Handlers(grpc.GenericRpcHandler):
         self._families = families
         self._permissions = Permissions(surroundings.state)
         self._handlers = {method.path: self._handler(method) for method in methods}
+
+    @property
+    def paths(self) -> Collection[str]:
+        """Of all methods that are answered."""
+        return self._handlers.keys()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         path = handler_call_details.method
