@@ -17,7 +17,7 @@ from cloudmlops.emulators.core.clock import Clock
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.aiplatform.catalogue import Method
-from cloudmlops.emulators.google.aiplatform.names import new_id
+from cloudmlops.emulators.google.aiplatform.names import NAME, new_id
 from cloudmlops.emulators.google.aiplatform.paging import page
 from cloudmlops.emulators.google.aiplatform.unfinished import Asked, Unfinished, answering, asked
 
@@ -98,8 +98,12 @@ class Operations:
         return operations_pb2.Operation.FromString(data)
 
     def list(self, request: Any) -> Any:
-        """Answer ListOperations."""
-        beginning = f"{request.name}/operations/" if not request.name.endswith("/operations") else f"{request.name}/"
+        """Answer ListOperations: those on a resource, or on all that is in a location."""
+        name = request.name.removesuffix("/operations")
+        place = NAME.match(name)
+        if place is None:
+            raise Refused("INVALID_ARGUMENT", f"Invalid resource name {request.name!r} in name.")
+        beginning = f"{name}/operations/" if place[3] else f"{name}/"
         found = [operations_pb2.Operation.FromString(data) for _, data in self._table.items(beginning)]
         part, token = page(found, request)
         return operations_pb2.ListOperationsResponse(operations=part, next_page_token=token)
