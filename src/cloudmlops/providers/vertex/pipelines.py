@@ -297,7 +297,9 @@ class VertexPipelines(PipelinesPort):
         outputs = mapping.compiled_outputs(detail, step) if compiled else outputs_from_json(left.get("outputs", {}))
         why = ""
         if state is StepState.FAILED:
-            why = self._kept.failure(_id(job), name) or detail.error.message
+            said = detail.error.message
+            image = step.options.image or self._settings.image
+            why = self._kept.failure(_id(job), name) or (said if compiled else mapping.unheard(said, image))
         return StepRecord(
             name=name,
             state=state,

@@ -49,7 +49,7 @@ class Images:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._table: dict[str, Image] = {}
+        self._table: dict[str, Image | None] = {}
         self._writing = Lock()
 
     def let(self, pattern: str, image: Image) -> None:
@@ -57,10 +57,25 @@ class Images:
         self._table.pop(pattern, None)
         self._table[pattern] = image
 
+    def lack(self, pattern: str) -> None:
+        """Say that the images of a pattern are in no registry: nobody has built them."""
+        self._table.pop(pattern, None)
+        self._table[pattern] = None
+
     def of(self, image: str) -> Image:
-        """Return what stands for an image."""
+        """Return what stands for an image.
+
+        Raises:
+            Refused: There is none.
+        """
         fitting = [known for pattern, known in self._table.items() if fnmatchcase(image, pattern)]
-        return fitting[-1] if fitting else Image()
+        found = fitting[-1] if fitting else Image()
+        if found is None:
+            raise Refused(
+                "INVALID_ARGUMENT",
+                f"Failed to read the container uri [{image}]. Please make sure that the image exists.",
+            )
+        return found
 
     def command(self, image: str, command: Sequence[str], arguments: Sequence[str]) -> list[str]:
         """Return the command of a container on this machine.
