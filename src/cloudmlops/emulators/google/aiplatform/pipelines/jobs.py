@@ -144,12 +144,11 @@ class PipelineJobs:
                 Progress(self._vertex, name).interrupted("The emulator was stopped while the job ran.")
 
     def close(self) -> None:
-        """End all that runs, and write nothing any more."""
+        """End all that runs."""
         with self._lock:
             self._closed = True
             running = tuple(self._running.values())
-        for thread, progress, stop in running:
-            progress.closed = True
+        for thread, _, stop in running:
             stop.ask()
             thread.join(_PATIENCE_SECONDS)
 
