@@ -90,3 +90,49 @@ def test_a_store_is_deleted_with_all_that_it_holds(metadata: Any, store: str) ->
     metadata.delete_metadata_store(name=store).result()
     with pytest.raises(exceptions.NotFound):
         metadata.get_artifact(name=artifact.name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_purge_tells_what_it_would_remove_and_removes_it_by_force(metadata: Any, store: str, kind: str) -> None:
+    for number in range(3):
+        make(metadata, store, kind, f"old-{number}", display_name="old")
+    make(metadata, store, kind, "kept-one", display_name="new")
+    purge = getattr(metadata, f"purge_{kind}s")
+
+    asked = {"parent": store, "filter": 'display_name="old"'}
+    begun = purge(request=asked)
+    told = begun.result()
+    assert told.purge_count == 3
+    assert list(told.purge_sample) == [f"{store}/{kind}s/old-{number}" for number in range(3)]
+    assert type(begun.metadata).__name__ == f"Purge{kind.title()}sMetadata"
+    assert len(listed(metadata, store, kind)) == 4
+
+    done = purge(request={**asked, "force": True}).result()
+    assert (done.purge_count, list(done.purge_sample)) == (3, [])
+    assert [found.display_name for found in listed(metadata, store, kind)] == ["new"]
+    assert purge(request={**asked, "force": True}).result().purge_count == 0
+
+
+def test_a_purge_shows_a_hundred_names_at_most(metadata: Any, store: str) -> None:
+    for number in range(101):
+        make(metadata, store, "artifact", f"old-{number}")
+    told = metadata.purge_artifacts(request={"parent": store, "filter": 'uri=""'}).result()
+    assert (told.purge_count, len(told.purge_sample)) == (101, 100)
+
+
+def test_a_purge_of_everything_or_of_nowhere_is_refused(metadata: Any, store: str) -> None:
+    with pytest.raises(exceptions.BadRequest, match="filter"):
+        metadata.purge_artifacts(request={"parent": store, "force": True})
+    with pytest.raises(exceptions.BadRequest, match="filter"):
+        metadata.purge_artifacts(request={"parent": store, "filter": "(uri="})
+    with pytest.raises(exceptions.NotFound, match="nowhere"):
+        metadata.purge_artifacts(request={"parent": store.replace("default", "nowhere"), "filter": 'uri=""'})
+
+
+def test_what_belongs_to_a_context_is_purged_by_it(metadata: Any, store: str) -> None:
+    context = make(metadata, store, "context", "tuning")
+    inside = make(metadata, store, "artifact")
+    make(metadata, store, "artifact")
+    metadata.add_context_artifacts_and_executions(context=context.name, artifacts=[inside.name])
+    asked = {"parent": store, "filter": f'in_context("{context.name}")'}
+    assert list(metadata.purge_artifacts(request=asked).result().purge_sample) == [inside.name]

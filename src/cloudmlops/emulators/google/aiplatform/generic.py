@@ -115,7 +115,7 @@ def _create(vertex: Vertex, method: Method) -> Handler | None:
     def create(request: Any, asking: Asking) -> Any:
         given = getattr(request, resource)
         _check_parent(vertex, request.parent)
-        made_up = str(uuid.uuid4()) if method.service == _METADATA else new_id()
+        made_up = str(uuid.uuid5(uuid.NAMESPACE_URL, new_id())) if method.service == _METADATA else new_id()
         name = f"{request.parent}/{collection}/{(getattr(request, id_field) if id_field else '') or made_up}"
         if method.operation is None:
             return vertex.resources.create(name, given)

@@ -30,6 +30,11 @@ _MOST_LABELS: Final = 64
 _ETAG: Final = 16
 _DEDICATED: Final = 1
 """DeploymentResourcesType.DEDICATED_RESOURCES"""
+_CUSTOM: Final = 2
+"""ModelSourceInfo.ModelSourceType.CUSTOM"""
+_EXPORTED: Final = "custom-trained"
+_ARTIFACT: Final = 1
+"""Model.ExportFormat.ExportableContent.ARTIFACT"""
 _INPUTS: Final = ("jsonl", "bigquery", "csv", "tf-record", "tf-record-gzip", "file-list")
 _OUTPUTS: Final = ("jsonl", "bigquery")
 _OF_MODEL: Final = ("display_name", "description", "labels")
@@ -87,16 +92,27 @@ class Models:
         given = request.model
         self._check_given(request, given)
         name = request.parent_model.partition("@")[0] or f"{request.parent}/models/{request.model_id or new_id()}"
-        self._check_place(name, request)
+        given.model_source_info.source_type = _CUSTOM
+        self.check_place(name, new=not request.parent_model)
 
         def work() -> Any:
-            with self._resources.transaction():
-                self._check_place(name, request)
-                head = self._resources.find(name, self._model)
-                version = self._add(name, head, given)
+            version = self.add(name, given, new=not request.parent_model)
             return message("UploadModelResponse")(model=name, model_version_id=version)
 
         return self._vertex.operations.begin(asking.method, name, work)
+
+    def check_place(self, name: str, *, new: bool) -> None:
+        """Refuse a new model where there is one, and a new version where there is none."""
+        if not new:
+            self._resources.get(name, self._model)
+        elif self._resources.exists(name):
+            raise Refused("ALREADY_EXISTS", f"Model {name} already exists; set parent_model to add a version to it.")
+
+    def add(self, name: str, given: Any, *, new: bool) -> str:
+        """Keep a new model's first version, or the next one; return its number."""
+        with self._resources.transaction():
+            self.check_place(name, new=new)
+            return self._added(name, self._resources.find(name, self._model), given)
 
     def get(self, name: str) -> Any:
         """Return a version as it is read: `NAME`, `NAME@2` or `NAME@alias`."""
@@ -190,13 +206,7 @@ class Models:
             raise Refused("INVALID_ARGUMENT", f"{given.artifact_uri!r} is not a Cloud Storage URI.")
         check_labels(given.labels)
 
-    def _check_place(self, name: str, request: Any) -> None:
-        if request.parent_model:
-            self._resources.get(name, self._model)
-        elif self._resources.exists(name):
-            raise Refused("ALREADY_EXISTS", f"Model {name} already exists; set parent_model to add a version to it.")
-
-    def _add(self, name: str, head: Any | None, given: Any) -> str:
+    def _added(self, name: str, head: Any | None, given: Any) -> str:
         version = str(int(head.version_id) + 1) if head is not None else "1"
         fresh: Any = self._model.FromString(given.SerializeToString())
         if head is None:
@@ -212,6 +222,8 @@ class Models:
             fresh.supported_deployment_resources_types.append(_DEDICATED)
             fresh.supported_input_storage_formats.extend(_INPUTS)
             fresh.supported_output_storage_formats.extend(_OUTPUTS)
+        if fresh.artifact_uri:
+            fresh.supported_export_formats.add(id=_EXPORTED, exportable_contents=[_ARTIFACT])
         now = self._vertex.surroundings.clock.now().replace(tzinfo=None)
         fresh.version_create_time.FromDatetime(now)
         fresh.version_update_time.FromDatetime(now)

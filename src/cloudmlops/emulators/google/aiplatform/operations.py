@@ -67,7 +67,7 @@ class Operations:
             raise TypeError(f"{method.key} is not a long-running method")
         call = asked()
         if call is not None and call.goes_on:
-            return self._go_on(call.goes_on, method, work, apart=apart)
+            return self._go_on(call.goes_on, method, work, metadata, apart=apart)
         operation = operations_pb2.Operation(name=f"{resource}/operations/{new_id()}")
         described = method.operation[1]()
         if metadata is not None:
@@ -153,8 +153,15 @@ class Operations:
         for thread in tuple(self._at_work.values()):
             thread.join()
 
-    def _go_on(self, name: str, method: Method, work: Callable[[], Message], *, apart: bool) -> Any:
+    def _go_on(
+        self, name: str, method: Method, work: Callable[[], Message], metadata: Message | None, *, apart: bool
+    ) -> Any:
         """Do for an operation of before what is done for one that begins."""
+        if metadata is not None:
+            with self._state.transaction():
+                operation = self.get(name)
+                operation.metadata.value += metadata.SerializeToString()  # to append a message is to merge it
+                self._keep(operation)
         left = self._unfinished.find(name)
         due = left.end if left is not None and left.end > self._clock.now() else None
         self._end_at(due, name, method, work, apart=apart)
