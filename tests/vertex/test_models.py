@@ -229,6 +229,20 @@ def test_of_two_stores_that_make_a_model_at_once_one_is_refused(opened: Opened, 
     assert len(versions(backends)) == 1
 
 
+def test_a_version_that_is_removed_as_soon_as_it_is_made_is_told(opened: Opened, vertex_emulator: Emulator) -> None:
+    backends, other = opened(), opened()
+    backends.models.create(new())
+
+    def remove() -> None:
+        client(other).delete_model_version(name=f"{backends.settings.parent}/models/churn@2").result()
+
+    # Looked for twice before it is made, then whether it is the only one.
+    vertex_emulator.faults.set(Fault(matching="aiplatform/ModelService.ListModelVersions", first=3, before=remove))
+
+    with pytest.raises(NotFoundError, match="version 2 of model 'churn' is not in Vertex AI's registry"):
+        backends.models.create(new("2", request="r2"))
+
+
 def test_a_copy_that_a_retry_left_is_removed_by_the_next_one(opened: Opened) -> None:
     backends = opened()
     name = backends.models.create(new())
