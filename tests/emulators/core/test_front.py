@@ -294,3 +294,14 @@ def test_what_is_written_is_sent_at_once_not_when_the_client_has_acknowledged_wh
 def _sends_at_once(descriptor: int) -> bool:
     with closing(socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)) as copy:
         return bool(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+
+def test_an_emulator_ends_though_a_client_never_agrees_on_tls(toys: ModuleType) -> None:
+    with Emulator([toys.Toy()]) as emulator:
+        host, _, port = emulator.address.partition(":")
+        client = socket.create_connection((host, int(port)), timeout=20)
+        client.sendall(b"CONNECT toy.example:443 HTTP/1.1\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+
+    with client, suppress(ConnectionResetError):
+        assert client.recv(4096) == b""

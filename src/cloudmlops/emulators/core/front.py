@@ -98,7 +98,6 @@ class Front:
                 client, _address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = loop.create_task(self._serve_until_closed(client))
             self._clients.add(task)
             task.add_done_callback(self._clients.discard)
@@ -106,13 +105,15 @@ class Front:
     async def _serve_until_closed(self, client: socket.socket) -> None:
         with client:
             try:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 reader, writer = await _streams(client)
                 try:
                     await self._serve(reader, writer)
-                except asyncio.CancelledError:
+                except BaseException:
+                    # Nobody waits for its end: asyncio does not tell of it when TLS was not agreed on yet.
                     writer.transport.abort()
-                finally:
-                    await _close(writer)
+                    raise
+                await _close(writer)
             except (OSError, EOFError, asyncio.LimitOverrunError):
                 pass  # the client went away, or never spoke a protocol that we know
 
