@@ -128,19 +128,19 @@ class _Manager:
 
     def _kept_policy(self, project: str, policy: Mapping[str, Any], authorization: str | None) -> dict[str, Any]:
         resource = self._canonical(project)
-        principal, permission = self._tokens.principal(authorization), "resourcemanager.projects.setIamPolicy"
-        self._access.check(principal, permission, resource)
-        kept = self._access.set_policy(resource, policy)
-        self._audit.mutated(
-            _DOMAIN,
-            "SetIamPolicy",
-            resource,
-            {"resource": resource, "policy": dict(policy)},
-            kept,
-            principal=principal,
-            permission=permission,
-            resource_type="project",
-        )
+        told: dict[str, Any] = {
+            "service_name": _DOMAIN,
+            "method_name": "SetIamPolicy",
+            "resource_name": resource,
+            "request": {"resource": resource, "policy": dict(policy)},
+            "principal": self._tokens.principal(authorization),
+            "permission": "resourcemanager.projects.setIamPolicy",
+            "resource_type": "project",
+        }
+        with self._audit.trying(**told):
+            self._access.check(told["principal"], told["permission"], resource)
+            kept = self._access.set_policy(resource, policy)
+        self._audit.mutated(response=kept, **told)
         return kept
 
     def _canonical(self, project: str) -> str:

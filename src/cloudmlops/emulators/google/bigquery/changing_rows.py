@@ -214,6 +214,9 @@ class RowChanges:
 
     def _outcome(self, statement: Statement, name: TableName, changed: int, counter: str) -> Outcome:
         self._catalog.touch(name)
+        counts = {"insertedRowCount": "insertedRowsCount", "deletedRowCount": "deletedRowsCount"}
+        told = {counts[counter]: str(changed)} if counter in counts else {}
+        self._job.changes.append(("tableDataChange", name, told))
         statistics: dict[str, Any] = {"numDmlAffectedRows": str(changed)}
         if statement.kind != "MERGE":
             statistics["dmlStats"] = {counter: str(changed)}

@@ -9,6 +9,7 @@ from sqlglot import exp
 from sqlglot.tokens import TokenType
 
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigquery.callers import resource_of
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of
 from cloudmlops.emulators.google.bigquery.dialect.building import only
 from cloudmlops.emulators.google.bigquery.dialect.operators import type_word
@@ -16,7 +17,7 @@ from cloudmlops.emulators.google.bigquery.dialect.reading import GoogleSql
 from cloudmlops.emulators.google.bigquery.dialect.translating import Statement, Translator
 from cloudmlops.emulators.google.bigquery.fields import checked, duckdb_type, quoted
 from cloudmlops.emulators.google.bigquery.files import Loaded
-from cloudmlops.emulators.google.bigquery.jobs import Job, Outcome
+from cloudmlops.emulators.google.bigquery.jobs import Job, Outcome, table_event
 from cloudmlops.emulators.google.bigquery.loading import write_rows
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
@@ -72,6 +73,7 @@ class Definitions:
                 if there is not None:
                     self._catalog.drop(name)
                 self._catalog.create_table(name, given, fields=fields)
+                self._job.changes.append(table_event("tableCreation", name))
         outcome = self._outcome(statement, name, "REPLACE" if there is not None else "CREATE")
         outcome.destination = name.reference()
         return outcome
@@ -101,6 +103,7 @@ class Definitions:
                     raise invalid_query(f"{name} is not allowed for this operation because it is currently a TABLE.")
                 self._catalog.drop(name)
             self._catalog.create_view(name, given, fields=fields)
+            self._job.changes.append(table_event("tableCreation", name))
         return self._outcome(statement, name, "REPLACE" if there is not None else "CREATE")
 
     def create_schema(self, statement: Statement) -> Outcome:
@@ -111,6 +114,7 @@ class Definitions:
         given = _properties(tree.args.get("properties"))
         try:
             self._catalog.create_dataset(name, given)
+            self._job.changes.append(("datasetCreation", name, {"dataset": {"datasetName": resource_of(name)}}))
         except Refused as refused:
             if refused.code != "ALREADY_EXISTS" or not tree.args.get("exists"):
                 raise
@@ -130,6 +134,7 @@ class Definitions:
             self._need("bigquery.tables.delete", name)
         try:
             self._catalog.delete_dataset(name, with_tables=bool(tree.args.get("cascade")))
+            self._job.changes.append(("datasetDeletion", name, {}))
         except Refused as refused:
             if refused.code != "NOT_FOUND" or not tree.args.get("exists"):
                 raise
@@ -150,6 +155,7 @@ class Definitions:
                 for action in tree.args["actions"]:
                     fields = _altered(cursor, name, fields, action)
             self._catalog.change_table(name, {**made, "schema": {"fields": fields}})
+            self._job.changes.append(table_event("tableChange", name))
         return self._outcome(statement, name, "REPLACE")
 
     def _drop(self, statement: Statement, kind: str) -> Outcome:
@@ -166,6 +172,7 @@ class Definitions:
                 raise invalid_query(f"{name} is not a {kind}: it is a {there['type']}")
             else:
                 self._catalog.drop(name)
+                self._job.changes.append(("tableDeletion", name, {}))
         return self._outcome(statement, name, "DROP")
 
     def _need(self, permission: str, on: str | DatasetName | TableName) -> None:

@@ -77,6 +77,7 @@ class JobResources:
                     "cacheHit": False,
                 }
             )
+        job.method = "jobs.query"
         self._jobs.start(job)
         settings = {
             "timeoutMs": content.get("timeoutMs"),

@@ -16,9 +16,10 @@ import duckdb
 import pyarrow as pa
 
 from cloudmlops.emulators.core.faults import Refused
-from cloudmlops.emulators.google.bigquery.callers import Caller
+from cloudmlops.emulators.google.bigquery.callers import Caller, resource_of
 from cloudmlops.emulators.google.bigquery.catalog import LOCATION, Catalog
 from cloudmlops.emulators.google.bigquery.fields import Field
+from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import error_proto, of_duckdb
 
 _log: Final = logging.getLogger("cloudmlops.emulators")
@@ -59,6 +60,10 @@ class Job:
     cursor: duckdb.DuckDBPyConnection
     caller: Caller
     """Who asked for it."""
+    method: str = "jobs.insert"
+    """That it was started by."""
+    changes: list[tuple[str, DatasetName | TableName, dict[str, Any]]] = field(default_factory=list)
+    """What it did to tables, as events of `BigQueryAuditMetadata`, such as `tableDataChange`."""
     started: str | None = None
     ended: str | None = None
     outcome: Outcome | None = None
@@ -103,11 +108,24 @@ class Job:
         }
 
 
+def table_event(event: str, name: TableName) -> tuple[str, TableName, dict[str, Any]]:
+    """Return what `Job.changes` has of a table that was made or changed."""
+    return event, name, {"table": {"tableName": resource_of(name)}}
+
+
 class Jobs:
     """All jobs that are remembered."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        begun: Callable[[Job], None] = lambda _: None,
+        ended: Callable[[Job], None] = lambda _: None,
+    ) -> None:
         self._catalog = catalog
+        self._begun = begun
+        self._ended = ended
         self._jobs: OrderedDict[tuple[str, str], Job] = OrderedDict()
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="bigquery-job")
@@ -158,10 +176,25 @@ class Jobs:
 
     def start(self, job: Job) -> None:
         """Let a job run in a worker."""
-        self._workers.submit(self.run, job)
+        self._begun(job)
+        self._workers.submit(self._run, job)
 
     def run(self, job: Job) -> None:
         """Run a job here; what it meets is kept in it."""
+        try:
+            self._work(job)
+        finally:
+            job.done.set()
+
+    def _run(self, job: Job) -> None:
+        try:
+            self._work(job)
+            # Before whoever waits for it goes on.
+            self._ended(job)
+        finally:
+            job.done.set()
+
+    def _work(self, job: Job) -> None:
         job.started = self._catalog.milliseconds()
         try:
             if job.cancelled:
@@ -180,7 +213,6 @@ class Jobs:
             job.cursor.close()
             job.ended = self._catalog.milliseconds()
             self._forget_results(job.outcome)
-            job.done.set()
 
     def get(self, project: str, job_id: str) -> Job:
         """Return a job.

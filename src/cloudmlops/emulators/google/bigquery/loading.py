@@ -12,7 +12,7 @@ from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of
 from cloudmlops.emulators.google.bigquery.fields import checked, duckdb_type, quoted
 from cloudmlops.emulators.google.bigquery.files import Loaded, read_file
-from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs, Outcome
+from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs, Outcome, table_event
 from cloudmlops.emulators.google.bigquery.names import TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
 from cloudmlops.emulators.google.bigquery.warehouse import count, insert, place
@@ -238,6 +238,9 @@ def write_rows(
             catalog.change_table(name, {**there, **kept, "schema": {"fields": list(fields)}})
         else:
             catalog.note_table(name, kept, fields=fields)
+            job.changes.append(table_event("tableCreation", name))
+    change: dict[str, Any] = {"insertedRowsCount": str(loaded.rows.num_rows)}
+    job.changes.append(("tableDataChange", name, change | ({"truncated": True} if there is not None and fresh else {})))
     return int(loaded.rows.num_rows)
 
 

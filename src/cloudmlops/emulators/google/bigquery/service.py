@@ -14,6 +14,8 @@ from cloudmlops.emulators.core.answering import Answer, Asked, Operation, app
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.audit import Audit
+from cloudmlops.emulators.google.bigquery.auditing import CHANGING, BigQueryAudit, subject_of
 from cloudmlops.emulators.google.bigquery.callers import PERMISSIONS, Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog
 from cloudmlops.emulators.google.bigquery.datasets import Datasets
@@ -34,19 +36,23 @@ Act = Callable[[Asked, Mapping[str, str], Caller], Answer]
 PREFIXES: Final = ("/bigquery/v2", "/upload/bigquery/v2", "/resumable/upload/bigquery/v2")
 
 
-def service(surroundings: Surroundings, *, read_object: ReadObject | None = None) -> Service:
+def service(
+    surroundings: Surroundings, *, read_object: ReadObject | None = None, audit: Audit | None = None
+) -> Service:
     """Make BigQuery.
 
     Args:
         surroundings: Of the emulator.
         read_object: Returns the bytes of an object of Cloud Storage by bucket and name, for load jobs from `gs://`;
             raises `Refused` (NOT_FOUND) when there is none.
+        audit: Where it is written what was changed, and what was refused.
     """
     state = surroundings.state
     tokens, access = Tokens(state), Access(state)
     warehouse = Warehouse(state.folder / "bigquery.duckdb" if state.durable else None)
     catalog = Catalog(state, surroundings.clock, warehouse)
-    jobs = Jobs(catalog)
+    written = BigQueryAudit(audit)
+    jobs = Jobs(catalog, begun=written.begun, ended=written.ended)
     queries = Queries(catalog, jobs, surroundings.clock)
     loading = Loading(catalog, jobs, read_object)
     routes = _routes(
@@ -59,9 +65,19 @@ def service(surroundings: Surroundings, *, read_object: ReadObject | None = None
 
     def answered(operation: str, act: Act, path: Mapping[str, str], asked: Asked) -> Answer:
         caller = Caller(principal=tokens.principal(asked.headers.get("authorization")), access=access)
-        if (needed := PERMISSIONS.get(operation)) is not None:
-            caller.need(needed, _subject(path))
-        return act(_unpacked(asked), path, caller)
+        asked, on = _unpacked(asked), _subject(path)
+
+        def check() -> None:
+            if (needed := PERMISSIONS.get(operation)) is not None:
+                caller.need(needed, on)
+
+        if operation not in CHANGING:
+            with written.asking(operation, path["project"], caller):
+                check()
+            return act(asked, path, caller)
+        with written.changing(operation, subject_of(operation, on, asked.json()), caller):
+            check()
+            return act(asked, path, caller)
 
     def find(asked: Asked) -> tuple[str, Operation]:
         for method, pattern, name, act in routes:

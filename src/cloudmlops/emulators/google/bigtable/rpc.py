@@ -15,10 +15,13 @@ from cloudmlops.emulators.core.calls import Dropped
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.rpc import refuse
 from cloudmlops.emulators.core.service import Surroundings
-from cloudmlops.emulators.google.bigtable.permissions import Permissions
+from cloudmlops.emulators.google.audit import Audit
+from cloudmlops.emulators.google.bigtable.permissions import PERMISSIONS, Permissions
 
 SERVICE: Final = "bigtable"
 _DOMAIN: Final = "bigtable.googleapis.com"
+_ADMINISTERING: Final = ("Create", "Update", "PartialUpdate", "Delete", "ModifyColumnFamilies")
+"""How the names of methods begin that are in the log of administration."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,10 +48,13 @@ class Method:
 class Handlers(grpc.GenericRpcHandler):
     """Finds the function of an RPC."""
 
-    def __init__(self, surroundings: Surroundings, methods: list[Method], families: tuple[str, ...]) -> None:
+    def __init__(
+        self, surroundings: Surroundings, methods: list[Method], families: tuple[str, ...], audit: Audit | None
+    ) -> None:
         self._surroundings = surroundings
         self._families = families
         self._permissions = Permissions(surroundings.state)
+        self._audit = audit
         self._handlers = {method.path: self._handler(method) for method in methods}
 
     @property
@@ -79,8 +85,7 @@ class Handlers(grpc.GenericRpcHandler):
     def _answer(self, method: Method, asked: Any, context: grpc.ServicerContext) -> Any:
         try:
             with self._answering(method, asked, context):
-                self._check(method, asked, context)
-                return method.act(asked)
+                return self._written(method, asked, context)
         except Refused as refused:
             refuse(context, refused, domain=_DOMAIN)
         except Dropped:
@@ -95,6 +100,26 @@ class Handlers(grpc.GenericRpcHandler):
             refuse(context, refused, domain=_DOMAIN)
         except Dropped:
             context.abort(grpc.StatusCode.UNAVAILABLE, "connection cut")
+
+    def _written(self, method: Method, asked: Any, context: grpc.ServicerContext) -> Any:
+        """Answer, and write what was administered, or was refused; rows are not written about."""
+        administers = method.operation.partition(".")[2].startswith(_ADMINISTERING)
+        if self._audit is None or not administers or method.operation not in PERMISSIONS:
+            self._check(method, asked, context)
+            return method.act(asked)
+        told = {
+            "service_name": "bigtableadmin.googleapis.com",
+            "method_name": method.path.strip("/").replace("/", "."),
+            "resource_name": _resource(asked),
+            "request": MessageToDict(asked),
+            "principal": self._permissions.principal(context.invocation_metadata()),
+            "permission": PERMISSIONS[method.operation][0],
+        }
+        with self._audit.trying(**told):
+            self._check(method, asked, context)
+            answer = method.act(asked)
+        self._audit.mutated(response=MessageToDict(answer), **told)
+        return answer
 
     def _check(self, method: Method, asked: Any, context: grpc.ServicerContext) -> None:
         if not isinstance(asked, bytes):

@@ -241,18 +241,19 @@ class _Wire:
         sent: Mapping[str, Any],
         act: Callable[[], Mapping[str, Any] | None],
     ) -> Answer:
-        principal = self._allow(asked, permission, name)
-        response = act() or {}
-        self._audit.mutated(
-            _DOMAIN,
-            method,
-            name,
-            sent,
-            response,
-            principal=principal,
-            permission=permission,
-            resource_type="pubsub_topic" if "/topics/" in name else "pubsub_subscription",
-        )
+        told: dict[str, Any] = {
+            "service_name": _DOMAIN,
+            "method_name": method,
+            "resource_name": name,
+            "request": sent,
+            "principal": self._tokens.principal(asked.headers.get("authorization")),
+            "permission": permission,
+            "resource_type": "pubsub_topic" if "/topics/" in name else "pubsub_subscription",
+        }
+        with self._audit.trying(**told):
+            self._allow(asked, permission, name)
+            response = act() or {}
+        self._audit.mutated(response=response, **told)
         return answer_json(response)
 
 

@@ -12,7 +12,9 @@ from weakref import WeakKeyDictionary
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.core.state import State
+from cloudmlops.emulators.google.audit import Audit
 from cloudmlops.emulators.google.storage import batch, buckets, listing, objects, transfers, uploads, xml_api
+from cloudmlops.emulators.google.storage.auditing import StorageAudit
 from cloudmlops.emulators.google.storage.catalogue import Catalogue
 from cloudmlops.emulators.google.storage.partial import reduced
 from cloudmlops.emulators.google.storage.refusals import json_refusal, xml_refusal
@@ -59,9 +61,9 @@ def catalogue_of(surroundings: Surroundings) -> Catalogue:
     return known
 
 
-def service(surroundings: Surroundings) -> Service:
-    """Build the service."""
-    cloud = _Cloud(surroundings)
+def service(surroundings: Surroundings, *, audit: Audit | None = None) -> Service:
+    """Build the service; `audit` is where it is written what was changed, and what was refused."""
+    cloud = _Cloud(surroundings, audit)
     return Service(
         name=NAME,
         hosts=(_HOST, f"*.{_HOST}"),
@@ -72,9 +74,10 @@ def service(surroundings: Surroundings) -> Service:
 
 
 class _Cloud:
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, audit: Audit | None) -> None:
         self._calls = surroundings.calls
         self._catalogue = catalogue_of(surroundings)
+        self._written = StorageAudit(audit, self._catalogue)
 
     def respond(self, asked: Asked, drop: Callable[[], None]) -> Answer:
         """Answer any request."""
@@ -85,17 +88,23 @@ class _Cloud:
             with self._calls.answering(
                 NAME, operation, transport="rest", drop=drop, resource=unquote(asked.path), request=dict(asked.query)
             ):
-                self._catalogue.permissions.check(asked, operation, **subject)
-                return reduced(asked, act(asked))
+                answer = self._written.answered(
+                    asked, operation, subject, lambda: self._checked(asked, operation, subject, act)
+                )
+                return reduced(asked, answer)
         except Refused as refused:
             return json_refusal(refused) if _API.match(asked.path) else xml_refusal(refused)
+
+    def _checked(self, asked: Asked, operation: str, subject: dict[str, str], act: Operation) -> Answer:
+        named = {part: value for part, value in subject.items() if part != "to_name"}
+        self._catalogue.permissions.check(asked, operation, **named)
+        return act(asked)
 
     def _find(self, asked: Asked) -> tuple[str, Operation, dict[str, str]]:
         if (api := _API.match(asked.path)) is not None:
             upload = "upload" in (api[1] or "")
             name, act, parts = _route(_ROUTES[upload], asked, asked.path[api.end() :])
-            subject = {part: value for part, value in parts.items() if part != "to_name"}
-            return name, lambda asked: act(self._catalogue, asked, **parts), subject
+            return name, lambda asked: act(self._catalogue, asked, **parts), parts
         bucket, name = _place(asked)
         operation, answer = xml_api.find_operation(asked, bucket, name)
         subject = {"bucket": bucket, "name": name}
