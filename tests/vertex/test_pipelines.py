@@ -97,7 +97,7 @@ def test_what_no_machine_has_is_refused_with_all_faults_before_anything_is_sent(
 
 def test_a_step_whose_image_nobody_has_built_names_it_and_says_how_to_build_it(vertex_emulator: Emulator) -> None:
     image = "europe-west4-docker.pkg.dev/any/steps/nobody-built:1"
-    vertex_emulator.cloud(GoogleCloud).step_images.lack(image)
+    vertex_emulator.cloud(GoogleCloud).images.lack(image)
 
     with _connect(vertex_emulator, image=image) as platform, pytest.raises(RunFailedError) as failure:
         platform.pipelines.run(training, wait=True)

@@ -13,6 +13,7 @@ from google.cloud import aiplatform_v1 as v1
 
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.google import vertex_cloud
+from cloudmlops.emulators.google.aiplatform.images import Image
 from cloudmlops.emulators.google.cloud import GoogleCloud
 
 from .conftest import Served, serving_processes
@@ -100,7 +101,7 @@ def test_a_container_that_fails_fails_the_operation_and_leaves_nothing(served: S
 
 
 def test_a_container_that_never_becomes_healthy_is_given_up(served: Served) -> None:
-    served.fleet.images.add("*/sleeping", SLEEPING)
+    served.emulator.cloud(GoogleCloud).images.let("*/sleeping", Image.running(SLEEPING))
     served.fleet.patience_seconds = 0.3
     endpoint = served.endpoint()
     begun = served.begin(endpoint, served.model(image_uri="any/sleeping"), id="5")
