@@ -142,3 +142,16 @@ def test_who_may_not_read_logs_is_told_which_permission_it_needs(google: Any) ->
 
     assert answer.status_code == 403
     assert "logging.logEntries.list" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [{"pageSize": "x"}, {"pageSize": -1}, {"filter": 5}, {"resourceNames": "projects/p"}, {"resourceNames": [5]}],
+    ids=str,
+)
+def test_what_is_of_another_type_is_an_invalid_argument(google: Any, sent: dict[str, object]) -> None:
+    asked = {"resourceNames": [f"projects/{google.project}"], **sent}
+
+    answer = google.ask("POST", "https://logging.googleapis.com/v2/entries:list", asked)
+
+    assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT"), answer.text

@@ -14,12 +14,28 @@ from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
 from cloudmlops.emulators.google.log_filter import SEVERITIES, compiled
+from cloudmlops.emulators.google.payloads import Many, Named, Type, typed
 from cloudmlops.emulators.google.tokens import Tokens
 from cloudmlops.emulators.google.wire import Route, finder, json_object, recorded_json, refusal
 
 _DOMAIN: Final = "logging.googleapis.com"
 _PAYLOADS: Final = frozenset({"textPayload", "jsonPayload", "protoPayload"})
 _MOST: Final = 1000
+_LISTING_TYPES: Final[Mapping[str, Type]] = {
+    "filter": "text",
+    "orderBy": "text",
+    "pageSize": "whole",
+    "pageToken": "text",
+    "projectIds": Many("text"),
+    "resourceNames": Many("text"),
+}
+_WRITING_TYPES: Final[Mapping[str, Type]] = {
+    "dryRun": "flag",
+    "entries": Many({"labels": Named("text"), "logName": "text", "resource": {"type": "text"}}),
+    "labels": Named("text"),
+    "logName": "text",
+    "resource": {"type": "text"},
+}
 
 
 def timestamp(moment: datetime) -> str:
@@ -126,7 +142,7 @@ class _Wire:
         self._access = access
 
     def list(self, asked: Asked) -> Answer:
-        content = json_object(asked)
+        content = typed(json_object(asked), _LISTING_TYPES)
         parents = [*content.get("resourceNames", []), *(f"projects/{name}" for name in content.get("projectIds", []))]
         if not parents:
             raise Refused("INVALID_ARGUMENT", "The resource_names field is required.")
@@ -137,7 +153,9 @@ class _Wire:
         order = content.get("orderBy") or "timestamp asc"
         if order not in ("timestamp asc", "timestamp desc"):
             raise Refused("INVALID_ARGUMENT", f"Unsupported order_by {order!r}.")
-        size = min(int(content.get("pageSize") or 50), _MOST)
+        size = min(content.get("pageSize") or 50, _MOST)
+        if size < 0:
+            raise Refused("INVALID_ARGUMENT", "page_size must not be negative.")
         start = _place(content.get("pageToken"))
         found = self._logs.list(
             ("/".join(parent.split("/")[:2]) for parent in parents),
@@ -150,7 +168,7 @@ class _Wire:
         return answer_json(page)
 
     def write(self, asked: Asked) -> Answer:
-        content = json_object(asked)
+        content = typed(json_object(asked), _WRITING_TYPES)
         common = {name: content[name] for name in ("logName", "resource") if name in content}
         labels = content.get("labels", {})
         entries = [
