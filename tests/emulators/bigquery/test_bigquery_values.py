@@ -316,15 +316,12 @@ def test_an_expression_fails(client: bigquery.Client, expression: str, message: 
 
 
 REFUSED: list[tuple[str, str]] = [
-    ("SELECT FARM_FINGERPRINT('a')", "FARM_FINGERPRINT"),
     ("SELECT APPROX_COUNT_DISTINCT(1)", "APPROX_COUNT_DISTINCT"),
     ("SELECT APPROX_QUANTILES(1, 2)", "APPROX_QUANTILES"),
-    ("SELECT FORMAT('%d', 1)", "FORMAT"),
     ("SELECT ST_GEOGPOINT(1, 2)", "ST_GEOGPOINT"),
     ("SELECT NO_SUCH_FUNCTION(1)", "NO_SUCH_FUNCTION"),
     ("SELECT CAST(1 AS BIGNUMERIC)", "BIGNUMERIC"),
     ("SELECT CAST('a' AS STRING FORMAT 'x')", "FORMAT of CAST"),
-    ("SELECT NUMERIC '1' / NUMERIC '3'", "division of NUMERIC"),
     ("SELECT AVG(x) FROM UNNEST([NUMERIC '1']) AS x", "NUMERIC"),
     ("DECLARE x INT64; SELECT 1", "script"),
     ("SELECT 1; SELECT 2", "script"),
@@ -332,8 +329,6 @@ REFUSED: list[tuple[str, str]] = [
     ("SELECT FORMAT_TIMESTAMP('%G', CURRENT_TIMESTAMP())", "format element"),
     ("SELECT PERCENTILE_CONT(x, 0.5) OVER () FROM UNNEST([1.0]) AS x", "PERCENTILE_CONT|PERCENTILECONT"),
     ("SELECT x FROM UNNEST([1, 2]) AS x GROUP BY ROLLUP(x)", "ROLLUP"),
-    ("SELECT JSON '{}'", "PARSE_JSON"),
-    ("SELECT 'a' LIKE ANY ('a')", "LIKE ANY"),
     ("SELECT AS VALUE 1", "VALUE"),
     ("SELECT @@project_id", "system variable"),
     ("CREATE FUNCTION f() AS (1)", "FUNCTION"),

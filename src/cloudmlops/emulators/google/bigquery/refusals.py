@@ -76,6 +76,7 @@ def of_duckdb(error: duckdb.Error) -> Refused:
     """Say in BigQuery's words what DuckDB refused."""
     text = str(error)
     first = re.sub(r"^(?:[A-Z][a-zA-Z ]*Error:\s*)+", "", text.split("\n\n")[0]).strip()
+    first = re.sub(r"^Python exception occurred while executing the UDF: ValueError: ", "", first)
     if isinstance(error, duckdb.InterruptException):
         return Refused("CANCELLED", "Job execution was cancelled: User requested cancellation", reason="stopped")
     if first.startswith(NOT_EMULATED):

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from cloudmlops.emulators.google.bigquery.fields import quoted
+from cloudmlops.emulators.google.bigquery.library.needs import define, needed
 from cloudmlops.emulators.google.bigquery.macros import MACROS
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import of_duckdb
@@ -25,6 +26,8 @@ class Warehouse:
 
     def __init__(self, file: Path | None) -> None:
         self.writing = threading.RLock()
+        self._defining = threading.Lock()
+        self._defined: set[str] = set()
         self._root = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
         self._root.execute("SET GLOBAL TimeZone = 'UTC'")
         for macro in MACROS:
@@ -35,6 +38,21 @@ class Warehouse:
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of one's own; close it."""
         return self._root.cursor()
+
+    def define_functions(self, sql: str) -> None:
+        """Make those functions of the library known that a statement uses, before the transaction that runs it."""
+        if "__" not in sql:
+            return
+        with self._defining:
+            names = list(needed(sql, set(self._defined)))
+            if names:
+                cursor = self.cursor()
+                try:
+                    for name in names:
+                        define(cursor, name)
+                        self._defined.add(name)
+                finally:
+                    cursor.close()
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -10,12 +10,24 @@ from sqlglot import exp
 
 from cloudmlops.emulators.google.bigquery.dialect.aggregates import AGGREGATES, WINDOWS
 from cloudmlops.emulators.google.bigquery.dialect.building import call, conjunction, name_of, only
+from cloudmlops.emulators.google.bigquery.dialect.documents import DOCUMENTS
 from cloudmlops.emulators.google.bigquery.dialect.functions import FUNCTIONS
 from cloudmlops.emulators.google.bigquery.dialect.operators import OPERATORS, Handler, compared_at_top
+from cloudmlops.emulators.google.bigquery.dialect.safety import SAFETY
+from cloudmlops.emulators.google.bigquery.dialect.texts import TEXTS
 from cloudmlops.emulators.google.bigquery.dialect.times import TIMES
 from cloudmlops.emulators.google.bigquery.refusals import not_emulated
 
-KNOWN: Final[dict[type[exp.Expression], Handler]] = {**OPERATORS, **FUNCTIONS, **TIMES, **AGGREGATES, **WINDOWS}
+KNOWN: Final[dict[type[exp.Expression], Handler]] = {
+    **OPERATORS,
+    **FUNCTIONS,
+    **TEXTS,
+    **DOCUMENTS,
+    **SAFETY,
+    **TIMES,
+    **AGGREGATES,
+    **WINDOWS,
+}
 
 _COMPARED: Final = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 

@@ -76,7 +76,7 @@ class Translator:
         self.sources: Final = Sources(
             catalog, project=project, default=default, information=self._information, caller=caller
         )
-        self.queries: Final = Queries(now=now, type_of=lambda sql: cursor.sql(sql).types[0])
+        self.queries: Final = Queries(now=now, type_of=self._type_of)
 
     def translate(self, text: str) -> Statement:
         """Read one statement; a query is made ready to run.
@@ -107,10 +107,11 @@ class Translator:
         tree = expand_features(tree, lambda query: self._fields(self.queries.query(query)))
         return self.queries.query(tree)
 
-    @staticmethod
-    def sql(tree: exp.Expression) -> str:
-        """Write a rewritten node in DuckDB's SQL."""
-        return str(tree.sql(dialect="duckdb", identify=True, comments=False))
+    def sql(self, tree: exp.Expression) -> str:
+        """Write a rewritten node in DuckDB's SQL, whose functions are known then."""
+        made = str(tree.sql(dialect="duckdb", identify=True, comments=False))
+        self._catalog.warehouse.define_functions(made)
+        return made
 
     def fields(self, sql: str) -> list[dict[str, Any]]:
         """The columns of a query in DuckDB's SQL, which is not run.
@@ -159,6 +160,10 @@ class Translator:
             rows = count(self._cursor, place(name))
             total += table_bytes(self._cursor, place(name), fields_of(table), rows, columns=statement.columns)
         return total
+
+    def _type_of(self, sql: str) -> Any:
+        self._catalog.warehouse.define_functions(sql)
+        return self._cursor.sql(sql).types[0]
 
     def _fields(self, tree: exp.Expression) -> list[dict[str, Any]]:
         relation = self._cursor.sql(self.sql(tree))
