@@ -199,7 +199,7 @@ def _bigquery(surroundings: Surroundings, objects: Objects, audit: Audit) -> Ser
     def build() -> Service:
         from cloudmlops.emulators.google.bigquery.service import service  # here, because it loads DuckDB and sqlglot
 
-        return service(surroundings, read_object=objects.read, audit=audit)
+        return service(surroundings, read_object=objects.read, write_object=objects.write, audit=audit)
 
     paths = ("/bigquery/v2", "/upload/bigquery/v2", "/resumable/upload/bigquery/v2")
     return deferred("bigquery", build, hosts=("bigquery.googleapis.com",), paths=paths)

@@ -9,6 +9,7 @@ from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.cells import rows_json
+from cloudmlops.emulators.google.bigquery.extracting import Extracting
 from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs
 from cloudmlops.emulators.google.bigquery.loading import Loading
 from cloudmlops.emulators.google.bigquery.paging import flag, number, page
@@ -28,7 +29,8 @@ _PAGE: Final = 100_000
 class JobResources:
     """What `jobs.*` does."""
 
-    def __init__(self, jobs: Jobs, queries: Queries, loading: Loading) -> None:
+    def __init__(self, jobs: Jobs, queries: Queries, loading: Loading, extracting: Extracting) -> None:
+        self._extracting = extracting
         self._jobs = jobs
         self._queries = queries
         self._loading = loading
@@ -46,7 +48,7 @@ class JobResources:
         elif "copy" in configuration:
             job = self._loading.make_copy(path["project"], configuration, reference=reference, caller=caller)
         elif "extract" in configuration:
-            raise not_emulated("an extract job")
+            job = self._extracting.make(path["project"], configuration, reference=reference, caller=caller)
         else:
             raise invalid("Required parameter is missing: query, load, copy or extract")
         self._jobs.start(job)

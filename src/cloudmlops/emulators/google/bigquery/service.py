@@ -19,6 +19,7 @@ from cloudmlops.emulators.google.bigquery.auditing import CHANGING, BigQueryAudi
 from cloudmlops.emulators.google.bigquery.callers import PERMISSIONS, Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog
 from cloudmlops.emulators.google.bigquery.datasets import Datasets
+from cloudmlops.emulators.google.bigquery.extracting import Extracting, WriteObject
 from cloudmlops.emulators.google.bigquery.job_resources import JobResources
 from cloudmlops.emulators.google.bigquery.jobs import Jobs
 from cloudmlops.emulators.google.bigquery.loading import Loading, ReadObject
@@ -37,7 +38,11 @@ PREFIXES: Final = ("/bigquery/v2", "/upload/bigquery/v2", "/resumable/upload/big
 
 
 def service(
-    surroundings: Surroundings, *, read_object: ReadObject | None = None, audit: Audit | None = None
+    surroundings: Surroundings,
+    *,
+    read_object: ReadObject | None = None,
+    write_object: WriteObject | None = None,
+    audit: Audit | None = None,
 ) -> Service:
     """Make BigQuery.
 
@@ -45,6 +50,7 @@ def service(
         surroundings: Of the emulator.
         read_object: Returns the bytes of an object of Cloud Storage by bucket and name, for load jobs from `gs://`;
             raises `Refused` (NOT_FOUND) when there is none.
+        write_object: Writes the bytes of an object, for extract jobs to `gs://`; raises likewise without a bucket.
         audit: Where it is written what was changed, and what was refused.
     """
     state = surroundings.state
@@ -59,7 +65,7 @@ def service(
         Datasets(catalog),
         Tables(catalog, queries),
         Rows(catalog, surroundings.clock),
-        JobResources(jobs, queries, loading),
+        JobResources(jobs, queries, loading, Extracting(catalog, jobs, write_object)),
         Uploads(loading),
     )
 
