@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cloudmlops.emulators.core import guardian
 from cloudmlops.emulators.core.processes import Processes
 
 TREE = """
@@ -54,6 +53,12 @@ def wait_for_the_end_of(*wanted: int) -> None:
         time.sleep(0.005)
 
 
+def guardians(processes: Processes) -> list[psutil.Process]:
+    """Return the guardians of one emulator; the test session may have others."""
+    (mark,) = processes.tied({})
+    return [child for child in psutil.Process().children() if child.cmdline()[-1:] == [mark]]
+
+
 @pytest.fixture
 def processes() -> Iterator[Processes]:
     made = Processes()
@@ -89,6 +94,7 @@ def test_an_emulator_that_ends_in_good_order_ends_its_programs_and_leaves_the_co
     log = tmp_path / "log"
     program = processes.start([sys.executable, "-c", TREE], environment={}, folder=tmp_path, log=log)
     command = subprocess.Popen(FOREVER, env=processes.tied(os.environ))
+    (guard,) = guardians(processes)
     try:
         while not log.read_text().endswith("\n"):
             assert program.poll() is None
@@ -96,28 +102,20 @@ def test_an_emulator_that_ends_in_good_order_ends_its_programs_and_leaves_the_co
 
         wait_for_the_end_of(program.pid, *(int(word) for word in log.read_text().split()))
         assert command.poll() is None
-        assert not [child for child in psutil.Process().children() if guardian.__file__ in child.cmdline()]
+        assert not guard.is_running()
     finally:
         command.kill()
         command.wait(30)
 
 
 def test_a_guardian_that_was_killed_has_a_successor_that_knows_what_runs(processes: Processes, tmp_path: Path) -> None:
-    def guardians() -> list[psutil.Process]:
-        return [
-            child
-            for child in psutil.Process().children()
-            if guardian.__file__ in child.cmdline() and child.cmdline()[-1] in told
-        ]
-
-    told = processes.tied({})
-    (first,) = guardians()
+    (first,) = guardians(processes)
     first.kill()
     first.wait(30)
 
     program = processes.start(FOREVER, environment={}, folder=tmp_path, log=tmp_path / "log")
 
-    (second,) = guardians()
+    (second,) = guardians(processes)
     assert second.pid != first.pid
     assert program.poll() is None
     processes.end(program)
