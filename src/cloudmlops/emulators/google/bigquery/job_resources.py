@@ -168,15 +168,16 @@ class JobResources:
         head["schema"] = {"fields": list(outcome.fields)}
         if not outcome.fields:
             return answer_json({**head, "totalRows": "0"})
-        if outcome.rows is None:
+        answered = self._jobs.rows_of(job)
+        if answered is None:
             raise Refused("NOT_FOUND", f"the result of job {job.id} is no longer kept", reason="notFound")
         first = number(settings, "pageToken", number(settings, "startIndex", 0))
         most = number(settings, "maxResults", _PAGE)
-        rows = outcome.rows.slice(first, most)
-        head["totalRows"] = str(outcome.rows.num_rows)
+        rows = answered.slice(first, most)
+        head["totalRows"] = str(answered.num_rows)
         if not most:
             return answer_json(head)
-        if first + rows.num_rows < outcome.rows.num_rows:
+        if first + rows.num_rows < answered.num_rows:
             head["pageToken"] = str(first + rows.num_rows)
         microseconds = flag(settings, "formatOptions.useInt64Timestamp")
         return with_rows(head, rows_json(rows, outcome.fields, as_microseconds=microseconds))

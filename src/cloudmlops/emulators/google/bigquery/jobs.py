@@ -16,9 +16,11 @@ import duckdb
 import pyarrow as pa
 
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.access import Access
 from cloudmlops.emulators.google.bigquery.callers import Caller, resource_of
 from cloudmlops.emulators.google.bigquery.catalog import LOCATION, Catalog
 from cloudmlops.emulators.google.bigquery.fields import Field
+from cloudmlops.emulators.google.bigquery.kept_jobs import KeptJob, KeptJobs, read_refusal, refusal_json
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import error_proto, of_duckdb
 
@@ -27,6 +29,7 @@ _log: Final = logging.getLogger("cloudmlops.emulators")
 KEPT: Final = 10_000
 """How many jobs are remembered."""
 
+_KEPT: Final = ("project", "id", "location", "method", "configuration", "created", "started", "ended")
 _INTERRUPTIONS: Final = 40
 _INTERRUPTION_SECONDS: Final = 0.05
 
@@ -76,6 +79,24 @@ class Job:
     def reference(self) -> dict[str, str]:
         return {"projectId": self.project, "jobId": self.id, "location": self.location}
 
+    def content(self) -> dict[str, Any]:
+        """What is kept of it, beside the rows of its answer."""
+        outcome = self.outcome
+        return {
+            **{name: getattr(self, name) for name in _KEPT},
+            "principal": self.caller.principal,
+            "refused": refusal_json(self.refused),
+            "outcome": None
+            if outcome is None
+            else {
+                "fields": list(outcome.fields),
+                "statistics": dict(outcome.statistics),
+                "statement": outcome.statement,
+                "changed_rows": outcome.changed_rows,
+                "destination": outcome.destination,
+            },
+        }
+
     def resource(self) -> dict[str, Any]:
         """As JSON."""
         statistics: dict[str, Any] = {"creationTime": self.created}
@@ -119,18 +140,23 @@ class Jobs:
     def __init__(
         self,
         catalog: Catalog,
+        kept: KeptJobs,
+        access: Access,
         *,
         begun: Callable[[Job], None] = lambda _: None,
         ended: Callable[[Job], None] = lambda _: None,
     ) -> None:
         self._catalog = catalog
+        self._kept = kept
         self._begun = begun
         self._ended = ended
         self._jobs: OrderedDict[tuple[str, str], Job] = OrderedDict()
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="bigquery-job")
-        self._with_rows: deque[Outcome] = deque()
+        self._with_rows: deque[tuple[Job, int]] = deque()
         self._row_bytes = 0
+        for one in kept.all():
+            self._remember(one, access)
 
     def make(
         self,
@@ -171,12 +197,14 @@ class Jobs:
                 )
             self._jobs[project, job.id] = job
             while len(self._jobs) > KEPT and next(iter(self._jobs.values())).done.is_set():
-                self._jobs.popitem(last=False)
+                (of, oldest), _ = self._jobs.popitem(last=False)
+                self._kept.delete(of, oldest)
         return job
 
     def start(self, job: Job) -> None:
         """Let a job run in a worker."""
         self._begun(job)
+        self._kept.put(job.project, job.id, job.content())
         self._workers.submit(self._run, job)
 
     def run(self, job: Job) -> None:
@@ -189,6 +217,7 @@ class Jobs:
     def _run(self, job: Job) -> None:
         try:
             self._work(job)
+            self._kept.put(job.project, job.id, job.content(), job.outcome.rows if job.outcome is not None else None)
             # Before whoever waits for it goes on.
             self._ended(job)
         finally:
@@ -212,7 +241,7 @@ class Jobs:
         finally:
             job.cursor.close()
             job.ended = self._catalog.milliseconds()
-            self._forget_results(job.outcome)
+            self._forget_results(job)
 
     def get(self, project: str, job_id: str) -> Job:
         """Return a job.
@@ -246,6 +275,13 @@ class Jobs:
         """Forget a job."""
         with self._lock:
             self._jobs.pop((job.project, job.id), None)
+            self._kept.delete(job.project, job.id)
+
+    def rows_of(self, job: Job) -> pa.Table | None:
+        """Return the rows of a job's answer; None of one that has none, or no longer has them."""
+        if job.outcome is not None and job.outcome.rows is not None:
+            return job.outcome.rows
+        return self._kept.rows(job.project, job.id)
 
     def close(self) -> None:
         """Stop all."""
@@ -255,13 +291,43 @@ class Jobs:
             self.cancel(job)
         self._workers.shutdown(wait=True, cancel_futures=True)
 
-    def _forget_results(self, newest: Outcome | None) -> None:
-        if newest is None or newest.rows is None:
+    def _forget_results(self, newest: Job) -> None:
+        if newest.outcome is None or newest.outcome.rows is None:
             return
         with self._lock:
-            self._with_rows.append(newest)
-            self._row_bytes += newest.rows.nbytes
+            size = newest.outcome.rows.nbytes
+            self._with_rows.append((newest, size))
+            self._row_bytes += size
             while len(self._with_rows) > KEPT or (self._row_bytes > KEPT_RESULT_BYTES and len(self._with_rows) > 1):
-                oldest = self._with_rows.popleft()
-                self._row_bytes -= oldest.rows.nbytes if oldest.rows is not None else 0
-                oldest.rows = None
+                oldest, size = self._with_rows.popleft()
+                self._row_bytes -= size
+                if oldest.outcome is not None:
+                    oldest.outcome.rows = None
+                self._kept.forget_rows(oldest.project, oldest.id)
+
+    def _remember(self, kept: KeptJob, access: Access) -> None:
+        """Take up a job of before a restart; one that had not ended was stopped."""
+        content = kept.content
+        cursor = self._catalog.warehouse.cursor()
+        cursor.close()
+        job = Job(
+            **{name: content[name] for name in _KEPT},
+            caller=Caller(principal=content["principal"], access=access),
+            work=_done_before,
+            cursor=cursor,
+            refused=read_refusal(content["refused"]),
+            outcome=Outcome(**content["outcome"]) if content["outcome"] is not None else None,
+        )
+        if job.ended is None:
+            told = "Job execution was cancelled: the service was stopped while it ran"
+            job.refused, job.ended = Refused("CANCELLED", told, reason="stopped"), self._catalog.milliseconds()
+            self._kept.put(job.project, job.id, job.content())
+        job.done.set()
+        self._jobs[job.project, job.id] = job
+        if kept.row_bytes is not None:
+            self._with_rows.append((job, kept.row_bytes))
+            self._row_bytes += kept.row_bytes
+
+
+def _done_before(job: Job) -> Outcome:
+    raise RuntimeError(f"job {job.id} has ended before")

@@ -22,6 +22,7 @@ from cloudmlops.emulators.google.bigquery.datasets import Datasets
 from cloudmlops.emulators.google.bigquery.extracting import Extracting, WriteObject
 from cloudmlops.emulators.google.bigquery.job_resources import JobResources
 from cloudmlops.emulators.google.bigquery.jobs import Jobs
+from cloudmlops.emulators.google.bigquery.kept_jobs import KeptJobs
 from cloudmlops.emulators.google.bigquery.loading import Loading, ReadObject
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.queries import Queries
@@ -58,7 +59,7 @@ def service(
     warehouse = Warehouse(state.folder / "bigquery.duckdb" if state.durable else None)
     catalog = Catalog(state, surroundings.clock, warehouse)
     written = BigQueryAudit(audit)
-    jobs = Jobs(catalog, begun=written.begun, ended=written.ended)
+    jobs = Jobs(catalog, KeptJobs(state), access, begun=written.begun, ended=written.ended)
     queries = Queries(catalog, jobs, surroundings.clock)
     loading = Loading(catalog, jobs, read_object)
     routes = _routes(
