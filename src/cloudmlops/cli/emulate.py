@@ -214,7 +214,7 @@ def _serve(emulator: Emulator, stopping: _Stopping, *, as_json: bool) -> int:
 
 def _run(command: Sequence[str], emulator: Emulator, stopping: _Stopping) -> int:
     try:
-        stopping.child = subprocess.Popen(command, env=emulator.processes.tied(emulator.environment()))
+        stopping.child = emulator.processes.accompany(command, environment=emulator.environment())
     except FileNotFoundError:
         click.echo(f"error: there is no program {command[0]!r}", err=True)
         return _NOT_FOUND
