@@ -135,7 +135,7 @@ _PLAIN: Final = (
         {
             "a BIGINT, b BIGINT": "CASE WHEN b <> 0 THEN a / b END",
             "a DOUBLE, b DOUBLE": "CASE WHEN b <> 0 THEN a / b END",
-            "a DECIMAL(38,9), b DECIMAL(38,9)": f"CASE WHEN b <> 0 THEN {numeric_quotient('a', 'b')} END",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": numeric_quotient("a", "nullif(b, 0)"),
         },
     ),
     "CREATE MACRO __ieee_div(a DOUBLE, b DOUBLE) AS a / b",

@@ -140,6 +140,12 @@ def uuid(_: Expressions, node: exp.Expression) -> exp.Expression:
     return cast(call("uuid"), "VARCHAR")
 
 
+def user(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """SESSION_USER."""
+    only(node)
+    return cast(exp.Literal.string(made.user), "VARCHAR")
+
+
 def length(made: Expressions, node: exp.Expression) -> exp.Expression:
     """LENGTH and CHAR_LENGTH."""
     only(node, "this", "binary")
@@ -236,6 +242,7 @@ FUNCTIONS: Final[dict[type[exp.Expression], Handler]] = {
     exp.Coalesce: first_known,
     exp.Nullif: null_if,
     exp.Uuid: uuid,
+    exp.SessionUser: user,
     exp.Length: length,
     exp.Trim: trimmed,
     exp.Pad: padded,

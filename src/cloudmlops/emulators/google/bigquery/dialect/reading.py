@@ -31,7 +31,9 @@ def _table_or_query(parser: Any) -> exp.Expression:
 
 
 class GoogleSql(BigQuery):  # type: ignore[misc] # sqlglot makes its dialects by a metaclass without types
-    """BigQuery's dialect with ML.ENTITY_FEATURES_AT_TIME."""
+    """BigQuery's dialect with ML.ENTITY_FEATURES_AT_TIME; format elements stay as they are written."""
+
+    TIME_MAPPING: ClassVar[dict[str, str]] = {}
 
     class Parser(BigQuery.Parser):  # type: ignore[misc] # likewise
         """With one function more."""

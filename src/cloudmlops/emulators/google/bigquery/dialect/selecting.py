@@ -41,8 +41,8 @@ TypeOf = Callable[[str], Any]
 class Queries:
     """Rewrites queries whose tables are resolved."""
 
-    def __init__(self, *, now: datetime, type_of: TypeOf) -> None:
-        self.expressions: Final = Expressions(self.query, now=now)
+    def __init__(self, *, now: datetime, user: str, type_of: TypeOf) -> None:
+        self.expressions: Final = Expressions(self.query, now=now, user=user)
         self._unnesting = Unnesting(self.expressions, type_of)
 
     def query(self, node: exp.Expression) -> exp.Expression:

@@ -82,7 +82,7 @@ def _positive(node: exp.Expression | None, what: str) -> int:
 def _later_match(made: Expressions, node: exp.Expression, pattern: str, groups: int) -> exp.Expression:
     position = _positive(node.args.get("position"), "Position")
     occurrence = _positive(node.args.get("occurrence"), "Occurrence")
-    if position > 1 and re.search(r"\^|\\[AbB]", pattern):
+    if position > 1 and re.search(r"(?<!\[)\^|\\[AbB]", pattern):
         raise not_emulated("a regular expression that looks behind a position")
     value = call("__substr", made.of(node.this), whole(position)) if position > 1 else made.of(node.this)
     every = call("__regexp_extract_all", value, exp.Literal.string(pattern), whole(groups))
@@ -107,7 +107,7 @@ def place_of_match(made: Expressions, node: exp.Expression) -> exp.Expression:
     if any(part is not None and not _is_one(part) for part in later) or (option is not None and option.name != "0"):
         raise not_emulated("REGEXP_INSTR of anything but the first match's beginning")
     pattern = _pattern(node.expression)
-    if _groups(pattern) or re.search(r"\^|\$|\\[AbBzZ]|\(\?", pattern):
+    if _groups(pattern) or re.search(r"(?<!\[)\^|\$|\\[AbBzZ]|\(\?", pattern):
         raise not_emulated("REGEXP_INSTR with groups, anchors or flags")
     return call("__regexp_instr", made.of(node.this), exp.Literal.string(pattern))
 

@@ -76,7 +76,7 @@ class Translator:
         self.sources: Final = Sources(
             catalog, project=project, default=default, information=self._information, caller=caller
         )
-        self.queries: Final = Queries(now=now, type_of=self._type_of)
+        self.queries: Final = Queries(now=now, user=caller.principal, type_of=self._type_of)
 
     def translate(self, text: str) -> Statement:
         """Read one statement; a query is made ready to run.

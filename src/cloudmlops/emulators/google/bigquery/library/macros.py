@@ -89,10 +89,11 @@ _NUMBERS: Final[_Library] = {
     "__bit_not": overloaded("__bit_not", {"a BIGINT": "~a", "a BLOB": _refused("~ of BYTES", "BLOB")}),
     "__shift_left": _shift(
         "__shift_left",
-        "((CAST(a AS HUGEINT) & ((CAST(1 AS HUGEINT) << CAST(64 - n AS INTEGER)) - 1)) << CAST(n AS INTEGER))",
+        "((CAST(a AS HUGEINT) & ((CAST(1 AS HUGEINT) << CAST(64 - greatest(0, least(n, 63)) AS INTEGER)) - 1)) "
+        "<< CAST(greatest(0, least(n, 63)) AS INTEGER))",
         "<<",
     ),
-    "__shift_right": _shift("__shift_right", f"({_UNSIGNED} >> CAST(n AS INTEGER))", ">>"),
+    "__shift_right": _shift("__shift_right", f"({_UNSIGNED} >> CAST(greatest(0, least(n, 63)) AS INTEGER))", ">>"),
     "__bit_count": overloaded(
         "__bit_count",
         {"x BIGINT": "CAST(bit_count(x) AS BIGINT)", "x BLOB": _refused("BIT_COUNT of BYTES", "BIGINT")},
@@ -331,6 +332,16 @@ _MOMENTS: Final[_Library] = {
         },
     ),
     "__time": overloaded("__time", {"x TIME": "x"}),
+    "__string_of": overloaded(
+        "__string_of",
+        {
+            **{f"x {kind}": "__to_string(x)" for kind in ("DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ")},
+            "x": "CASE WHEN typeof(x) = 'JSON' THEN __python_json_string(CAST(x AS VARCHAR)) "
+            "WHEN typeof(x) <> '\"NULL\"' THEN error('No matching signature for function STRING') END",
+        },
+    ),
+    "__week_from": "CREATE MACRO __week_from(x, d) AS (CAST(extract(doy FROM x) AS BIGINT) + 6 "
+    "- (CAST(extract(isodow FROM x) AS BIGINT) + 6 - d) % 7) // 7",
     "__date_and_time": overloaded(
         "__date_and_time",
         {
