@@ -14,6 +14,7 @@ from cloudmlops.domain.features import FeatureView, microseconds
 from cloudmlops.domain.point_in_time import FeatureRow, to_microseconds
 from cloudmlops.errors import ServiceError
 from cloudmlops.ports.features import FeaturesPort, OnlineReader, Table
+from cloudmlops.providers.vertex.feature_store.exports import Exports
 from cloudmlops.providers.vertex.feature_store.online import OnlineRows
 from cloudmlops.providers.vertex.feature_store.places import (
     Generations,
@@ -55,7 +56,7 @@ class VertexFeatures(FeaturesPort):
         self._capabilities = backends.capabilities
         self._generations = Generations(backends.objects)
         self._check_bucket = backends.check_bucket
-        self._warehouse = Warehouse(backends.wire, backends.check_bucket)
+        self._warehouse = Warehouse(backends.wire, Exports(backends.objects), backends.check_bucket)
         self._settings = backends.settings
         self._sources = Sources(self._warehouse, self._open)
         self._resources = Resources(backends.wire)

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
+from cloudmlops.emulators.core.calls import Dropped
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.core.state import State
@@ -83,6 +84,7 @@ class _Cloud:
         """Answer any request."""
         if asked.path.startswith("/batch/storage/v1") and asked.method == "POST":
             return batch.answer(asked, partial(self.respond, drop=drop))
+        answer: Answer | None = None
         try:
             operation, act, subject = self._find(asked)
             with self._calls.answering(
@@ -92,6 +94,10 @@ class _Cloud:
                     asked, operation, subject, lambda: self._checked(asked, operation, subject, act)
                 )
                 return reduced(asked, answer)
+        except Dropped:
+            if answer is not None and answer.file is not None:
+                answer.file.close()
+            raise
         except Refused as refused:
             return json_refusal(refused) if _API.match(asked.path) else xml_refusal(refused)
 
