@@ -60,7 +60,7 @@ def complete(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answ
     """Make the object of the parts that the client lists."""
     upload = _known(catalogue, asked, bucket, name)
     conditions = of_headers(asked.headers)
-    catalogue.check(bucket, name, conditions)
+    catalogue.check(asked, bucket, name, conditions)
     known = _parts(catalogue, upload)
     files = []
     wanted = _listed(asked)
