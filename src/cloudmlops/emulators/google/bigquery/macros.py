@@ -77,6 +77,13 @@ def _refused(kind: str, what: str) -> str:
 _OF_INTERVALS: Final = "CAST(error('not emulated: arithmetic that gives an INTERVAL') AS INTERVAL)"
 
 
+def _in_days(sum_: str) -> str:
+    return (
+        "CASE WHEN datepart('year', b) <> 0 OR datepart('month', b) <> 0 THEN error('TIMESTAMP +/- INTERVAL is not "
+        f"supported for intervals with non-zero MONTH or YEAR part.') ELSE {sum_} END"
+    )
+
+
 def unscaled(x: str) -> str:
     """A NUMERIC's billionths, as a HUGEINT."""
     return f"CAST(replace(CAST({x} AS VARCHAR), '.', '') AS HUGEINT)"
@@ -139,8 +146,20 @@ _PLAIN: Final = (
         },
     ),
     "CREATE MACRO __ieee_div(a DOUBLE, b DOUBLE) AS a / b",
-    "CREATE MACRO __int_div(a BIGINT, b BIGINT) AS a // __nonzero(b)",
-    "CREATE MACRO __mod(a BIGINT, b BIGINT) AS a % __nonzero(b)",
+    overloaded(
+        "__int_div",
+        {
+            "a BIGINT, b BIGINT": "a // __nonzero(b)",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": f"CAST({unscaled('a')} // {unscaled('__nonzero(b)')} AS DECIMAL(38,9))",
+        },
+    ),
+    overloaded(
+        "__mod",
+        {
+            "a BIGINT, b BIGINT": "a % __nonzero(b)",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a % __nonzero(b) AS DECIMAL(38,9))",
+        },
+    ),
     overloaded(
         "__mul",
         {
@@ -160,7 +179,7 @@ _PLAIN: Final = (
             "a BIGINT, b DATE": "CAST(b + CAST(a AS INTEGER) AS DATE)",
             "a DATE, b INTERVAL": "a + b",
             "a TIMESTAMP, b INTERVAL": "a + b",
-            "a TIMESTAMPTZ, b INTERVAL": "a + b",
+            "a TIMESTAMPTZ, b INTERVAL": _in_days("a + b"),
             "a INTERVAL, b INTERVAL": _OF_INTERVALS,
         },
     ),
@@ -173,7 +192,7 @@ _PLAIN: Final = (
             "a DATE, b BIGINT": "CAST(a - CAST(b AS INTEGER) AS DATE)",
             "a DATE, b INTERVAL": "a - b",
             "a TIMESTAMP, b INTERVAL": "a - b",
-            "a TIMESTAMPTZ, b INTERVAL": "a - b",
+            "a TIMESTAMPTZ, b INTERVAL": _in_days("a - b"),
             "a INTERVAL, b INTERVAL": _OF_INTERVALS,
             "a DATE, b DATE": _OF_INTERVALS,
             "a TIMESTAMP, b TIMESTAMP": _OF_INTERVALS,
@@ -362,7 +381,9 @@ _PLAIN: Final = (
             "x TIMESTAMPTZ": "x",
             "x TIMESTAMP": "CAST(x AS TIMESTAMPTZ)",
             "x DATE": "CAST(x AS TIMESTAMPTZ)",
-            "x VARCHAR": r"CASE WHEN regexp_matches(x, '^\s*\d{4}-\d') THEN CAST(x AS TIMESTAMPTZ) "
+            "x VARCHAR": r"CASE WHEN regexp_matches(x, ':60([^:]|$)') THEN "
+            "CAST(error('not emulated: a leap second') AS TIMESTAMPTZ) "
+            r"WHEN regexp_matches(x, '^\s*\d{4}-\d') THEN CAST(x AS TIMESTAMPTZ) "
             "WHEN x IS NOT NULL THEN CAST(error('Invalid timestamp: ' || x) AS TIMESTAMPTZ) END",
         },
     ),
@@ -435,49 +456,6 @@ _PLAIN: Final = (
     # Texts and bytes
     overloaded("__length", {"x VARCHAR": "length(x)", "x BLOB": "octet_length(x)"}),
     overloaded("__byte_length", {"x VARCHAR": "strlen(x)", "x BLOB": "octet_length(x)"}),
-    "CREATE MACRO __from(s, p) AS CASE WHEN p = 0 OR p < -length(s) THEN 1 ELSE p END",
-    overloaded(
-        "__substr",
-        {
-            "s VARCHAR, p BIGINT": "substring(s, __from(s, p))",
-            "s VARCHAR, p BIGINT, n BIGINT": "CASE WHEN n < 0 "
-            "THEN error('Third argument in SUBSTR() cannot be negative') ELSE substring(s, __from(s, p), n) END",
-        },
-    ),
-    *(
-        f"CREATE MACRO __{name}(s VARCHAR, n BIGINT) AS CASE WHEN n < 0 "
-        f"THEN error('Second argument in {name.upper()}() cannot be negative') ELSE {name}(s, n) END"
-        for name in ("left", "right", "repeat")
-    ),
-    *(
-        f"CREATE MACRO __{name}(s VARCHAR, n BIGINT, f VARCHAR) AS CASE WHEN n < 0 OR f = '' "
-        f"THEN error('invalid arguments of {name.upper()}') ELSE {name}(s, CAST(n AS INTEGER), f) END"
-        for name in ("lpad", "rpad")
-    ),
-    overloaded(
-        "__trim",
-        {
-            "s VARCHAR": r"regexp_replace(regexp_replace(s, '^[\s\v\x{85}\p{Z}]+', ''), '[\s\v\x{85}\p{Z}]+$', '')",
-            "s VARCHAR, c VARCHAR": "trim(s, c)",
-        },
-    ),
-    overloaded(
-        "__ltrim",
-        {"s VARCHAR": r"regexp_replace(s, '^[\s\v\x{85}\p{Z}]+', '')", "s VARCHAR, c VARCHAR": "ltrim(s, c)"},
-    ),
-    overloaded(
-        "__rtrim",
-        {"s VARCHAR": r"regexp_replace(s, '[\s\v\x{85}\p{Z}]+$', '')", "s VARCHAR, c VARCHAR": "rtrim(s, c)"},
-    ),
-    *(
-        f"CREATE MACRO __{name}(s VARCHAR) AS {body}"
-        for name, body in {"upper": "upper(s)", "lower": "lower(s)", "reverse": "reverse(s)"}.items()
-    ),
-    "CREATE MACRO __replace(s VARCHAR, a VARCHAR, b VARCHAR) AS replace(s, a, b)",
-    "CREATE MACRO __starts_with(s VARCHAR, a VARCHAR) AS starts_with(s, a)",
-    "CREATE MACRO __ends_with(s VARCHAR, a VARCHAR) AS ends_with(s, a)",
-    "CREATE MACRO __strpos(s VARCHAR, a VARCHAR) AS CAST(strpos(s, a) AS BIGINT)",
-    "CREATE MACRO __split(s VARCHAR, d VARCHAR) AS string_split(s, d)",
     overloaded("__md5", {"x VARCHAR": "unhex(md5(x))", "x BLOB": "unhex(md5(x))"}),
     overloaded("__sha1", {"x VARCHAR": "unhex(sha1(x))", "x BLOB": "unhex(sha1(x))"}),
     overloaded("__sha256", {"x VARCHAR": "unhex(sha256(x))", "x BLOB": "unhex(sha256(x))"}),
@@ -487,9 +465,13 @@ _PLAIN: Final = (
         "THEN error('Array index ' || i || ' is out of bounds') ELSE a[i + 1] END"
     ),
     "CREATE MACRO __safe_at(a, i) AS CASE WHEN i >= 0 AND i < len(a) THEN a[i + 1] END",
-    (
-        "CREATE MACRO __series(a BIGINT, b BIGINT, s BIGINT) AS CASE WHEN s = 0 "
-        "THEN error('Sequence step cannot be 0.') ELSE generate_series(a, b, s) END"
+    overloaded(
+        "__series",
+        {
+            "a BIGINT, b BIGINT, s BIGINT": "CASE WHEN s = 0 THEN error('Sequence step cannot be 0.') "
+            "ELSE generate_series(a, b, s) END",
+            "a DOUBLE, b DOUBLE, s DOUBLE": "CAST(error('not emulated: GENERATE_ARRAY of FLOAT64') AS DOUBLE[])",
+        },
     ),
     "CREATE MACRO __array_concat(a, b) AS CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN list_concat(a, b) END",
     # Times

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
@@ -117,6 +117,14 @@ def distinct_count(made: Expressions, node: exp.Expression) -> exp.Expression:
     """APPROX_COUNT_DISTINCT, exactly."""
     only(node, "this")
     return exp.Anonymous(this="count", expressions=[exp.Distinct(expressions=[made.of(node.this)])])
+
+
+def grouping(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """GROUPING: 1 where a row is of all values of an expression."""
+    only(node, "expressions")
+    if len(node.expressions) != 1:
+        raise invalid_query("GROUPING takes one argument")
+    return call("grouping", made.of(node.expressions[0]))
 
 
 def _percentile(made: Expressions, node: exp.Expression, over: Over, *, respect_nulls: bool) -> exp.Expression:
@@ -256,19 +264,38 @@ def window(made: Expressions, node: exp.Expression) -> exp.Expression:
 def _frame(made: Expressions, node: exp.Expression) -> dict[str, object]:
     """The window itself; made anew each time, since nodes have one parent."""
     frame: dict[str, object] = {}
-    if node.args.get("alias") is not None:
-        if node.args.get("partition_by") or node.args.get("order") or node.args.get("spec"):
-            raise not_emulated("a named window with additions")
-        return {"alias": node.args["alias"].copy()}
-    if node.args.get("partition_by"):
-        frame["partition_by"] = [made.of(part) for part in node.args["partition_by"]]
-    spec = node.args.get("spec")
+    partition, order, spec = _parts(node)
+    if partition:
+        frame["partition_by"] = [made.of(part) for part in partition]
     ranged = spec is not None and str(spec.args.get("kind")).upper() == "RANGE" and _numeric(spec)
-    if node.args.get("order") is not None:
-        frame["order"] = exp.Order(expressions=made.orders(node.args["order"].expressions, plain=ranged))
+    if order is not None:
+        frame["order"] = exp.Order(expressions=made.orders(order.expressions, plain=ranged))
     if spec is not None:
         frame["spec"] = _spec(made, spec)
     return frame
+
+
+_Parts = tuple[Sequence[exp.Expression], exp.Expression | None, exp.Expression | None]
+
+
+def _parts(node: exp.Expression) -> _Parts:
+    """What a window says of its partitions, order and frame, with what it takes from a named one."""
+    own = node.args.get("partition_by") or (), node.args.get("order"), node.args.get("spec")
+    alias = node.args.get("alias")
+    if alias is None:
+        return own
+    partition, order, spec = _parts(_window_named(node, alias.name))
+    if own[0] or (own[1] is not None and order is not None) or (own[2] is not None and spec is not None):
+        raise invalid_query(f"A window cannot change what the named window {alias.name} says")
+    return partition, own[1] if order is None else order, own[2] if spec is None else spec
+
+
+def _window_named(node: exp.Expression, name: str) -> exp.Expression:
+    select = node.find_ancestor(exp.Select)
+    for window_ in (select.args.get("windows") or ()) if select is not None else ():
+        if window_.name.lower() == name.lower() and window_ is not node:
+            return window_
+    raise invalid_query(f"Unrecognized window alias {name}")
 
 
 def _numeric(spec: exp.Expression) -> bool:
@@ -290,14 +317,6 @@ def _spec(made: Expressions, spec: exp.Expression) -> exp.Expression:
     return exp.WindowSpec(**parts)
 
 
-def named_window(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """WINDOW w AS (…)."""
-    only(node, "this", "partition_by", "order", "spec", "alias", "over")
-    if node.args.get("alias") is not None:
-        raise not_emulated("a named window made of another")
-    return exp.Window(this=node.this.copy(), **_frame(made, node))
-
-
 def array_or_nulls(made: Expressions, node: exp.Expression) -> exp.Expression:
     """IGNORE NULLS outside of a window: only ARRAY_AGG has it."""
     if isinstance(node.this, exp.ApproxQuantiles):
@@ -315,6 +334,7 @@ AGGREGATES: Final[dict[type[exp.Expression], Handler]] = {
 WINDOWS: Final[dict[type[exp.Expression], Handler]] = {
     exp.ApproxQuantiles: quantiles,
     exp.ApproxDistinct: distinct_count,
+    exp.Grouping: grouping,
     exp.Window: window,
     exp.IgnoreNulls: array_or_nulls,
     exp.RespectNulls: array_or_nulls,

@@ -395,7 +395,7 @@ def converted(made: Expressions, node: exp.Expression) -> exp.Expression:
         return cast(exp.null(), _DUCKDB[word])
     if word == "json":
         raise not_emulated("CAST to JSON")
-    if safe and word in {"string", "bytes"}:
+    if safe and word == "bytes":
         raise not_emulated(f"SAFE_CAST to {word.upper()}")
     return call(f"__{'safe' if safe else 'to'}_{word}", made.of(node.this))
 

@@ -125,10 +125,8 @@ def _types(arguments: Sequence[exp.Expression], select: exp.Select, unnesting: U
         for place, argument in enumerate(arguments)
     ]
     probe = exp.Select(expressions=[exp.Anonymous(this="struct_pack", expressions=parts)])
-    for name in ("from_", "windows"):
-        if select.args.get(name) is not None:
-            value = select.args[name]
-            probe.set(name, [one.copy() for one in value] if isinstance(value, list) else value.copy())
+    if select.args.get("from_") is not None:
+        probe.set("from_", select.args["from_"].copy())
     if select.args.get("joins"):
         probe.set("joins", [join.copy() for join in select.args["joins"]])
     group = select.args.get("group")

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog
+from cloudmlops.emulators.google.bigquery.dialect.building import name_of
 from cloudmlops.emulators.google.bigquery.dialect.reading import parse
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
@@ -62,6 +63,13 @@ class Sources:
         if depth > _DEEPEST:
             raise invalid_query("Too many nested views")
         for table in list(tree.find_all(exp.Table)):
+            if isinstance(table.this, exp.Func) and not isinstance(table.this, (exp.FeaturesAtTime, exp.Anonymous)):
+                raise not_emulated(f"{name_of(table.this)} in FROM")
+            if _is_member(table):
+                alias = exp.TableAlias(columns=[exp.to_identifier(table.alias or table.name)])
+                array = exp.column(table.this.copy(), table=table.args["db"].copy())
+                table.replace(exp.Unnest(expressions=[array], alias=alias))
+                continue
             if table.meta.get("resolved") or not isinstance(table.this, exp.Identifier) or _is_cte(table):
                 continue
             made = self._resolved(table, depth)
@@ -114,6 +122,22 @@ def _table(catalog: str, db: str, name: str, alias: str) -> exp.Table:
     )
     made.meta["resolved"] = True
     return made
+
+
+def _is_member(table: exp.Table) -> bool:
+    """Whether a name means an array of an UNNEST before it in the same FROM."""
+    select = table.find_ancestor(exp.Select)
+    from_ = select.args.get("from_") if select is not None else None
+    if not table.db or table.args.get("catalog") is not None or from_ is None:
+        return False
+    before = [from_.this, *(join.this for join in select.args.get("joins") or ())]
+    for source in before:
+        if source is table:
+            return False
+        alias = source.args.get("alias") if isinstance(source, exp.Unnest) else None
+        if alias is not None and table.db.lower() in {alias.name.lower(), *(one.name.lower() for one in alias.columns)}:
+            return True
+    return False
 
 
 def _is_cte(table: exp.Table) -> bool:

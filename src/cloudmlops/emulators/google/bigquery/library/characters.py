@@ -29,6 +29,11 @@ def initcap(text: str, delimiters: str) -> str:
     return "".join(made)
 
 
+def reversed_text(text: str) -> str:
+    """REVERSE, by code points."""
+    return text[::-1]
+
+
 def normalize(text: str, form: str) -> str:
     """NORMALIZE."""
     if form not in _FORMS:

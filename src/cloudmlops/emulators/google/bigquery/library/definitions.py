@@ -1,4 +1,4 @@
-"""A function of the library that is Python's."""
+"""What the library holds."""
 
 from __future__ import annotations
 
@@ -16,3 +16,14 @@ class PythonFunction:
     gives: str
     takes_nulls: bool = False
     """Else a NULL among the arguments gives NULL, and the function is not called."""
+
+
+Library = dict[str, str | PythonFunction]
+"""Functions by name: a macro of DuckDB as the statements that make it, or Python's."""
+
+
+def python(place: str, takes: str, gives: str, *, takes_nulls: bool = False) -> PythonFunction:
+    """One of Python's, at `module:function` of this package; the types that it takes are parted by semicolons."""
+    return PythonFunction(
+        place=f"{__package__}.{place}", takes=tuple(takes.split("; ")), gives=gives, takes_nulls=takes_nulls
+    )

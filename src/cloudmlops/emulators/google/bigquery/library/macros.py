@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from cloudmlops.emulators.google.bigquery.library.definitions import PythonFunction
+from cloudmlops.emulators.google.bigquery.library.definitions import Library, python
+from cloudmlops.emulators.google.bigquery.library.strings import STRINGS
 from cloudmlops.emulators.google.bigquery.macros import overloaded, scaled, unscaled
-
-_Library = dict[str, str | PythonFunction]
-
-_HERE: Final = "cloudmlops.emulators.google.bigquery.library"
 
 
 def _refused(what: str, kind: str) -> str:
@@ -54,13 +51,7 @@ def _bits(name: str, expression: str, sign: str) -> str:
     )
 
 
-def _python(place: str, takes: str, gives: str, *, takes_nulls: bool = False) -> PythonFunction:
-    return PythonFunction(
-        place=f"{_HERE}.{place}", takes=tuple(takes.split("; ")), gives=gives, takes_nulls=takes_nulls
-    )
-
-
-_NUMBERS: Final[_Library] = {
+_NUMBERS: Final[Library] = {
     "__round": overloaded(
         "__round",
         {
@@ -124,18 +115,18 @@ _NUMBERS: Final[_Library] = {
     ),
 }
 
-_TEXTS: Final[_Library] = {
-    "__python_farm": _python("fingerprints:farm_fingerprint", "BLOB", "BIGINT"),
+_TEXTS: Final[Library] = {
+    "__python_farm": python("fingerprints:farm_fingerprint", "BLOB", "BIGINT"),
     "__farm_fingerprint": overloaded(
         "__farm_fingerprint", {"x VARCHAR": "__python_farm(encode(x))", "x BLOB": "__python_farm(x)"}
     ),
-    "__python_sha512": _python("characters:sha512", "BLOB", "BLOB"),
+    "__python_sha512": python("characters:sha512", "BLOB", "BLOB"),
     "__sha512": overloaded("__sha512", {"x VARCHAR": "__python_sha512(encode(x))", "x BLOB": "__python_sha512(x)"}),
-    "__python_initcap": _python("characters:initcap", "VARCHAR; VARCHAR", "VARCHAR"),
+    "__python_initcap": python("characters:initcap", "VARCHAR; VARCHAR", "VARCHAR"),
     "__initcap": overloaded("__initcap", {"x VARCHAR, d VARCHAR": "__python_initcap(x, d)"}),
-    "__python_normalize": _python("characters:normalize", "VARCHAR; VARCHAR", "VARCHAR"),
+    "__python_normalize": python("characters:normalize", "VARCHAR; VARCHAR", "VARCHAR"),
     "__normalize": overloaded("__normalize", {"x VARCHAR, f VARCHAR": "__python_normalize(x, f)"}),
-    "__python_contains": _python("characters:contains_substr", "VARCHAR; VARCHAR", "BOOLEAN"),
+    "__python_contains": python("characters:contains_substr", "VARCHAR; VARCHAR", "BOOLEAN"),
     "__contains_substr": overloaded(
         "__contains_substr",
         {
@@ -155,20 +146,20 @@ _TEXTS: Final[_Library] = {
     "__unicode": overloaded(
         "__unicode", {"x VARCHAR": "CASE WHEN x = '' THEN CAST(0 AS BIGINT) ELSE CAST(unicode(x) AS BIGINT) END"}
     ),
-    "__python_chr": _python("characters:character", "BIGINT", "VARCHAR"),
+    "__python_chr": python("characters:character", "BIGINT", "VARCHAR"),
     "__chr": overloaded("__chr", {"x BIGINT": "__python_chr(x)"}),
-    "__python_text_points": _python("characters:code_points", "VARCHAR", "BIGINT[]"),
-    "__python_bytes_points": _python("characters:byte_points", "BLOB", "BIGINT[]"),
+    "__python_text_points": python("characters:code_points", "VARCHAR", "BIGINT[]"),
+    "__python_bytes_points": python("characters:byte_points", "BLOB", "BIGINT[]"),
     "__to_code_points": overloaded(
         "__to_code_points", {"x VARCHAR": "__python_text_points(x)", "x BLOB": "__python_bytes_points(x)"}
     ),
-    "__python_points_text": _python("characters:code_points_to_string", "BIGINT[]", "VARCHAR"),
+    "__python_points_text": python("characters:code_points_to_string", "BIGINT[]", "VARCHAR"),
     "__code_points_to_string": overloaded("__code_points_to_string", {"x BIGINT[]": "__python_points_text(x)"}),
-    "__python_points_bytes": _python("characters:code_points_to_bytes", "BIGINT[]", "BLOB"),
+    "__python_points_bytes": python("characters:code_points_to_bytes", "BIGINT[]", "BLOB"),
     "__code_points_to_bytes": overloaded("__code_points_to_bytes", {"x BIGINT[]": "__python_points_bytes(x)"}),
-    "__python_translate": _python("characters:translate", "VARCHAR; VARCHAR; VARCHAR", "VARCHAR"),
+    "__python_translate": python("characters:translate", "VARCHAR; VARCHAR; VARCHAR", "VARCHAR"),
     "__translate": overloaded("__translate", {"x VARCHAR, s VARCHAR, t VARCHAR": "__python_translate(x, s, t)"}),
-    "__python_edits": _python("characters:edit_distance", "VARCHAR; VARCHAR; BIGINT", "BIGINT", takes_nulls=True),
+    "__python_edits": python("characters:edit_distance", "VARCHAR; VARCHAR; BIGINT", "BIGINT", takes_nulls=True),
     "__edit_distance": overloaded(
         "__edit_distance",
         {
@@ -178,9 +169,9 @@ _TEXTS: Final[_Library] = {
             "a BLOB, b BLOB, most BIGINT": _refused("EDIT_DISTANCE of BYTES", "BIGINT"),
         },
     ),
-    "__python_soundex": _python("characters:soundex", "VARCHAR", "VARCHAR"),
+    "__python_soundex": python("characters:soundex", "VARCHAR", "VARCHAR"),
     "__soundex": overloaded("__soundex", {"x VARCHAR": "__python_soundex(x)"}),
-    "__python_instr": _python("characters:instr", "VARCHAR; VARCHAR; BIGINT; BIGINT", "BIGINT"),
+    "__python_instr": python("characters:instr", "VARCHAR; VARCHAR; BIGINT; BIGINT", "BIGINT"),
     "__instr": overloaded(
         "__instr",
         {
@@ -188,7 +179,7 @@ _TEXTS: Final[_Library] = {
             "x BLOB, y BLOB, p BIGINT, n BIGINT": _refused("INSTR of BYTES", "BIGINT"),
         },
     ),
-    "__python_joined": _python("characters:joined", "VARCHAR[]; VARCHAR", "VARCHAR"),
+    "__python_joined": python("characters:joined", "VARCHAR[]; VARCHAR", "VARCHAR"),
     "__array_to_string": overloaded(
         "__array_to_string",
         {
@@ -197,11 +188,11 @@ _TEXTS: Final[_Library] = {
             "a BLOB[], d BLOB": _refused("ARRAY_TO_STRING of BYTES", "BLOB"),
         },
     ),
-    "__python_to_base32": _python("characters:to_base32", "BLOB", "VARCHAR"),
+    "__python_to_base32": python("characters:to_base32", "BLOB", "VARCHAR"),
     "__to_base32": overloaded("__to_base32", {"x BLOB": "__python_to_base32(x)"}),
-    "__python_from_base32": _python("characters:from_base32", "VARCHAR", "BLOB"),
+    "__python_from_base32": python("characters:from_base32", "VARCHAR", "BLOB"),
     "__from_base32": overloaded("__from_base32", {"x VARCHAR": "__python_from_base32(x)"}),
-    "__python_repaired": _python("characters:repaired", "BLOB", "VARCHAR"),
+    "__python_repaired": python("characters:repaired", "BLOB", "VARCHAR"),
     "__safe_convert_bytes_to_string": overloaded("__safe_convert_bytes_to_string", {"x BLOB": "__python_repaired(x)"}),
     "__regexp_extract_all": overloaded(
         "__regexp_extract_all",
@@ -218,24 +209,24 @@ _TEXTS: Final[_Library] = {
             "x BLOB, p BLOB": _refused("REGEXP_INSTR of BYTES", "BIGINT"),
         },
     ),
-    "__python_format": _python("formatting:formatted", "VARCHAR; VARCHAR[]; VARCHAR[]", "VARCHAR", takes_nulls=True),
+    "__python_format": python("formatting:formatted", "VARCHAR; VARCHAR[]; VARCHAR[]", "VARCHAR", takes_nulls=True),
 }
 
-_JSON: Final[_Library] = {
-    "__python_json_text": _python("json_values:json_text", "VARCHAR; VARCHAR; BOOLEAN", "VARCHAR", takes_nulls=True),
-    "__python_json_document": _python(
+_JSON: Final[Library] = {
+    "__python_json_text": python("json_values:json_text", "VARCHAR; VARCHAR; BOOLEAN", "VARCHAR", takes_nulls=True),
+    "__python_json_document": python(
         "json_values:json_document", "VARCHAR; VARCHAR; BOOLEAN", "VARCHAR", takes_nulls=True
     ),
     "__to_json_string": "CREATE MACRO __to_json_string(x, pretty) AS "
     "__python_json_text(typeof(x), CAST(to_json(x) AS VARCHAR), pretty)",
     "__to_json": "CREATE MACRO __to_json(x, wide) AS "
     "CAST(__python_json_document(typeof(x), CAST(to_json(x) AS VARCHAR), wide) AS JSON)",
-    "__python_parse_json": _python("json_values:parsed", "VARCHAR; VARCHAR", "VARCHAR"),
+    "__python_parse_json": python("json_values:parsed", "VARCHAR; VARCHAR", "VARCHAR"),
     "__parse_json": overloaded(
         "__parse_json", {"x VARCHAR, wide VARCHAR": "CAST(__python_parse_json(x, wide) AS JSON)"}
     ),
-    "__python_json_query": _python("json_values:queried", "VARCHAR; VARCHAR", "VARCHAR"),
-    "__python_json_query_document": _python("json_values:queried_document", "VARCHAR; VARCHAR", "VARCHAR"),
+    "__python_json_query": python("json_values:queried", "VARCHAR; VARCHAR", "VARCHAR"),
+    "__python_json_query_document": python("json_values:queried_document", "VARCHAR; VARCHAR", "VARCHAR"),
     "__json_query": overloaded(
         "__json_query",
         {
@@ -243,7 +234,7 @@ _JSON: Final[_Library] = {
             "x VARCHAR, p VARCHAR": "__python_json_query(x, p)",
         },
     ),
-    "__python_json_value": _python("json_values:scalar", "VARCHAR; VARCHAR", "VARCHAR"),
+    "__python_json_value": python("json_values:scalar", "VARCHAR; VARCHAR", "VARCHAR"),
     "__json_value": overloaded(
         "__json_value",
         {
@@ -251,7 +242,7 @@ _JSON: Final[_Library] = {
             "x VARCHAR, p VARCHAR": "__python_json_value(x, p)",
         },
     ),
-    "__python_json_query_array": _python("json_values:queried_array", "VARCHAR; VARCHAR", "VARCHAR[]"),
+    "__python_json_query_array": python("json_values:queried_array", "VARCHAR; VARCHAR", "VARCHAR[]"),
     "__json_query_array": overloaded(
         "__json_query_array",
         {
@@ -259,7 +250,7 @@ _JSON: Final[_Library] = {
             "x VARCHAR, p VARCHAR": "__python_json_query_array(x, p)",
         },
     ),
-    "__python_json_value_array": _python("json_values:scalar_array", "VARCHAR; VARCHAR", "VARCHAR[]"),
+    "__python_json_value_array": python("json_values:scalar_array", "VARCHAR; VARCHAR", "VARCHAR[]"),
     "__json_value_array": overloaded(
         "__json_value_array",
         {
@@ -267,10 +258,10 @@ _JSON: Final[_Library] = {
             "x VARCHAR, p VARCHAR": "__python_json_value_array(x, p)",
         },
     ),
-    "__python_json_type": _python("json_values:type_name", "VARCHAR", "VARCHAR"),
+    "__python_json_type": python("json_values:type_name", "VARCHAR", "VARCHAR"),
     "__json_type": overloaded("__json_type", {"x JSON": "__python_json_type(CAST(x AS VARCHAR))"}),
     **{
-        f"__python_json_{name}": _python(f"json_values:as_{name}", "VARCHAR", kind)
+        f"__python_json_{name}": python(f"json_values:as_{name}", "VARCHAR", kind)
         for name, kind in {"int64": "BIGINT", "float64": "DOUBLE", "bool": "BOOLEAN", "string": "VARCHAR"}.items()
     },
     **{
@@ -279,8 +270,8 @@ _JSON: Final[_Library] = {
     },
 }
 
-_MOMENTS: Final[_Library] = {
-    "__python_moment_text": _python("moments:formatted", "VARCHAR; BIGINT; VARCHAR; VARCHAR", "VARCHAR"),
+_MOMENTS: Final[Library] = {
+    "__python_moment_text": python("moments:formatted", "VARCHAR; BIGINT; VARCHAR; VARCHAR", "VARCHAR"),
     "__format_timestamp": overloaded(
         "__format_timestamp",
         {"f VARCHAR, x TIMESTAMPTZ, z VARCHAR": "__python_moment_text(f, epoch_us(x), z, 'TIMESTAMP')"},
@@ -295,7 +286,7 @@ _MOMENTS: Final[_Library] = {
     "__format_time": overloaded(
         "__format_time", {"f VARCHAR, x TIME, z VARCHAR": "__python_moment_text(f, epoch_us(x), z, 'TIME')"}
     ),
-    "__python_parse_moment": _python("moments:parsed", "VARCHAR; VARCHAR; VARCHAR; VARCHAR", "BIGINT"),
+    "__python_parse_moment": python("moments:parsed", "VARCHAR; VARCHAR; VARCHAR; VARCHAR", "BIGINT"),
     "__parse_timestamp": overloaded(
         "__parse_timestamp",
         {
@@ -315,15 +306,15 @@ _MOMENTS: Final[_Library] = {
         "__parse_time",
         {"f VARCHAR, x VARCHAR, z VARCHAR": "CAST(make_timestamp(__python_parse_moment(f, x, z, 'TIME')) AS TIME)"},
     ),
-    "__python_zoned_text": _python("moments:zoned_text", "BIGINT; VARCHAR", "VARCHAR"),
+    "__python_zoned_text": python("moments:zoned_text", "BIGINT; VARCHAR", "VARCHAR"),
     "__string_in_zone": overloaded(
         "__string_in_zone", {"x TIMESTAMPTZ, z VARCHAR": "__python_zoned_text(epoch_us(x), z)"}
     ),
-    "__python_local": _python("moments:local", "BIGINT; VARCHAR", "BIGINT"),
+    "__python_local": python("moments:local", "BIGINT; VARCHAR", "BIGINT"),
     "__in_zone": overloaded(
         "__in_zone", {"x TIMESTAMPTZ, z VARCHAR": "make_timestamp(__python_local(epoch_us(x), z))"}
     ),
-    "__python_instant": _python("moments:instant", "BIGINT; VARCHAR", "BIGINT"),
+    "__python_instant": python("moments:instant", "BIGINT; VARCHAR", "BIGINT"),
     "__from_zone": overloaded(
         "__from_zone",
         {
@@ -353,15 +344,11 @@ _MOMENTS: Final[_Library] = {
     "+ 86400000000) % 86400000000) AS TIME)",
 }
 
-_MANY_ROWS: Final[_Library] = {
-    "__approx_quantiles": "CREATE MACRO __approx_quantiles(a, n) AS CASE WHEN n <= 0 "
-    "THEN error('The second argument to the function APPROX_QUANTILES must be positive') "
-    "ELSE [a[greatest(1, (i * len(a) + n - 1) // n)] FOR i IN range(0, n + 1)] END",
+_MANY_ROWS: Final[Library] = {
+    "__python_quantiles": python("quantiles:places", "BIGINT; BIGINT", "BIGINT[]"),
+    "__approx_quantiles": "CREATE MACRO __approx_quantiles(a, n) AS list_select(a, __python_quantiles(len(a), n))",
     "__ordered": "CREATE MACRO __ordered(x) AS CASE WHEN __is_nan(x) "
     "THEN error('not emulated: NaN in what is ordered by this function') ELSE x END",
-    "__percentile": "CREATE MACRO __percentile(p) AS CASE WHEN p < 0 OR p > 1 "
-    "THEN error('Percentile must be between 0 and 1') ELSE p END",
-    "__no_null": "CREATE MACRO __no_null(x, what) AS CASE WHEN x IS NULL THEN error(what) ELSE x END",
 }
 
-LIBRARY: Final[_Library] = {**_NUMBERS, **_TEXTS, **_JSON, **_MOMENTS, **_MANY_ROWS}
+LIBRARY: Final[Library] = {**_NUMBERS, **STRINGS, **_TEXTS, **_JSON, **_MOMENTS, **_MANY_ROWS}
