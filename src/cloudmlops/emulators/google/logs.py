@@ -13,6 +13,7 @@ from cloudmlops.emulators.core.answering import Answer, Asked, answer_json, app
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.log_filter import SEVERITIES, compiled
 from cloudmlops.emulators.google.payloads import Many, Named, Type, typed
 from cloudmlops.emulators.google.tokens import Tokens
@@ -50,6 +51,8 @@ class Logs:
         self._clock = surroundings.clock
         self._entries = surroundings.state.table("log_entries")
         self._state = surroundings.state
+        self._projects = Projects(surroundings.state)
+        """A project's logs are kept under its id, whether they are named by that or by its number."""
 
     def write(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Keep entries; one with a known log, time and insert id is the same one again.
@@ -72,7 +75,7 @@ class Logs:
         matches = compiled(text)
         found = [
             entry
-            for parent in dict.fromkeys(parents)
+            for parent in dict.fromkeys(map(self._projects.by_id, parents))
             for _, data in self._entries.items(f"{parent}|")
             if matches(entry := json.loads(data))
         ]
@@ -81,10 +84,12 @@ class Logs:
 
     def names(self, parent: str) -> Sequence[str]:
         """Return the names of a project's logs."""
-        return sorted({json.loads(data)["logName"] for _, data in self._entries.items(f"{parent}|")})
+        found = self._entries.items(f"{self._projects.by_id(parent)}|")
+        return sorted({json.loads(data)["logName"] for _, data in found})
 
     def delete(self, name: str) -> bool:
         """Forget a log; False when there is none."""
+        name = self._projects.by_id(name)
         with self._state.transaction():
             gone = [key for key, _ in self._entries.items(f"{_parent(name)}|") if key.endswith(f"|{name}")]
             for key in gone:
@@ -93,7 +98,7 @@ class Logs:
 
     def _prepared(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         now = timestamp(self._clock.now())
-        name = str(entry.get("logName", ""))
+        name = self._projects.by_id(str(entry.get("logName", "")))
         if "/logs/" not in name:
             raise Refused("INVALID_ARGUMENT", f"Log name {name!r} is not of the form projects/PROJECT/logs/LOG_ID.")
         if len(_PAYLOADS & entry.keys()) > 1:
@@ -112,6 +117,7 @@ class Logs:
         return {
             "insertId": uuid4().hex[:16],
             **entry,
+            "logName": name,
             "severity": severity,
             "timestamp": moment,
             "receiveTimestamp": now,
