@@ -81,6 +81,8 @@ def of_duckdb(error: duckdb.Error) -> Refused:
         return Refused("CANCELLED", "Job execution was cancelled: User requested cancellation", reason="stopped")
     if first.startswith(NOT_EMULATED):
         return not_emulated(first.removeprefix(NOT_EMULATED))
+    if "TRY can not be used" in first:
+        return not_emulated("SAFE. before this function, or with these arguments")
     if (column := re.search(r'Referenced column "([^"]+)" (?:was )?not found', text)) or (
         column := re.search(r'does not have a column named "([^"]+)"|[cC]olumn "([^"]+)" referenced that exists', text)
     ):
