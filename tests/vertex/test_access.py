@@ -231,11 +231,13 @@ def test_a_refused_call_names_the_permission_and_the_remedy(
         ("storage.objects.get", "reader", lambda platform: platform.features.get("flight_delay")),
         ("storage.objects.list", "reader", lambda platform: platform.models.names()),
         ("storage.objects.create", "approver", lambda platform: platform.features.apply([airport])),
+        ("storage.objects.delete", "approver", lambda platform: platform.features.apply([airport])),
     ],
 )
 def test_a_refused_object_names_the_object_the_permission_and_the_remedy(
     platform: Platform, cloud: GoogleCloud, permission: str, role: str, act: Callable[[Platform], object]
 ) -> None:
+    platform.features.apply([airport])  # which is replaced the next time
     cloud.access.deny(permission)
 
     with pytest.raises(PermissionDeniedError) as caught:
