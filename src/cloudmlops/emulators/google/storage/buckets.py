@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.storage.catalogue import Catalogue
+from cloudmlops.emulators.google.storage.listing import page_size
 from cloudmlops.emulators.google.storage.preconditions import NONE, of_query
 from cloudmlops.emulators.google.storage.records import Bucket
 from cloudmlops.emulators.google.storage.resources import (
@@ -81,7 +82,7 @@ def list_(catalogue: Catalogue, asked: Asked) -> Answer:
     if not (project := asked.query.get("project")):
         raise Refused("INVALID_ARGUMENT", "Required parameter: project", reason="required")
     prefix, after = asked.query.get("prefix", ""), asked.query.get("pageToken", "")
-    count = int(asked.query.get("maxResults", 1000))
+    count = page_size(asked.query.get("maxResults"))
     found = [
         bucket
         for bucket in catalogue.buckets()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,7 @@ from cloudmlops.emulators.google.storage.refusals import json_refusal, xml_refus
 from cloudmlops.emulators.google.storage.wire import Answer, Asked, Operation, app
 
 NAME: Final = "storage"
+_log: Final = logging.getLogger("cloudmlops.emulators")
 _HOST: Final = "storage.googleapis.com"
 _API: Final = re.compile(r"/(?:(upload|download|resumable/upload|batch)/)?storage/v1(?:/|$)")
 _JSON: Final[tuple[tuple[str, str, str, Callable[..., Answer]], ...]] = (
@@ -99,7 +101,10 @@ class _Cloud:
                 answer.file.close()
             raise
         except Refused as refused:
-            return json_refusal(refused) if _API.match(asked.path) else xml_refusal(refused)
+            return _refusal(asked, refused)
+        except Exception as error:  # noqa: BLE001 a mistake of ours, told to the client and the log
+            _log.exception("%s: %s %s failed", NAME, asked.method, asked.path)
+            return _refusal(asked, Refused("INTERNAL", f"the emulator itself failed: {type(error).__name__}: {error}"))
 
     def _checked(self, asked: Asked, operation: str, subject: dict[str, str], act: Operation) -> Answer:
         named = {part: value for part, value in subject.items() if part != "to_name"}
@@ -115,6 +120,10 @@ class _Cloud:
         operation, answer = xml_api.find_operation(asked, bucket, name)
         subject = {"bucket": bucket, "name": name}
         return operation, lambda asked: answer(self._catalogue, asked, bucket, name), subject
+
+
+def _refusal(asked: Asked, refused: Refused) -> Answer:
+    return json_refusal(refused) if _API.match(asked.path) else xml_refusal(refused)
 
 
 def _place(asked: Asked) -> tuple[str, str]:
