@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from google.api_core import exceptions
 from google.cloud import aiplatform_v1 as v1
@@ -50,15 +48,3 @@ def test_what_is_required_within_a_list_is_named_with_its_place(connect: Connect
     ]
     with pytest.raises(exceptions.BadRequest, match=r"requests\[1\]\.feature_id"):
         registry.batch_create_features(parent=group, requests=requests)
-
-
-@pytest.mark.parametrize("transport", ["grpc", "rest"])
-def test_what_only_the_service_sets_is_ignored_also_deep_within(connect: Connect, parent: str, transport: str) -> None:
-    stores = connect(v1.FeatureOnlineStoreAdminServiceClient, transport)
-    bigtable: dict[str, Any] = {
-        "auto_scaling": {"min_node_count": 1, "max_node_count": 1},
-        "bigtable_metadata": {"instance_id": "mine"},
-    }
-    request = {"parent": parent, "feature_online_store": {"bigtable": bigtable}, "feature_online_store_id": "s"}
-    made = stores.create_feature_online_store(request=request).result()
-    assert made.bigtable.bigtable_metadata.instance_id != "mine"
