@@ -50,6 +50,8 @@ NUMBERS: list[tuple[str, Any, str]] = [
     ("RANGE_BUCKET(100, [0, 10])", 2, "INTEGER"),
     ("RANGE_BUCKET(CAST(NULL AS INT64), [0])", None, "INTEGER"),
     ("SAFE.SQRT(-1)", None, "FLOAT"),
+    ("SAFE_ADD(NUMERIC '1', NUMERIC '1')", Decimal(2), "NUMERIC"),
+    ("SAFE_MULTIPLY(1e308, 10.0)", None, "FLOAT"),
     ("ACOS(1)", 0.0, "FLOAT"),
 ]
 
@@ -329,6 +331,14 @@ QUERIES: list[tuple[str, list[tuple[Any, ...]]]] = [
     ("SELECT ARRAY(SELECT AS VALUE x + 1 FROM UNNEST([1, 2]) AS x)", [([2, 3],)]),
     ("SELECT SESSION_USER() IS NOT NULL", [(True,)]),
     (
+        (
+            "SELECT SUM(x) OVER (PARTITION BY MOD(x, 2) ORDER BY SUBSTR('abc', x)) "
+            "FROM UNNEST([1, 2, 3]) AS x ORDER BY 1"
+        ),
+        [(1,), (2,), (4,)],
+    ),
+    ("SELECT PERCENTILE_DISC(x, 0.5) OVER () FROM UNNEST([1.5, CAST('nan' AS FLOAT64), 2.5]) AS x LIMIT 1", [(1.5,)]),
+    (
         "SELECT MOD(ABS(FARM_FINGERPRINT(TO_JSON_STRING(t))), 10) < 8 FROM (SELECT 1 AS a, 'x' AS b) AS t",
         [(True,)],
     ),
@@ -342,6 +352,9 @@ def test_a_query_gives_what_is_documented(client: bigquery.Client, query: str, r
 
 ERRORS: list[tuple[str, str]] = [
     ("1e400", "Invalid floating point literal: 1e400"),
+    ("DATE_ADD(DATE '9999-12-31', INTERVAL 1 DAY)", "DATE value out of range"),
+    ("TIMESTAMP_ADD(TIMESTAMP '9999-12-31 23:59:59+00', INTERVAL 1 DAY)", "TIMESTAMP value out of range"),
+    ("JSON '1' = JSON '1'", "Equality is not defined for arguments of type JSON"),
     ("1 << -1", "Bitwise shift by negative offset"),
     ("NUMERIC '1' / 0", "division by zero"),
     ("FARM_FINGERPRINT(1)", "No matching signature for function or operator FARM_FINGERPRINT"),
@@ -396,6 +409,9 @@ REFUSED: list[tuple[str, str]] = [
     ("SAFE.SUBSTR(CAST(1 / 0 AS STRING), 1)", "of what may fail itself"),
     ("PERCENTILE_CONT(x, 0.5 RESPECT NULLS) OVER () FROM UNNEST([1]) AS x", "RESPECT NULLS"),
     ("HLL_COUNT.INIT(1)", "HLL_COUNT"),
+    ("POW(NUMERIC '2', 3)", "NUMERIC"),
+    ("rb'a'", "raw BYTES"),
+    ("CAST('-0x10' AS INT64)", "signed hexadecimal"),
     ("ST_GEOGPOINT(1, 2)", "ST_GEOGPOINT"),
     ("* FROM ML.PREDICT(MODEL d.m, TABLE d.t)", "PREDICT"),
     ("COVAR_POP(x, x) FROM UNNEST([NUMERIC '1']) AS x", "NUMERIC"),

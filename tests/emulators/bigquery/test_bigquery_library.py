@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cloudmlops.emulators.google.bigquery.library import characters, json_values, moments
 from cloudmlops.emulators.google.bigquery.library.fingerprints import farm_fingerprint
 from cloudmlops.emulators.google.bigquery.library.formatting import formatted
-from cloudmlops.emulators.google.bigquery.library.quantiles import places
+from cloudmlops.emulators.google.bigquery.library.quantiles import discrete, places, weights
 from cloudmlops.emulators.google.bigquery.library.typed_values import float_text, kind_of, quoted
 from cloudmlops.emulators.google.bigquery.warehouse import Warehouse
 
@@ -213,6 +213,20 @@ def test_quantiles_begin_with_the_least_and_end_with_the_greatest(count: int, pa
 
     assert (made[0], made[-1], len(made)) == (1, count, parts + 1)
     assert made == sorted(made)
+
+
+@given(count=st.integers(1, 200), percentile=st.floats(0, 1))
+def test_a_percentile_is_between_its_neighbours(count: int, percentile: float) -> None:
+    found = weights(count, percentile)
+    assert found is not None
+    place, left, right = found
+
+    assert left + right == 1
+    assert place - 1 + right == pytest.approx(percentile * (count - 1), abs=1e-9)
+    first = discrete(count, percentile)
+    assert first is not None
+    assert first / count >= percentile
+    assert first == 1 or (first - 1) / count < percentile
 
 
 @given(one=st.text("abc", max_size=6), other=st.text("abc", max_size=6))

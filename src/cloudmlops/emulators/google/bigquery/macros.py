@@ -1,5 +1,8 @@
 r"""What DuckDB lacks or does otherwise, as its macros; one name may take several types, as GoogleSQL's functions do.
 
+What fails is where it can be a conversion of a text that begins with `!`, and not `error`: DuckDB takes that for
+volatile, and takes nothing volatile in a window's PARTITION BY, nor in TRY.
+
 Comparisons: DuckDB takes NaN as equal to itself and greater than all, GoogleSQL as unequal to all and less than all in
 order. `typeof` is known when a query is planned, so that what concerns other types than FLOAT64 costs nothing.
 """
@@ -49,6 +52,7 @@ def _compared(name: str, operator: str, doubles: str, sign: str) -> str:
         "|| __type_name(typeof(a)) || ', ' || __type_name(typeof(b))) "
         "WHEN typeof(a) LIKE 'STRUCT%' OR typeof(b) LIKE 'STRUCT%' "
         "THEN error('not emulated: comparing STRUCTs that are not written out') "
+        "WHEN typeof(a) = 'JSON' THEN error('Equality is not defined for arguments of type JSON') "
         f"WHEN typeof(a) LIKE '%[]' THEN error('Equality is not defined for arguments of type ARRAY') "
         f"WHEN typeof(a) = 'DOUBLE' OR typeof(b) = 'DOUBLE' THEN {doubles} "
         f"ELSE a {operator} b END"
@@ -66,7 +70,7 @@ _FRACTION: Final = (
 _ANY_FLOAT: Final = {
     "x DOUBLE": "x",
     "x BIGINT": "CAST(x AS DOUBLE)",
-    "x DECIMAL(38,9)": "CAST(error('not emulated: this function of NUMERIC') AS DOUBLE)",
+    "x DECIMAL(38,9)": "CAST('!not emulated: this function of NUMERIC' AS DOUBLE)",
 }
 
 
@@ -75,6 +79,11 @@ def _refused(kind: str, what: str) -> str:
 
 
 _OF_INTERVALS: Final = "CAST(error('not emulated: arithmetic that gives an INTERVAL') AS INTERVAL)"
+
+
+def _finite(result: str) -> str:
+    """A FLOAT64, or NULL if it is infinite and nothing is that it is made of."""
+    return f"CASE WHEN isinf({result}) AND NOT isinf(a) AND NOT isinf(b) THEN NULL ELSE {result} END"
 
 
 def _in_days(sum_: str) -> str:
@@ -128,7 +137,7 @@ _PLAIN: Final = (
     _compared("__lt", "<", f"a < b AND coalesce(NOT {_B} OR a IS NULL, TRUE)", "<"),
     _compared("__le", "<=", f"a <= b AND coalesce(NOT {_B} OR a IS NULL, TRUE)", "<="),
     # Arithmetic
-    "CREATE MACRO __nonzero(x) AS CASE WHEN x = 0 THEN error('division by zero') ELSE x END",
+    "CREATE MACRO __nonzero(x) AS CASE WHEN x = 0 THEN CAST('!division by zero' AS BIGINT) ELSE x END",
     overloaded(
         "__div",
         {
@@ -200,10 +209,34 @@ _PLAIN: Final = (
             "a TIME, b TIME": _OF_INTERVALS,
         },
     ),
-    overloaded("__safe_add", {"a BIGINT, b BIGINT": "TRY(a + b)", "a DOUBLE, b DOUBLE": "a + b"}),
-    overloaded("__safe_sub", {"a BIGINT, b BIGINT": "TRY(a - b)", "a DOUBLE, b DOUBLE": "a - b"}),
-    overloaded("__safe_mul", {"a BIGINT, b BIGINT": "TRY(a * b)", "a DOUBLE, b DOUBLE": "a * b"}),
-    overloaded("__safe_neg", {"a BIGINT": "TRY(CAST(0 AS BIGINT) - a)", "a DOUBLE": "-a"}),
+    overloaded(
+        "__safe_add",
+        {
+            "a BIGINT, b BIGINT": "TRY(a + b)",
+            "a DOUBLE, b DOUBLE": _finite("a + b"),
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "TRY(CAST(a + b AS DECIMAL(38,9)))",
+        },
+    ),
+    overloaded(
+        "__safe_sub",
+        {
+            "a BIGINT, b BIGINT": "TRY(a - b)",
+            "a DOUBLE, b DOUBLE": _finite("a - b"),
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "TRY(CAST(a - b AS DECIMAL(38,9)))",
+        },
+    ),
+    overloaded(
+        "__safe_mul",
+        {
+            "a BIGINT, b BIGINT": "TRY(a * b)",
+            "a DOUBLE, b DOUBLE": _finite("a * b"),
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "TRY(CAST(a * b AS DECIMAL(38,9)))",
+        },
+    ),
+    overloaded(
+        "__safe_neg",
+        {"a BIGINT": "TRY(CAST(0 AS BIGINT) - a)", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"},
+    ),
     overloaded(
         "__neg", {"a BIGINT": "CAST(0 AS BIGINT) - a", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"}
     ),
@@ -230,29 +263,32 @@ _PLAIN: Final = (
         for name in ("ceil", "floor")
     ),
     (
-        "CREATE MACRO __sqrt(x DOUBLE) AS CASE WHEN x < 0 THEN error('Argument to SQRT cannot be negative') "
+        "CREATE MACRO __sqrt(x DOUBLE) AS CASE WHEN x < 0 THEN CAST('!Argument to SQRT cannot be negative' AS DOUBLE) "
         "ELSE sqrt(x) END"
     ),
-    "CREATE MACRO __ln(x DOUBLE) AS CASE WHEN x <= 0 THEN error('Argument to LN must be positive') ELSE ln(x) END",
     (
-        "CREATE MACRO __log10(x DOUBLE) AS CASE WHEN x <= 0 THEN error('Argument to LOG10 must be positive') "
+        "CREATE MACRO __ln(x DOUBLE) AS CASE WHEN x <= 0 THEN CAST('!Argument to LN must be positive' AS DOUBLE) "
+        "ELSE ln(x) END"
+    ),
+    (
+        "CREATE MACRO __log10(x DOUBLE) AS CASE WHEN x <= 0 THEN CAST('!Argument to LOG10 must be positive' AS DOUBLE) "
         "ELSE log10(x) END"
     ),
     (
         "CREATE MACRO __log(x DOUBLE, b DOUBLE) AS CASE WHEN x <= 0 OR b <= 0 OR b = 1 "
-        "THEN error('invalid arguments of LOG') ELSE ln(x) / ln(b) END"
+        "THEN CAST('!invalid arguments of LOG' AS DOUBLE) ELSE ln(x) / ln(b) END"
     ),
     (
         "CREATE MACRO __exp(x DOUBLE) AS CASE WHEN isinf(exp(x)) AND NOT isinf(x) "
-        "THEN error('Floating point overflow in function: EXP') ELSE exp(x) END"
+        "THEN CAST('!Floating point overflow in function: EXP' AS DOUBLE) ELSE exp(x) END"
     ),
     overloaded(
         "__pow",
         {
             "a DOUBLE, b DOUBLE": "CASE WHEN isinf(pow(a, b)) AND NOT isinf(a) AND NOT isinf(b) "
-            "THEN error('Floating point overflow in function: POW') "
+            "THEN CAST('!Floating point overflow in function: POW' AS DOUBLE) "
             "WHEN isnan(pow(a, b)) AND NOT isnan(a) AND NOT isnan(b) "
-            "THEN error('Floating point error in function: POW') ELSE pow(a, b) END",
+            "THEN CAST('!Floating point error in function: POW' AS DOUBLE) ELSE pow(a, b) END",
         },
     ),
     overloaded("__float", _ANY_FLOAT),
@@ -285,8 +321,10 @@ _PLAIN: Final = (
             "x DOUBLE": "CAST(round(x) AS BIGINT)",
             "x DECIMAL(38,9)": "CAST(x AS BIGINT)",
             "x BOOLEAN": "CAST(x AS BIGINT)",
-            "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*') "
-            "THEN CAST(trim(x) AS BIGINT) WHEN x IS NOT NULL THEN CAST(error('Bad int64 value: ' || x) AS BIGINT) END",
+            "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*[+-]0[xX][0-9a-fA-F]+\s*') "
+            "THEN CAST('!not emulated: a signed hexadecimal number' AS BIGINT) "
+            r"WHEN regexp_full_match(x, '\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*') "
+            "THEN CAST(trim(x) AS BIGINT) WHEN x IS NOT NULL THEN CAST('!' || 'Bad int64 value: ' || x AS BIGINT) END",
         },
     ),
     overloaded(
@@ -307,7 +345,7 @@ _PLAIN: Final = (
             "x BIGINT": "CAST(x AS DOUBLE)",
             "x DECIMAL(38,9)": "CAST(x AS DOUBLE)",
             "x VARCHAR": "CASE WHEN contains(x, '_') OR TRY_CAST(x AS DOUBLE) IS NULL AND x IS NOT NULL "
-            "THEN CAST(error('Bad double value: ' || x) AS DOUBLE) ELSE TRY_CAST(x AS DOUBLE) END",
+            "THEN CAST('!' || 'Bad double value: ' || x AS DOUBLE) ELSE TRY_CAST(x AS DOUBLE) END",
         },
     ),
     overloaded(
@@ -325,7 +363,7 @@ _PLAIN: Final = (
             "x DECIMAL(38,9)": "x",
             "x BIGINT": "CAST(x AS DECIMAL(38,9))",
             "x DOUBLE": "CAST(x AS DECIMAL(38,9))",
-            "x VARCHAR": "CASE WHEN contains(x, '_') THEN error('Invalid NUMERIC value: ' || x) "
+            "x VARCHAR": "CASE WHEN contains(x, '_') THEN CAST('!Invalid NUMERIC value: ' || x AS DECIMAL(38,9)) "
             "ELSE CAST(x AS DECIMAL(38,9)) END",
         },
     ),
@@ -344,7 +382,7 @@ _PLAIN: Final = (
             "x BOOLEAN": "x",
             "x BIGINT": "CAST(x AS BOOLEAN)",
             "x VARCHAR": "CASE lower(x) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE "
-            "ELSE CASE WHEN x IS NOT NULL THEN CAST(error('Bad bool value: ' || x) AS BOOLEAN) END END",
+            "ELSE CASE WHEN x IS NOT NULL THEN CAST('!' || 'Bad bool value: ' || x AS BOOLEAN) END END",
         },
     ),
     overloaded(

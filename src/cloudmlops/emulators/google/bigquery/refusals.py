@@ -77,10 +77,16 @@ def of_duckdb(error: duckdb.Error) -> Refused:
     text = str(error)
     first = re.sub(r"^(?:[A-Z][a-zA-Z ]*Error:\s*)+", "", text.split("\n\n")[0]).strip()
     first = re.sub(r"^Python exception occurred while executing the UDF: ValueError: ", "", first)
+    if failed := re.match(
+        r"""Could not convert string ['"]!(.*)['"] to [A-Z0-9(),]+""", text.split("Error: ", 1)[-1], re.DOTALL
+    ):
+        first = failed[1]
     if isinstance(error, duckdb.InterruptException):
         return Refused("CANCELLED", "Job execution was cancelled: User requested cancellation", reason="stopped")
     if first.startswith(NOT_EMULATED):
         return not_emulated(first.removeprefix(NOT_EMULATED))
+    if volatile := re.match(r"([A-Z ]+) window expressions cannot be volatile", first):
+        return not_emulated(f"a function that may fail in {volatile[1]} of a window")
     if "TRY can not be used" in first:
         return not_emulated("SAFE. before this function, or with these arguments")
     if (column := re.search(r'Referenced column "([^"]+)" (?:was )?not found', text)) or (
@@ -91,6 +97,6 @@ def of_duckdb(error: duckdb.Error) -> Refused:
         return invalid_query(f"No matching signature for function or operator {macro[1].upper()}")
     if isinstance(error, duckdb.OutOfRangeException) and "verflow" in text:
         return invalid_query(f"int64 overflow: {first}")
-    if isinstance(error, duckdb.ConversionException):
+    if isinstance(error, duckdb.ConversionException) and not failed:
         return invalid_query(f"Bad value: {first}")
     return invalid_query(first)

@@ -108,8 +108,7 @@ def quantiles(made: Expressions, node: exp.Expression) -> exp.Expression:
     if distinct:
         value, count = value.expressions
     argument: exp.Expression = exp.Distinct(expressions=[value]) if distinct else value
-    keys = exp.Order(this=argument, expressions=[exp.Ordered(this=value.copy(), nulls_first=True)])
-    array = _array(made, exp.ArrayAgg(this=keys), lambda raw: raw, ignore_nulls=kept)
+    array = _array(made, exp.ArrayAgg(this=_sorted(argument)), lambda raw: raw, ignore_nulls=kept)
     return call("__approx_quantiles", array, made.of(count))
 
 
@@ -138,10 +137,17 @@ def _percentile(made: Expressions, node: exp.Expression, over: Over, *, respect_
         raise not_emulated(f"{name_of(node)} of a percentile that is not written out")
     if not 0 <= float(part.name) <= 1:
         raise invalid_query("Percentile must be between 0 and 1")
-    value = made.of(node.this)
-    value = call("__ordered", call("__float", value) if continuous else value)
+    if isinstance(node.this, exp.Distinct):
+        raise not_emulated(f"DISTINCT in {name_of(node)}")
+    array = _array(made, exp.ArrayAgg(this=_sorted(node.this)), over, ignore_nulls=True)
     percentile = cast(exp.Literal.string(part.name), "DOUBLE")
-    return over(call("quantile_cont" if continuous else "quantile_disc", value, percentile))
+    return call("__percentile_cont" if continuous else "__percentile_disc", array, percentile)
+
+
+def _sorted(value: exp.Expression) -> exp.Expression:
+    """What an ARRAY_AGG takes, in its own order."""
+    inner = value.expressions[0] if isinstance(value, exp.Distinct) else value
+    return exp.Order(this=value, expressions=[exp.Ordered(this=inner.copy(), nulls_first=True)])
 
 
 def _argument(made: Expressions, node: exp.Expression, *, macro: str = "") -> exp.Expression:

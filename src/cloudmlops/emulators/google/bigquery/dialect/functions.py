@@ -88,20 +88,26 @@ _SIMPLE: Final[dict[type[exp.Expression], tuple[str, tuple[str, ...]]]] = {
     exp.ArrayReverse: ("list_reverse", ("this",)),
 }
 
+_OF_FLOATS: Final = frozenset({exp.Sqrt, exp.Ln, exp.Exp, exp.Pow, exp.Cbrt})
+"""Those whose value of NUMERIC is NUMERIC, which is not emulated."""
+
 
 def simple(made: Expressions, node: exp.Expression) -> exp.Expression:
     """One that is a macro or a function of DuckDB with the same arguments."""
     function, names = _SIMPLE[type(node)]
     only(node, *names)
-    return call(function, *(made.of(node.args[name]) for name in names if node.args.get(name) is not None))
+    values = [made.of(node.args[name]) for name in names if node.args.get(name) is not None]
+    if type(node) in _OF_FLOATS:
+        values = [call("__float", value) for value in values]
+    return call(function, *values)
 
 
 def logarithm(made: Expressions, node: exp.Expression) -> exp.Expression:
     """LOG(x, base) and LOG10, which sqlglot reads as base first."""
     only(node, "this", "expression")
     if isinstance(node.this, exp.Literal) and node.this.name == "10":
-        return call("__log10", made.of(node.expression))
-    return call("__log", made.of(node.expression), made.of(node.this))
+        return call("__log10", call("__float", made.of(node.expression)))
+    return call("__log", call("__float", made.of(node.expression)), call("__float", made.of(node.this)))
 
 
 def not_a_number(made: Expressions, node: exp.Expression) -> exp.Expression:

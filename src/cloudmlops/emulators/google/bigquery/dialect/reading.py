@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 import sqlglot
@@ -53,6 +54,8 @@ def parse(text: str) -> exp.Expression:
     try:
         trees = [tree for tree in sqlglot.parse(text, read=GoogleSql) if tree is not None]
     except (ParseError, TokenError) as error:
+        if re.search(r"""\b(?:rb|br)['"]""", text, re.IGNORECASE):
+            raise not_emulated("a raw BYTES literal") from error
         found = getattr(error, "errors", None)
         if found:
             first = found[0]

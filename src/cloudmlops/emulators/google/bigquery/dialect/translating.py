@@ -28,6 +28,10 @@ from cloudmlops.emulators.google.bigquery.warehouse import count, place
 
 UNTYPED: Final = "NULL"
 
+_FIRST: Final = {"DATE": -719_162, "TIMESTAMP": -62_135_596_800_000_000, "DATETIME": -62_135_596_800_000_000}
+_LAST: Final = {"DATE": 2_932_896, "TIMESTAMP": 253_402_300_799_999_999, "DATETIME": 253_402_300_799_999_999}
+"""Days and microseconds since 1970 of 0001-01-01 and of the end of 9999-12-31."""
+
 _KINDS: Final = {
     exp.Insert: "INSERT",
     exp.Update: "UPDATE",
@@ -140,6 +144,8 @@ class Translator:
         for place_, one in enumerate(fields):
             if one["mode"] == "REPEATED":
                 _check_members(rows.column(place_), one)
+            elif one["type"] in _LAST and rows.num_rows:
+                _check_range(rows.column(place_), one)
         return fields, rows
 
     def described(self, sql: str) -> list[dict[str, Any]]:
@@ -194,6 +200,17 @@ def _checked_fields(relation: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
 def _check_members(values: pa.ChunkedArray, one: Field) -> None:
     if pc.sum(pc.is_null(pc.list_flatten(values))).as_py():
         raise invalid_query(f"Array cannot have a null element; error in writing field {one['name']}")
+
+
+def _check_range(values: pa.ChunkedArray, one: Field) -> None:
+    """Refuse dates and times that GoogleSQL has not."""
+    bounds = pc.min_max(values)
+    kind = pa.date32() if one["type"] == "DATE" else pa.int64()
+    least, most = (
+        bounds[side].cast(kind).cast(pa.int32() if kind == pa.date32() else kind).as_py() for side in ("min", "max")
+    )
+    if least is not None and (least < _FIRST[one["type"]] or most > _LAST[one["type"]]):
+        raise invalid_query(f"{one['type']} value out of range: date or time overflow in field {one['name']}")
 
 
 def _kind(tree: exp.Expression) -> str:

@@ -54,7 +54,7 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def character(point: int) -> str:
+def character(point: int) -> str | None:
     """CHR."""
     return code_points_to_string([point]) if point else ""
 

@@ -347,6 +347,19 @@ _MOMENTS: Final[Library] = {
 _MANY_ROWS: Final[Library] = {
     "__python_quantiles": python("quantiles:places", "BIGINT; BIGINT", "BIGINT[]"),
     "__approx_quantiles": "CREATE MACRO __approx_quantiles(a, n) AS list_select(a, __python_quantiles(len(a), n))",
+    "__python_weights": python("quantiles:weights", "BIGINT; DOUBLE", "DOUBLE[]"),
+    "__between_places": "CREATE MACRO __between_places(a, w) AS CASE WHEN w[3] > 0 "
+    "THEN a[CAST(w[1] AS BIGINT)] * w[2] + a[CAST(w[1] AS BIGINT) + 1] * w[3] ELSE a[CAST(w[1] AS BIGINT)] END",
+    "__percentile_cont": overloaded(
+        "__percentile_cont",
+        {
+            "a DOUBLE[], p DOUBLE": "__between_places(a, __python_weights(len(a), p))",
+            "a BIGINT[], p DOUBLE": "__between_places(CAST(a AS DOUBLE[]), __python_weights(len(a), p))",
+            "a DECIMAL(38,9)[], p DOUBLE": _refused("PERCENTILE_CONT of NUMERIC", "DECIMAL(38,9)"),
+        },
+    ),
+    "__python_place": python("quantiles:discrete", "BIGINT; DOUBLE", "BIGINT"),
+    "__percentile_disc": "CREATE MACRO __percentile_disc(a, p) AS a[__python_place(len(a), p)]",
     "__ordered": "CREATE MACRO __ordered(x) AS CASE WHEN __is_nan(x) "
     "THEN error('not emulated: NaN in what is ordered by this function') ELSE x END",
 }

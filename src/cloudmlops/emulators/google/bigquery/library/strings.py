@@ -23,7 +23,7 @@ def _cased(name: str) -> str:
         name,
         {
             "s VARCHAR": f"CASE WHEN strlen(s) <> length(s) AND regexp_matches(s, '{_ODD_LETTERS}') "
-            f"THEN error('not emulated: {name.upper()} of these letters') ELSE {name}(s) END"
+            f"THEN CAST(CAST('!not emulated: {name.upper()} of these letters' AS BIGINT) AS VARCHAR) ELSE {name}(s) END"
         },
         of_bytes=("s BLOB",),
     )
@@ -40,7 +40,8 @@ STRINGS: Final[Library] = {
         {
             "s VARCHAR, p BIGINT": "substring(s, __from(s, p))",
             "s VARCHAR, p BIGINT, n BIGINT": "CASE WHEN n < 0 "
-            "THEN error('Third argument in SUBSTR() cannot be negative') ELSE substring(s, __from(s, p), n) END",
+            "THEN CAST(CAST('!Third argument in SUBSTR() cannot be negative' AS BIGINT) AS VARCHAR) "
+            "ELSE substring(s, __from(s, p), n) END",
         },
         of_bytes=("s BLOB, p BIGINT", "s BLOB, p BIGINT, n BIGINT"),
     ),
@@ -49,7 +50,8 @@ STRINGS: Final[Library] = {
             name,
             {
                 "s VARCHAR, n BIGINT": "CASE WHEN n < 0 "
-                f"THEN error('Second argument in {name.upper()}() cannot be negative') ELSE {name}(s, n) END"
+                f"THEN CAST(CAST('!Second argument in {name.upper()}() cannot be negative' AS BIGINT) AS VARCHAR) "
+                f"ELSE {name}(s, n) END"
             },
             of_bytes=("s BLOB, n BIGINT",),
         )
@@ -60,7 +62,8 @@ STRINGS: Final[Library] = {
             name,
             {
                 "s VARCHAR, n BIGINT, f VARCHAR": "CASE WHEN n < 0 OR f = '' "
-                f"THEN error('invalid arguments of {name.upper()}') ELSE {name}(s, CAST(n AS INTEGER), f) END"
+                f"THEN CAST(CAST('!invalid arguments of {name.upper()}' AS BIGINT) AS VARCHAR) "
+                f"ELSE {name}(s, CAST(n AS INTEGER), f) END"
             },
             of_bytes=("s BLOB, n BIGINT, f VARCHAR", "s BLOB, n BIGINT, f BLOB"),
         )
