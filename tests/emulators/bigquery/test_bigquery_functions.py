@@ -411,6 +411,8 @@ REFUSED: list[tuple[str, str]] = [
     ("HLL_COUNT.INIT(1)", "HLL_COUNT"),
     ("POW(NUMERIC '2', 3)", "NUMERIC"),
     ("rb'a'", "raw BYTES"),
+    ("TO_JSON_STRING(CAST(NULL AS ARRAY<INT64>))", "NULL ARRAY"),
+    ("FORMAT('%t', CAST(NULL AS ARRAY<INT64>))", "NULL ARRAY"),
     ("CAST('-0x10' AS INT64)", "signed hexadecimal"),
     ("ST_GEOGPOINT(1, 2)", "ST_GEOGPOINT"),
     ("* FROM ML.PREDICT(MODEL d.m, TABLE d.t)", "PREDICT"),
@@ -424,3 +426,33 @@ def test_what_is_valid_and_not_emulated_is_refused_by_name(client: bigquery.Clie
         client.query_and_wait(f"SELECT {query}", retry=None, job_retry=None)
 
     assert raised.value.code == 501
+
+
+def test_a_row_of_a_table_has_a_fingerprint(client: bigquery.Client, dataset: str) -> None:
+    client.query_and_wait(f"CREATE TABLE {dataset}.rows_to_split AS SELECT 1 AS a, 'x' AS b")
+
+    rows = client.query_and_wait(f"SELECT FARM_FINGERPRINT(TO_JSON_STRING(t)) FROM {dataset}.rows_to_split AS t")
+    same = client.query_and_wait('SELECT FARM_FINGERPRINT(\'{"a":1,"b":"x"}\')')
+
+    assert [tuple(row.values()) for row in rows] == [tuple(row.values()) for row in same]
+
+
+def test_statements_that_change_rows_use_functions_too(client: bigquery.Client, dataset: str) -> None:
+    client.query_and_wait(f"CREATE TABLE {dataset}.words AS SELECT 1 AS id, 'hello world' AS word")
+    client.query_and_wait(f"UPDATE {dataset}.words SET word = INITCAP(word) WHERE SOUNDEX(word) IS NOT NULL")
+    client.query_and_wait(
+        f"MERGE {dataset}.words AS t USING (SELECT 1 AS id UNION ALL SELECT 2) AS s ON t.id = s.id "
+        "WHEN MATCHED THEN UPDATE SET word = FORMAT('%s!', t.word) "
+        "WHEN NOT MATCHED THEN INSERT (id, word) VALUES (s.id, TRANSLATE('abc', 'b', 'x'))"
+    )
+
+    rows = client.query_and_wait(f"SELECT id, word FROM {dataset}.words ORDER BY id")
+
+    assert [tuple(row.values()) for row in rows] == [(1, "Hello World!"), (2, "axc")]
+
+
+def test_a_struct_of_other_names_is_not_inserted(client: bigquery.Client, dataset: str) -> None:
+    client.query_and_wait(f"CREATE TABLE {dataset}.structs (s STRUCT<x INT64, y STRING>)")
+
+    with pytest.raises(GoogleAPICallError, match="is not emulated"):
+        client.query_and_wait(f"INSERT {dataset}.structs (s) VALUES (STRUCT(1, 'x'))", retry=None, job_retry=None)

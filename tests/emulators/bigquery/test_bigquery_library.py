@@ -7,6 +7,7 @@ import math
 import struct
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -225,8 +226,8 @@ def test_a_percentile_is_between_its_neighbours(count: int, percentile: float) -
     assert place - 1 + right == pytest.approx(percentile * (count - 1), abs=1e-9)
     first = discrete(count, percentile)
     assert first is not None
-    assert first / count >= percentile
-    assert first == 1 or (first - 1) / count < percentile
+    assert Fraction(first, count) >= Fraction(percentile)
+    assert first == 1 or Fraction(first - 1, count) < Fraction(percentile)
 
 
 @given(one=st.text("abc", max_size=6), other=st.text("abc", max_size=6))

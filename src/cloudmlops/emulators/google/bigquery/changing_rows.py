@@ -277,6 +277,8 @@ def _check_types(made: Sequence[Mapping[str, Any]], targets: Sequence[Field], li
             continue
         if one["type"] == UNTYPED:
             continue
+        if not lists and pair == ("RECORD", "RECORD") and len(one["fields"]) == len(target["fields"]):
+            raise not_emulated(f"a STRUCT whose fields are named or typed otherwise than those of {target['name']}")
         raise invalid_query(
             f"Value of type {STANDARD.get(one['type'], one['type'])} cannot be assigned to {target['name']}, which has "
             f"type {STANDARD.get(target['type'], target['type'])}"

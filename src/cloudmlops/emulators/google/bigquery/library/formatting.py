@@ -205,7 +205,7 @@ def _real(argument: _Argument, kind: str, flags: set[str], width: int | None, pr
 def _text(argument: _Argument, kind: str) -> str:
     name = argument.kind.name
     if kind in "tT":
-        if argument.value is None:
+        if argument.value is None and argument.kind.element is None:
             return "NULL"
         return "".join(_written(argument.kind, argument.value, literal=kind == "T"))
     if kind == "s":
@@ -221,6 +221,8 @@ def _text(argument: _Argument, kind: str) -> str:
 
 def _written(kind: Kind, value: Any, *, literal: bool) -> Iterator[str]:
     """A value as %t writes it, or as %T does."""
+    if value is None and kind.element is not None:
+        raise ValueError("not emulated: FORMAT of a NULL ARRAY, or of one that was never written")
     if value is None and kind.name != "JSON":
         yield "NULL"
     elif kind.element is not None:
