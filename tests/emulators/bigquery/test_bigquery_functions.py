@@ -409,6 +409,8 @@ REFUSED: list[tuple[str, str]] = [
     ("SAFE.SUBSTR(CAST(1 / 0 AS STRING), 1)", "of what may fail itself"),
     ("PERCENTILE_CONT(x, 0.5 RESPECT NULLS) OVER () FROM UNNEST([1]) AS x", "RESPECT NULLS"),
     ("HLL_COUNT.INIT(1)", "HLL_COUNT"),
+    ("* FROM (SELECT 1 AS a, 2 AS b) PIVOT(ARRAY_AGG(a) FOR b IN (2))", "ARRAY_AGG in PIVOT"),
+    ("* FROM (SELECT 1 AS a, 2 AS b) UNPIVOT((x, y) FOR z IN ((a, b)))", "UNPIVOT into several columns"),
     ("POW(NUMERIC '2', 3)", "NUMERIC"),
     ("rb'a'", "raw BYTES"),
     ("TO_JSON_STRING(CAST(NULL AS ARRAY<INT64>))", "NULL ARRAY"),
@@ -456,3 +458,38 @@ def test_a_struct_of_other_names_is_not_inserted(client: bigquery.Client, datase
 
     with pytest.raises(GoogleAPICallError, match="is not emulated"):
         client.query_and_wait(f"INSERT {dataset}.structs (s) VALUES (STRUCT(1, 'x'))", retry=None, job_retry=None)
+
+
+PRODUCE = (
+    "SELECT 'Kale' AS product, 51 AS sales, 'Q1' AS quarter UNION ALL SELECT 'Kale', 23, 'Q2' "
+    "UNION ALL SELECT 'Apple', 77, 'Q1'"
+)
+
+
+def test_values_become_columns(client: bigquery.Client) -> None:
+    rows = client.query_and_wait(
+        f"SELECT * FROM ({PRODUCE}) PIVOT(SUM(sales) AS total, COUNT(*) AS num FOR quarter IN ('Q1', 'Q2' AS second)) "
+        "ORDER BY product"
+    )
+
+    assert [field.name for field in rows.schema] == ["product", "total_Q1", "num_Q1", "total_second", "num_second"]
+    assert [tuple(row.values()) for row in rows] == [("Apple", 77, 1, None, 0), ("Kale", 51, 1, 23, 1)]
+
+
+def test_a_table_has_its_columns_as_rows(client: bigquery.Client, dataset: str) -> None:
+    client.query_and_wait(
+        f"CREATE TABLE {dataset}.quarters AS SELECT 'Kale' AS product, 51 AS Q1, 23 AS Q2 "
+        "UNION ALL SELECT 'Apple', 77, NULL"
+    )
+
+    known = client.query_and_wait(
+        f"SELECT * FROM {dataset}.quarters UNPIVOT(sales FOR quarter IN (Q1, Q2)) ORDER BY product, quarter"
+    )
+    every = client.query_and_wait(
+        f"SELECT p.sales, p.quarter FROM {dataset}.quarters UNPIVOT INCLUDE NULLS (sales FOR quarter IN "
+        "(Q1 AS 'one', Q2)) AS p ORDER BY 2, 1"
+    )
+
+    assert [field.name for field in known.schema] == ["product", "sales", "quarter"]
+    assert [tuple(row.values()) for row in known] == [("Apple", 77, "Q1"), ("Kale", 51, "Q1"), ("Kale", 23, "Q2")]
+    assert [tuple(row.values()) for row in every] == [(None, "Q2"), (23, "Q2"), (51, "one"), (77, "one")]

@@ -12,6 +12,7 @@ from sqlglot import exp
 from cloudmlops.emulators.google.bigquery.dialect.building import call, only
 from cloudmlops.emulators.google.bigquery.dialect.expressions import Expressions
 from cloudmlops.emulators.google.bigquery.dialect.overloading import choose_forms
+from cloudmlops.emulators.google.bigquery.dialect.pivoting import pivoted
 from cloudmlops.emulators.google.bigquery.dialect.recursion import bounded, check_recursion, reads_itself, with_of
 from cloudmlops.emulators.google.bigquery.dialect.strictness import check_common_types, check_names
 from cloudmlops.emulators.google.bigquery.dialect.unnesting import Unnesting
@@ -318,6 +319,8 @@ class Queries:
             if not node.alias:
                 made.set("alias", exp.TableAlias(this=exp.to_identifier(node.name, quoted=True)))
         elif isinstance(node, exp.Subquery):
+            if node.args.get("pivots"):
+                return self._source(self._without_pivot(node))
             only(node, "this", "alias")
             _check_alias(node)
             if isinstance(node.this, exp.Table):
@@ -331,6 +334,17 @@ class Queries:
             raise not_emulated(f"{type(node).__name__.upper()} in FROM")
         self._unnesting.add_source(made)
         return made
+
+    def _without_pivot(self, node: exp.Subquery) -> exp.Subquery:
+        """The query that a subquery with one PIVOT or UNPIVOT stands for."""
+        if len(node.args["pivots"]) != 1:
+            raise not_emulated("several PIVOTs")
+        plain = exp.Subquery(this=node.this.copy(), alias=node.args.get("alias"))
+        row = exp.to_identifier("__row", quoted=True)
+        source = exp.Subquery(this=self.query(node.this.copy()), alias=exp.TableAlias(this=row))
+        probe = exp.Select(expressions=[exp.column(row.copy())]).from_(source, copy=False)
+        kind = self._unnesting.type_of(self._unnesting.around(probe, 0).sql(dialect="duckdb", identify=True))
+        return pivoted(plain, node.args["pivots"][0], [name for name, _ in kind.children])
 
 
 def _is_value(node: exp.Expression) -> bool:

@@ -10,6 +10,7 @@ from sqlglot import exp
 from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog
 from cloudmlops.emulators.google.bigquery.dialect.building import name_of
+from cloudmlops.emulators.google.bigquery.dialect.pivoting import pivots_apart
 from cloudmlops.emulators.google.bigquery.dialect.reading import parse
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
@@ -62,6 +63,7 @@ class Sources:
         """
         if depth > _DEEPEST:
             raise invalid_query("Too many nested views")
+        tree = pivots_apart(tree)
         for table in list(tree.find_all(exp.Table)):
             if isinstance(table.this, exp.Func) and not isinstance(table.this, (exp.FeaturesAtTime, exp.Anonymous)):
                 raise not_emulated(f"{name_of(table.this)} in FROM")
