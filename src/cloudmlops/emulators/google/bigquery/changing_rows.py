@@ -15,7 +15,7 @@ from cloudmlops.emulators.google.bigquery.fields import STANDARD, Field, duckdb_
 from cloudmlops.emulators.google.bigquery.jobs import Job, Outcome
 from cloudmlops.emulators.google.bigquery.names import TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
-from cloudmlops.emulators.google.bigquery.warehouse import place
+from cloudmlops.emulators.google.bigquery.warehouse import fill_arrays, place
 
 _WIDENED: Final = {("INTEGER", "FLOAT"), ("INTEGER", "NUMERIC"), ("NUMERIC", "FLOAT"), ("DATE", "DATETIME")}
 _WRITTEN: Final = {("STRING", kind) for kind in ("DATE", "DATETIME", "TIMESTAMP", "TIME", "BYTES")} | {
@@ -111,6 +111,7 @@ class RowChanges:
                 parts
             )
             changed = int(cursor.execute(sql).fetchall()[0][0])
+            fill_arrays(cursor, place(name), fields)
         return self._outcome(statement, name, changed, "updatedRowCount")
 
     def _when(
@@ -210,6 +211,7 @@ class RowChanges:
     def _changed(self, statement: Statement, name: TableName, sql: str, counter: str) -> Outcome:
         with self._catalog.warehouse.changing(self._job.cursor) as cursor:
             changed = int(cursor.execute(sql).fetchall()[0][0])
+            fill_arrays(cursor, place(name), fields_of(self._catalog.table(name)))
         return self._outcome(statement, name, changed, counter)
 
     def _outcome(self, statement: Statement, name: TableName, changed: int, counter: str) -> Outcome:
@@ -269,13 +271,13 @@ def _is_literal(node: exp.Expression) -> bool:
 
 def _check_types(made: Sequence[Mapping[str, Any]], targets: Sequence[Field], literals: Sequence[bool]) -> None:
     for place_, (one, target) in enumerate(zip(made, targets, strict=True)):
+        if one["type"] == UNTYPED:
+            continue
         written = place_ < len(literals) and literals[place_]
         pair = (one["type"], target["type"])
         same = duckdb_type({**one, "mode": one["mode"]}) == duckdb_type(target)
         lists = (one["mode"] == "REPEATED") != (target.get("mode") == "REPEATED")
         if same or (not lists and (pair in _WIDENED or (written and pair in _WRITTEN))):
-            continue
-        if one["type"] == UNTYPED:
             continue
         if not lists and pair == ("RECORD", "RECORD") and len(one["fields"]) == len(target["fields"]):
             raise not_emulated(f"a STRUCT whose fields are named or typed otherwise than those of {target['name']}")

@@ -21,7 +21,7 @@ from cloudmlops.emulators.google.bigquery.jobs import Job, Outcome, table_event
 from cloudmlops.emulators.google.bigquery.loading import write_rows
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
-from cloudmlops.emulators.google.bigquery.warehouse import place
+from cloudmlops.emulators.google.bigquery.warehouse import fill_arrays, place
 
 _TYPES: Final = {
     "int64": "INTEGER",
@@ -219,6 +219,7 @@ def _altered(
         if field["mode"] == "REQUIRED":
             raise invalid_query(f"Cannot add a REQUIRED column {field['name']} to an existing table")
         cursor.execute(f"ALTER TABLE {place(name)} ADD COLUMN {quoted(field['name'])} {duckdb_type(field)}")
+        fill_arrays(cursor, place(name), [field])
         return [*fields, field]
     if isinstance(action, exp.Drop) and str(action.args.get("kind")).upper() == "COLUMN":
         named = [table.name for table in action.args.get("tables") or ([action.this] if action.this else [])]

@@ -15,7 +15,7 @@ from cloudmlops.emulators.google.bigquery.files import Loaded, read_file
 from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs, Outcome, table_event
 from cloudmlops.emulators.google.bigquery.names import TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
-from cloudmlops.emulators.google.bigquery.warehouse import count, insert, place
+from cloudmlops.emulators.google.bigquery.warehouse import count, fill_arrays, insert, place
 
 ReadObject = Callable[[str, str], bytes]
 
@@ -233,6 +233,7 @@ def write_rows(
             else:
                 fields = _widened(cursor, name, fields_of(there or {}), fields, options)
             insert(cursor, place(name), loaded.rows)
+            fill_arrays(cursor, place(name), fields)
         kept = {**(given or {})}
         if there is not None:
             catalog.change_table(name, {**there, **kept, "schema": {"fields": list(fields)}})

@@ -21,7 +21,7 @@ from cloudmlops.emulators.google.bigquery.names import TableName
 from cloudmlops.emulators.google.bigquery.paging import flag, number
 from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
 from cloudmlops.emulators.google.bigquery.values import BadValue, row_values
-from cloudmlops.emulators.google.bigquery.warehouse import count, insert, place
+from cloudmlops.emulators.google.bigquery.warehouse import count, fill_arrays, insert, place
 
 REMEMBERED: Final = timedelta(minutes=1)
 """How long the id of a streamed row keeps it from being inserted again."""
@@ -97,6 +97,7 @@ class Rows:
             fresh = self._not_inserted(str(name), good)
             schema = pa.schema([pa.field(field["name"], arrow_type(field)) for field in fields])
             insert(cursor, place(name), pa.Table.from_pylist([values for _, values in fresh], schema=schema))
+            fill_arrays(cursor, place(name), fields)
         with self._lock:
             self._inserted |= {(str(name), key): self._clock.now() for key, _ in fresh if key}
         self._catalog.touch(name)

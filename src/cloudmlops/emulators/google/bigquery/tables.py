@@ -14,7 +14,7 @@ from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.paging import page
 from cloudmlops.emulators.google.bigquery.queries import Queries
 from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
-from cloudmlops.emulators.google.bigquery.warehouse import count, place
+from cloudmlops.emulators.google.bigquery.warehouse import count, fill_arrays, place
 
 _FIXED: Final = {
     "id",
@@ -159,6 +159,7 @@ class Tables:
                 cursor.execute(f"ALTER TABLE {place(name)} ADD COLUMN {quoted(field['name'])} {duckdb_type(field)}")
             if added and not before:
                 cursor.execute(f'ALTER TABLE {place(name)} DROP COLUMN "__none"')
+            fill_arrays(cursor, place(name), added)
         return after
 
     def _view_fields(self, name: TableName, view: Mapping[str, Any], caller: Caller) -> list[dict[str, Any]]:

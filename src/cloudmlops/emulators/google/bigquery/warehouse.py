@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from cloudmlops.emulators.google.bigquery.fields import quoted
+from cloudmlops.emulators.google.bigquery.fields import Field, quoted
 from cloudmlops.emulators.google.bigquery.library.needs import define, needed
 from cloudmlops.emulators.google.bigquery.macros import MACROS
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
@@ -125,6 +125,12 @@ def insert(cursor: duckdb.DuckDBPyConnection, target: str, rows: pa.Table) -> No
         cursor.execute(f"INSERT INTO {target} BY NAME SELECT * FROM arriving_rows")  # noqa: S608 quoted
     finally:
         cursor.unregister("arriving_rows")
+
+
+def fill_arrays(cursor: duckdb.DuckDBPyConnection, target: str, fields: Iterable[Field]) -> None:
+    """Put an empty array wherever none was written: a table of BigQuery has no array that is NULL."""
+    for column in [quoted(field["name"]) for field in fields if field.get("mode") == "REPEATED"]:
+        cursor.execute(f"UPDATE {target} SET {column} = [] WHERE {column} IS NULL")  # noqa: S608 quoted
 
 
 def count(cursor: duckdb.DuckDBPyConnection, target: str) -> int:
