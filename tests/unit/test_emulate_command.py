@@ -61,6 +61,20 @@ def test_buckets_are_there_from_the_start_and_stay_in_a_kept_state(tmp_path: Pat
         assert done.stdout.strip() == "[('flights', 'EUROPE-WEST4'), ('planes', 'US-CENTRAL1')]", done.stderr
 
 
+def test_a_damaged_state_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"no database" * 1000)
+
+    with pytest.raises(ConfigurationError, match="is damaged: file is not a database") as raised:
+        CliRunner().invoke(emulate, ["vertex", "--state", str(tmp_path), "--", "true"], catch_exceptions=False)
+
+    assert "choose others" in raised.value.hint
+
+
+def test_a_bucket_lies_where_google_has_a_place() -> None:
+    with pytest.raises(ConfigurationError, match="'mars/flights' cannot be made: The specified location"):
+        CliRunner().invoke(emulate, ["vertex", "--bucket", "mars/flights", "--", "true"], catch_exceptions=False)
+
+
 def test_a_bucket_that_can_have_no_such_name_is_a_wrong_request() -> None:
     with pytest.raises(ConfigurationError, match="the bucket 'FLIGHTS!' cannot be made: Invalid bucket name"):
         CliRunner().invoke(emulate, ["vertex", "--bucket", "FLIGHTS!", "--", "true"], catch_exceptions=False)
