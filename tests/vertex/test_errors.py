@@ -69,6 +69,11 @@ def test_every_class_of_google_auth_is_translated(kind: type[Exception]) -> None
     assert isinstance(caught.value.__cause__, kind)
 
 
+@pytest.mark.parametrize("kind", [google.NotFound, google.AlreadyExists, google.Conflict, google.PreconditionFailed])
+def test_what_is_not_there_or_there_already_says_what_to_do(kind: type[google.GoogleAPICallError]) -> None:
+    assert translation(kind("no"), "models.get", "churn").hint
+
+
 @pytest.mark.parametrize("kind", sorted(OURS, key=lambda kind: kind.__name__))
 def test_each_becomes_what_the_table_says_with_all_that_is_known(kind: type[Exception]) -> None:
     error = translation(made(kind), "models.get", "churn")

@@ -95,6 +95,8 @@ _OF_POLICIES: Final = frozenset({"access.grant", "access.list", "access.revoke"}
 """What no role of ours allows: who gives roles is above them."""
 _HINTS: Final[Mapping[type[ServiceError], str]] = {
     AuthenticationError: "Log in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
+    ConflictError: "It is there already, or somebody else changed it meanwhile: look at it, then try again.",
+    NotFoundError: "See whether the name is right, and whether it was made, or removed by somebody else.",
     QuotaExceededError: "Try again later, or ask for a higher quota in the console under IAM & Admin > Quotas.",
     UnavailableError: "Try again; nothing that was acknowledged is lost.",
 }
