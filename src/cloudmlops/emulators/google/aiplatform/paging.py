@@ -18,7 +18,8 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
-from cloudmlops.emulators.google.aiplatform.filtering import Functions, test_of, values_of
+from cloudmlops.emulators.google.aiplatform.filtering import Functions, test_of
+from cloudmlops.emulators.google.aiplatform.paths import values_of
 
 _MESSAGE = TypeVar("_MESSAGE", bound=Message)
 Key = list[Any]
