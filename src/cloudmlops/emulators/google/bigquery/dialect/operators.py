@@ -313,7 +313,11 @@ def literal(_: Expressions, node: exp.Expression, *, sign: str = "") -> exp.Expr
         if not -(2**63) <= int(sign + text) < 2**63:
             raise invalid_query(f"Invalid integer literal: {sign}{text}")
         return cast(exp.Literal.string(sign + text), "BIGINT") if int(text) >= 2**63 else whole(int(sign + text))
-    if math.isinf(float(text)):
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise invalid_query(f"Syntax error: Unexpected floating point literal {text}") from error
+    if math.isinf(number):
         raise invalid_query(f"Invalid floating point literal: {sign}{text}")
     return cast(exp.Literal.string(sign + text), "DOUBLE")
 
