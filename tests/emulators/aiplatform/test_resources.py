@@ -89,6 +89,14 @@ def test_a_mask_of_what_does_not_exist_or_cannot_change_is_refused(registry: Any
             registry.update_feature_group(feature_group=given, update_mask={"paths": [path]}).result()
 
 
+def test_a_mask_whose_paths_are_not_written_as_fields_are_is_refused(connect: Connect, group: v1.FeatureGroup) -> None:
+    given = v1.FeatureGroup(name=group.name, description="new")
+    with pytest.raises(exceptions.BadRequest, match="bigQuery"):
+        connect(v1.FeatureRegistryServiceClient).update_feature_group(
+            feature_group=given, update_mask={"paths": ["bigQuery"]}, retry=None, timeout=10
+        )
+
+
 def test_an_older_etag_is_refused(registry: Any, group: v1.FeatureGroup) -> None:
     first = v1.FeatureGroup(name=group.name, description="a", etag=group.etag)
     registry.update_feature_group(feature_group=first, update_mask={"paths": ["description"]}).result()

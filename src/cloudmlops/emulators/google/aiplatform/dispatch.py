@@ -168,12 +168,19 @@ def _as(message: Message, kind: type[Message]) -> Message:
 
 
 def _recorded(method: Method, request: Any) -> dict[str, Any]:
-    """Return what is kept of a request: of large predictions the endpoint alone, for many calls are kept."""
+    """Return what is kept of a request: of large predictions the endpoint alone, for many calls are kept.
+
+    Raises:
+        Refused: It has what cannot be, such as a mask whose paths are not written as fields are.
+    """
     if method.requests_stream:
         return {}
     if method.service == "PredictionService" and request.ByteSize() > _LARGEST_KEPT:
         return {"endpoint": request.endpoint, "left_out": f"a request of {request.ByteSize()} bytes"}
-    recorded: dict[str, Any] = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    try:
+        recorded: dict[str, Any] = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    except json_format.SerializeToJsonError as error:
+        raise Refused("INVALID_ARGUMENT", f"Invalid request: {error}") from error
     return recorded
 
 
