@@ -176,6 +176,12 @@ def test_parquet_is_loaded_by_resumable_upload(client: bigquery.Client, dataset:
     assert [field.field_type for field in rows.schema] == ["INTEGER", "TIMESTAMP", "FLOAT"]
 
 
+@pytest.mark.parametrize("identity", ["bad id!", "a" * 1025, "p:US.job"])
+def test_a_job_whose_id_cannot_be_is_refused(client: bigquery.Client, identity: str) -> None:
+    with pytest.raises(BadRequest, match="Invalid job ID"):
+        client.query("SELECT 1", job_id=identity, retry=None, job_retry=None)
+
+
 def test_a_finished_upload_answers_its_job_again(client: bigquery.Client, dataset: str, served: Served) -> None:
     job = {
         "configuration": {

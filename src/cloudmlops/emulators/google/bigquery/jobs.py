@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 import uuid
 from collections import OrderedDict, deque
@@ -22,8 +23,9 @@ from cloudmlops.emulators.google.bigquery.catalog import LOCATION, Catalog
 from cloudmlops.emulators.google.bigquery.fields import Field
 from cloudmlops.emulators.google.bigquery.kept_jobs import KeptJob, KeptJobs, read_refusal, refusal_json
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
-from cloudmlops.emulators.google.bigquery.refusals import error_proto, of_duckdb
+from cloudmlops.emulators.google.bigquery.refusals import error_proto, invalid, of_duckdb
 
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 _log: Final = logging.getLogger("cloudmlops.emulators")
 
 KEPT: Final = 10_000
@@ -177,11 +179,17 @@ class Jobs:
             caller: Who asks for it.
 
         Raises:
-            Refused: A job of that name is there.
+            Refused: A job of that name is there, or none can have it.
         """
+        identity = str(reference.get("jobId") or f"job_{uuid.uuid4().hex}")
+        if not _ID.fullmatch(identity):
+            raise invalid(
+                f'Invalid job ID "{identity}". Job IDs must be alphanumeric (plus underscores and dashes) and must be '
+                "at most 1024 characters long."
+            )
         job = Job(
             project=project,
-            id=reference.get("jobId") or f"job_{uuid.uuid4().hex}",
+            id=identity,
             location=reference.get("location") or LOCATION,
             configuration=configuration,
             created=self._catalog.milliseconds(),
