@@ -93,7 +93,11 @@ STRINGS: Final[Library] = {
     "__starts_with": _text("starts_with", {"s VARCHAR, a VARCHAR": "starts_with(s, a)"}, of_bytes=("s BLOB, a BLOB",)),
     "__ends_with": _text("ends_with", {"s VARCHAR, a VARCHAR": "ends_with(s, a)"}, of_bytes=("s BLOB, a BLOB",)),
     "__strpos": _text("strpos", {"s VARCHAR, a VARCHAR": "CAST(strpos(s, a) AS BIGINT)"}, of_bytes=("s BLOB, a BLOB",)),
-    "__split": _text("split", {"s VARCHAR, d VARCHAR": "string_split(s, d)"}, of_bytes=("s BLOB, d BLOB",)),
+    "__split": _text(
+        "split",
+        {"s VARCHAR, d VARCHAR": "CASE WHEN d IS NOT NULL THEN string_split(s, d) END"},
+        of_bytes=("s BLOB, d BLOB",),
+    ),
     "__safe_string": overloaded(
         "__safe_string",
         {
