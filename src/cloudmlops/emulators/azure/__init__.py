@@ -24,9 +24,7 @@ def azure_cloud(principals: Path | None = None) -> AzureCloud:
 
 
 @contextmanager
-def azureml_emulator(
-    *, state: Path | None = None, port: int = 0, principals: Path | None = None
-) -> Iterator[Emulator]:
+def azureml_emulator(*, state: Path | None = None, port: int = 0, principals: Path | None = None) -> Iterator[Emulator]:
     """Run Azure Machine Learning and all that belongs to it on loopback.
 
     Azure's SDKs speak TLS only: they reach it behind the redirect, with the variables of `Emulator.environment`.

@@ -7,10 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from cloudmlops.emulators.azure.arm.authorization import add_authorization
 from cloudmlops.emulators.azure.arm.operations import Operations
 from cloudmlops.emulators.azure.arm.resources import Resources
 from cloudmlops.emulators.azure.arm.service import arm_service
 from cloudmlops.emulators.azure.arm.world import World
+from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.entra.principals import Directory, default_directory, load_directory
 from cloudmlops.emulators.azure.entra.service import entra_service
 from cloudmlops.emulators.azure.entra.tokens import Tokens
@@ -61,9 +63,12 @@ class AzureCloud:
             operations=self.operations,
         )
         self._world = world
+        add_authorization(world)
         add_workspaces(world)
         add_models(world)
-        return (entra_service(surroundings, self.tokens), arm_service(world))
+        self.identities = ManagedIdentities(surroundings, self.tokens)
+        """Whose tokens processes get without a secret."""
+        return (entra_service(surroundings, self.tokens), self.identities.service(), arm_service(world))
 
     @property
     def versions(self) -> Mapping[str, set[str]]:
@@ -75,7 +80,7 @@ class AzureCloud:
         return str(ensure_workspace(self._built(), subscription, group, name, location=location)["id"])
 
     def environment(self, folder: Path) -> Mapping[str, str | None]:  # noqa: ARG002 no file is needed
-        """Return what Azure's SDKs need in a child's environment: who it is, and nothing that leads past the redirect."""
+        """Return what Azure's SDKs need in a child's environment: who it is."""
         principal = self._directory.principals[0]
         return {
             **dict.fromkeys(_LEADING_PAST),

@@ -67,7 +67,10 @@ def resource_not_found(resource: str, group: str) -> Refused:
 
 def error_body(refused: Refused, *, now: datetime, location: str) -> dict[str, Any]:
     """Return the JSON of an error."""
-    error: dict[str, Any] = {"code": refused.reason or _CODES.get(refused.code, refused.code), "message": refused.message}
+    error: dict[str, Any] = {
+        "code": refused.reason or _CODES.get(refused.code, refused.code),
+        "message": refused.message,
+    }
     if isinstance(refused, UserError):
         error["details"] = [
             {"code": one.code, "message": one.message, "details": [], "additionalInfo": []} for one in refused.details
@@ -87,7 +90,10 @@ def answer_error(refused: Refused, *, now: datetime, location: str) -> Answer:
     status = refused.status if isinstance(refused, UserError) and refused.status else HTTP_STATUS.get(refused.code, 500)
     headers = {"x-ms-response-type": "error"}
     if refused.code == "UNAUTHENTICATED":
-        headers["www-authenticate"] = f'Bearer authorization_uri="https://login.microsoftonline.com/", error="invalid_token", error_description="{refused.reason}"'
+        headers["www-authenticate"] = (
+            'Bearer authorization_uri="https://login.microsoftonline.com/", error="invalid_token", '
+            f'error_description="{refused.reason}"'
+        )
     if refused.retry_after_seconds is not None:
         headers["retry-after"] = str(max(1, round(refused.retry_after_seconds)))
         headers["retry-after-ms"] = str(round(refused.retry_after_seconds * 1000))

@@ -24,11 +24,7 @@ def paged(request: ArmRequest, found: Sequence[dict[str, Any]], *, size: int = P
     Raises:
         Refused: The token of the page is none.
     """
-    after = _decoded(request.query("$skipToken"))
-    begin = 0
-    if after:
-        at = [number for number, one in enumerate(found) if _mark(one) == after]
-        begin = at[0] + 1 if at else sum(1 for one in found if _mark(one) <= after)
+    begin = _begin(found, _decoded(request.query("$skipToken")))
     top = request.query("$top")
     if top and not (top.isdigit() and int(top)):
         raise Refused("INVALID_ARGUMENT", f"$top must be a positive number, not {top}.", reason="InvalidTopValue")
@@ -39,6 +35,17 @@ def paged(request: ArmRequest, found: Sequence[dict[str, Any]], *, size: int = P
         query = urlencode([*pairs, ("$skipToken", _encoded(_mark(page[-1])))])
         body["nextLink"] = f"https://management.azure.com{request.path}?{query}"
     return answer_json(body)
+
+
+def _begin(found: Sequence[dict[str, Any]], after: str) -> int:
+    """Return where the page begins that follows what has a mark, in a list of either order."""
+    if not after:
+        return 0
+    marks = [_mark(one) for one in found]
+    if after in marks:
+        return marks.index(after) + 1
+    falling = len(marks) > 1 and marks[0] > marks[-1]
+    return sum(1 for mark in marks if (mark > after if falling else mark < after))
 
 
 def _mark(resource: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ _BY: Final = {"User": "User", "ManagedIdentity": "ManagedIdentity"}
 
 
 class Resources:
-    """Resources as JSON, in the form in which Azure Resource Manager shows them. Ids are compared without regard to case."""
+    """Resources as JSON, as Azure Resource Manager shows them. Ids are compared without regard to case."""
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state

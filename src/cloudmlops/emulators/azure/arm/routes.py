@@ -11,6 +11,7 @@ from cloudmlops.emulators.azure.entra.tokens import Caller
 from cloudmlops.emulators.core.answering import Answer, Asked
 
 _NAME: Final = re.compile(r"\{(\w+)\}")
+_SCOPE: Final = "{scope}"
 _VERBS: Final = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 
 
@@ -48,7 +49,7 @@ class Route:
     method: str
     path: str
     action: str
-    """That it takes, such as `Microsoft.MachineLearningServices/workspaces/models/versions/write`; empty asks nobody."""
+    """That it takes, such as `Microsoft.MachineLearningServices/workspaces/models/write`; empty asks nobody."""
     handler: Handler
     pattern: re.Pattern[str]
 
@@ -73,10 +74,7 @@ class Routes:
             handler: What answers.
             action: What the caller must be allowed; None is the one that follows from path and method.
         """
-        pattern = "".join(
-            f"(?P<{part[1:-1]}>[^/]+)" if _NAME.fullmatch(part) else re.escape(part)
-            for part in re.split(r"(\{\w+\})", path)
-        )
+        pattern = "".join(map(_pattern, re.split(r"(\{\w+\})", path)))
         self._routes.append(
             Route(
                 method=method,
@@ -86,6 +84,10 @@ class Routes:
                 pattern=re.compile(pattern, re.IGNORECASE),
             )
         )
+
+    def add_at_any_scope(self, method: str, path: str, handler: Handler) -> None:
+        """Let a function answer for a path below any resource, group or subscription, or the root: its `{scope}`."""
+        self.add(method, "{scope}" + path, handler)
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
         """Return the route of a path, and what its names stand for."""
@@ -98,11 +100,17 @@ class Routes:
         return iter(self._routes)
 
 
+def _pattern(part: str) -> str:
+    if part == _SCOPE:
+        return "(?P<scope>(?:/[^/]+)*?)"
+    return f"(?P<{part[1:-1]}>[^/]+)" if _NAME.fullmatch(part) else re.escape(part)
+
+
 def action_of(method: str, path: str) -> str:
     """Return the action that a call takes: namespace and types of the path, and a verb by the method.
 
-    >>> action_of("POST", "/subscriptions/{s}/providers/Microsoft.MachineLearningServices/workspaces/{w}/datastores/{d}/listSecrets")
-    'Microsoft.MachineLearningServices/workspaces/datastores/listSecrets/action'
+    >>> action_of("POST", "/subscriptions/{s}/providers/Microsoft.Search/searchServices/{name}/listAdminKeys")
+    'Microsoft.Search/searchServices/listAdminKeys/action'
     """
     types = "/".join(_types(path))
     return f"{types}/{_VERBS.get(method, 'action')}"

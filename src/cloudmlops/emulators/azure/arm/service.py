@@ -52,7 +52,8 @@ def _answer(world: World, route: Route, names: dict[str, str], asked: Asked) -> 
             reason="MissingApiVersionParameter",
         )
     if route.action:
-        world.access.check(caller, route.action, _scope(asked.method, path))
+        scope = (names["scope"] or "/") if "scope" in names else _scope(asked.method, path)
+        world.access.check(caller, route.action, scope)
     answer = route.handler(ArmRequest(asked=asked, caller=caller, path=path, names=names, version=version))
     request = str(uuid4())
     told = {"x-ms-request-id": request, "x-ms-correlation-request-id": request, "x-ms-response-type": "standard"}

@@ -106,7 +106,9 @@ def directory(content: Mapping[str, Any]) -> Directory:
     given: Sequence[Mapping[str, Any]] = content.get("principals", [])
     names = [str(one.get("name", "")) for one in given]
     faults += [f"principals[{at}] has no name" for at, name in enumerate(names) if not name]
-    faults += [f"{name!r} is there twice" for name in sorted({name for name in names if name and names.count(name) > 1})]
+    faults += [
+        f"{name!r} is there twice" for name in sorted({name for name in names if name and names.count(name) > 1})
+    ]
     for one in given:
         faults += [f"{one.get('name')!r}: unknown key {key!r}" for key in sorted(set(one) - _KEYS)]
         if one.get("kind", KINDS[0]) not in KINDS:

@@ -33,7 +33,12 @@ def entra_service(surroundings: Surroundings, tokens: Tokens) -> Service:
             "openid-configuration",
             lambda _asked, tenant: _configuration(tenant, tokens),
         ),
-        ("GET", _TENANT + r"/discovery(?:/v2\.0)?/keys", "keys", lambda _asked, _tenant: answer_json(tokens.public_keys())),
+        (
+            "GET",
+            _TENANT + r"/discovery(?:/v2\.0)?/keys",
+            "keys",
+            lambda _asked, _tenant: answer_json(tokens.public_keys()),
+        ),
         ("POST", _TENANT + r"/oauth2(?:/v2\.0)?/token", "token", lambda asked, tenant: _token(asked, tenant, tokens)),
         ("POST", _TENANT + r"/oauth2/v2\.0/devicecode", "devicecode", lambda _asked, _tenant: _no_device_code()),
     )
@@ -106,7 +111,7 @@ def _token(asked: Asked, tenant: str, tokens: Tokens) -> Answer:
             f"'{tokens.directory.tenant}'.",
             reason="unauthorized_client",
         )
-    _prove(principal, form, tokens)
+    _prove(principal, form)
     scope = form.get("scope", form.get("resource", ""))
     audience = scope.split(" ")[0].removesuffix("/.default")
     if not audience:
@@ -126,10 +131,10 @@ def _token(asked: Asked, tenant: str, tokens: Tokens) -> Answer:
     )
 
 
-def _prove(principal: Principal, form: Mapping[str, str], tokens: Tokens) -> None:
+def _prove(principal: Principal, form: Mapping[str, str]) -> None:
     """Let an application prove that it is who it says: by its secret, its certificate, or another party's token."""
     if form.get("client_assertion_type") == _ASSERTION:
-        _prove_by_assertion(principal, form.get("client_assertion", ""), tokens)
+        _prove_by_assertion(principal, form.get("client_assertion", ""))
         return
     if not form.get("client_secret"):
         raise Refused(
@@ -146,7 +151,7 @@ def _prove(principal: Principal, form: Mapping[str, str], tokens: Tokens) -> Non
         )
 
 
-def _prove_by_assertion(principal: Principal, assertion: str, tokens: Tokens) -> None:
+def _prove_by_assertion(principal: Principal, assertion: str) -> None:
     try:
         claims = jwt.decode(assertion, options={"verify_signature": False, "verify_exp": True, "verify_aud": False})
         if principal.certificate and claims.get("iss") == principal.client_id:

@@ -1,7 +1,7 @@
 """Models and their versions.
 
-What is shown follows recorded traffic of the real service (azure-sdk-assets, azure-ai-ml 1.32, 2026-03): a version has a
-stage, `Development` unless it is given; versions of a model that there is not are 404 and no empty list.
+What is shown follows recorded traffic of the real service (azure-sdk-assets, azure-ai-ml 1.32, 2026-03): a version has
+a stage, `Development` unless it is given; versions of a model that there is not are 404 and no empty list.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Models:
         given = _properties(request)
         known = self._world.resources.get(request.path)
         _check_name(request.names["name"])
-        kept = {
+        kept: dict[str, Any] = {
             "description": given.get("description"),
             "tags": given.get("tags") or {},
             "properties": given.get("properties") or {},
@@ -115,7 +115,13 @@ class Models:
         known = self._world.resources.get(container_id)
         number = int(version) if version.isdigit() else 0
         if known is None:
-            kept = {"description": None, "tags": {}, "properties": {}, "isArchived": False, "numbers": number}
+            kept: dict[str, Any] = {
+                "description": None,
+                "tags": {},
+                "properties": {},
+                "isArchived": False,
+                "numbers": number,
+            }
             self._world.resources.put(container_id, _CONTAINER_TYPE, kept, request.caller)
         elif number > known["properties"]["numbers"]:
             known["properties"]["numbers"] = number
@@ -195,4 +201,6 @@ def _tagged(resource: Mapping[str, Any], wanted: str) -> bool:
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise UserError("INVALID_ARGUMENT", f"The name {name!r} is invalid: letters, digits, '.', '_' and '-', 255 at most.")
+        raise UserError(
+            "INVALID_ARGUMENT", f"The name {name!r} is invalid: letters, digits, '.', '_' and '-', 255 at most."
+        )

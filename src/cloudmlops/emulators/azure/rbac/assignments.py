@@ -158,8 +158,7 @@ class Access:
     def _roles_of(self, object_id: str, scope: str) -> list[Role]:
         above, now = set(scopes_above(scope)), self._clock.now().isoformat()
         found = []
-        for _, data in self._assignments.items():
-            kept = json.loads(data)
+        for kept in [json.loads(data) for _, data in self._assignments.items()]:
             properties = kept["resource"]["properties"]
             counts = kept["from"] <= now and (kept["until"] is None or now < kept["until"])
             if counts and properties["principalId"] == object_id and properties["scope"].lower() in above:

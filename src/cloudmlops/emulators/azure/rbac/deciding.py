@@ -27,8 +27,8 @@ def granted(roles: Iterable[Role], action: str, *, data: bool = False) -> bool:
 def scopes_above(scope: str) -> list[str]:
     """Return a scope and all that it lies in, in lower case, the root `/` last.
 
-    >>> scopes_above("/subscriptions/S/resourceGroups/G/providers/P/workspaces/W")
-    ['/subscriptions/s/resourcegroups/g/providers/p/workspaces/w', '/subscriptions/s/resourcegroups/g', '/subscriptions/s', '/']
+    >>> scopes_above("/subscriptions/S/resourceGroups/G")
+    ['/subscriptions/s/resourcegroups/g', '/subscriptions/s', '/']
     """
     parts = scope.lower().strip("/").split("/")
     found = []
