@@ -1,0 +1,1 @@
+"""Azure Machine Learning, with Blob storage for ledger, inbox and artifacts."""
