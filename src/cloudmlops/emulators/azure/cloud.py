@@ -12,10 +12,13 @@ from cloudmlops.emulators.azure.arm.operations import Operations
 from cloudmlops.emulators.azure.arm.resources import Resources
 from cloudmlops.emulators.azure.arm.service import arm_service
 from cloudmlops.emulators.azure.arm.world import World
+from cloudmlops.emulators.azure.blob.service import blob_service
+from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.entra.principals import Directory, default_directory, load_directory
 from cloudmlops.emulators.azure.entra.service import entra_service
 from cloudmlops.emulators.azure.entra.tokens import Tokens
+from cloudmlops.emulators.azure.ml.datastores import add_datastores
 from cloudmlops.emulators.azure.ml.models import add_models
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
 from cloudmlops.emulators.azure.rbac.assignments import Access
@@ -64,11 +67,19 @@ class AzureCloud:
         )
         self._world = world
         add_authorization(world)
+        self.blobs = Blobs(surroundings)
+        """What lies in storage accounts."""
         add_workspaces(world)
+        add_datastores(world)
         add_models(world)
         self.identities = ManagedIdentities(surroundings, self.tokens)
         """Whose tokens processes get without a secret."""
-        return (entra_service(surroundings, self.tokens), self.identities.service(), arm_service(world))
+        return (
+            entra_service(surroundings, self.tokens),
+            self.identities.service(),
+            arm_service(world),
+            blob_service(surroundings, self.tokens, self.access),
+        )
 
     @property
     def versions(self) -> Mapping[str, set[str]]:

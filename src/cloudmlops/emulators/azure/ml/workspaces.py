@@ -13,10 +13,10 @@ from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.entra.principals import derived_id
 from cloudmlops.emulators.azure.entra.tokens import Caller
 from cloudmlops.emulators.azure.ml import GROUP, PROVIDER, WORKSPACE, WORKSPACES
+from cloudmlops.emulators.azure.ml.default_datastores import make_default_datastores
 from cloudmlops.emulators.core.answering import Answer, answer_json
 
 TYPE: Final = f"{PROVIDER}/workspaces"
-CONTAINER: Final = "azureml-blobstore-"
 _SYSTEM: Final = Caller(object_id="", client_id="emulator", name="emulator", kind="Application", audience="")
 
 
@@ -92,6 +92,7 @@ def ensure_workspace(world: World, subscription: str, group: str, name: str, *, 
         identity=identity,
         sku={"name": "Basic", "tier": "Basic"},
     )
+    make_default_datastores(world, made, _SYSTEM)
     return made
 
 

@@ -1,0 +1,1 @@
+"""Azure Blob Storage: what answers at *.blob.core.windows.net."""
