@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
-from email.parser import BytesParser
-from email.policy import HTTP
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
@@ -16,6 +15,7 @@ from cloudmlops.emulators.core.streaming import StreamedAnswer, StreamedRequest
 
 MOST: Final = 256
 _LINE: Final = "\r\n"
+_BOUNDARY: Final = re.compile(r'multipart/mixed;\s*boundary="?([^";]+)"?')
 
 
 def submit_batch(asked: StreamedRequest, answer: Callable[[StreamedRequest], StreamedAnswer]) -> StreamedAnswer:
@@ -38,21 +38,25 @@ def submit_batch(asked: StreamedRequest, answer: Callable[[StreamedRequest], Str
 
 
 def _parts(asked: StreamedRequest) -> list[tuple[str, StreamedRequest]]:
-    kind = asked.headers.get("content-type", "")
-    if not kind.startswith("multipart/mixed"):
-        raise BlobError("InvalidHeaderValue")
-    message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + asked.read())
-    if not message.is_multipart():
+    """Read the requests of a batch with their ids.
+
+    Not by `email`, which writes dates anew and so breaks signatures over them.
+    """
+    found = _BOUNDARY.fullmatch(asked.headers.get("content-type", ""))
+    if found is None:
+        raise BlobError("InvalidHeaderValue", details={"HeaderName": "Content-Type"})
+    pieces = asked.read().split(f"--{found[1]}".encode())
+    if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
         raise BlobError("InvalidInput")
-    found = []
-    for at, part in enumerate(message.iter_parts()):
-        payload = part.get_payload(decode=True)
-        found.append((str(part.get("Content-ID", at)), _request(asked, payload if isinstance(payload, bytes) else b"")))
-    return found
+    parts = []
+    for at, piece in enumerate(pieces[1:-1]):
+        headers, payload = _headed(piece.lstrip(b"\r\n"))
+        parts.append((headers.get("content-id", str(at)), _request(asked, payload)))
+    return parts
 
 
 def _request(asked: StreamedRequest, payload: bytes) -> StreamedRequest:
-    line, _, rest = payload.lstrip().partition(b"\n")
+    line, _, rest = payload.lstrip(b"\r\n").partition(b"\n")
     words = line.decode("latin-1").split()
     if len(words) < 2:
         raise BlobError("InvalidInput")
@@ -60,14 +64,24 @@ def _request(asked: StreamedRequest, payload: bytes) -> StreamedRequest:
     if method != "DELETE":
         raise not_emulated(f"{method} within a batch is")
     path, _, query = url.partition("?")
-    headers = BytesParser(policy=HTTP).parsebytes(rest, headersonly=True)
-    named = {name.lower(): str(value) for name, value in headers.items()}
     return StreamedRequest(
         method=method,
         path=path,
         query=dict(parse_qsl(query, keep_blank_values=True)),
         raw_query=query,
-        headers=named,
+        headers=_headed(rest)[0],
         body=io.BytesIO(),
         host=asked.host,
     )
+
+
+def _headed(data: bytes) -> tuple[dict[str, str], bytes]:
+    """Read headers, whose names come in lower case, and what follows them."""
+    headers: dict[str, str] = {}
+    while data:
+        line, _, data = data.partition(b"\n")
+        name, colon, value = line.decode("utf-8", "replace").strip().partition(":")
+        if not colon:
+            break
+        headers[name.strip().lower()] = value.strip()
+    return headers, data
