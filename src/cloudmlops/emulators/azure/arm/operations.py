@@ -51,17 +51,16 @@ class Operations:
             version: The api-version of the request.
             takes: How long it lasts; None is `takes` of all.
         """
-        name = str(uuid4())
-        self._keep(name, {"status": "InProgress", "resource": resource_id, "start": written(self._clock.now())})
+        name = self.start(resource_id)
 
         def finish() -> None:
             try:
                 work()
             except Refused as refused:
                 failed(refused)
-                self._end(name, "Failed", refused)
+                self.fail(name, refused)
             else:
-                self._end(name, "Succeeded")
+                self.succeed(name)
 
         lasts = self.takes if takes is None else takes
         if not self.stuck:
@@ -79,6 +78,20 @@ class Operations:
             "x-ms-async-operation-timeout": "PT1H",
             "retry-after-ms": POLL_MILLISECONDS,
         }
+
+    def start(self, resource_id: str) -> str:
+        """Begin something whose end is told by `succeed` or `fail`; return the operation's name."""
+        name = str(uuid4())
+        self._keep(name, {"status": "InProgress", "resource": resource_id, "start": written(self._clock.now())})
+        return name
+
+    def succeed(self, name: str) -> None:
+        """End an operation well; one that has ended stays as it is."""
+        self._end(name, "Succeeded")
+
+    def fail(self, name: str, refused: Refused) -> None:
+        """End an operation badly; one that has ended stays as it is."""
+        self._end(name, "Failed", refused)
 
     def status(self, name: str, path: str) -> dict[str, Any] | None:
         """Return what is shown of an operation; None when there is none."""
@@ -101,9 +114,9 @@ class Operations:
 
     def _end(self, name: str, status: str, refused: Refused | None = None) -> None:
         data = self._kept.get(name)
-        if data is None:
+        if data is None or "end" in (known := json.loads(data)):
             return
-        kept = {**json.loads(data), "status": status, "end": written(self._clock.now())}
+        kept = {**known, "status": status, "end": written(self._clock.now())}
         if refused is not None:
             details = refused.details if isinstance(refused, UserError) else ()
             kept["error"] = {
