@@ -76,7 +76,7 @@ def append_block(catalogue: Catalogue, request: Request) -> StreamedAnswer:
     sent_md5 = md5_of(request.headers, "content-md5")
     stored = catalogue.content.store(pieces_of(request.asked.body))
     try:
-        check_md5(sent_md5, stored.md5)
+        _check_content(stored, sent_md5)
         with catalogue.transaction():
             known = catalogue.get(*request.at)
             if known.kind != "AppendBlob":
@@ -110,7 +110,7 @@ def put_block(catalogue: Catalogue, request: Request) -> StreamedAnswer:
     sent_md5 = md5_of(request.headers, "content-md5")
     stored = catalogue.content.store(pieces_of(request.asked.body))
     try:
-        check_md5(sent_md5, stored.md5)
+        _check_content(stored, sent_md5)
         with catalogue.transaction():
             known = catalogue.find(*request.at)
             if known is not None and known.kind != "BlockBlob":
@@ -296,6 +296,13 @@ def _checked_id(block_id: str) -> str:
 
 def _wrong_id(value: str, reason: str) -> dict[str, str]:
     return {"QueryParameterName": "blockid", "QueryParameterValue": value, "Reason": reason}
+
+
+def _check_content(stored: Stored, md5: str | None) -> None:
+    """Refuse a block of nothing, and one that is not what its sender says."""
+    if not stored.size:
+        raise BlobError("InvalidHeaderValue", details={"HeaderName": "Content-Length", "HeaderValue": "0"})
+    check_md5(md5, stored.md5)
 
 
 def _check_position(blob: Blob, size: int, headers: Mapping[str, str]) -> None:
