@@ -43,6 +43,16 @@ name = "nobody"
 secret = "of-nobody"
 
 [[principals]]
+name = "sender"
+secret = "of-the-sender"
+roles = ["EventGrid Data Sender"]
+
+[[principals]]
+name = "receiver"
+secret = "of-the-receiver"
+roles = ["EventGrid Data Receiver"]
+
+[[principals]]
 name = "machine"
 kind = "ManagedIdentity"
 """

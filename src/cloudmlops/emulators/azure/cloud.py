@@ -18,6 +18,7 @@ from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.entra.principals import Directory, default_directory, load_directory
 from cloudmlops.emulators.azure.entra.service import entra_service
 from cloudmlops.emulators.azure.entra.tokens import Tokens
+from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
 from cloudmlops.emulators.azure.ml.datastores import add_datastores
 from cloudmlops.emulators.azure.ml.models import add_models
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
@@ -71,7 +72,9 @@ class AzureCloud:
         """What lies in storage accounts."""
         add_workspaces(world)
         add_datastores(world)
-        add_models(world)
+        self.event_grid = EventGrid(world, write=self.blobs.write)
+        """What is told of what happens, and what is published."""
+        add_models(world, self.event_grid.events)
         self.identities = ManagedIdentities(surroundings, self.tokens)
         """Whose tokens processes get without a secret."""
         return (
@@ -79,6 +82,7 @@ class AzureCloud:
             self.identities.service(),
             arm_service(world),
             blob_service(surroundings, self.tokens, self.access),
+            self.event_grid.service(),
         )
 
     @property
@@ -107,6 +111,7 @@ class AzureCloud:
         self.operations.takes = timedelta(0)
         self.operations.stuck = False
         self.access.delay = timedelta(0)
+        self.event_grid.reset()
 
     def _built(self) -> World:
         if self._world is None:

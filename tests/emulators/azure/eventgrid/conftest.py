@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,9 +22,8 @@ from starlette.routing import Route
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
 
 if TYPE_CHECKING:
-    from ..conftest import Azure
+    from tests.emulators.azure.conftest import Azure
 
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATIENCE = timedelta(seconds=30)
 _numbers = itertools.count(1)
 
@@ -48,6 +47,8 @@ class Webhook:
     answers: Callable[[Received], Response | None] = lambda _: None
     """What is answered instead of 200; None is 200, and a handshake that is agreed to."""
     got: list[Received] = field(default_factory=list)
+    stop: Callable[[], None] = lambda: None
+    """Lets nobody be there any more."""
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -100,9 +101,14 @@ def webhook(azure: Azure) -> Iterator[Webhook]:
     thread.start()
     assert server.ready.wait(PATIENCE.total_seconds())
     hook.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/hook?code=secret"
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join()
+
+    hook.stop = stop
     yield hook
-    server.should_exit = True
-    thread.join()
+    stop()
 
 
 @pytest.fixture
@@ -113,7 +119,7 @@ def manage(azure: Azure) -> EventGridManagementClient:
 @pytest.fixture
 def frozen(azure: Azure) -> Callable[[timedelta], None]:
     """The clock stands still; the function that it gives moves it."""
-    azure.emulator.clock.freeze(START)
+    azure.emulator.clock.freeze()
     return azure.emulator.clock.advance
 
 

@@ -10,12 +10,12 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.mgmt.eventgrid import EventGridManagementClient
 from azure.mgmt.eventgrid.models import (
+    DynamicDeliveryAttributeMapping,
     EventSubscription,
     EventSubscriptionFilter,
     EventSubscriptionUpdateParameters,
     RetryPolicy,
     StaticDeliveryAttributeMapping,
-    DynamicDeliveryAttributeMapping,
     StorageQueueEventSubscriptionDestination,
     WebHookEventSubscriptionDestination,
 )
@@ -29,7 +29,7 @@ from .conftest import PATIENCE, PublishedTo, Received, Webhook
 from .test_topics import EVENT
 
 if TYPE_CHECKING:
-    from ..conftest import Azure
+    from tests.emulators.azure.conftest import Azure
 
 
 def made_by_hand(topic: PublishedTo, url: str, schema: str) -> None:
@@ -124,9 +124,7 @@ def test_a_visit_after_ten_minutes_is_too_late(
     assert httpx.get(webhook.got[0].content[0]["data"]["validationUrl"]).status_code == 400
 
 
-@pytest.mark.parametrize(
-    ("schema", "method"), [("EventGridSchema", "POST"), ("CloudEventSchemaV1_0", "OPTIONS")]
-)
+@pytest.mark.parametrize(("schema", "method"), [("EventGridSchema", "POST"), ("CloudEventSchemaV1_0", "OPTIONS")])
 @pytest.mark.parametrize("status", [403, 404, 500])
 def test_a_webhook_that_refuses_fails_the_subscription(
     topic: PublishedTo, webhook: Webhook, schema: str, method: str, status: int
@@ -138,7 +136,9 @@ def test_a_webhook_that_refuses_fails_the_subscription(
     assert topic.manage.event_subscriptions.get(topic.id, "hooked").provisioning_state == "Failed"
 
 
-def test_a_webhook_that_never_answers_fails_the_subscription(azure: Azure, topic: PublishedTo, webhook: Webhook) -> None:
+def test_a_webhook_that_never_answers_fails_the_subscription(
+    azure: Azure, topic: PublishedTo, webhook: Webhook
+) -> None:
     azure.emulator.faults.set(Fault(matching="eventgrid/validate", drop=True))
 
     with pytest.raises(HttpResponseError, match="response code Unknown"):
@@ -222,9 +222,7 @@ def test_what_a_subscription_says_has_limits(topic: PublishedTo, webhook: Webhoo
     assert webhook.got == []
 
 
-def test_topics_of_cloud_events_deliver_nothing_else(
-    make_topic: Callable[..., PublishedTo], webhook: Webhook
-) -> None:
+def test_topics_of_cloud_events_deliver_nothing_else(make_topic: Callable[..., PublishedTo], webhook: Webhook) -> None:
     topic = make_topic("CloudEventSchemaV1_0")
 
     with pytest.raises(HttpResponseError, match="not supported for topics with input schema"):

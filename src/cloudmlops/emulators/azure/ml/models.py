@@ -14,6 +14,7 @@ from cloudmlops.emulators.azure.arm.errors import UserError, not_found
 from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
+from cloudmlops.emulators.azure.eventgrid.system_events import SystemEvents
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.core.answering import Answer, answer_json
@@ -26,16 +27,17 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _URI: Final = re.compile(r"(azureml://.*/)resourcegroups(/.*)")
 
 
-def add_models(world: World) -> None:
+def add_models(world: World, events: SystemEvents) -> None:
     """Let models be registered, listed, changed and archived."""
-    Models(world)
+    Models(world, events)
 
 
 class Models:
     """The handlers."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, events: SystemEvents) -> None:
         self._world = world
+        self._events = events
         add = world.routes.add
         add("GET", f"{WORKSPACE}/models", self.list)
         add("GET", MODEL, self.get)
@@ -92,7 +94,7 @@ class Models:
         return answer_json(self._version(request))
 
     def put_version(self, request: ArmRequest) -> Answer:
-        workspace_of(self._world, request)
+        workspace = workspace_of(self._world, request)
         names = request.names
         _check_name(names["name"])
         given = _properties(request)
@@ -102,6 +104,14 @@ class Models:
             kept = _version_properties(given, known["properties"] if known else None)
             self._count(request, names["version"])
             made, new = resources.put(request.path, _VERSION_TYPE, kept, request.caller)
+            if new and not kept["isAnonymous"]:
+                self._events.model_registered(
+                    workspace["id"],
+                    name=names["name"],
+                    version=names["version"],
+                    tags=kept["tags"],
+                    properties=kept["properties"],
+                )
         location = f"https://management.azure.com{request.path}?api-version={request.version}"
         return answer_json(made, status=201 if new else 200, headers={"location": location} if new else None)
 
