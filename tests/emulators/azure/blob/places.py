@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient, ContainerClient
@@ -50,3 +52,11 @@ class Place:
         """Expect a test to fail on Azurite."""
         if self.name == "azurite":
             pytest.xfail(reason)
+
+
+def refused(call: Callable[[], object]) -> tuple[int | None, str]:
+    """Return status and code of what a call is refused with."""
+    with pytest.raises(HttpResponseError) as caught:
+        call()
+    code = caught.value.error_code
+    return caught.value.status_code, str(getattr(code, "value", code))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import (
     BlobBlock,
     BlobClient,
@@ -22,15 +20,7 @@ from azure.storage.blob import (
     ContentSettings,
     generate_blob_sas,
 )
-from tests.emulators.azure.blob.places import Place
-
-
-def refused(call: Callable[[], object]) -> tuple[int | None, str]:
-    """Return status and code of what a call is refused with."""
-    with pytest.raises(HttpResponseError) as caught:
-        call()
-    code = caught.value.error_code
-    return caught.value.status_code, str(getattr(code, "value", code))
+from tests.emulators.azure.blob.places import Place, refused
 
 
 class TestContainers:

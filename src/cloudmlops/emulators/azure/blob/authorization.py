@@ -57,6 +57,8 @@ DELEGATE: Final = Needs(
     data=False,
     bearer_only=True,
 )
+BATCH: Final = Needs(letters="racwdl", account_letters="racwdl")
+"""Each request of a batch is decided for itself: the whole asks for no action."""
 ACCOUNT_INFO: Final = Needs(
     letters="rwdlac",
     account_letters="rwdlac",
@@ -138,7 +140,9 @@ class Authorization:
 
     def _granted(self, object_id: str, account: Account, target: Target, needs: Needs) -> bool:
         scope = _scope(account, target)
-        return any(self._access.granted(object_id, action, scope, data=needs.data) for action in needs.actions)
+        return not needs.actions or any(
+            self._access.granted(object_id, action, scope, data=needs.data) for action in needs.actions
+        )
 
     def _challenge(self) -> dict[str, str]:
         place = f"https://{LOGIN_HOST}/{self.tenant()}/oauth2/authorize"

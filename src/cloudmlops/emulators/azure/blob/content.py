@@ -58,9 +58,17 @@ class Content:
             raise
         return Stored(file=name, size=size, md5=base64.b64encode(digest.digest()).decode())
 
-    def joined(self, parts: Sequence[Part]) -> Stored:
-        """Write parts of files one after the other into a new one."""
-        return self.store(piece for part in parts for piece in self.pieces(part))
+    def joined(self, parts: Sequence[Part]) -> str:
+        """Write parts of files one after the other into a new one; return its name."""
+        name = secrets.token_hex(16)
+        try:
+            with self.path(name).open("xb") as file:
+                for part in parts:
+                    file.writelines(self.pieces(part))
+        except BaseException:
+            self.drop([name])
+            raise
+        return name
 
     def append(self, name: str, at: int, pieces: Iterable[bytes]) -> int:
         """Write from byte `at` of a file, forgetting what an interrupted append left there; return the new size."""

@@ -34,7 +34,7 @@ def copy_blob(catalogue: Catalogue, request: Request, authorization: Authorizati
     with catalogue.transaction():
         known = checked_place(catalogue, request)
         copied = _source(catalogue, place, request.headers, request)
-        stored = catalogue.content.joined([Part(file=copied.file, offset=0, size=copied.size)])
+        file = catalogue.content.joined([Part(file=copied.file, offset=0, size=copied.size)])
         now, copy_id = catalogue.now(), str(uuid4())
         account, container, name = request.at
         blob = replace(
@@ -45,7 +45,7 @@ def copy_blob(catalogue: Catalogue, request: Request, authorization: Authorizati
             etag=catalogue.etag(),
             created=known.created if known else now,
             modified=now,
-            file=stored.file,
+            file=file,
             metadata=metadata or copied.metadata,
             lease=after_write(known.lease, request.now) if known else {},
             copy={
@@ -60,7 +60,7 @@ def copy_blob(catalogue: Catalogue, request: Request, authorization: Authorizati
             catalogue.drop_blocks(blob)
             catalogue.put(blob, known=known)
         except BaseException:
-            catalogue.content.drop([stored.file])
+            catalogue.content.drop([file])
             raise
     told = {"x-ms-copy-id": copy_id, "x-ms-copy-status": "success"}
     return StreamedAnswer(status=202, headers={**version_headers(blob), **told})

@@ -167,10 +167,8 @@ class _Store:
     def _batch(self, asked: StreamedRequest, drop: Callable[[], None]) -> StreamedAnswer:
         target = target_of(asked.host, asked.path)
         with self._calls.answering(NAME, "BlobBatch", transport="rest", drop=drop, resource=unquote(asked.path)):
-            if not asked.headers.get("authorization") and "sig" not in asked.query:
-                self._authorization.check(
-                    self._catalogue.account(target.account), asked, target, needs.READ, now=self._clock.now()
-                )
+            account = self._catalogue.account(target.account)
+            self._authorization.check(account, asked, target, needs.BATCH, now=self._clock.now())
             return submit_batch(asked, lambda one: self.respond(one, drop))
 
 

@@ -147,13 +147,13 @@ def put_block_list(catalogue: Catalogue, request: Request) -> StreamedAnswer:
         if known is not None and known.kind != "BlockBlob":
             raise BlobError("InvalidBlobType")
         parts, blocks = _chosen(catalogue, request, known, wanted)
-        stored = catalogue.content.joined(parts)
+        file, size = catalogue.content.joined(parts), sum(part.size for part in parts)
         try:
             blob = _placed(
-                catalogue, request, known, stored, settings=settings, metadata=metadata, md5=md5, blocks=blocks
+                catalogue, request, known, file, size, settings=settings, metadata=metadata, md5=md5, blocks=blocks
             )
         except BaseException:
-            catalogue.content.drop([stored.file])
+            catalogue.content.drop([file])
             raise
     return StreamedAnswer(status=201, headers={**version_headers(blob), **_ENCRYPTED})
 
@@ -193,7 +193,8 @@ def _created(
     check_name(request.target.blob)
     with catalogue.transaction():
         known = checked_place(catalogue, request)
-        return _placed(catalogue, request, known, stored, settings=settings, metadata=metadata, md5=md5, kind=kind)
+        file, size = stored.file, stored.size
+        return _placed(catalogue, request, known, file, size, settings=settings, metadata=metadata, md5=md5, kind=kind)
 
 
 def checked_place(catalogue: Catalogue, request: Request) -> Blob | None:
@@ -218,7 +219,8 @@ def _placed(
     catalogue: Catalogue,
     request: Request,
     known: Blob | None,
-    stored: Stored,
+    file: str,
+    size: int,
     *,
     settings: Mapping[str, str],
     metadata: Mapping[str, str],
@@ -236,8 +238,8 @@ def _placed(
         etag=catalogue.etag(),
         created=known.created if known else now,
         modified=now,
-        file=stored.file,
-        size=stored.size,
+        file=file,
+        size=size,
         md5=md5,
         settings=settings,
         metadata=metadata,
