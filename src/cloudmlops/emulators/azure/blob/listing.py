@@ -173,7 +173,7 @@ def _marker(last: str) -> str:
 
 def _place(marker: str) -> str:
     try:
-        return base64.urlsafe_b64decode(marker).decode()
+        return base64.b64decode(marker, altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise _invalid("marker", marker) from None
 
