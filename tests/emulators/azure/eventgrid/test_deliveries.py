@@ -5,28 +5,19 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from azure.core.credentials import AzureKeyCredential
-from azure.eventgrid import EventGridEvent, EventGridPublisherClient
-from azure.identity import ClientSecretCredential
-from azure.mgmt.eventgrid import EventGridManagementClient
+from azure.eventgrid import EventGridEvent
 from azure.mgmt.eventgrid.models import (
-    EventSubscription,
     RetryPolicy,
     StorageBlobDeadLetterDestination,
-    Topic,
-    WebHookEventSubscriptionDestination,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import Response
 
-from cloudmlops.emulators.azure import azureml_emulator
-from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
 from cloudmlops.emulators.azure.eventgrid.retrying import SCHEDULE, TIMED_OUT, UNREACHABLE, outcome, wait_after
 from cloudmlops.emulators.core.faults import Fault, Refused
@@ -340,39 +331,3 @@ def test_a_webhook_that_nobody_is_at_has_failed(
 
     assert outcome(pending.status) == "SocketError"
     topic.manage.event_subscriptions.begin_delete(topic.id, "hooked").result()
-
-
-def test_what_is_under_way_survives_a_restart(
-    webhook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    webhook.answers = down(500)
-    with azureml_emulator(state=tmp_path / "state") as emulator:
-        cloud = emulator.cloud(AzureCloud)
-        environment = emulator.environment()
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        who = cloud.tokens.directory.principals[0]
-        credential = ClientSecretCredential(cloud.tokens.directory.tenant, who.client_id, who.secret)
-        manage = EventGridManagementClient(credential, environment["AZURE_SUBSCRIPTION_ID"])
-        made = manage.topics.begin_create_or_update("rg", "kept-topic", Topic(location="westeurope")).result()
-        key = manage.topics.list_shared_access_keys("rg", "kept-topic").key1
-        assert made.id is not None
-        assert made.endpoint is not None
-        assert key is not None
-        destination = WebHookEventSubscriptionDestination(endpoint_url=webhook.url)
-        info = EventSubscription(destination=destination)
-        manage.event_subscriptions.begin_create_or_update(made.id, "kept", info).result()
-        emulator.clock.freeze()
-        EventGridPublisherClient(made.endpoint, AzureKeyCredential(key)).send(event())
-        assert cloud.event_grid.deliveries.settle(PATIENCE)
-    webhook.answers = lambda _: None
-    with azureml_emulator(state=tmp_path / "state") as emulator:
-        cloud = emulator.cloud(AzureCloud)
-        emulator.clock.freeze()
-        pending = cloud.event_grid.deliveries.pending()
-        emulator.clock.advance(timedelta(seconds=11))
-        left = cloud.event_grid.deliveries.pending()
-
-    assert [one.attempts for one in pending] == [1]
-    assert left == []
-    assert [one.headers["aeg-delivery-count"] for one in webhook.notifications] == ["0", "1"]

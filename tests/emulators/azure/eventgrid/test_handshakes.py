@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import jwt
 import pytest
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.eventgrid import EventGridManagementClient
 from azure.mgmt.eventgrid.models import (
     DynamicDeliveryAttributeMapping,
@@ -271,3 +271,24 @@ def test_a_fault_answers_a_handshake_in_the_webhooks_place(azure: Azure, topic: 
 
     with pytest.raises(HttpResponseError, match="503"):
         topic.subscribe(webhook.url)
+
+
+def test_a_subscription_retires_at_its_time(
+    azure: Azure,
+    grid: EventGrid,
+    topic: PublishedTo,
+    webhook: Webhook,
+    frozen: Callable[[timedelta], None],
+) -> None:
+    topic.subscribe(webhook.url, expiration_time_utc=azure.emulator.clock.now() + timedelta(hours=1))
+    frozen(timedelta(minutes=59))
+    topic.publisher().send(EVENT)
+    assert grid.deliveries.settle(PATIENCE)
+    frozen(timedelta(minutes=1))
+    topic.publisher().send(EVENT)
+    assert grid.deliveries.settle(PATIENCE)
+
+    assert len(webhook.events) == 1
+    assert list(topic.manage.event_subscriptions.list_by_resource(*listing(topic))) == []
+    with pytest.raises(ResourceNotFoundError):
+        topic.manage.event_subscriptions.get(topic.id, "hooked")

@@ -19,6 +19,7 @@ from azure.mgmt.eventgrid import EventGridManagementClient
 from azure.mgmt.eventgrid.models import Topic, TopicRegenerateKeyRequest, TopicUpdateParameters
 
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
+from cloudmlops.emulators.core.faults import Fault, Refused
 
 from .conftest import PATIENCE, PublishedTo, Webhook
 
@@ -303,3 +304,40 @@ def test_what_is_too_large_is_refused(topic: PublishedTo, size: int) -> None:
     with pytest.raises(HttpResponseError, match="The maximum size") as refused:
         topic.publisher().send(large)
     assert refused.value.status_code == 413
+
+
+def test_a_fault_is_told_as_a_topic_tells_errors(azure: Azure, topic: PublishedTo) -> None:
+    azure.emulator.faults.set(
+        Fault(
+            matching="eventgrid/events.publish",
+            refused=Refused("RESOURCE_EXHAUSTED", "too many", retry_after_seconds=7),
+        )
+    )
+    plain = azure.cloud.event_grid.plain(f"{topic.name}.westeurope-1.eventgrid.azure.net")
+    answer = httpx.post(f"{plain}/api/events", json=[event()], trust_env=False)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert answer.json()["error"]["code"] == "TooManyRequests"
+
+
+def test_a_lost_response_has_published_all_the_same(
+    azure: Azure, grid: EventGrid, topic: PublishedTo, webhook: Webhook
+) -> None:
+    topic.subscribe(webhook.url)
+    plain = grid.plain(f"{topic.name}.westeurope-1.eventgrid.azure.net")
+    azure.emulator.faults.set(Fault(matching="eventgrid/events.publish", lose_response=True))
+    with pytest.raises(httpx.TransportError):
+        httpx.post(f"{plain}/api/events", json=[event()], headers={"aeg-sas-key": keys_of(topic)[0]}, trust_env=False)
+    assert grid.deliveries.settle(PATIENCE)
+
+    assert len(webhook.events) == 1
+
+
+def test_what_is_not_emulated_is_refused_by_name(azure: Azure, grid: EventGrid, topic: PublishedTo) -> None:
+    plain = grid.plain(f"{topic.name}.westeurope-1.eventgrid.azure.net")
+    answer = httpx.get(f"{plain}/api/other", trust_env=False)
+
+    assert answer.status_code == 501
+    assert answer.json()["error"]["message"] == "GET /api/other is not emulated"
+    nowhere = httpx.post(f"{grid.plain('nowhere.westeurope-1.eventgrid.azure.net')}/api/events", trust_env=False)
+    assert nowhere.status_code == 404

@@ -74,6 +74,7 @@ class Namespaces:
         location = location_of(request, self._world.location)
         known = self._world.resources.get(request.path)
         host = f"{name}.{location}-1.{DOMAIN}".lower()
+        identity = identity_of(request, self._world.tokens.directory.tenant)
         self._hosts.take(host, request.path)
         kept = {
             "provisioningState": "Updating" if known else "Creating",
@@ -91,7 +92,7 @@ class Namespaces:
             location=location,
             tags=request.body.get("tags"),
             sku=request.body.get("sku") or {"name": "Standard", "capacity": 1},
-            identity=identity_of(request, self._world.tokens.directory.tenant),
+            identity=identity,
         )
         return self._provisioning.made(request, made, _being_made)
 

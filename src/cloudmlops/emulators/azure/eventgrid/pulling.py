@@ -156,7 +156,11 @@ def _invalid_argument(name: str) -> Refused:
 
 
 def _tokens(asked: Asked) -> list[str]:
-    content = asked.json()
+    try:
+        content = json.loads(asked.body or b"{}")
+    except ValueError as error:
+        message = f"Error parsing the request body: {error}"
+        raise Refused("INVALID_ARGUMENT", message, reason="BadRequest") from error
     tokens = content.get("lockTokens") if isinstance(content, dict) else None
     if not isinstance(tokens, list) or not tokens or not all(isinstance(one, str) for one in tokens):
         raise Refused("INVALID_ARGUMENT", "`lockTokens` is required", reason="BadRequest")

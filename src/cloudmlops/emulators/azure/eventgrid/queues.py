@@ -29,6 +29,8 @@ from cloudmlops.emulators.core.clock import Clock
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
 
+_MOST_PATIENT: Final = 24
+"""How many may wait at once: each keeps a thread of the server's, which has forty."""
 REJECTED: Final = "Undeliverable due to client error"
 TOO_OFTEN: Final = "Maximum delivery count exceeded"
 TOO_OLD: Final = "Event time to live expired"
@@ -64,6 +66,7 @@ class Queues:
         self._changed = threading.Condition()
         highest = (key.rpartition("|")[2] for key, _ in self._kept.items())
         self._numbers = count(max((int(number) for number in highest), default=0) + 1)
+        self._patient = 0
         self._closed = False
 
     def publish(self, topic: str, event: Mapping[str, Any]) -> None:
@@ -95,7 +98,7 @@ class Queues:
         """Lock events and return them, the earliest first; wait for the first as long as `patience` says.
 
         It is waited on the emulated clock, and never longer than that in real time, so that a clock that stands still
-        keeps nobody.
+        keeps nobody. Of many who wait at once the last do not: they may be told at any time that there is nothing.
         """
         until, really = self._clock.now() + patience, time.monotonic() + patience.total_seconds()
         self._clock.at(until, self._tell)
@@ -103,9 +106,12 @@ class Queues:
             while True:
                 found = self._locked(subscription, most)
                 left = really - time.monotonic()
-                if found or self._closed or self._clock.now() >= until or left <= 0:
+                over = self._clock.now() >= until or left <= 0
+                if found or over or self._closed or self._patient >= _MOST_PATIENT:
                     break
+                self._patient += 1
                 self._changed.wait(left)
+                self._patient -= 1
         self._letters.deliver()
         return found
 

@@ -22,7 +22,7 @@ from cloudmlops.emulators.azure.eventgrid.filters import check_filter, invalid, 
 from cloudmlops.emulators.azure.eventgrid.handshakes import Handshakes
 from cloudmlops.emulators.azure.eventgrid.provisioning import Provisioning, found, properties_of
 from cloudmlops.emulators.azure.eventgrid.retrying import policy_of
-from cloudmlops.emulators.azure.eventgrid.subscriptions import dead_letter_of, destination_of, is_active
+from cloudmlops.emulators.azure.eventgrid.subscriptions import dead_letter_of, destination_of, has_retired, is_active
 from cloudmlops.emulators.azure.eventgrid.webhooks import check_webhook
 from cloudmlops.emulators.azure.ml import PROVIDER as ML
 from cloudmlops.emulators.azure.ml import WORKSPACE
@@ -129,7 +129,8 @@ class EventSubscriptions:
     def _list(self, request: ArmRequest) -> Answer:
         if request.query("$filter"):
             raise Refused("UNIMPLEMENTED", "$filter of event subscriptions is not emulated")
-        return paged(request, [shown(one) for one in self._world.resources.directly_below(request.path)])
+        found = self._world.resources.directly_below(request.path)
+        return paged(request, [shown(one) for one in found if not self._retired(one)])
 
     def _put(self, request: ArmRequest, kind: _Kind) -> Answer:
         name = request.names["name"]
@@ -230,7 +231,14 @@ class EventSubscriptions:
 
     def _found(self, request: ArmRequest) -> dict[str, Any]:
         path = re.sub(r"/get(FullUrl|DeliveryAttributes)$", "", request.path, flags=re.IGNORECASE)
-        return found(self._world, request, f"{PROVIDER}/eventSubscriptions", path)
+        resource = found(self._world, request, f"{PROVIDER}/eventSubscriptions", path)
+        if self._retired(resource):
+            self._world.resources.delete(path)
+            return found(self._world, request, f"{PROVIDER}/eventSubscriptions", path)
+        return resource
+
+    def _retired(self, resource: Mapping[str, Any]) -> bool:
+        return has_retired(resource, self._world.surroundings.clock.now())
 
     def _source(self, request: ArmRequest, kind: _Kind) -> dict[str, Any]:
         path = request.path[: -len(f"{kind.collection}/{request.names['name']}")]

@@ -36,9 +36,13 @@ def schema_of(properties: Mapping[str, Any]) -> str:
 
 def is_active(resource: Mapping[str, Any], now: datetime) -> bool:
     """Say whether events are delivered: it is validated and has not retired."""
-    properties = resource["properties"]
-    until = properties.get("expirationTimeUtc")
-    return properties["provisioningState"] in ACTIVE and (until is None or now < datetime.fromisoformat(until))
+    return resource["properties"]["provisioningState"] in ACTIVE and not has_retired(resource, now)
+
+
+def has_retired(resource: Mapping[str, Any], now: datetime) -> bool:
+    """Say whether a subscription's time is over: it is no more."""
+    until = resource["properties"].get("expirationTimeUtc")
+    return until is not None and datetime.fromisoformat(until) <= now
 
 
 def delivery_headers(

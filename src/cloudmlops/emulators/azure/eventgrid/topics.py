@@ -94,6 +94,7 @@ class Topics:
         location = location_of(request, self._world.location)
         known = self._world.resources.get(request.path)
         host = f"{name}.{location}-1.{DOMAIN}".lower()
+        identity = identity_of(request, self._world.tokens.directory.tenant)
         self._hosts.take(host, request.path)
         kept = {
             "provisioningState": "Updating" if known else "Creating",
@@ -112,7 +113,7 @@ class Topics:
             tags=request.body.get("tags"),
             sku={"name": "Basic"},
             kind="Azure",
-            identity=identity_of(request, self._world.tokens.directory.tenant),
+            identity=identity,
         )
         return self._provisioning.made(request, made, _being_made)
 
