@@ -162,6 +162,9 @@ def test_what_no_retry_would_change_is_a_dead_letter_after_five_minutes(
     assert len(webhook.notifications) == 1
     assert (letter["id"], letter["data"]) == (str(sent.id), {"price": 3})
     assert (letter["deliveryAttempts"], letter["lastDeliveryOutcome"]) == (1, word)
+    assert letter["lastHttpStatusCode"] == status
+    assert letter["deadLetterReason"].startswith("UndeliverableDueToHttp")
+    assert status != 400 or letter["deadLetterReason"] == "UndeliverableDueToHttpBadRequest", "as users quote it"
     assert datetime.fromisoformat(letter["publishTime"]) == at
     assert datetime.fromisoformat(letter["lastDeliveryAttemptTime"]) == at
 

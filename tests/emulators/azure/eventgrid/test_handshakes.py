@@ -292,3 +292,20 @@ def test_a_subscription_retires_at_its_time(
     assert list(topic.manage.event_subscriptions.list_by_resource(*listing(topic))) == []
     with pytest.raises(ResourceNotFoundError):
         topic.manage.event_subscriptions.get(topic.id, "hooked")
+
+
+@pytest.mark.parametrize("what", ["subscription", "topic"])
+def test_a_webhook_is_told_that_its_subscription_was_removed(
+    grid: EventGrid, topic: PublishedTo, webhook: Webhook, what: str
+) -> None:
+    made = topic.subscribe(webhook.url)
+    if what == "topic":
+        topic.manage.topics.begin_delete(topic.azure.group, topic.name).result()
+    else:
+        topic.manage.event_subscriptions.begin_delete(topic.id, "hooked").result()
+    assert grid.deliveries.settle(PATIENCE)
+
+    told = webhook.got[-1]
+    assert told.headers["aeg-event-type"] == "SubscriptionDeletion"
+    assert told.content[0]["eventType"] == "Microsoft.EventGrid.SubscriptionDeletedEvent"
+    assert told.content[0]["data"] == {"eventSubscriptionId": made.id}

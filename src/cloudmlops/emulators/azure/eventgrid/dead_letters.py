@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from cloudmlops.emulators.azure.eventgrid.events import written
 from cloudmlops.emulators.azure.eventgrid.filters import invalid
+from cloudmlops.emulators.azure.eventgrid.retrying import outcome
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
 
@@ -122,17 +123,28 @@ def letter_of(
     *,
     reason: str,
     attempts: int,
-    outcome: str,
+    status: int,
     published: datetime,
     attempted: datetime | None,
 ) -> dict[str, Any]:
-    """Return what is stored of an event that could not be pushed; CloudEvents get names in lower case."""
+    """Return what is stored of an event that could not be pushed; CloudEvents get names in lower case.
+
+    Args:
+        event: In the schema in which it was to be delivered.
+        reason: Why it is here.
+        attempts: How many there were.
+        status: What the last one ended with; 0 when there was none.
+        published: When it was published.
+        attempted: When it was last tried; None when it never was.
+    """
     told: dict[str, Any] = {
         "deadLetterReason": reason,
         "deliveryAttempts": attempts,
-        "lastDeliveryOutcome": outcome,
+        "lastDeliveryOutcome": outcome(status) if status else "",
         "publishTime": written(published),
     }
+    if status > 0:
+        told["lastHttpStatusCode"] = status
     if attempted is not None:
         told["lastDeliveryAttemptTime"] = written(attempted)
     if "specversion" in event:

@@ -4,7 +4,7 @@ A delivery is a call `eventgrid/deliver`: a fault with a status stands for what 
 a webhook that was not reached, and a lost response for one that took the event and whose answer was lost, so that it
 gets the event twice. What is delayed or dropped comes after what is published later. The real service also holds back
 deliveries to endpoints that fail for long ("delayed delivery"), without saying by what rule: this is not emulated.
-The words for reasons other than `MaxDeliveryAttemptsExceeded` are not documented.
+The word for a reason other than `MaxDeliveryAttemptsExceeded` is not documented.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from cloudmlops.emulators.azure.eventgrid.retrying import (
     NOT_RETRIED,
     TIMED_OUT,
     UNREACHABLE,
-    outcome,
     wait_after,
 )
 from cloudmlops.emulators.azure.eventgrid.subscriptions import (
@@ -50,7 +49,8 @@ JITTER: Final = 0.1
 _THREADS: Final = 8
 TOO_OFTEN: Final = "MaxDeliveryAttemptsExceeded"
 TOO_OLD: Final = "TimeToLiveExceeded"
-IN_VAIN: Final = "UndeliverableDueToClientError"
+IN_VAIN: Final = "UndeliverableDueToHttp"
+"""Followed by the name of the status, as users quote it of `BadRequest`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +190,7 @@ class Deliveries:
             return
         tried = replace(delivery, attempts=delivery.attempts + 1, attempted=now.isoformat(), status=status)
         if status in NOT_RETRIED:
-            self._give_up(key, tried, subscription, IN_VAIN)
+            self._give_up(key, tried, subscription, IN_VAIN + NOT_RETRIED[status])
         elif tried.attempts >= policy["maxDeliveryAttempts"]:
             self._give_up(key, tried, subscription, TOO_OFTEN)
         else:
@@ -249,7 +249,7 @@ class Deliveries:
                 delivery.event,
                 reason=delivery.reason,
                 attempts=delivery.attempts,
-                outcome=outcome(delivery.status) if delivery.attempts else "",
+                status=delivery.status,
                 published=published,
                 attempted=attempted,
             )

@@ -1,5 +1,8 @@
 """Whether a webhook wants the events: it is asked before the first one, in the manner of the delivery schema.
 
+And it is told when there will be none any more: by a `SubscriptionDeletedEvent`, in Event Grid's schema (what one gets
+that is delivered CloudEvents is not documented: nothing, here).
+
 Event Grid's schema: a `SubscriptionValidationEvent` is posted, whose code is answered, or whose address is visited
 within ten minutes while the subscription is `AwaitingManualAction`. CloudEvents: `OPTIONS` with
 `WebHook-Request-Origin`, which is answered with `WebHook-Allowed-Origin`, or whose `WebHook-Request-Callback` is
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
@@ -31,11 +35,15 @@ MANUAL: Final = timedelta(minutes=10)
 """How long the address is good that is visited by hand."""
 ORIGIN: Final = DOMAIN
 AWAITING: Final = "AwaitingManualAction"
-_EVENT: Final = "Microsoft.EventGrid.SubscriptionValidationEvent"
+_VALIDATION: Final = "Microsoft.EventGrid.SubscriptionValidationEvent"
+_DELETION: Final = "Microsoft.EventGrid.SubscriptionDeletedEvent"
 
 
 class Handshakes:
-    """Asks webhooks, and waits for who answers by hand. A handshake is a call `eventgrid/validate`."""
+    """Asks webhooks, and waits for who answers by hand.
+
+    A handshake is a call `eventgrid/validate`, a farewell `eventgrid/part`.
+    """
 
     def __init__(
         self,
@@ -75,6 +83,31 @@ class Handshakes:
         self._provisioning.succeeded(known["subscription"], known["operation"])
         return True
 
+    def part(self, resource: Mapping[str, Any]) -> None:
+        """Tell the webhook of a subscription that was removed; once, whatever it answers."""
+        properties = resource["properties"]
+        destination = destination_of(properties)
+        if (
+            destination["endpointType"] != "WebHook"
+            or is_cloud(properties)
+            or properties["provisioningState"] != "Succeeded"
+        ):
+            return
+        event = self._event(resource, _DELETION, {"eventSubscriptionId": resource["id"]})
+        headers = delivery_headers(resource, event, attempts=0, kind="SubscriptionDeletion")
+        headers |= self._identities.authorization(resource)
+        url, body = str(destination["properties"]["endpointUrl"]), json.dumps([event]).encode()
+        self._deliveries.run(lambda: self._tell(resource, url, headers, body))
+
+    def _tell(self, resource: Mapping[str, Any], url: str, headers: Mapping[str, str], body: bytes) -> None:
+        with (
+            suppress(Dropped, Refused),
+            self._world.surroundings.calls.answering(
+                SERVICE, "part", transport="rest", drop=lambda: None, resource=resource["id"]
+            ),
+        ):
+            self._webhooks.send("POST", url, headers, body)
+
     def _ask(self, subscription: str, operation: str) -> None:
         resource = self._world.resources.get(subscription)
         if resource is not None:
@@ -111,19 +144,23 @@ class Handshakes:
             return Reply(status=HTTP_STATUS.get(refused.code, 500))
 
     def _post(self, resource: Mapping[str, Any], url: str, code: str) -> Reply:
-        event = {
-            "id": str(uuid4()),
-            "topic": resource["properties"]["topic"],
-            "subject": "",
-            "data": {"validationCode": code, "validationUrl": self._address(resource, code)},
-            "eventType": _EVENT,
-            "eventTime": written(self._clock.now()),
-            "metadataVersion": "1",
-            "dataVersion": "2",
-        }
+        data = {"validationCode": code, "validationUrl": self._address(resource, code)}
+        event = self._event(resource, _VALIDATION, data)
         headers = delivery_headers(resource, event, attempts=0, kind="SubscriptionValidation")
         headers |= self._identities.authorization(resource)
         return self._webhooks.send("POST", url, headers, json.dumps([event]).encode())
+
+    def _event(self, resource: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "id": str(uuid4()),
+            "topic": resource["properties"]["topic"],
+            "subject": "",
+            "data": dict(data),
+            "eventType": kind,
+            "eventTime": written(self._clock.now()),
+            "metadataVersion": "1",
+            "dataVersion": "1",
+        }
 
     def _options(self, resource: Mapping[str, Any], url: str, code: str) -> Reply:
         headers = {

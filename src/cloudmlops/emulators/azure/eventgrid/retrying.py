@@ -31,8 +31,8 @@ DEAD_LETTER_DELAY: Final = timedelta(minutes=5)
 DEAD_LETTER_PATIENCE: Final = timedelta(hours=4)
 """How long a dead letter is tried to be stored before the event is dropped."""
 DELIVERED: Final = frozenset(range(200, 205))
-NOT_RETRIED: Final = frozenset({400, 401, 403, 413})
-"""What a webhook answers that no retry would change."""
+NOT_RETRIED: Final = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 413: "RequestEntityTooLarge"}
+"""What a webhook answers that no retry would change, and the name of that in the reason of a dead letter."""
 MOST_ATTEMPTS: Final = 30
 MOST_MINUTES: Final = 1440
 _AT_LEAST: Final = {408: timedelta(minutes=2), 503: timedelta(seconds=30)}

@@ -111,6 +111,7 @@ class EventSubscriptions:
         """Remove what is under way to subscribers of a topic or system topic that is removed."""
         for resource in self.of(source):
             self._deliveries.forget(resource["id"])
+            self._handshakes.part(resource)
         for key, topic in self._sources.items():
             if topic.decode().lower() == source.lower():
                 self._sources.delete(key)
@@ -212,12 +213,14 @@ class EventSubscriptions:
             raise invalid("Invalid expiration time.")
 
     def _delete(self, request: ArmRequest) -> Answer:
-        if self._world.resources.get(request.path) is None:
+        known = self._world.resources.get(request.path)
+        if known is None:
             return Answer(status=204)
 
         def remove() -> None:
             self._world.resources.delete(request.path)
             self._deliveries.forget(request.path)
+            self._handshakes.part(known)
 
         return self._provisioning.removed(request, remove)
 
