@@ -105,6 +105,23 @@ def test_a_visit_at_the_address_makes_the_subscription_good(
     assert len(webhook.events) == 1, "what was published before is not delivered"
 
 
+def test_a_webhook_may_visit_the_address_before_it_answers(
+    grid: EventGrid, topic: PublishedTo, webhook: Webhook
+) -> None:
+    visits = []
+
+    def visit(got: Received) -> Response:
+        visits.append(httpx.get(got.content[0]["data"]["validationUrl"]).status_code)
+        return Response()
+
+    webhook.answers = visit
+    made = topic.subscribe(webhook.url)
+    assert grid.deliveries.settle(PATIENCE)
+
+    assert visits == [200]
+    assert made.provisioning_state == "Succeeded"
+
+
 def test_a_visit_after_ten_minutes_is_too_late(
     azure: Azure,
     grid: EventGrid,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
 from cloudmlops.emulators.core.clock import Clock
 
-from .conftest import PATIENCE, Webhook
+from .conftest import PATIENCE, Received, Webhook
 from .test_deliveries import down
 from .test_handshakes import silent
 from .test_topics import EVENT
@@ -162,3 +163,28 @@ def test_what_waits_in_a_queue_and_its_locks_survive_a_restart(
     assert done.succeeded_lock_tokens == [first.broker_properties.lock_token]
     assert second.event.id != first.event.id
     assert (third.event.id, third.broker_properties.delivery_count) == (second.event.id, 2)
+
+
+def test_a_webhook_that_was_being_asked_is_asked_again_after_a_restart(
+    webhook: Webhook, run: Callable[[], AbstractContextManager[Running]]
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(_: Received) -> Response | None:
+        asked.set()
+        go_on.wait(PATIENCE.total_seconds())
+        return None
+
+    webhook.answers = slow
+    with run() as one:
+        topic = one.topic()
+        one.clock.resume()
+        one.manage.event_subscriptions.begin_create_or_update(topic.id, "hooked", hooked(webhook.url), polling=False)
+        assert asked.wait(PATIENCE.total_seconds())
+    go_on.set()
+    webhook.answers = lambda _: None
+    with run() as other:
+        assert other.grid.deliveries.settle(PATIENCE)
+        state = other.manage.event_subscriptions.get(topic.id, "hooked").provisioning_state
+
+    assert state == "Succeeded"

@@ -186,7 +186,7 @@ class Deliveries:
         if status in DELIVERED:
             self._kept.delete(key)
             return
-        if self._closed:
+        if self._webhooks.closed:
             return
         tried = replace(delivery, attempts=delivery.attempts + 1, attempted=now.isoformat(), status=status)
         if status in NOT_RETRIED:

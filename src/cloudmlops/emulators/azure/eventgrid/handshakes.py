@@ -111,26 +111,36 @@ class Handshakes:
     def _ask(self, subscription: str, operation: str) -> None:
         resource = self._world.resources.get(subscription)
         if resource is not None:
-            self._settle(resource, operation)
-        self._begun.delete(subscription)
-
-    def _settle(self, resource: Mapping[str, Any], operation: str) -> None:
-        subscription = str(resource["id"])
-        url = str(destination_of(resource["properties"])["properties"]["endpointUrl"])
-        code = str(uuid4())
-        cloud = is_cloud(resource["properties"])
-        reply = self._asked(resource, url, code, cloud=cloud)
-        if 200 <= reply.status < 300 and _agrees(reply, code, cloud=cloud):
-            self._provisioning.succeeded(subscription, operation)
-        elif reply.status == 200:
+            url = str(destination_of(resource["properties"])["properties"]["endpointUrl"])
+            code = str(uuid4())
+            # Before it is asked, for it may visit the address before it answers.
             until = self._clock.now() + MANUAL
             kept = {"subscription": subscription, "operation": operation, "until": until.isoformat(), "url": url}
             self._kept.put(code, json.dumps(kept).encode())
-            self._provisioning.turn(subscription, AWAITING)
-            self._expire_at(code, until)
-        else:
-            method = "OPTIONS" if cloud else "POST"
-            self._fail(subscription, operation, url, f"Http {method} request failed with {_said(reply)}.")
+            reply = self._asked(resource, url, code, cloud=is_cloud(resource["properties"]))
+            if self._webhooks.closed:
+                self._kept.delete(code)
+                return
+            self._settle(resource, code, reply)
+        self._begun.delete(subscription)
+
+    def _settle(self, resource: Mapping[str, Any], code: str, reply: Reply) -> None:
+        cloud = is_cloud(resource["properties"])
+        with self._world.surroundings.state.transaction():
+            data = self._kept.get(code)
+            if data is None:  # it was visited
+                return
+            kept = json.loads(data)
+            if 200 <= reply.status < 300 and _agrees(reply, code, cloud=cloud):
+                self._kept.delete(code)
+                self._provisioning.succeeded(kept["subscription"], kept["operation"])
+            elif reply.status == 200:
+                self._provisioning.turn(kept["subscription"], AWAITING)
+                self._expire_at(code, datetime.fromisoformat(kept["until"]))
+            else:
+                self._kept.delete(code)
+                method = "OPTIONS" if cloud else "POST"
+                self._fail(kept, f"Http {method} request failed with {_said(reply)}.")
 
     def _asked(self, resource: Mapping[str, Any], url: str, code: str, *, cloud: bool) -> Reply:
         try:
@@ -182,24 +192,21 @@ class Handshakes:
     def _expire(self, code: str) -> None:
         data = self._kept.get(code)
         if data is not None and self._kept.delete(code):
-            known = json.loads(data)
             self._fail(
-                known["subscription"],
-                known["operation"],
-                known["url"],
+                json.loads(data),
                 "When a validation request is accepted without validation code in the response body, Http GET is "
                 "expected on the validation url included in the validation event(within 10 minutes).",
             )
 
-    def _fail(self, subscription: str, operation: str, url: str, why: str) -> None:
-        self._provisioning.turn(subscription, "Failed")
+    def _fail(self, kept: Mapping[str, str], why: str) -> None:
+        self._provisioning.turn(kept["subscription"], "Failed")
         refused = Refused(
             "FAILED_PRECONDITION",
-            f"Webhook validation handshake failed for {url.partition('?')[0]}. {why} For troubleshooting, visit "
-            "https://aka.ms/esvalidation.",
+            f"Webhook validation handshake failed for {kept['url'].partition('?')[0]}. {why} For troubleshooting, "
+            "visit https://aka.ms/esvalidation.",
             reason="Url validation",
         )
-        self._world.operations.fail(operation, refused)
+        self._world.operations.fail(kept["operation"], refused)
 
 
 def _agrees(reply: Reply, code: str, *, cloud: bool) -> bool:

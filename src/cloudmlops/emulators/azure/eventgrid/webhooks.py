@@ -55,6 +55,11 @@ class Webhooks:
         self._lock = threading.Lock()
         self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether the emulator ends: what is not reached now says nothing of a webhook."""
+        return self._closed
+
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
         """Send a request; what goes wrong is a status too."""
         parts = urlsplit(url)
