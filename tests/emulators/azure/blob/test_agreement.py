@@ -198,6 +198,7 @@ def test_a_container_is_what_a_plain_model_of_it_is(emulated: Place, steps: list
 
 
 @pytest.mark.conformance
+@pytest.mark.timeout(1800)
 @settings(max_examples=1500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=10, max_size=60))
 def test_thousands_of_containers_are_what_a_plain_model_is(emulated: Place, steps: list[tuple[str, ...]]) -> None:

@@ -323,6 +323,25 @@ class TestUserDelegation:
         assert [one.name for one in container.list_blobs()] == ["a"]
         assert refused(lambda: container.upload_blob("b", b"2")) == (403, "AuthorizationPermissionMismatch")
 
+    def test_can_be_bound_to_what_a_request_has(self, account: Account) -> None:
+        account.assign("nobody", "Storage Blob Data Reader")
+        signed = generate_blob_sas(
+            account.name,
+            CONTAINER,
+            "a",
+            user_delegation_key=self.delegated(account, "nobody"),
+            permission="r",
+            expiry=now() + HOUR,
+            request_headers={"x-team": "forecasting", "x-purpose": "test"},
+            request_query_params={"ticket": "7"},
+        )
+        url = f"{account.azure.emulator.url}/{account.name}/{CONTAINER}/a?{signed}"
+        headers = {"x-team": "forecasting", "x-purpose": "test"}
+        assert httpx.get(f"{url}&ticket=7", headers=headers, trust_env=False).content == b"1"
+        for query, sent in (("&ticket=7", {**headers, "x-team": "other"}), ("&ticket=8", headers), ("", headers)):
+            answer = httpx.get(url + query, headers=sent, trust_env=False)
+            assert (answer.status_code, answer.headers["x-ms-error-code"]) == (403, "AuthenticationFailed")
+
     def test_ends_with_its_owners_role(self, account: Account) -> None:
         account.assign("nobody", "Storage Blob Data Reader")
         key = self.delegated(account, "nobody")

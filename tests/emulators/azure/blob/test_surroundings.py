@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -101,6 +102,32 @@ def test_of_many_who_create_one_wins(emulated: Place) -> None:
             won = [one for one in pool.map(create, range(40)) if one is not None]
         assert len(won) == 1
         assert container.download_blob("a").readall() == str(won[0]).encode()
+
+
+def test_all_that_many_append_is_there(emulated: Place) -> None:
+    with emulated.container() as container:
+        blob = container.get_blob_client("log.txt")
+        blob.create_append_blob()
+        with ThreadPoolExecutor(8) as pool:
+            offsets = list(
+                pool.map(lambda number: blob.append_block(f"{number:03}\n")["blob_append_offset"], range(60))
+            )
+        lines = blob.download_blob().readall().decode().splitlines()
+    assert sorted(lines) == [f"{number:03}" for number in range(60)]
+    assert [lines[int(offset) // 4] for offset in offsets] == [f"{number:03}" for number in range(60)]
+
+
+def test_a_reader_is_given_what_it_began_to_read(emulated: Place) -> None:
+    content = os.urandom(16 << 20)
+    with emulated.container() as container:
+        blob = container.upload_blob("a", content)
+        with httpx.stream("GET", emulated.signed(blob.url, "r"), trust_env=False) as answer:
+            pieces = answer.iter_bytes(1 << 16)
+            read = next(pieces)
+            blob.upload_blob(b"other", overwrite=True)
+            read += b"".join(pieces)
+        assert read == content
+        assert blob.download_blob().readall() == b"other"
 
 
 class TestFaults:

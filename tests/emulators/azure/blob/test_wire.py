@@ -169,6 +169,15 @@ class TestBlocks:
         blob.upload_blob(b"whole", overwrite=True)
         assert refused(lambda: blob.commit_block_list([BlobBlock("0001")])) == (400, "InvalidBlockList")
 
+    def test_have_ids_of_one_length(self, place: Place, container: ContainerClient) -> None:
+        blob = container.get_blob_client("a")
+        blob.stage_block("0001", b"1")
+        assert refused(lambda: blob.stage_block("00000000002", b"2")) == (400, "InvalidBlobOrBlock")
+        blob.commit_block_list([BlobBlock("0001")])
+        blob.stage_block("0002", b"2")
+        blob.commit_block_list([BlobBlock("0001"), BlobBlock("0002")])
+        assert blob.download_blob().readall() == b"12"
+
     def test_can_be_none_at_all(self, container: ContainerClient) -> None:
         blob = container.get_blob_client("a")
         blob.commit_block_list([])

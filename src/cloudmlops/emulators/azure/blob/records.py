@@ -71,6 +71,8 @@ class Blob(_Record):
     metadata: Mapping[str, str] = field(default_factory=dict)
     blocks: tuple[tuple[str, int], ...] = ()
     """Ids and sizes of committed blocks, in order; empty for what was put whole."""
+    id_length: int = 0
+    """Of all ids of its blocks, waiting ones too; 0 while it has none."""
     appended: int = 0
     """How many blocks were appended."""
     lease: Mapping[str, Any] = field(default_factory=dict)

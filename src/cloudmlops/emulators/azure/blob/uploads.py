@@ -116,19 +116,12 @@ def put_block(catalogue: Catalogue, request: Request) -> StreamedAnswer:
             if known is not None and known.kind != "BlockBlob":
                 raise BlobError("InvalidBlobType")
             check_write(known.lease if known else {}, request.headers.get("x-ms-lease-id"), request.now)
-            lengths = {len(one.id) for one in catalogue.blocks(*request.at)[:1]} or {
-                len(one) for one, _ in (known.blocks[:1] if known else ())
-            }
-            if lengths - {len(block_id)}:
+            blob = known or _uncommitted(catalogue, request)
+            if blob.id_length not in (0, len(block_id)):
                 raise BlobError("InvalidBlobOrBlock")
-            if known is None:
-                now = catalogue.now()
-                account, container, name = request.at
-                known = Blob(
-                    account=account, container=container, name=name, etag=catalogue.etag(), created=now, modified=now
-                )
-                catalogue.put(known, known=None)
-            catalogue.put_block(known, Block(id=block_id, file=stored.file, size=stored.size))
+            if not blob.id_length:
+                catalogue.put(replace(blob, id_length=len(block_id)), known=known)
+            catalogue.put_block(blob, Block(id=block_id, file=stored.file, size=stored.size))
     except BaseException:
         catalogue.content.drop([stored.file])
         raise
@@ -244,10 +237,18 @@ def _placed(
         settings=settings,
         metadata=metadata,
         blocks=blocks,
+        id_length=len(blocks[0][0]) if blocks else 0,
         lease=after_write(known.lease, request.now) if known else {},
     )
     catalogue.drop_blocks(blob)
     return catalogue.put(blob, known=known)
+
+
+def _uncommitted(catalogue: Catalogue, request: Request) -> Blob:
+    """Return a blob that has no content yet."""
+    account, container, name = request.at
+    now = catalogue.now()
+    return Blob(account=account, container=container, name=name, etag=catalogue.etag(), created=now, modified=now)
 
 
 def _chosen(
