@@ -222,6 +222,11 @@ _ERRORS: Final[tuple[tuple[type[Exception], type[ServiceError], str], ...]] = (
 )
 """The first row that matches counts."""
 
+_DENIED: Final[Mapping[str, str]] = {
+    "abfss": "The caller needs the role Storage Blob Data Contributor on the storage account, or Storage Blob Data "
+    "Reader only to read; Owner and Contributor of the account do not let at its data.",
+}
+"""What to do about a refusal, where more is known than in `_ERRORS`."""
 _FORBIDDEN: Final = "status code: 403 Forbidden"
 _READING: Final = frozenset({"read", "download", "look up"})
 _MAKE: Final[Mapping[str, str]] = {
@@ -253,6 +258,8 @@ def _translated(uri: str, operation: str, key: str) -> Iterator[None]:
         denied = isinstance(error, exceptions.GenericError) and _FORBIDDEN in str(error)
         cause = exceptions.PermissionDeniedError if denied else type(error)
         kind, hint = next((kind, hint) for known, kind, hint in _ERRORS if issubclass(cause, known))
+        if kind is PermissionDeniedError:
+            hint = _DENIED.get(details["provider"], hint)
         summary = str(error).split("\n\nDebug", 1)[0]
         safe = redacted(summary)
         raise kind(f"cannot {operation} object {key!r}: {safe}", hint=hint, **details) from (

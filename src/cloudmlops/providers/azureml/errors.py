@@ -20,7 +20,8 @@ from cloudmlops.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
-from cloudmlops.providers.azureml.mapping.access import roles_with, verb_of
+from cloudmlops.providers.azureml.mapping.access import verb_of
+from cloudmlops.providers.azureml.mapping.roles import roles_with
 
 PROVIDER: Final = "azureml"
 OURS: Final[Mapping[type[Exception], type[ServiceError]]] = {
@@ -123,8 +124,8 @@ def _hint(error: Exception, kind: type[ServiceError], operation: str) -> str:
     missing = list(dict.fromkeys(_ACTION.findall(str(error))))
     if not missing:
         return rest or "Ask an owner of the workspace for the role that it needs."
-    roles = " or ".join(roles_with(missing))
-    remedy = f" The role {roles} has it." if roles else ""
+    roles = " and ".join(roles_with(missing))
+    remedy = f" Granted by: {roles}." if roles else ""
     return f"The caller lacks {', '.join(missing)}.{remedy} {rest}".rstrip()
 
 

@@ -78,8 +78,19 @@ class Directory:
 
 
 def default_directory() -> Directory:
-    """Return a tenant of one service principal, who owns everything."""
-    return directory({"principals": [{"name": DEFAULT_NAME, "secret": "emulated", "roles": ["Owner"]}]})
+    """Return a tenant of an owner, who may do everything, and of a guest, whom roles can be given to.
+
+    To own an account is not to be let at its data: the owner has that role, too.
+    """
+    roles = ["Owner", "Storage Blob Data Contributor"]
+    return directory(
+        {
+            "principals": [
+                {"name": DEFAULT_NAME, "secret": "emulated", "roles": roles},
+                {"name": "guest", "kind": "User"},
+            ]
+        }
+    )
 
 
 def load_directory(file: Path) -> Directory:
