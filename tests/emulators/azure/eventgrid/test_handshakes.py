@@ -8,6 +8,7 @@ import httpx
 import jwt
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.eventgrid import EventGridEvent
 from azure.mgmt.eventgrid import EventGridManagementClient
 from azure.mgmt.eventgrid.models import (
     DynamicDeliveryAttributeMapping,
@@ -326,3 +327,19 @@ def test_a_webhook_is_told_that_its_subscription_was_removed(
     assert told.headers["aeg-event-type"] == "SubscriptionDeletion"
     assert told.content[0]["eventType"] == "Microsoft.EventGrid.SubscriptionDeletedEvent"
     assert told.content[0]["data"] == {"eventSubscriptionId": made.id}
+
+
+def test_what_cannot_be_said_in_a_header_is_a_failure(
+    grid: EventGrid, topic: PublishedTo, webhook: Webhook, frozen: Callable[[timedelta], None]
+) -> None:
+    destination = WebHookEventSubscriptionDestination(
+        endpoint_url=webhook.url,
+        delivery_attribute_mappings=[DynamicDeliveryAttributeMapping(name="x-subject", source_field="subject")],
+    )
+    topic.subscribe("", destination=destination)
+    topic.publisher().send(EventGridEvent(subject="a\nb", event_type="t", data={}, data_version="1"))
+    assert grid.deliveries.settle(PATIENCE)
+
+    (pending,) = grid.deliveries.pending()
+    assert pending.attempts == 1
+    topic.manage.event_subscriptions.begin_delete(topic.id, "hooked").result()

@@ -16,7 +16,13 @@ from azure.core.exceptions import (
 from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridEvent, EventGridPublisherClient, generate_sas
 from azure.mgmt.eventgrid import EventGridManagementClient
-from azure.mgmt.eventgrid.models import Topic, TopicRegenerateKeyRequest, TopicUpdateParameters
+from azure.mgmt.eventgrid.models import (
+    IdentityInfo,
+    InboundIpRule,
+    Topic,
+    TopicRegenerateKeyRequest,
+    TopicUpdateParameters,
+)
 
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
 from cloudmlops.emulators.core.faults import Fault, Refused
@@ -89,6 +95,25 @@ def test_names_of_topics_have_limits(azure: Azure, manage: EventGridManagementCl
 
     assert answer.status_code == 400
     assert "between 3 and 50 characters" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"public_network_access": "Disabled"}, id="network"),
+        pytest.param({"inbound_ip_rules": [InboundIpRule(ip_mask="10.0.0.0/8", action="Allow")]}, id="rules"),
+        pytest.param({"input_schema": "CustomEventSchema"}, id="schema"),
+        pytest.param({"identity": IdentityInfo(type="UserAssigned")}, id="identity"),
+    ],
+)
+def test_what_is_not_emulated_of_topics_is_refused_by_name(
+    azure: Azure, manage: EventGridManagementClient, more: dict[str, Any]
+) -> None:
+    with pytest.raises(HttpResponseError, match="not emulated") as refused:
+        manage.topics.begin_create_or_update(azure.group, "other-topic", Topic(location="westeurope", **more))
+    assert refused.value.status_code == 501
+    with pytest.raises(HttpResponseError, match="filter of lists"):
+        list(manage.topics.list_by_resource_group(azure.group, filter="name eq 'x'"))
 
 
 def test_who_may_only_read_makes_no_topic(azure: Azure) -> None:

@@ -10,6 +10,7 @@ The word for a reason other than `MaxDeliveryAttemptsExceeded` is not documented
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,6 +44,7 @@ from cloudmlops.emulators.core.calls import Dropped
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
 from cloudmlops.emulators.core.service import Surroundings
 
+_log: Final = logging.getLogger("cloudmlops.emulators")
 SERVICE: Final = "eventgrid"
 JITTER: Final = 0.1
 """The "small randomization" that the documentation speaks of: how much, it does not say."""
@@ -160,7 +162,10 @@ class Deliveries:
         begun.add_done_callback(self._ended)
         return begun
 
-    def _ended(self, _: Future[None]) -> None:
+    def _ended(self, begun: Future[None]) -> None:
+        error = None if begun.cancelled() else begun.exception()
+        if error is not None:
+            _log.error("%s: what goes on beside requests failed", SERVICE, exc_info=error)
         with self._changed:
             self._under_way -= 1
             self._changed.notify_all()

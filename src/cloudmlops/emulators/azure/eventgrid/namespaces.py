@@ -11,7 +11,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
-from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.eventgrid import CLOUD_EVENT_SCHEMA, DOMAIN, NAMESPACE, NAMESPACES, PROVIDER
@@ -20,7 +19,14 @@ from cloudmlops.emulators.azure.eventgrid.durations import duration_of
 from cloudmlops.emulators.azure.eventgrid.filters import check_filter, invalid
 from cloudmlops.emulators.azure.eventgrid.hosts import Hosts
 from cloudmlops.emulators.azure.eventgrid.keys import Keys, key_list
-from cloudmlops.emulators.azure.eventgrid.provisioning import Provisioning, found, location_of, properties_of
+from cloudmlops.emulators.azure.eventgrid.provisioning import (
+    Provisioning,
+    check_known,
+    found,
+    listed,
+    location_of,
+    properties_of,
+)
 from cloudmlops.emulators.azure.eventgrid.queues import Queues
 from cloudmlops.emulators.azure.eventgrid.topics import check_name, identity_of, key_name
 from cloudmlops.emulators.core.answering import Answer, answer_json
@@ -33,6 +39,13 @@ _TOPICS: Final = f"{NAMESPACE}/topics"
 _TOPIC: Final = f"{_TOPICS}/{{topic}}"
 _SUBSCRIPTIONS: Final = f"{_TOPIC}/eventSubscriptions"
 _SUBSCRIPTION: Final = f"{_SUBSCRIPTIONS}/{{name}}"
+_KNOWN: Final = (
+    "isZoneRedundant",
+    "publicNetworkAccess",
+    "minimumTlsVersionAllowed",
+    "topicSpacesConfiguration",
+)
+_SUBSCRIBED: Final = ("deliveryConfiguration", "eventDeliverySchema", "filtersConfiguration", "expirationTimeUtc")
 _LOCK_SECONDS: Final = (60, 60, 300)
 _DELIVERIES: Final = (10, 1, 10)
 _DAYS: Final = (7, 1, 7)
@@ -69,6 +82,7 @@ class Namespaces:
     def put(self, request: ArmRequest) -> Answer:
         name, given = request.names["namespace"], properties_of(request)
         check_name(name, "Namespace")
+        check_known(given, _KNOWN, "namespaces")
         if (given.get("topicSpacesConfiguration") or {}).get("state") == "Enabled":
             raise Refused("UNIMPLEMENTED", "topic spaces (MQTT) of a namespace are not emulated")
         location = location_of(request, self._world.location)
@@ -80,8 +94,8 @@ class Namespaces:
             "provisioningState": "Updating" if known else "Creating",
             "topicsConfiguration": {"hostname": host},
             "isZoneRedundant": bool(given.get("isZoneRedundant", True)),
-            "publicNetworkAccess": given.get("publicNetworkAccess") or "Enabled",
-            "inboundIpRules": given.get("inboundIpRules"),
+            "publicNetworkAccess": "Enabled",
+            "inboundIpRules": None,
             "minimumTlsVersionAllowed": given.get("minimumTlsVersionAllowed") or "1.2",
         }
         made, _ = self._world.resources.put(
@@ -141,9 +155,10 @@ class Namespaces:
         return answer_json(key_list(self._keys.renew(self._owner(request, kind), key_name(request))))
 
     def _list(self, request: ArmRequest) -> Answer:
-        return paged(request, self._world.resources.directly_below(request.path))
+        return listed(request, self._world.resources.directly_below(request.path))
 
     def _make_topic(self, request: ArmRequest, given: Mapping[str, Any], *, status: int = 201) -> Answer:
+        check_known(given, ("publisherType", "inputSchema", "eventRetentionInDays"), "topics of namespaces")
         if (schema := given.get("inputSchema") or CLOUD_EVENT_SCHEMA) != CLOUD_EVENT_SCHEMA:
             raise invalid(f"The input schema {schema} is not supported for namespace topics.")
         known = self._world.resources.get(request.path)
@@ -159,6 +174,7 @@ class Namespaces:
     def _make_subscription(self, request: ArmRequest, given: Mapping[str, Any], *, status: int = 201) -> Answer:
         path = request.path[: -len(f"/eventSubscriptions/{request.names['name']}")]
         topic = found(self._world, request, TOPIC_TYPE, path)
+        check_known(given, _SUBSCRIBED, "event subscriptions of namespaces")
         delivery = given.get("deliveryConfiguration") or {}
         if (mode := delivery.get("deliveryMode") or "Queue") != "Queue":
             raise Refused("UNIMPLEMENTED", f"namespace event subscriptions of deliveryMode {mode} are not emulated")

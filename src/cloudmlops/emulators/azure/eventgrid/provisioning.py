@@ -6,11 +6,12 @@ The answers follow recorded traffic (azure-cli, `eventgrid` tests): 201 with `pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import resource_not_found
 from cloudmlops.emulators.azure.arm.operations import POLL_MILLISECONDS
+from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.eventgrid import PROVIDER
@@ -19,6 +20,10 @@ from cloudmlops.emulators.core.answering import Answer, answer_json
 from cloudmlops.emulators.core.faults import Refused
 
 _OPERATIONS: Final = f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{location}}"
+_SAID: Final = frozenset(
+    {"provisioningState", "endpoint", "metricResourceId", "privateEndpointConnections", "topic", "topicsConfiguration"}
+)
+"""What a resource that was read and is put again has of the service's own."""
 Shown = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
@@ -148,6 +153,30 @@ def properties_of(request: ArmRequest) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise invalid("The properties of the request must be an object.")
     return given
+
+
+def check_known(given: Mapping[str, Any], known: Container[str], what: str) -> None:
+    """Let through what is emulated of a resource's properties, and what the service itself says of it.
+
+    Raises:
+        Refused: There are others.
+    """
+    others = [name for name, value in given.items() if value is not None and name not in known and name not in _SAID]
+    if others:
+        raise Refused("UNIMPLEMENTED", f"{', '.join(sorted(others))} of {what} are not emulated")
+    if given.get("publicNetworkAccess", "Enabled") not in ("Enabled", None):
+        raise Refused("UNIMPLEMENTED", f"publicNetworkAccess {given['publicNetworkAccess']} of {what} is not emulated")
+
+
+def listed(request: ArmRequest, resources: Sequence[dict[str, Any]]) -> Answer:
+    """Answer with a page of a list.
+
+    Raises:
+        Refused: It is to be filtered.
+    """
+    if request.query("$filter"):
+        raise Refused("UNIMPLEMENTED", f"$filter of lists of {PROVIDER} is not emulated")
+    return paged(request, resources)
 
 
 def location_of(request: ArmRequest, default: str) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.eventgrid import CLOUD_EVENT_SCHEMA, EVENT_GRID_SCHEMA, PROVIDER, SYSTEM_TOPIC, TOPIC
@@ -20,7 +19,7 @@ from cloudmlops.emulators.azure.eventgrid.dead_letters import check_destination
 from cloudmlops.emulators.azure.eventgrid.deliveries import Deliveries
 from cloudmlops.emulators.azure.eventgrid.filters import check_filter, invalid, wanted
 from cloudmlops.emulators.azure.eventgrid.handshakes import Handshakes
-from cloudmlops.emulators.azure.eventgrid.provisioning import Provisioning, found, properties_of
+from cloudmlops.emulators.azure.eventgrid.provisioning import Provisioning, check_known, found, listed, properties_of
 from cloudmlops.emulators.azure.eventgrid.retrying import policy_of
 from cloudmlops.emulators.azure.eventgrid.subscriptions import dead_letter_of, destination_of, has_retired, is_active
 from cloudmlops.emulators.azure.eventgrid.webhooks import check_webhook
@@ -128,10 +127,8 @@ class EventSubscriptions:
         add("POST", f"{one}/getDeliveryAttributes", self._attributes)
 
     def _list(self, request: ArmRequest) -> Answer:
-        if request.query("$filter"):
-            raise Refused("UNIMPLEMENTED", "$filter of event subscriptions is not emulated")
         found = self._world.resources.directly_below(request.path)
-        return paged(request, [shown(one) for one in found if not self._retired(one)])
+        return listed(request, [shown(one) for one in found if not self._retired(one)])
 
     def _put(self, request: ArmRequest, kind: _Kind) -> Answer:
         name = request.names["name"]
@@ -141,11 +138,13 @@ class EventSubscriptions:
 
     def _patch(self, request: ArmRequest, kind: _Kind) -> Answer:
         known = self._found(request)["properties"]
+        check_known(request.body, _FIELDS, "event subscriptions")
         given = {name: value for name, value in request.body.items() if name in _FIELDS and value is not None}
         kept = {name: known[name] for name in _FIELDS if known.get(name) is not None}
         return self._make(request, kind, kept | given)
 
     def _make(self, request: ArmRequest, kind: _Kind, given: Mapping[str, Any]) -> Answer:
+        check_known(given, _FIELDS, "event subscriptions")
         source = self._source(request, kind)
         known = self._world.resources.get(request.path)
         kept = self._checked(given, source)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import resource_not_found
-from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.entra.principals import derived_id
@@ -24,7 +23,14 @@ from cloudmlops.emulators.azure.eventgrid import (
 from cloudmlops.emulators.azure.eventgrid.filters import invalid
 from cloudmlops.emulators.azure.eventgrid.hosts import Hosts
 from cloudmlops.emulators.azure.eventgrid.keys import NAMES, Keys, key_list
-from cloudmlops.emulators.azure.eventgrid.provisioning import Provisioning, found, location_of, properties_of
+from cloudmlops.emulators.azure.eventgrid.provisioning import (
+    Provisioning,
+    check_known,
+    found,
+    listed,
+    location_of,
+    properties_of,
+)
 from cloudmlops.emulators.azure.eventgrid.subscribing import EventSubscriptions
 from cloudmlops.emulators.azure.ml import PROVIDER as ML
 from cloudmlops.emulators.core.answering import Answer, answer_json
@@ -33,6 +39,8 @@ from cloudmlops.emulators.core.faults import Refused
 TYPE: Final = f"{PROVIDER}/topics"
 SYSTEM_TYPE: Final = f"{PROVIDER}/systemTopics"
 ML_TOPIC_TYPE: Final = f"{ML}.Workspaces"
+_ECHOED: Final = ("minimumTlsVersionAllowed", "dataResidencyBoundary")
+_KNOWN: Final = ("inputSchema", "publicNetworkAccess", "disableLocalAuth", *_ECHOED)
 _NAME: Final = re.compile(r"[A-Za-z0-9-]{3,50}")
 
 
@@ -76,7 +84,7 @@ class Topics:
         self._keys = keys
         self._hosts = hosts
         add = world.routes.add
-        add("GET", TOPICS, lambda request: paged(request, world.resources.directly_below(request.path)))
+        add("GET", TOPICS, lambda request: listed(request, world.resources.directly_below(request.path)))
         add("GET", TOPIC, lambda request: answer_json(self._found(request)))
         add("PUT", TOPIC, self.put)
         add("PATCH", TOPIC, self.patch)
@@ -88,6 +96,7 @@ class Topics:
         name = request.names["topic"]
         check_name(name, "Topic")
         given = properties_of(request)
+        check_known(given, _KNOWN, "topics")
         schema = given.get("inputSchema") or EVENT_GRID_SCHEMA
         if schema not in (EVENT_GRID_SCHEMA, CLOUD_EVENT_SCHEMA):
             raise Refused("UNIMPLEMENTED", f"topics with the input schema {schema} are not emulated")
@@ -101,8 +110,9 @@ class Topics:
             "endpoint": f"https://{host}/api/events",
             "inputSchema": schema,
             "metricResourceId": derived_id("metrics", request.path.lower()),
-            "publicNetworkAccess": given.get("publicNetworkAccess") or "Enabled",
+            "publicNetworkAccess": "Enabled",
             "disableLocalAuth": bool(given.get("disableLocalAuth")),
+            **{name: given[name] for name in _ECHOED if given.get(name) is not None},
         }
         made, _ = self._world.resources.put(
             request.path,
@@ -120,9 +130,9 @@ class Topics:
     def patch(self, request: ArmRequest) -> Answer:
         topic = self._found(request)
         given = properties_of(request)
-        if unknown := set(given) - {"publicNetworkAccess", "disableLocalAuth"}:
-            raise Refused("UNIMPLEMENTED", f"changing {', '.join(sorted(unknown))} of a topic is not emulated")
-        topic["properties"] |= {**given, "provisioningState": "Updating"}
+        check_known(given, _KNOWN, "topics")
+        changed = {name: value for name, value in given.items() if value is not None and name in _KNOWN}
+        topic["properties"] |= {**changed, "provisioningState": "Updating"}
         if "tags" in request.body:
             topic["tags"] = request.body["tags"]
         self._world.resources.update(topic)
@@ -161,7 +171,7 @@ class SystemTopics:
         self._provisioning = provisioning
         self._subscriptions = subscriptions
         add = world.routes.add
-        add("GET", SYSTEM_TOPICS, lambda request: paged(request, world.resources.directly_below(request.path)))
+        add("GET", SYSTEM_TOPICS, lambda request: listed(request, world.resources.directly_below(request.path)))
         add("GET", SYSTEM_TOPIC, lambda request: answer_json(found(world, request, SYSTEM_TYPE)))
         add("PUT", SYSTEM_TOPIC, self.put)
         add("DELETE", SYSTEM_TOPIC, self.delete)
@@ -169,6 +179,7 @@ class SystemTopics:
     def put(self, request: ArmRequest) -> Answer:
         check_name(request.names["topic"], "System topic")
         given = properties_of(request)
+        check_known(given, ("source", "topicType"), "system topics")
         source, kind = str(given.get("source") or ""), str(given.get("topicType") or "")
         if kind.lower() != ML_TOPIC_TYPE.lower():
             raise Refused("UNIMPLEMENTED", f"system topics of type {kind!r} are not emulated: {ML_TOPIC_TYPE} is")

@@ -80,7 +80,7 @@ class Webhooks:
             content = response.read()
         except TimeoutError:
             return Reply(status=TIMED_OUT)
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, ValueError):  # the last for what cannot be said in a header
             return Reply(status=UNREACHABLE)
         finally:
             connection.close()
