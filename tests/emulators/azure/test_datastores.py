@@ -19,10 +19,10 @@ def ask(azure: Azure, method: str, path: str, *, who: str = "owner", body: objec
     """Ask Azure Resource Manager at the plain address."""
     token = azure.cloud.tokens.issue(azure.principal(who), "https://management.azure.com")
     url = f"{azure.emulator.url}{azure.workspace_id}/datastores{path}"
+    version = "api-version=2024-07-01-preview"
     return httpx.request(
         method,
-        url,
-        params={"api-version": "2024-07-01-preview"},
+        url if version in url else f"{url}{'&' if '?' in url else '?'}{version}",
         headers={"authorization": f"Bearer {token}"},
         json=body,
         trust_env=False,
@@ -77,6 +77,16 @@ class TestDefaults:
         answer = ask(azure, "POST", "/workspaceblobstore/listSecrets").json()
         account = ask(azure, "GET", "/workspaceblobstore").json()["properties"]["accountName"]
         assert answer == {"secretsType": "AccountKey", "key": azure.cloud.blobs.key(account)}
+
+    def test_are_listed_in_pages_newest_first(self, azure: Azure) -> None:
+        names, query = [], "?count=1"
+        while query:
+            page = ask(azure, "GET", query).json()
+            names += [one["name"] for one in page["value"]]
+            query = "?" + page["nextLink"].partition("?")[2] if "nextLink" in page else ""
+        assert names == ["workspaceblobstore", "workspaceartifactstore"]
+        assert ask(azure, "GET", "?count=none").status_code == 400
+        assert ask(azure, "GET", "?orderBy=Size").status_code == 501
 
     def test_stay(self, azure: Azure) -> None:
         with pytest.raises(HttpResponseError):

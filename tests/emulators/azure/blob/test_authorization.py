@@ -297,6 +297,30 @@ class TestTokens:
         assert "Lifetime validation failed. The token is expired." in answer.text
 
 
+class TestCopiesByToken:
+    def test_need_a_role_on_the_source(self, account: Account) -> None:
+        found = account.azure.cloud.resources.get(account.azure.cloud.ensure_workspace("source", group="others"))
+        assert found is not None
+        resource: str = found["properties"]["storageAccount"]
+        other = resource.rpartition("/")[2]
+        account.blobs.write(other, "azureml", "s", b"from afar")
+        account.assign("nobody", "Storage Blob Data Contributor")
+        copy = account.container(account.azure.credential("nobody")).get_blob_client("copy")
+        token = account.azure.cloud.tokens.issue(account.azure.principal("nobody"), "https://storage.azure.com")
+
+        def make() -> None:
+            copy.start_copy_from_url(
+                f"https://{other}.blob.core.windows.net/azureml/s",
+                requires_sync=True,
+                source_authorization=f"Bearer {token}",
+            )
+
+        assert refused(make) == (403, "AuthorizationPermissionMismatch")
+        account.assign("nobody", "Storage Blob Data Reader", resource)
+        make()
+        assert copy.download_blob().readall() == b"from afar"
+
+
 class TestUserDelegation:
     def delegated(self, account: Account, who: str) -> UserDelegationKey:
         service = account.service(account.azure.credential(who))

@@ -206,6 +206,13 @@ def test_names_that_xml_cannot_hold_are_encoded(wire: Wire) -> None:
     ET.fromstring(answer.content)
 
 
+def test_a_list_can_start_from_a_name(wire: Wire) -> None:
+    for name in ("a", "b", "c"):
+        wire.put(f"/{name}")
+    root = ET.fromstring(wire.ask("GET", "", "restype=container&comp=list&startFrom=b").content)
+    assert [one.text for one in root.iter("Name")] == ["b", "c"]
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

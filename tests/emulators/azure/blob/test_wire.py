@@ -414,6 +414,30 @@ class TestCopies:
         copy.start_copy_from_url(source.url, metadata={"other": "1"})
         assert copy.get_blob_properties().metadata == {"other": "1"}
 
+    def test_are_made_of_a_source_that_is_what_was_expected(self, container: ContainerClient) -> None:
+        source = container.upload_blob("source", b"content")
+        copy = container.get_blob_client("copy")
+        etag = source.get_blob_properties().etag
+        stale = {"source_etag": '"0x8D"', "source_match_condition": MatchConditions.IfNotModified}
+        assert refused(lambda: copy.start_copy_from_url(source.url, **stale))[0] == 412copy.start_copy_from_url(source.url, source_etag=etag, source_match_condition=MatchConditions.IfNotModified)
+        assert copy.download_blob().readall() == b"content"
+
+    def test_replace_what_was_there(self, container: ContainerClient) -> None:
+        source = container.upload_blob("source", b"content")
+        copy = container.upload_blob("copy", b"other", metadata={"k": "v"})
+        copy.start_copy_from_url(source.url)
+        assert (copy.download_blob().readall(), copy.get_blob_properties().metadata) == (b"content", {})
+
+    def test_of_append_blobs_are_append_blobs_of_their_own(self, place: Place, container: ContainerClient) -> None:
+        place.differs("Azurite 3.35 appends both to one file")
+        source, copy = container.get_blob_client("source"), container.get_blob_client("copy")
+        source.create_append_blob()
+        source.append_block(b"1")
+        copy.start_copy_from_url(source.url)
+        source.append_block(b"2")
+        copy.append_block(b"3")
+        assert (source.download_blob().readall(), copy.download_blob().readall()) == (b"12", b"13")
+
     def test_of_nothing_are_refused(self, container: ContainerClient) -> None:
         missing = container.get_blob_client("missing")
         status, _ = refused(lambda: container.get_blob_client("copy").start_copy_from_url(missing.url))

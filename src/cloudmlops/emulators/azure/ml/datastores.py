@@ -78,6 +78,8 @@ class Datastores:
             found = [one for one in found if one["name"] in names.split(",")]
         if text := request.query("searchText"):
             found = [one for one in found if text.lower() in one["name"].lower()]
+        if order := request.query("orderBy"):
+            raise UserError("UNIMPLEMENTED", f"the order of datastores by {order!r} is not emulated")
         if request.query("orderByAsc", "false").lower() != "true":
             found.reverse()
         count = request.query("count", "30")
