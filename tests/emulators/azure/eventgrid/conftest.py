@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvicorn
 from azure.core.credentials import AzureKeyCredential
-from azure.eventgrid import EventGridPublisherClient
+from azure.eventgrid import EventGridConsumerClient, EventGridPublisherClient
 from azure.mgmt.eventgrid import EventGridManagementClient
-from azure.mgmt.eventgrid.models import EventSubscription, Topic, WebHookEventSubscriptionDestination
+from azure.mgmt.eventgrid.models import (
+    DeliveryConfiguration,
+    EventSubscription,
+    FiltersConfiguration,
+    Namespace,
+    NamespaceTopic,
+    QueueInfo,
+    Subscription,
+    Topic,
+    WebHookEventSubscriptionDestination,
+)
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -165,3 +175,54 @@ def make_topic(azure: Azure, manage: EventGridManagementClient) -> Callable[...,
 @pytest.fixture
 def topic(make_topic: Callable[..., PublishedTo]) -> PublishedTo:
     return make_topic()
+
+
+@dataclass
+class Pulled:
+    """A namespace with one topic and one queue."""
+
+    azure: Azure
+    manage: EventGridManagementClient
+    name: str
+
+    @property
+    def endpoint(self) -> str:
+        return f"https://{self.name}.westeurope-1.eventgrid.azure.net"
+
+    @property
+    def key(self) -> AzureKeyCredential:
+        key = self.manage.namespaces.list_shared_access_keys(self.azure.group, self.name).key1
+        assert key is not None
+        return AzureKeyCredential(key)
+
+    @property
+    def topic_id(self) -> str:
+        group = f"/subscriptions/{self.azure.subscription}/resourceGroups/{self.azure.group}"
+        return f"{group}/providers/Microsoft.EventGrid/namespaces/{self.name}/topics/news"
+
+    def subscribe(
+        self, name: str = "readers", filters: FiltersConfiguration | None = None, **queue: Any
+    ) -> Subscription:
+        info = Subscription(
+            delivery_configuration=DeliveryConfiguration(delivery_mode="Queue", queue=QueueInfo(**queue)),
+            event_delivery_schema="CloudEventSchemaV1_0",
+            filters_configuration=filters,
+        )
+        found: Subscription = self.manage.namespace_topic_event_subscriptions.begin_create_or_update(
+            self.azure.group, self.name, "news", name, info
+        ).result()
+        return found
+
+    def publisher(self) -> EventGridPublisherClient:
+        return EventGridPublisherClient(self.endpoint, self.key, namespace_topic="news")
+
+    def consumer(self, name: str = "readers", endpoint: str = "") -> EventGridConsumerClient:
+        return EventGridConsumerClient(endpoint or self.endpoint, self.key, namespace_topic="news", subscription=name)
+
+
+@pytest.fixture
+def pulled(azure: Azure, manage: EventGridManagementClient) -> Pulled:
+    name = f"namespace-{next(_numbers)}"
+    manage.namespaces.begin_create_or_update(azure.group, name, Namespace(location="westeurope")).result()
+    manage.namespace_topics.begin_create_or_update(azure.group, name, "news", NamespaceTopic()).result()
+    return Pulled(azure, manage, name)

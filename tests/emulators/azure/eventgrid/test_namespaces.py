@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import itertools
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +22,6 @@ from azure.mgmt.eventgrid.models import (
     DeliveryConfiguration,
     EventSubscriptionIdentity,
     FiltersConfiguration,
-    Namespace,
-    NamespaceTopic,
     NamespaceTopicEventSubscriptionDestination,
     QueueInfo,
     StorageBlobDeadLetterDestination,
@@ -36,67 +32,15 @@ from azure.mgmt.eventgrid.models import (
 
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
 
-from .conftest import PATIENCE, PublishedTo
+from .conftest import PATIENCE, PublishedTo, Pulled
 from .test_topics import EVENT
 
 if TYPE_CHECKING:
     from tests.emulators.azure.conftest import Azure
 
-_numbers = itertools.count(1)
 LOCK = timedelta(seconds=60)
 SOON = 10
 """Seconds: the shortest time that one can wait for events."""
-
-
-@dataclass
-class Pulled:
-    """A namespace with one topic and one queue."""
-
-    azure: Azure
-    manage: EventGridManagementClient
-    name: str
-
-    @property
-    def endpoint(self) -> str:
-        return f"https://{self.name}.westeurope-1.eventgrid.azure.net"
-
-    @property
-    def key(self) -> AzureKeyCredential:
-        key = self.manage.namespaces.list_shared_access_keys(self.azure.group, self.name).key1
-        assert key is not None
-        return AzureKeyCredential(key)
-
-    @property
-    def topic_id(self) -> str:
-        group = f"/subscriptions/{self.azure.subscription}/resourceGroups/{self.azure.group}"
-        return f"{group}/providers/Microsoft.EventGrid/namespaces/{self.name}/topics/news"
-
-    def subscribe(
-        self, name: str = "readers", filters: FiltersConfiguration | None = None, **queue: Any
-    ) -> Subscription:
-        info = Subscription(
-            delivery_configuration=DeliveryConfiguration(delivery_mode="Queue", queue=QueueInfo(**queue)),
-            event_delivery_schema="CloudEventSchemaV1_0",
-            filters_configuration=filters,
-        )
-        found: Subscription = self.manage.namespace_topic_event_subscriptions.begin_create_or_update(
-            self.azure.group, self.name, "news", name, info
-        ).result()
-        return found
-
-    def publisher(self) -> EventGridPublisherClient:
-        return EventGridPublisherClient(self.endpoint, self.key, namespace_topic="news")
-
-    def consumer(self, name: str = "readers", endpoint: str = "") -> EventGridConsumerClient:
-        return EventGridConsumerClient(endpoint or self.endpoint, self.key, namespace_topic="news", subscription=name)
-
-
-@pytest.fixture
-def pulled(azure: Azure, manage: EventGridManagementClient) -> Pulled:
-    name = f"namespace-{next(_numbers)}"
-    manage.namespaces.begin_create_or_update(azure.group, name, Namespace(location="westeurope")).result()
-    manage.namespace_topics.begin_create_or_update(azure.group, name, "news", NamespaceTopic()).result()
-    return Pulled(azure, manage, name)
 
 
 def event(subject: str = "one", **data: Any) -> CloudEvent:
