@@ -130,11 +130,13 @@ async def _send(answer: StreamedAnswer, send: Any) -> None:
     length = answer.length if answer.file is not None else len(answer.body)
     headers = {"content-length": str(length), **answer.headers}
     encoded = [(name.lower().encode("latin-1"), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
+    start = {"type": "http.response.start", "status": answer.status, "headers": encoded}
     if answer.file is None:
+        await send(start)
         await send({"type": "http.response.body", "body": answer.body})
         return
     with answer.file as file:
+        await send(start)
         for piece in pieces_of(file, answer.length):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": b""})

@@ -142,6 +142,12 @@ class TestFaults:
             blob.upload_blob(b"2", overwrite=True)
         assert blob.download_blob().readall() == b"2"
 
+    def test_lose_the_answer_of_a_read(self, blob: BlobClient, azure_emulator: Emulator) -> None:
+        azure_emulator.faults.set(Fault(matching="blob/GetBlob", lose_response=True))
+        with pytest.raises(ServiceResponseError):
+            blob.download_blob()
+        assert blob.download_blob().readall() == b"1"
+
     def test_calls_are_recorded_without_signatures(self, emulated: Place, azure_emulator: Emulator) -> None:
         with emulated.container() as container:
             blob = container.upload_blob("a", b"1")

@@ -419,7 +419,8 @@ class TestCopies:
         copy = container.get_blob_client("copy")
         etag = source.get_blob_properties().etag
         stale = {"source_etag": '"0x8D"', "source_match_condition": MatchConditions.IfNotModified}
-        assert refused(lambda: copy.start_copy_from_url(source.url, **stale))[0] == 412copy.start_copy_from_url(source.url, source_etag=etag, source_match_condition=MatchConditions.IfNotModified)
+        assert refused(lambda: copy.start_copy_from_url(source.url, **stale))[0] == 412
+        copy.start_copy_from_url(source.url, source_etag=etag, source_match_condition=MatchConditions.IfNotModified)
         assert copy.download_blob().readall() == b"content"
 
     def test_replace_what_was_there(self, container: ContainerClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -149,20 +150,25 @@ class _Store:
             return self._batch(asked, drop)
         target = target_of(asked.host, asked.path)
         operation = _find(asked, target)
-        with self._calls.answering(
-            NAME,
-            operation.name,
-            transport="rest",
-            drop=drop,
-            resource=unquote(asked.path),
-            request=_recorded(asked),
-        ):
-            account = self._catalogue.account(target.account)
-            now = self._clock.now()
-            grant = self._authorization.check(account, asked, target, operation.needs, now=now)
-            request = Request(asked=asked, target=target, grant=grant, now=now)
-            more = (self._authorization,) if operation.asks else ()
-            return operation.act(self._catalogue, request, *more)
+        with ExitStack() as unsent:
+            with self._calls.answering(
+                NAME,
+                operation.name,
+                transport="rest",
+                drop=drop,
+                resource=unquote(asked.path),
+                request=_recorded(asked),
+            ):
+                account = self._catalogue.account(target.account)
+                now = self._clock.now()
+                grant = self._authorization.check(account, asked, target, operation.needs, now=now)
+                request = Request(asked=asked, target=target, grant=grant, now=now)
+                more = (self._authorization,) if operation.asks else ()
+                answered = operation.act(self._catalogue, request, *more)
+                if answered.file is not None:
+                    unsent.callback(answered.file.close)
+            unsent.pop_all()
+            return answered
 
     def _batch(self, asked: StreamedRequest, drop: Callable[[], None]) -> StreamedAnswer:
         target = target_of(asked.host, asked.path)
