@@ -85,7 +85,9 @@ class Access:
         self._definitions.delete(role.id.lower())
         return role
 
-    def assign(self, scope: str, object_id: str, role: Role, *, name: str = "", kind: str = "") -> dict[str, Any]:
+    def assign(
+        self, scope: str, object_id: str, role: Role, *, name: str = "", kind: str = "", since: datetime | None = None
+    ) -> dict[str, Any]:
         """Give somebody a role.
 
         Args:
