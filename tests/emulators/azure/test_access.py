@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -241,3 +241,9 @@ def test_a_role_of_ones_own_is_made_used_and_removed_when_nobody_has_it(azure: A
     known.role_assignments.delete(azure.workspace_id, name)
     known.role_definitions.delete(azure.workspace_id, id_)
     assert list(known.role_definitions.list(azure.workspace_id, filter="roleName eq 'Model Reader'")) == []
+
+
+def test_roles_from_the_start_count_at_whatever_time_the_clock_is_set_to(azure: Azure) -> None:
+    azure.emulator.clock.freeze(datetime(2013, 1, 1, tzinfo=UTC))
+
+    assert list(azure.client("scientist").models.list()) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -18,6 +18,10 @@ from cloudmlops.emulators.core.state import State
 
 DEFINITIONS: Final = "/providers/Microsoft.Authorization/roleDefinitions/"
 ASSIGNMENTS: Final = "/providers/Microsoft.Authorization/roleAssignments/"
+
+
+_ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
+"""What was there from the start counts at whatever time the clock is set to."""
 
 
 class Access:
@@ -86,7 +90,14 @@ class Access:
         return role
 
     def assign(
-        self, scope: str, object_id: str, role: Role, *, name: str = "", kind: str = "", since: datetime | None = None
+        self,
+        scope: str,
+        object_id: str,
+        role: Role,
+        *,
+        name: str = "",
+        kind: str = "",
+        counts_from: datetime | None = None,
     ) -> dict[str, Any]:
         """Give somebody a role.
 
@@ -96,6 +107,7 @@ class Access:
             role: Of `roles`.
             name: Of the assignment, a UUID; one is chosen when it is empty.
             kind: Of the principal.
+            counts_from: When it begins to count; None is when `delay` has passed.
 
         Raises:
             Refused: They have it there already, or another assignment has that name.
@@ -132,7 +144,8 @@ class Access:
                     "description": None,
                 },
             }
-            data = {"resource": kept, "from": (now + self.delay).isoformat(), "until": None}
+            begin = now + self.delay if counts_from is None else counts_from
+            data = {"resource": kept, "from": begin.isoformat(), "until": None}
             if not self._assignments.create(name.lower(), json.dumps(data).encode()):
                 raise Refused(
                     "ALREADY_EXISTS",
@@ -179,7 +192,14 @@ class Access:
                 scope = principal.scope or "/"
                 name = derived_id("assignment", f"{principal.object_id}/{role.id}/{scope.lower()}")
                 if self._assignments.get(name) is None:
-                    self.assign(scope, principal.object_id, role, name=name, kind=principal.kind)
+                    self.assign(
+                        scope,
+                        principal.object_id,
+                        role,
+                        name=name,
+                        kind=principal.kind,
+                        counts_from=_ALWAYS,
+                    )
 
 
 def _subscription(scope: str) -> str:

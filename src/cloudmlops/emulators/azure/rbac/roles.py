@@ -184,6 +184,22 @@ BUILT_IN: Final = (
         description="Allows send access to event grid events.",
     ),
     Role(
+        id="428e0ff0-5e57-4d9c-a221-2c70d0e0a443",
+        name="EventGrid EventSubscription Contributor",
+        actions=(
+            f"{_AUTHORIZATION}/*/read",
+            "Microsoft.EventGrid/eventSubscriptions/*",
+            "Microsoft.EventGrid/topicTypes/eventSubscriptions/read",
+            "Microsoft.EventGrid/locations/eventSubscriptions/read",
+            "Microsoft.EventGrid/locations/topicTypes/eventSubscriptions/read",
+            "Microsoft.Insights/alertRules/*",
+            "Microsoft.Resources/deployments/*",
+            "Microsoft.Resources/subscriptions/resourceGroups/read",
+            "Microsoft.Support/*",
+        ),
+        description="Lets you manage EventGrid event subscription operations.",
+    ),
+    Role(
         id="78cbd9e7-9798-4e2e-9b5a-547d9ebb31fb",
         name="EventGrid Data Receiver",
         actions=(
