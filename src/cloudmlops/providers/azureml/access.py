@@ -51,12 +51,9 @@ class AzureMLAccess(AccessPort):
         """Evaluate the caller's assignments, those of his groups too, at the workspace and at the container."""
         me = caller(self._wire.management_token()).id
         data = mapping.of_data(permissions)
-        held: set[Permission] = set()
-        for scope, asked in ((self._settings.workspace_id, set(permissions) - data), (self._container, data)):
-            if asked:
-                roles = list(self._roles(scope, me))
-                held |= {one for one in asked if granted(roles, one.name)}
-        return frozenset(held)
+        others = frozenset(permissions) - data
+        held = self._granted(self._settings.workspace_id, me, others) if others else frozenset()
+        return held | (self._granted(self._container, me, data) if data else frozenset())
 
     def grant(self, role: Role, principal: str) -> None:
         """Assign the role's parts; Azure lets them count within minutes."""
@@ -106,6 +103,10 @@ class AzureMLAccess(AccessPort):
     @property
     def _client(self) -> Any:
         return self._wire.authorization
+
+    def _granted(self, scope: str, principal: str, permissions: Collection[Permission]) -> frozenset[Permission]:
+        roles = tuple(self._roles(scope, principal))
+        return frozenset(one for one in permissions if granted(roles, one.name))
 
     def _roles(self, scope: str, principal: str) -> Iterator[Definition]:
         assigned = self._assignments(scope, f"atScope() and assignedTo('{principal}')", _CHECK)

@@ -63,6 +63,10 @@ BY_STATUS: Final[Mapping[int, type[ServiceError]]] = {
 """What an answer's status says counts before its exception's class, which azure-core chooses for some statuses only."""
 _QUOTAS: Final = re.compile(r"quota", re.IGNORECASE)
 _ACTION: Final = re.compile(r"perform (?:the )?action '([^']+)'")
+_SCOPE: Final = re.compile(r"over scope '([^']+)'")
+_SECRETS: Final = "Microsoft.MachineLearningServices/workspaces/datastores/listSecrets/action"
+_REFUSED_BY_STORAGE: Final = frozenset({"AuthorizationPermissionMismatch", "AuthorizationFailure"})
+"""Codes of Blob storage's own 403."""
 _RETRYABLE: Final = (UnavailableError, QuotaExceededError)
 _HINTS: Final[Mapping[type[ServiceError], str]] = {
     AuthenticationError: "Log in with `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and a secret, certificate or "
@@ -89,7 +93,7 @@ def translated(operation: str, resource: str) -> Iterator[None]:
 def translation(error: Exception, operation: str, resource: str) -> ServiceError:
     """Return our error for one of Azure's."""
     kind = _ours(error)
-    said = str(getattr(error, "message", "") or error).split("\n")[0]
+    said = _said(error)
     details: dict[str, Any] = {
         "hint": _hint(error, kind, operation),
         "provider": PROVIDER,
@@ -105,6 +109,8 @@ def translation(error: Exception, operation: str, resource: str) -> ServiceError
 
 
 def _ours(error: Exception) -> type[ServiceError]:
+    if _is_refused_by_storage(error):
+        return PermissionDeniedError
     by_class = next((OURS[known] for known in type(error).__mro__ if known in OURS), ServiceError)
     if not isinstance(error, azure.HttpResponseError) or issubclass(by_class, UnexpectedReplyError):
         return by_class
@@ -117,16 +123,43 @@ def _ours(error: Exception) -> type[ServiceError]:
     return by_status
 
 
+def _said(error: Exception) -> str:
+    """Return what was said in a line: Azure ML's front end says what is wrong in the details."""
+    said = str(getattr(error, "message", "") or error).split("\n")[0]
+    details = getattr(getattr(error, "error", None), "details", None) or ()
+    told = [str(one.message) for one in details if getattr(one, "message", "")]
+    return " ".join([said, *(one for one in told if one not in said)])
+
+
 def _hint(error: Exception, kind: type[ServiceError], operation: str) -> str:
     if kind is not PermissionDeniedError:
         return _HINTS.get(kind, "")
     rest = f"platform.check_access(['{verb}']) lists all that is missing." if (verb := verb_of(operation)) else ""
+    if _is_refused_by_storage(error):
+        return (
+            "Azure's SDK asks for the datastore's secrets first and, where it is refused them, asks Blob storage as "
+            f"the caller, who is refused in turn: the caller lacks {_SECRETS} (granted by: "
+            f"{' and '.join(roles_with([_SECRETS]))}), or else the role Storage Blob Data Contributor on the storage "
+            f"account. {rest}"
+        ).rstrip()
     missing = list(dict.fromkeys(_ACTION.findall(str(error))))
     if not missing:
         return rest or "Ask an owner of the workspace for the role that it needs."
+    scopes = list(dict.fromkeys(_SCOPE.findall(str(error))))
+    on = f" on {scopes[0]}" if scopes else ""
     roles = " and ".join(roles_with(missing))
     remedy = f" Granted by: {roles}." if roles else ""
-    return f"The caller lacks {', '.join(missing)}.{remedy} {rest}".rstrip()
+    return f"The caller lacks {', '.join(missing)}{on}.{remedy} {rest}".rstrip()
+
+
+def _is_refused_by_storage(error: BaseException) -> bool:
+    """Say whether an error is Blob storage's refusal, or was raised because of one."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, azure.HttpResponseError) and getattr(seen, "error_code", "") in _REFUSED_BY_STORAGE:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _request_id(error: Exception) -> str:

@@ -29,23 +29,21 @@ class Where(StrEnum):
 
 
 Part = tuple[Where, Definition]
+_SEES: Final[Sequence[Part]] = ((Where.WORKSPACE, READER), (Where.ACCOUNT, READER))
+"""Sees also who has which roles, which `check_access` reads."""
 PARTS: Final[Mapping[Role, Sequence[Part]]] = {
-    Role.READER: ((Where.WORKSPACE, READER), (Where.ACCOUNT, BLOB_READER)),
-    Role.APPROVER: ((Where.WORKSPACE, READER), (Where.ACCOUNT, BLOB_CONTRIBUTOR)),
-    Role.DEPLOYER: (
-        (Where.WORKSPACE, READER),
-        (Where.WORKSPACE, DATA_SCIENTIST),
-        (Where.ACCOUNT, BLOB_CONTRIBUTOR),
-    ),
+    Role.READER: (*_SEES, (Where.ACCOUNT, BLOB_READER)),
+    Role.APPROVER: (*_SEES, (Where.ACCOUNT, BLOB_CONTRIBUTOR)),
+    Role.DEPLOYER: (*_SEES, (Where.ACCOUNT, BLOB_CONTRIBUTOR), (Where.WORKSPACE, DATA_SCIENTIST)),
     Role.TRAINER: (
-        (Where.WORKSPACE, READER),
+        *_SEES,
+        (Where.ACCOUNT, BLOB_CONTRIBUTOR),
         (Where.WORKSPACE, DATA_SCIENTIST),
         (Where.WORKSPACE, COMPUTE_OPERATOR),
-        (Where.ACCOUNT, BLOB_CONTRIBUTOR),
     ),
 }
-"""Built-in roles of Entra. Each neutral role is held by whoever holds all of its parts, and not a larger one: Azure has
-no built-in role that trains without deploying."""
+"""Azure's built-in roles. A neutral one is held by whoever holds all of its parts, and not those of a larger one: Azure
+has no role that trains without deploying."""
 
 Held = frozenset[tuple[Where, str]]
 """Parts that somebody holds, by the ids of the definitions."""
