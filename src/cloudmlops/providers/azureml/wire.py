@@ -12,6 +12,7 @@ from azure.core.pipeline.policies import RetryPolicy
 from azure.core.pipeline.transport import RequestsTransport
 
 from cloudmlops.errors import AuthenticationError, ServiceError
+from cloudmlops.providers.azureml.clouds import PUBLIC, Cloud, cloud_at
 from cloudmlops.providers.azureml.credentials import Renewable, ends
 from cloudmlops.providers.azureml.errors import translated
 from cloudmlops.providers.azureml.sdk import ml
@@ -31,7 +32,6 @@ _LONGEST_PAUSE_SECONDS: Final = 10
 _TOO_MANY: Final = 429
 _UNAUTHORIZED: Final = 401
 _STORAGE_SCOPE: Final = "https://storage.azure.com/.default"
-_MANAGEMENT_SCOPE: Final = "https://management.azure.com/.default"
 
 
 class _Repetition(RetryPolicy[Any, Any]):
@@ -74,7 +74,7 @@ class Wire:
     @property
     def credential(self) -> Renewable:
         """Azure's own chain: `DefaultAzureCredential`; made once."""
-        with self._making:
+        with self._making, translated("connect", self.settings.address):
             return self._credential
 
     def ask(self, call: Callable[[], _REPLY], *, operation: str, resource: str) -> _REPLY:
@@ -117,7 +117,9 @@ class Wire:
 
     def management_token(self) -> str:
         """Return a token for Azure Resource Manager."""
-        return self._token(_MANAGEMENT_SCOPE)[0]
+        with self._making, translated("connect", self.settings.address):
+            scope = self._cloud.scope
+        return self._token(scope)[0]
 
     def close(self) -> None:
         """Close connections."""
@@ -125,7 +127,7 @@ class Wire:
             for part in ("_transport", "_credential"):
                 if part in self.__dict__:
                     self.__dict__[part].close()
-            for part in ("_client", "_authorization", "_transport", "_credential"):
+            for part in ("_client", "_authorization", "_transport", "_credential", "_cloud"):
                 self.__dict__.pop(part, None)
 
     def _token(self, scope: str) -> tuple[str, datetime]:
@@ -134,10 +136,20 @@ class Wire:
         return token.token, ends(token)
 
     @cached_property
+    def _cloud(self) -> Cloud:
+        url = self.settings.cloud_url
+        return PUBLIC if url is None else cloud_at(url, self._transport)
+
+    @cached_property
     def _credential(self) -> Renewable:
         from azure.identity import DefaultAzureCredential
 
-        return Renewable(DefaultAzureCredential)
+        if self.settings.cloud_url is None:
+            return Renewable(DefaultAzureCredential)  # the environment may say which cloud
+        cloud = self._cloud
+        return Renewable(
+            lambda: DefaultAzureCredential(authority=cloud.login, disable_instance_discovery=not cloud.vouched_for)
+        )
 
     @cached_property
     def _transport(self) -> RequestsTransport:
@@ -153,7 +165,7 @@ class Wire:
 
     @cached_property
     def _client(self) -> MLClient:
-        settings = self.settings
+        settings, cloud = self.settings, self._cloud
         client: MLClient = ml().MLClient(
             self._credential,
             settings.subscription,
@@ -161,6 +173,7 @@ class Wire:
             settings.workspace,
             enable_telemetry=False,
             show_progress=False,
+            **({} if settings.cloud_url is None else {"cloud": cloud.name, "cloud_metadata": cloud.metadata}),
             **self._options,
         )
         return client
@@ -169,7 +182,13 @@ class Wire:
     def _authorization(self) -> AuthorizationManagementClient:
         from azure.mgmt.authorization import AuthorizationManagementClient
 
-        return AuthorizationManagementClient(self._credential, self.settings.subscription, **self._options)
+        return AuthorizationManagementClient(
+            self._credential,
+            self.settings.subscription,
+            base_url=self._cloud.resource_manager.rstrip("/"),
+            credential_scopes=[self._cloud.scope],
+            **self._options,
+        )
 
 
 def _begun(listed: Iterable[_REPLY]) -> tuple[Iterator[_REPLY], object]:

@@ -8,13 +8,25 @@ from uuid import uuid4
 from cloudmlops.emulators.azure.arm.errors import answer_error
 from cloudmlops.emulators.azure.arm.routes import ArmRequest, Route
 from cloudmlops.emulators.azure.arm.world import World
-from cloudmlops.emulators.azure.entra.tokens import MANAGEMENT
-from cloudmlops.emulators.core.answering import Answer, Asked, Operation, app
+from cloudmlops.emulators.azure.entra.tokens import LOGIN_HOST, MANAGEMENT
+from cloudmlops.emulators.core.answering import Answer, Asked, Operation, answer_json, app
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service
 
 NAME: Final = "arm"
 HOST: Final = "management.azure.com"
+_METADATA: Final = "/metadata/endpoints"
+_CLOUD: Final = {
+    "name": "AzureCloud",
+    "portal": "https://portal.azure.com",
+    "resourceManager": f"https://{HOST}/",
+    "authentication": {
+        "loginEndpoint": f"https://{LOGIN_HOST}/",
+        "audiences": ["https://management.core.windows.net/", f"{MANAGEMENT}/"],
+    },
+    "suffixes": {"storage": "core.windows.net"},
+}
+"""What anybody is told of the cloud: where its services are."""
 AUDIENCES: Final = (MANAGEMENT, "https://management.core.windows.net")
 
 
@@ -23,6 +35,8 @@ def arm_service(world: World) -> Service:
 
     def find(asked: Asked) -> tuple[str, Operation]:
         path = asked.path.rstrip("/")
+        if (asked.method, path) == ("GET", _METADATA):
+            return "GET metadata/endpoints", lambda _: answer_json([_CLOUD])
         found = world.routes.find(asked.method, path)
         if found is None:
             raise Refused("UNIMPLEMENTED", f"{asked.method} {path} is not emulated")
