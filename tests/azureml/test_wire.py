@@ -5,15 +5,22 @@ from __future__ import annotations
 import inspect
 import logging
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from azure.core.polling import LROPoller
+from azure.mgmt.eventgrid import EventGridManagementClient
+from azure.mgmt.eventgrid.models import Topic
 
 from cloudmlops import connect
+from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import QuotaExceededError, UnavailableError, UnsupportedError
+from cloudmlops.errors import QuotaExceededError, UnavailableError, UnsupportedError, WaitTimeoutError
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 
 from .conftest import Opened
@@ -88,6 +95,36 @@ def test_an_answer_that_never_comes_is_given_up(opened: Opened, azureml_emulator
 
     with pytest.raises(UnavailableError, match="the default datastore"):
         opened(timeout="0.5").objects  # noqa: B018 it asks where the datastore is
+
+
+def begin_topic(backends: AzureMLBackends, name: str) -> Callable[[], LROPoller[Any]]:
+    """Return what begins something that takes as long as the emulator's operations do."""
+    client = EventGridManagementClient(backends.wire.credential, backends.settings.subscription)
+    group = backends.settings.resource_group
+    return lambda: client.topics.begin_create_or_update(group, name, Topic(location="westeurope"))
+
+
+def test_the_end_of_what_takes_a_while_is_waited_for(backends: AzureMLBackends, workspace: str) -> None:
+    made = backends.wire.finish(begin_topic(backends, workspace), operation="events.publish", resource=workspace)
+
+    assert made.name == workspace
+
+
+def test_what_does_not_end_is_waited_for_no_longer_than_a_call(
+    opened: Opened, azureml_emulator: Emulator, cloud: AzureCloud, workspace: str
+) -> None:
+    begin = begin_topic(opened(), workspace)
+    begun: list[LROPoller[Any]] = []
+    cloud.operations.takes = timedelta(hours=1)
+
+    with pytest.raises(WaitTimeoutError, match=r"events\.publish of 'mine' has not ended after 0\.5 s"):
+        opened(timeout="0.5").wire.finish(
+            lambda: begun.append(begin()) or begun[0], operation="events.publish", resource="mine"
+        )
+
+    azureml_emulator.clock.advance(timedelta(hours=2))
+    begun[0].wait(60)
+    assert begun[0].done(), "it went on"
 
 
 def test_only_public_names_of_azure_s_packages_are_used() -> None:

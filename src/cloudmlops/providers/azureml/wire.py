@@ -11,7 +11,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.policies import RetryPolicy
 from azure.core.pipeline.transport import RequestsTransport
 
-from cloudmlops.errors import AuthenticationError, ServiceError
+from cloudmlops.errors import AuthenticationError, ServiceError, WaitTimeoutError
 from cloudmlops.providers.azureml.clouds import PUBLIC, Cloud, cloud_at
 from cloudmlops.providers.azureml.credentials import Renewable, ends
 from cloudmlops.providers.azureml.errors import translated
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from azure.ai.ml import MLClient
+    from azure.core.polling import LROPoller
     from azure.mgmt.authorization import AuthorizationManagementClient
 
     from cloudmlops.providers.azureml.settings import AzureMLSettings
@@ -110,6 +111,28 @@ class Wire:
             yield first
             with translated(operation, resource):
                 first = next(found, _NO_MORE)
+
+    def finish(self, begin: Callable[[], LROPoller[_REPLY]], *, operation: str, resource: str) -> _REPLY:
+        """Begin what takes a while, and wait for its end.
+
+        Args:
+            begin: A call of Azure's SDK whose name begins so.
+            operation: The verb that it is waited for, such as `endpoints.deploy`.
+            resource: What is concerned, in our names.
+
+        Raises:
+            ServiceError: What it ended with.
+            WaitTimeoutError: It has not ended in the time of a call; it goes on.
+        """
+        begun = self.ask(begin, operation=operation, resource=resource)
+        with translated(operation, resource):
+            begun.wait(self.timeout)
+            if begun.done():
+                return begun.result()
+        raise WaitTimeoutError(
+            f"{operation} of {resource!r} has not ended after {self.timeout:g} s",
+            hint="It goes on; look again later, or give the target a longer timeout=SECONDS.",
+        )
 
     def storage_token(self) -> tuple[str, datetime]:
         """Return a token for Blob storage, and when it ends."""
