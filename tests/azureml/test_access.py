@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from cloudmlops import Platform, connect
+from cloudmlops.cli.doctor import doctor
 from cloudmlops.domain.access import Grant, Role
 from cloudmlops.domain.actors import ActorKind
 from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
@@ -255,3 +257,15 @@ def test_the_caller_is_the_object_id_of_the_token(platform: Platform, cloud: Azu
 def test_a_token_that_does_not_say_whose_it_is_is_refused(token: str) -> None:
     with pytest.raises(AuthenticationError, match="does not say whose it is"):
         caller(token)
+
+
+def test_doctor_says_what_is_missing_and_what_is_not_there(opened: Opened, as_somebody: Callable[[str], None]) -> None:
+    target = opened().settings.target
+    well = CliRunner().invoke(doctor, ["--target", target])
+    as_somebody("reader")
+    missing = CliRunner().invoke(doctor, ["--target", target])
+
+    assert well.exit_code == 0, well.output
+    assert "Runs: this library runs no pipelines on Azure ML" in well.output
+    assert missing.exit_code == 1
+    assert "Ask for the role reader, there called Storage Blob Data Reader (docs/access.md)." in missing.output

@@ -129,10 +129,8 @@ def test_a_registration_that_ended_anywhere_is_finished_by_the_same_call(
     with connect(backends.settings.target) as platform:
         assert platform.models.register("churn", artifact, request="nightly").version == "1"
         assert platform.models.repair("churn").ok
-        assert [entry.kind for entry in platform.models.history("churn")] == [
-            EntryKind.REGISTERING,
-            EntryKind.REGISTERED,
-        ]
+        kinds = [entry.kind for entry in platform.models.history("churn") if entry.kind is not EntryKind.REPAIRED]
+        assert kinds == [EntryKind.REGISTERING, EntryKind.REGISTERED]
     assert [known.version for known in backends.native.models.list(name="churn")] == ["1"]
 
 

@@ -23,6 +23,7 @@ class Renewable:
     def __init__(self, make: Callable[[], DefaultAzureCredential]) -> None:
         self._make = make
         self._kept = make()
+        self._before: list[DefaultAzureCredential] = []
         self._renewing = Lock()
 
     def get_token(
@@ -39,12 +40,13 @@ class Renewable:
     def renew(self) -> None:
         """Forget all tokens."""
         with self._renewing:
-            before, self._kept = self._kept, self._make()
-            before.close()
+            self._before.append(self._kept)  # other threads may be asking it
+            self._kept = self._make()
 
     def close(self) -> None:
         """Close connections."""
-        self._kept.close()
+        for one in (*self._before, self._kept):
+            one.close()
 
 
 def ends(token: AccessToken) -> datetime:
