@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -19,8 +20,13 @@ from cloudmlops.emulators.azure.entra.principals import Directory, default_direc
 from cloudmlops.emulators.azure.entra.service import entra_service
 from cloudmlops.emulators.azure.entra.tokens import Tokens
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
+from cloudmlops.emulators.azure.ml.billing import Billing
+from cloudmlops.emulators.azure.ml.clusters import Clusters
+from cloudmlops.emulators.azure.ml.computes import add_computes
 from cloudmlops.emulators.azure.ml.datastores import add_datastores
+from cloudmlops.emulators.azure.ml.long_running import add_long_running
 from cloudmlops.emulators.azure.ml.models import add_models
+from cloudmlops.emulators.azure.ml.schedules import Schedules
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
 from cloudmlops.emulators.azure.rbac.assignments import Access
 from cloudmlops.emulators.core.service import Service, Surroundings
@@ -75,12 +81,20 @@ class AzureCloud:
         self.event_grid = EventGrid(world, write=self.blobs.write)
         """What is told of what happens, and what is published."""
         add_models(world, self.event_grid.events)
+        add_long_running(world)
+        self.clusters = Clusters(surroundings.state, surroundings.clock)
+        """The nodes of computes: what runs takes them here, and gives them back."""
+        self.billing = Billing(self.clusters)
+        """What the nodes have cost, busy and idle."""
+        add_computes(world, self.clusters)
+        self.schedules = Schedules(world)
+        """What is made again and again; `schedules.starter` makes the jobs."""
         self.identities = ManagedIdentities(surroundings, self.tokens)
         """Whose tokens processes get without a secret."""
         return (
             entra_service(surroundings, self.tokens),
             self.identities.service(),
-            arm_service(world),
+            replace(arm_service(world), resume=self._resume),
             blob_service(surroundings, self.tokens, self.access),
             self.event_grid.service(),
         )
@@ -112,6 +126,12 @@ class AzureCloud:
         self.operations.stuck = False
         self.access.delay = timedelta(0)
         self.event_grid.reset()
+        self.billing.reset()
+
+    def _resume(self) -> None:
+        """Go on where an emulator with this state was."""
+        self.clusters.release_all()
+        self.schedules.resume()
 
     def _built(self) -> World:
         if self._world is None:

@@ -68,6 +68,11 @@ class Operations:
                 self._clock.after(lasts, finish)
             else:
                 finish()
+        return self.followed(name, subscription, location, version=version)
+
+    @staticmethod
+    def followed(name: str, subscription: str, location: str, *, version: str) -> Mapping[str, str]:
+        """Return the headers that tell how to follow an operation of Azure Machine Learning."""
         base = (
             f"https://management.azure.com/subscriptions/{subscription}/providers/"
             f"Microsoft.MachineLearningServices/locations/{location}"
