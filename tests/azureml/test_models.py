@@ -4,86 +4,26 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudmlops import connect
-from cloudmlops.domain.ledger import Registration
 from cloudmlops.domain.models import Stage
-from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.errors import (
     ConfigurationError,
     ConflictError,
     NotFoundError,
-    QuotaExceededError,
-    UnavailableError,
 )
-from cloudmlops.ports.models import NewVersion, Projection
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.mapping import models as mapping
-from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.testing.contract.models import in_production, written_model
 
 from .conftest import Opened
-
-DIGEST = "ab" * 32
-PUT = "arm/PUT workspaces/models/versions"
-GET = "arm/GET workspaces/models/versions"
-
-
-def new(
-    backends: AzureMLBackends, version: str = "1", *, request: str = "r1", model: str = "churn", **known: Any
-) -> NewVersion:
-    uri = f"{backends.objects.uri}/models/{model}/{version}/"
-    registration = Registration(artifact_uri=uri, manifest=DIGEST, **known)
-    return NewVersion(model=model, version=version, request=request, registration=registration)
-
-
-def shown(version: str = "1", stage: Stage = Stage.NONE, revision: int = 2, **tags: str) -> Projection:
-    return Projection(version=version, stage=stage, revision=revision, tags=tags, head=7, head_digest=DIGEST)
-
-
-def versions(backends: AzureMLBackends, model: str = "churn", *, archived: bool = False) -> list[Any]:
-    constants = ml().constants.ListViewType
-    view = constants.ALL if archived else constants.ACTIVE_ONLY
-    found = backends.native.models.list(name=model, list_view_type=view)
-    return sorted(found, key=lambda known: str(known.version))
-
-
-def registered_by_others(backends: AzureMLBackends, version: str = "1", *, model: str = "churn", **known: Any) -> Any:
-    path = "azureml://datastores/workspaceblobstore/paths/elsewhere/model"
-    given = {"name": model, "version": version, "path": path, **known}
-    return backends.native.models.create_or_update(ml().entities.Model(**given))
-
-
-def change(backends: AzureMLBackends, version: str = "1", **known: Any) -> None:
-    """Put a version without this library, with all else as it is."""
-    present = backends.native.models.get("churn", version)
-    for name, value in known.items():
-        setattr(present, name, value)
-    backends.native.models.create_or_update(present)
-
-
-def once_within(act: Callable[[], object]) -> Callable[[], None]:
-    """Return what does something, but not while it is doing it: its own calls match the fault, too."""
-    busy = False
-
-    def guarded() -> None:
-        nonlocal busy
-        if busy:
-            return
-        busy = True
-        try:
-            act()
-        finally:
-            busy = False
-
-    return guarded
+from .model_versions import DIGEST, PUT, change, new, once_within, registered_by_others, shown, versions
 
 
 def test_what_a_version_is_made_of_is_sent(
@@ -197,58 +137,6 @@ def test_all_names_taken_is_a_conflict(backends: AzureMLBackends) -> None:
         backends.models.create(new(backends))
 
 
-def test_a_service_that_was_away_or_busy_is_asked_again(backends: AzureMLBackends, azureml_emulator: Emulator) -> None:
-    busy = Refused("RESOURCE_EXHAUSTED", "Too many requests.", retry_after_seconds=0.01)
-    azureml_emulator.faults.set(Fault(matching=PUT, times=2, refused=busy))
-    azureml_emulator.faults.set(Fault(matching=GET, refused=Refused("UNAVAILABLE", "not now")))
-
-    backends.models.create(new(backends))
-
-    assert len(azureml_emulator.calls.list(PUT)) == 3
-
-
-def test_a_service_that_stays_busy_is_told_with_the_time_to_come_again(
-    backends: AzureMLBackends, azureml_emulator: Emulator
-) -> None:
-    busy = Refused("RESOURCE_EXHAUSTED", "Too many requests.", retry_after_seconds=0.25)
-    azureml_emulator.faults.set(Fault(matching=PUT, times=None, refused=busy))
-
-    with pytest.raises(QuotaExceededError, match=r"models\.register of 'churn@1'.*Too many requests") as caught:
-        backends.models.create(new(backends))
-
-    assert caught.value.retry_after is not None
-    assert caught.value.retry_after.total_seconds() == 0.25
-    assert caught.value.retryable
-
-
-def test_a_service_that_stays_away_is_said_to_be_unavailable(opened: Opened, azureml_emulator: Emulator) -> None:
-    backends = opened(timeout="1")
-    refused = Refused("UNAVAILABLE", "The service is currently unavailable.")
-    azureml_emulator.faults.set(Fault(matching=PUT, times=None, refused=refused))
-
-    with pytest.raises(UnavailableError, match=r"models\.register of 'churn@1'"):
-        backends.models.create(new(backends))
-
-
-def test_a_conflict_is_told(backends: AzureMLBackends, azureml_emulator: Emulator) -> None:
-    azureml_emulator.faults.set(Fault(matching=PUT, refused=Refused("ABORTED", "Another operation is in progress.")))
-
-    with pytest.raises(ConflictError, match="Another operation is in progress"):
-        backends.models.create(new(backends))
-
-
-def test_a_token_that_became_too_old_is_renewed_once(opened: Opened, azureml_emulator: Emulator) -> None:
-    backends = opened()
-    backends.models.create(new(backends))
-    azureml_emulator.calls.clear()
-    azureml_emulator.cloud(AzureCloud).tokens.expire()
-
-    assert list(backends.models._versions("churn"))
-
-    assert [call.status for call in azureml_emulator.calls.list(GET)] == ["UNAUTHENTICATED", "OK"]
-    assert len(azureml_emulator.calls.list("entra/token")) == 1
-
-
 def test_stage_and_tags_are_drawn_and_read_back(backends: AzureMLBackends) -> None:
     backends.models.create(new(backends))
     tags = {"team": "growth", "Owner": "Ada Lovelace", "long": "x" * 1001, "k" * 101: "x", "stage": "odd"}
@@ -304,49 +192,6 @@ def test_a_tag_that_somebody_else_changes_is_seen(backends: AzureMLBackends) -> 
     change(backends, tags={**versions(backends)[0].tags, "team": "fraud"})
 
     assert backends.models.projected("churn")["1"].tags == {"team": "fraud"}
-
-
-def test_what_a_concurrent_writer_puts_over_it_is_drawn_again(opened: Opened, azureml_emulator: Emulator) -> None:
-    backends, other = opened(), opened()
-    backends.models.create(new(backends))
-    stale = other.native.models.get("churn", "1")
-    stale.tags = {**stale.tags, "cost-centre": "7"}
-    before = len(azureml_emulator.calls.list(PUT))
-    overwrite = once_within(lambda: other.native.models.create_or_update(stale))
-    azureml_emulator.faults.set(Fault(matching=GET, first=3, before=overwrite))
-
-    backends.models.project("churn", [shown(stage=Stage.PRODUCTION, team="growth")])
-
-    (version,) = versions(backends)
-    assert version.tags["stage"] == "production"
-    assert version.tags["team"] == "growth"
-    assert version.tags["cost-centre"] == "7", "what the other wrote is kept, too"
-    assert version.stage == "Production"
-    assert len(azureml_emulator.calls.list(PUT)) - before == 3
-
-
-def test_a_version_that_is_always_overwritten_ends_in_a_conflict(opened: Opened, azureml_emulator: Emulator) -> None:
-    backends, other = opened(), opened()
-    backends.models.create(new(backends))
-    stale = other.native.models.get("churn", "1")
-    overwrite = once_within(lambda: other.native.models.create_or_update(stale))
-    azureml_emulator.faults.set(Fault(matching=GET, first=3, times=None, before=overwrite))
-
-    with pytest.raises(ConflictError, match="somebody else changes churn@1 in Azure ML"):
-        backends.models.project("churn", [shown(stage=Stage.PRODUCTION)])
-
-
-def test_what_was_drawn_of_a_later_end_of_the_ledger_is_left_alone(opened: Opened, azureml_emulator: Emulator) -> None:
-    backends, other = opened(), opened()
-    backends.models.create(new(backends))
-    later = replace(shown(stage=Stage.STAGING, revision=8), head=8)
-    azureml_emulator.faults.set(
-        Fault(matching=GET, first=3, before=once_within(lambda: other.models.project("churn", [later])))
-    )
-
-    backends.models.project("churn", [shown(stage=Stage.CANDIDATE)])
-
-    assert backends.models.projected("churn")["1"].stage is Stage.STAGING
 
 
 def test_versions_that_others_made_are_not_ours_not_even_copies(backends: AzureMLBackends) -> None:
