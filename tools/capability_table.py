@@ -6,11 +6,12 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from cloudmlops.domain.capabilities import Capability, Support
+from cloudmlops.providers.azureml.limits import LIMITS as AZUREML
 from cloudmlops.providers.local.limits import LIMITS as LOCAL
 from cloudmlops.providers.vertex.limits import LIMITS as VERTEX
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "capabilities.md"
-PROVIDERS = {"local": LOCAL, "vertex": VERTEX}
+PROVIDERS = {"local": LOCAL, "vertex": VERTEX, "azureml": AZUREML}
 HEAD = """# What each provider can do
 
 Drawn by `python tools/capability_table.py` from the providers' own declarations; a test fails when it is out of date.

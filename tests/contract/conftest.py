@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 
 LOCATION = "europe-west4"
@@ -24,3 +25,11 @@ def target_in_new_project(emulator_url: str, **settings: str) -> str:
     reply.raise_for_status()
     query = {"bucket": f"{name}-bucket", **settings}
     return f"vertex://{name}/{LOCATION}?{urlencode(query)}"
+
+
+def azureml_target(emulator: Emulator, **settings: str) -> str:
+    """Make a workspace of one's own at the emulator, and return the target of its platform."""
+    name = f"w{uuid.uuid4().hex[:12]}"
+    emulator.cloud(AzureCloud).ensure_workspace(name, group="contract")
+    query = f"?{urlencode(settings)}" if settings else ""
+    return f"azureml://{SUBSCRIPTION}/contract/{name}{query}"

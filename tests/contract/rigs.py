@@ -13,7 +13,7 @@ import pytest
 from cloudmlops import Platform, connect
 from cloudmlops.emulators.core.emulator import Emulator
 
-from .conftest import target_in_new_project, vertex_target
+from .conftest import azureml_target, target_in_new_project, vertex_target
 
 
 class OnDisk:
@@ -55,6 +55,15 @@ class OnVertexWithTopic(OnVertex):
             pubsub.put(topic, json={}).raise_for_status()
             pubsub.put(f"{project}/subscriptions/mine", json={"topic": topic}).raise_for_status()
         with connect(target) as platform:
+            yield platform
+
+
+class OnAzureML:
+    """A workspace of its own for each test, by Azure's own names and credentials through the redirect."""
+
+    @pytest.fixture
+    def platform(self, azureml_emulator: Emulator) -> Iterator[Platform]:
+        with connect(azureml_target(azureml_emulator)) as platform:
             yield platform
 
 

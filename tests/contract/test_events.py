@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from cloudmlops.testing.contract.events import EventsContract
 
-from .rigs import OnDisk, OnVertex, OnVertexOverRest, OnVertexWithTopic
+from .rigs import OnAzureML, OnDisk, OnVertex, OnVertexOverRest, OnVertexWithTopic
 
 
 class TestEventsOnLocal(EventsContract):
@@ -22,4 +22,8 @@ class TestEventsOnVertexWithTopic(OnVertexWithTopic, EventsContract):
 
 
 class TestEventsOnVertexOverRest(OnVertexOverRest, EventsContract):
+    pass
+
+
+class TestEventsOnAzureML(OnAzureML, EventsContract):
     pass

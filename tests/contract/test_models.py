@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from cloudmlops.testing.contract.models import ModelsContract
 
-from .rigs import OnDisk, OnVertex, OnVertexOverRest
+from .rigs import OnAzureML, OnDisk, OnVertex, OnVertexOverRest
 
 
 class TestModelsOnLocal(ModelsContract):
@@ -18,4 +18,8 @@ class TestModelsOnVertex(OnVertex, ModelsContract):
 
 
 class TestModelsOnVertexOverRest(OnVertexOverRest, ModelsContract):
+    pass
+
+
+class TestModelsOnAzureML(OnAzureML, ModelsContract):
     pass

@@ -18,7 +18,7 @@ import click
 from cloudmlops.cli.packages import missing_packages
 from cloudmlops.cli.session import Session, session_options
 from cloudmlops.domain.capabilities import Capability, Support
-from cloudmlops.errors import CloudMLOpsError
+from cloudmlops.errors import CloudMLOpsError, UnsupportedError
 
 if TYPE_CHECKING:
     from cloudmlops._platform import Platform
@@ -112,6 +112,8 @@ def _platform(session: Session) -> Iterator[Finding]:
     for name, check in checks.items():
         try:
             yield check(opened)
+        except UnsupportedError as error:
+            yield Finding(check=name, ok=True, found=error.message)
         except CloudMLOpsError as error:
             yield Finding(check=name, ok=False, found=error.message, fix=error.hint or "Read the message above.")
 
@@ -147,11 +149,13 @@ def _access(opened: Platform) -> Finding:
     missing = opened.check_access(_LOOKED_AT)
     names = dict.fromkeys(gap.permission.name for gap in missing)
     roles = dict.fromkeys(str(gap.permission.role) for gap in missing)
+    native = dict.fromkeys(gap.permission.native_role for gap in missing if gap.permission.native_role)
+    which = f", there called {' and '.join(native)}" if native else ""
     return Finding(
         check="Access",
         ok=not missing,
         found=f"missing: {', '.join(names)}" if missing else "all that these checks need",
-        fix=f"Ask for the role {' and '.join(roles)} (docs/access.md)." if missing else "",
+        fix=f"Ask for the role {' and '.join(roles)}{which} (docs/access.md)." if missing else "",
     )
 
 

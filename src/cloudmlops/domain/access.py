@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -25,6 +25,8 @@ class Permission:
 
     name: str
     role: Role
+    native_role: str = field(default="", compare=False)
+    """The provider's own role that has it, where that is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +26,7 @@ from cloudmlops.errors import (
 from cloudmlops.storage.keys import checked_key
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import AzureCredential, ClientConfig, RetryConfig
 
     AnyStore = S3Store | GCSStore | AzureStore
 
@@ -34,14 +34,16 @@ _ENDPOINTS: Final[Mapping[str, tuple[str, ...]]] = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
     "gs": ("GOOGLE_BASE_URL",),
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    "abfss": (),
 }
 """Variables that name another address of the service; the first that is set counts."""
-_SETTING: Final[Mapping[str, str]] = {"s3": "endpoint", "gs": "base_url", "az": "endpoint"}
+_SETTING: Final[Mapping[str, str]] = {"s3": "endpoint", "gs": "base_url", "az": "endpoint", "abfss": "endpoint"}
 _ANONYMOUS: Final[Mapping[str, Mapping[str, str]]] = {
     "s3": {"skip_signature": "true"},
     # With `skip_signature` obstore still asks Google's metadata server for a token before it writes.
     "gs": {"bearer_token": "anonymous"},
     "az": {"skip_signature": "true"},
+    "abfss": {"skip_signature": "true"},
 }
 _used_by: int | None = None
 """The process in which obstore has begun to work: a fork leaves its threads behind and waits for them."""
@@ -61,11 +63,19 @@ class RemoteStore:
 
     @classmethod
     def at(
-        cls, scheme: str, bucket: str, prefix: str, *, endpoint: str | None = None, anonymous: bool = False
+        cls,
+        scheme: str,
+        bucket: str,
+        prefix: str,
+        *,
+        endpoint: str | None = None,
+        anonymous: bool = False,
+        tokens: Callable[[], tuple[str, datetime]] | None = None,
     ) -> RemoteStore:
-        """Open `bucket` of the service that `scheme` (`s3`, `gs`, `az`) names.
+        """Open `bucket` of the service that `scheme` (`s3`, `gs`, `az`, `abfss`) names.
 
-        The environment says how to reach it, unless `endpoint` does, and who asks, unless it is `anonymous`.
+        The environment says how to reach it, unless `endpoint` does, and who asks, unless `tokens` do or it is
+        `anonymous`. A bucket of `abfss` is `container@account.dfs.suffix`, which says where it is reached, too.
         """
         endpoint = endpoint or next((os.environ[name] for name in _ENDPOINTS[scheme] if os.environ.get(name)), None)
         if endpoint and redacted(endpoint) != endpoint:
@@ -73,12 +83,27 @@ class RemoteStore:
                 f"the address of the service for {scheme}:// holds credentials or a query",
                 hint=f"Leave them out of `endpoint` and of {' or '.join(_ENDPOINTS[scheme])}.",
             )
-        config = {**({_SETTING[scheme]: endpoint} if endpoint else {}), **(_ANONYMOUS[scheme] if anonymous else {})}
+        uri = f"{scheme}://{bucket}/{prefix}".rstrip("/")
+        account: dict[str, str] = {}
+        given: dict[str, Any] = {}
+        if scheme == "abfss":
+            bucket, _, host = bucket.partition("@")
+            name, _, suffix = host.partition(".dfs.")
+            account = {"account_name": name}
+            endpoint = endpoint or f"https://{name}.blob.{suffix}"
+            given = {"credential_provider": _credentials(tokens)} if tokens is not None else {}
+        config = {
+            **account,
+            **({_SETTING[scheme]: endpoint} if endpoint else {}),
+            **(_ANONYMOUS[scheme] if anonymous else {}),
+        }
         client: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
         build = _BUILDERS[scheme]
         with _translated(f"{scheme}://{bucket}", "open", bucket):
-            store = build(bucket, prefix=prefix or None, config=config, client_options=client, retry_config=_RETRY)
-        return cls(store, f"{scheme}://{bucket}/{prefix}".rstrip("/"))
+            store = build(
+                bucket, prefix=prefix or None, config=config, client_options=client, retry_config=_RETRY, **given
+            )
+        return cls(store, uri)
 
     @property
     def uri(self) -> str:
@@ -174,7 +199,20 @@ def _check_process() -> None:
         )
 
 
-_BUILDERS: Final[Mapping[str, Callable[..., AnyStore]]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+def _credentials(tokens: Callable[[], tuple[str, datetime]]) -> Callable[[], AzureCredential]:
+    def provided() -> AzureCredential:
+        token, ends = tokens()
+        return {"token": token, "expires_at": ends}
+
+    return provided
+
+
+_BUILDERS: Final[Mapping[str, Callable[..., AnyStore]]] = {
+    "s3": S3Store,
+    "gs": GCSStore,
+    "az": AzureStore,
+    "abfss": AzureStore,
+}
 
 _ERRORS: Final[tuple[tuple[type[Exception], type[ServiceError], str], ...]] = (
     (exceptions.UnauthenticatedError, AuthenticationError, "Check the vendor's credentials in the environment."),
@@ -184,12 +222,18 @@ _ERRORS: Final[tuple[tuple[type[Exception], type[ServiceError], str], ...]] = (
 )
 """The first row that matches counts."""
 
+_DENIED: Final[Mapping[str, str]] = {
+    "abfss": "The caller needs the role Storage Blob Data Contributor on the storage account, or Storage Blob Data "
+    "Reader only to read; Owner and Contributor of the account do not let at its data.",
+}
+"""What to do about a refusal, where more is known than in `_ERRORS`."""
 _FORBIDDEN: Final = "status code: 403 Forbidden"
 _READING: Final = frozenset({"read", "download", "look up"})
 _MAKE: Final[Mapping[str, str]] = {
     "s3": "Correct the name, or make the bucket: aws s3 mb s3://{bucket}",
     "gs": "Correct the name, or make the bucket: gcloud storage buckets create gs://{bucket} --location=REGION",
     "az": "Correct the name, or make the container: az storage container create --name {bucket}",
+    "abfss": "Correct the name, or make the container: az storage container create --name {bucket}",
 }
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 
@@ -204,7 +248,7 @@ def _translated(uri: str, operation: str, key: str) -> Iterator[None]:
             # Not as if only the object were missing: a reader would take the whole registry for empty.
             raise ConfigurationError(
                 f"cannot {operation} object {key!r}: there is no {uri.split('/')[2]} at {uri.partition(':')[0]}://",
-                hint=_MAKE[uri.partition(":")[0]].format(bucket=uri.split("/")[2]),
+                hint=_MAKE[uri.partition(":")[0]].format(bucket=uri.split("/")[2].partition("@")[0]),
             ) from error
         raise NotFoundError(f"there is no object {key!r}", **details) from error
     except (exceptions.BaseError, OSError) as error:
@@ -214,6 +258,8 @@ def _translated(uri: str, operation: str, key: str) -> Iterator[None]:
         denied = isinstance(error, exceptions.GenericError) and _FORBIDDEN in str(error)
         cause = exceptions.PermissionDeniedError if denied else type(error)
         kind, hint = next((kind, hint) for known, kind, hint in _ERRORS if issubclass(cause, known))
+        if kind is PermissionDeniedError:
+            hint = _DENIED.get(details["provider"], hint)
         summary = str(error).split("\n\nDebug", 1)[0]
         safe = redacted(summary)
         raise kind(f"cannot {operation} object {key!r}: {safe}", hint=hint, **details) from (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,3 +54,28 @@ def vertex_emulator(vertex_emulator_of_session: Emulator) -> Iterator[Emulator]:
     vertex_emulator_of_session.reset()
     yield vertex_emulator_of_session
     vertex_emulator_of_session.reset()
+
+
+@pytest.fixture(scope="session")
+def azureml_emulator_of_session() -> Iterator[Emulator]:
+    """Azure ML and what belongs to it on loopback, for all tests of a process."""
+    from cloudmlops.emulators.azure import azureml_emulator as started
+
+    with started() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def azureml_emulator(azureml_emulator_of_session: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """The session's emulator of Azure ML, without what another test has set; Azure's SDKs are led to it.
+
+    What the services hold stays, so let a test use a workspace of its own.
+    """
+    sealed = azureml_emulator_of_session.environment()
+    for name in os.environ.keys() - sealed.keys():
+        monkeypatch.delenv(name)
+    for name, value in sealed.items():
+        monkeypatch.setenv(name, value)
+    azureml_emulator_of_session.reset()
+    yield azureml_emulator_of_session
+    azureml_emulator_of_session.reset()

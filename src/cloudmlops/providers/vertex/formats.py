@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
 from cloudmlops.domain.addresses import redacted
+from cloudmlops.providers.formats import looking
 
 _IP_ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _LONGEST_BUCKET: Final = 63
 _LONGEST_DOTTED_BUCKET: Final = 222
-
-
-def _looking(pattern: str, wanted: str) -> AfterValidator:
-    """Return the check that a whole text looks so."""
-    compiled = re.compile(pattern)
-
-    def check(given: str) -> str:
-        if not compiled.fullmatch(given):
-            raise ValueError(f"{redacted(given)!r} is not {wanted}")
-        return given
-
-    return AfterValidator(check)
 
 
 def _bucket(given: str) -> str:
@@ -42,78 +30,49 @@ def _bucket(given: str) -> str:
     return given
 
 
-def _prefix(given: str) -> str:
-    if given and (
-        any(part in ("", ".", "..") for part in given.split("/")) or re.search(r"[\x00-\x1f\x7f?#*\[\]]", given)
-    ):
-        raise ValueError(f"{given!r} is not a folder of a bucket such as team/cloudmlops")
-    return given
-
-
-def _api_url(given: str) -> str:
-    try:
-        parts = urlsplit(given)
-        parts.port  # noqa: B018 reading it checks it
-    except ValueError:
-        parts = urlsplit("")
-    if "@" in given:
-        raise ValueError("an address of services holds no credentials: leave out what stands before the @")
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.path.strip("/")
-        or "?" in given
-        or "#" in given
-    ):
-        raise ValueError(f"{redacted(given)!r} is not an address such as http://127.0.0.1:8080")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 def _pubsub(kind: str) -> AfterValidator:
-    return _looking(
+    return looking(
         rf"(?:(?:projects/[^/\s]+/{kind}/)?(?!goog)[A-Za-z][A-Za-z0-9._~%+-]{{2,254}})?",
         f"the name of one of Pub/Sub's {kind}, such as models or projects/my-project/{kind}/models",
     )
 
 
-_ACCOUNT: Final = _looking(
+_ACCOUNT: Final = looking(
     r"(?:[^\s@/:]+@[^\s@/:.]+(?:\.[^\s@/:.]+)+)?",
     "the e-mail address of a service account, such as runner@my-project.iam.gserviceaccount.com",
 )
-_IMAGE: Final = _looking(
+_IMAGE: Final = looking(
     r"(?:[A-Za-z0-9][A-Za-z0-9._:/@-]*)?", "the name of a container image, such as REGION-docker.pkg.dev/…/steps:latest"
 )
 
 Project = Annotated[
-    str, _looking(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+", "the id or the number of a project")
+    str, looking(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+", "the id or the number of a project")
 ]
-Location = Annotated[str, _looking(r"[a-z]+-[a-z]+[0-9]+", "a region such as europe-west4")]
+Location = Annotated[str, looking(r"[a-z]+-[a-z]+[0-9]+", "a region such as europe-west4")]
 Bucket = Annotated[str, AfterValidator(_bucket)]
-Prefix = Annotated[str, AfterValidator(_prefix)]
-ApiUrl = Annotated[str, AfterValidator(_api_url)]
 Dataset = Annotated[
-    str, _looking(r"[A-Za-z0-9_]{1,1024}", "the name of a BigQuery dataset: letters, digits and underscores")
+    str, looking(r"[A-Za-z0-9_]{1,1024}", "the name of a BigQuery dataset: letters, digits and underscores")
 ]
 OnlineStore = Annotated[
     str,
-    _looking(
+    looking(
         r"[a-z_][a-z0-9_]{0,59}",
         "the id of an online store: up to 60 lower-case letters, digits and underscores, no digit first",
     ),
 ]
 Image = Annotated[str, _IMAGE]
-Machine = Annotated[str, _looking(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+", "a machine type such as n1-standard-2")]
+Machine = Annotated[str, looking(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+", "a machine type such as n1-standard-2")]
 Account = Annotated[str, _ACCOUNT]
 Network = Annotated[
     str,
-    _looking(
+    looking(
         r"(?:projects/[0-9]+/global/networks/[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)?",
         "the full name of a network, with the number of its project: projects/12345/global/networks/vpc",
     ),
 ]
 EncryptionKey = Annotated[
     str,
-    _looking(
+    looking(
         r"(?:projects/[^/\s]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63})?",
         "the full name of a Cloud KMS key: projects/…/locations/…/keyRings/…/cryptoKeys/…",
     ),

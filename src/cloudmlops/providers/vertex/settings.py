@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
 
-from cloudmlops.domain.addresses import redacted
-from cloudmlops.errors import ConfigurationError
+from cloudmlops.providers.formats import ApiUrl, Prefix
+from cloudmlops.providers.targets import OrNone, TargetSettings
 from cloudmlops.providers.vertex.formats import (
     Account,
-    ApiUrl,
     Bucket,
     Dataset,
     EncryptionKey,
@@ -23,39 +19,24 @@ from cloudmlops.providers.vertex.formats import (
     Machine,
     Network,
     OnlineStore,
-    Prefix,
     Project,
     Subscription,
     Topic,
 )
 from cloudmlops.providers.vertex.locations import LOCATIONS, alike
 
-_NONE: Final = "none"
-"""None in a target; an empty text is refused, for a shell writes it where a variable is not set."""
-_HINT: Final = (
-    "Write vertex://PROJECT/LOCATION?bucket=BUCKET, such as vertex://my-project/europe-west4?bucket=my-bucket."
-)
 
-
-def _seconds(given: object) -> object:
-    """Read a number of seconds, as a URL and a variable hold it; pydantic reads the rest, such as `PT90S`."""
-    try:
-        return float(given) if isinstance(given, str) else given
-    except ValueError:
-        return given
-
-
-def _none(given: object) -> object:
-    return None if given == _NONE else given
-
-
-class VertexSettings(BaseSettings):
+class VertexSettings(TargetSettings):
     """Which project, where, and how it is reached; also read from `CLOUDMLOPS_VERTEX_*` variables.
 
     Credentials are Google's own chain (application default credentials); none are kept here.
     """
 
     provider: ClassVar[str] = "vertex"
+    located_by: ClassVar[tuple[str, ...]] = ("project", "location")
+    hint: ClassVar[str] = (
+        "Write vertex://PROJECT/LOCATION?bucket=BUCKET, such as vertex://my-project/europe-west4?bucket=my-bucket."
+    )
     model_config = SettingsConfigDict(env_prefix="CLOUDMLOPS_VERTEX_", frozen=True, extra="forbid")
 
     project: Project
@@ -68,7 +49,7 @@ class VertexSettings(BaseSettings):
     """Holds ledger, inbox, artifacts and snapshots; in the same region."""
     prefix: Prefix = "cloudmlops"
     """Folder in the bucket."""
-    api_url: Annotated[ApiUrl | None, BeforeValidator(_none)] = None
+    api_url: Annotated[ApiUrl | None, OrNone] = None
     """None, in a target `none`, is Google's own services; an emulator's address, such as `http://127.0.0.1:8080`, works
     offline, through the same code: Vertex AI, BigQuery, Bigtable, Cloud Storage and all others are asked there."""
     transport: Literal["grpc", "rest"] = "grpc"
@@ -103,32 +84,6 @@ class VertexSettings(BaseSettings):
     """Audience of the identity token that each push must carry; empty asks for none: something else authenticates."""
     push_account: Annotated[Account, Field(validate_default=True)] = ""
     """E-mail address of the service account that pushes; wanted with `push_audience`."""
-    timeout: Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0), le=timedelta(days=1))] = timedelta(
-        seconds=60
-    )
-    """So long one call may take, with its repetitions. In a target: seconds."""
-    as_of: Annotated[AwareDatetime | None, BeforeValidator(_none)] = None
-    """Replay history: features are read online as they were known at this time. None is `none` in a target."""
-
-    def __init__(
-        self, *, _named: str = "settings of a vertex:// platform", _faults: Sequence[str] = (), **given: Any
-    ) -> None:
-        """Take settings by name, and what is not given from variables.
-
-        Raises:
-            ConfigurationError: Some are missing or malformed, or contradict others; all faults are listed.
-        """
-        faults = list(_faults)
-        try:
-            super().__init__(**given)
-        except ValidationError as error:
-            faults += _told(error)
-        # Raised here, for pydantic's error quotes the values.
-        if faults:
-            raise ConfigurationError(
-                f"{_named} are not understood: {'; '.join(faults)}",
-                hint=f"{_HINT} Known settings: {', '.join(type(self).model_fields)}.",
-            )
 
     # Each of these rules of two settings is asked with the later one, so that all faults are told together.
 
@@ -164,42 +119,6 @@ class VertexSettings(BaseSettings):
             raise ValueError("push_audience and push_account go together")
         return given
 
-    @classmethod
-    def from_target(cls, target: str) -> Self:
-        """Read a URL: `vertex://PROJECT/LOCATION?bucket=BUCKET` and any other setting in its query.
-
-        Raises:
-            ConfigurationError: It is malformed; all faults are listed.
-        """
-        parts = urlsplit(target)
-        credentials, _, project = parts.netloc.rpartition("@")
-        pairs = parse_qsl(parts.query, keep_blank_values=True)
-        query = dict(pairs)
-        # Other names would reach pydantic's own options, such as the file that variables are read from.
-        given = {name: value for name, value in query.items() if name in cls.model_fields}
-        given |= {"project": project, "location": parts.path.strip("/")}
-        faults = [f"{name}: there is no such setting" for name in query if name not in cls.model_fields]
-        faults += [f"{name}: it is given twice" for name in query if [known for known, _ in pairs].count(name) > 1]
-        faults += [f"{name}: it stands before the question mark" for name in ("project", "location") if name in query]
-        if credentials:
-            faults.append("project: credentials stand before it; Google's own chain has them")
-        if parts.fragment:
-            faults.append("#: it begins nothing that is read; write %23")
-        return cls(_named=f"settings of the target {redacted(target)!r}", _faults=faults, **given)
-
-    @property
-    def target(self) -> str:
-        """The URL that connects another process to this platform."""
-        # All that was set, also to its default: the other process may have variables that say something else.
-        names = [name for name in type(self).model_fields if name in self.model_fields_set]
-        query = {name: _text(getattr(self, name)) for name in names if name not in ("project", "location")}
-        return f"{self.address}?{urlencode(query)}"
-
-    @property
-    def address(self) -> str:
-        """The platform's stable name: project and location."""
-        return f"vertex://{self.project}/{self.location}"
-
     @property
     def serving_image_uri(self) -> str:
         """The image that serves models: the given one, or where docs/endpoints.md has it built."""
@@ -214,18 +133,3 @@ class VertexSettings(BaseSettings):
     def store(self) -> str:
         """The address of the object store."""
         return f"gs://{self.bucket}/{self.prefix}".rstrip("/")
-
-
-def _text(value: object) -> str:
-    """Return a value as a target holds it."""
-    if isinstance(value, timedelta):
-        return repr(value.total_seconds())
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return _NONE if value is None else str(value)
-
-
-def _told(error: ValidationError) -> Iterator[str]:
-    """Yield each fault with the setting's name, and without values."""
-    for fault in error.errors(include_input=False, include_url=False, include_context=False):
-        yield f"{'.'.join(map(str, fault['loc'][:1]))}: {fault['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,1 @@
+"""Azure Resource Manager: what answers at management.azure.com."""

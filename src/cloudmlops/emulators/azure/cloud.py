@@ -1,0 +1,139 @@
+"""The composition of all Azure services for one emulator, and the environment in which Azure's own SDKs use them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from cloudmlops.emulators.azure.arm.authorization import add_authorization
+from cloudmlops.emulators.azure.arm.operations import Operations
+from cloudmlops.emulators.azure.arm.resources import Resources
+from cloudmlops.emulators.azure.arm.service import arm_service
+from cloudmlops.emulators.azure.arm.world import World
+from cloudmlops.emulators.azure.blob.service import blob_service
+from cloudmlops.emulators.azure.blob.sharing import Blobs
+from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
+from cloudmlops.emulators.azure.entra.principals import Directory, default_directory, load_directory
+from cloudmlops.emulators.azure.entra.service import entra_service
+from cloudmlops.emulators.azure.entra.tokens import Tokens
+from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
+from cloudmlops.emulators.azure.ml.billing import Billing
+from cloudmlops.emulators.azure.ml.clusters import Clusters
+from cloudmlops.emulators.azure.ml.computes import add_computes
+from cloudmlops.emulators.azure.ml.datastores import add_datastores
+from cloudmlops.emulators.azure.ml.long_running import add_long_running
+from cloudmlops.emulators.azure.ml.models import add_models
+from cloudmlops.emulators.azure.ml.schedules import Schedules
+from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
+from cloudmlops.emulators.azure.rbac.assignments import Access
+from cloudmlops.emulators.core.service import Service, Surroundings
+
+SUBSCRIPTION: Final = "00000000-0000-0000-0000-00000000e001"
+_LEADING_PAST: Final = (
+    "ARM_CLOUD_METADATA_URL",
+    "AZUREML_CURRENT_CLOUD",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_PASSWORD",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "AZURE_USERNAME",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "MSI_ENDPOINT",
+    "MSI_SECRET",
+)
+
+
+class AzureCloud:
+    """Azure Machine Learning and what belongs to it, for an `Emulator`."""
+
+    def __init__(self, principals: Path | None = None) -> None:
+        self._directory: Directory = load_directory(principals) if principals else default_directory()
+        self._world: World | None = None
+
+    def services(self, surroundings: Surroundings) -> Sequence[Service]:
+        """Build the services."""
+        self.tokens = Tokens(surroundings.state, self._directory)
+        """Who there is."""
+        self.access = Access(surroundings.state, surroundings.clock, self._directory)
+        """Who may do what."""
+        self.resources = Resources(surroundings.state, surroundings.clock)
+        """What there is."""
+        self.operations = Operations(surroundings.state, surroundings.clock)
+        """What goes on; `operations.takes` makes it last."""
+        world = World(
+            surroundings=surroundings,
+            tokens=self.tokens,
+            access=self.access,
+            resources=self.resources,
+            operations=self.operations,
+        )
+        self._world = world
+        add_authorization(world)
+        self.blobs = Blobs(surroundings)
+        """What lies in storage accounts."""
+        add_workspaces(world)
+        add_datastores(world)
+        self.event_grid = EventGrid(world, write=self.blobs.write)
+        """What is told of what happens, and what is published."""
+        add_models(world, self.event_grid.events)
+        add_long_running(world)
+        self.clusters = Clusters(surroundings.state, surroundings.clock)
+        """The nodes of computes: what runs takes them here, and gives them back."""
+        self.billing = Billing(self.clusters)
+        """What the nodes have cost, busy and idle."""
+        add_computes(world, self.clusters)
+        self.schedules = Schedules(world)
+        """What is made again and again; `schedules.starter` makes the jobs."""
+        self.identities = ManagedIdentities(surroundings, self.tokens)
+        """Whose tokens processes get without a secret."""
+        return (
+            entra_service(surroundings, self.tokens),
+            self.identities.service(),
+            replace(arm_service(world), resume=self._resume),
+            blob_service(surroundings, self.tokens, self.access),
+            self.event_grid.service(),
+        )
+
+    @property
+    def versions(self) -> Mapping[str, set[str]]:
+        """The api-versions that were asked for, by operation."""
+        return self._built().versions
+
+    def ensure_workspace(self, name: str, *, group: str, subscription: str = SUBSCRIPTION, location: str = "") -> str:
+        """Make a workspace with its storage, unless it is there; return its id."""
+        return str(ensure_workspace(self._built(), subscription, group, name, location=location)["id"])
+
+    def environment(self, folder: Path) -> Mapping[str, str | None]:  # noqa: ARG002 no file is needed
+        """Return what Azure's SDKs need in a child's environment: who it is."""
+        principal = self._directory.principals[0]
+        return {
+            **dict.fromkeys(_LEADING_PAST),
+            "AZURE_TENANT_ID": self._directory.tenant,
+            "AZURE_CLIENT_ID": principal.client_id,
+            "AZURE_CLIENT_SECRET": principal.secret,
+            "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+            "AZURE_CORE_COLLECT_TELEMETRY": "false",
+        }
+
+    def reset(self) -> None:
+        """Let operations be done at once again, and assignments count at once."""
+        self.operations.takes = timedelta(0)
+        self.operations.stuck = False
+        self.access.delay = timedelta(0)
+        self.event_grid.reset()
+        self.billing.reset()
+
+    def _resume(self) -> None:
+        """Go on where an emulator with this state was."""
+        self.clusters.release_all()
+        self.schedules.resume()
+
+    def _built(self) -> World:
+        if self._world is None:
+            raise RuntimeError("an emulator builds the services first")
+        return self._world

@@ -1,0 +1,1 @@
+"""Microsoft Entra ID: who there is, and the tokens that say so."""

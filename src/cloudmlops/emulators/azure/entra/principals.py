@@ -1,0 +1,157 @@
+"""Who there is: users, service principals and managed identities, from a file that people write.
+
+    tenant = "contoso"
+
+    [[principals]]
+    name = "trainer"
+    kind = "ServicePrincipal"          # or User, ManagedIdentity
+    secret = "only-for-tests"
+    roles = ["AzureML Data Scientist"] # at `scope`, or at the subscription
+    scope = "/subscriptions/S/resourceGroups/G"
+
+What the file leaves out is derived from the names: the same file always gives the same ids.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+_NAMESPACE: Final = UUID("5f0b6a0e-7f4e-4d0c-9c52-8f2d5a8f6c11")
+KINDS: Final = ("ServicePrincipal", "User", "ManagedIdentity")
+DEFAULT_TENANT: Final = "emulated"
+DEFAULT_NAME: Final = "owner"
+_KEYS: Final = {"name", "kind", "client_id", "object_id", "secret", "certificate", "roles", "scope"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Principal:
+    """Somebody who can have a token and a role."""
+
+    name: str
+    kind: str
+    """One of `KINDS`."""
+    client_id: str
+    """The application's id; for users the id of the program that they use."""
+    object_id: str
+    """What role assignments name."""
+    secret: str = ""
+    """Of a service principal; empty when it has none."""
+    certificate: str = ""
+    """A certificate in PEM that signs its assertions; empty when it has none."""
+    roles: tuple[str, ...] = ()
+    """Names of roles that it has from the start."""
+    scope: str = ""
+    """Where it has them; empty is wherever there is something."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Directory:
+    """A tenant and all who are in it."""
+
+    tenant: str
+    """Its id."""
+    principals: tuple[Principal, ...]
+
+    def by_client(self, client_id: str) -> Principal | None:
+        """Return the application with an id."""
+        return next((one for one in self.principals if one.client_id == client_id.lower()), None)
+
+    def by_object(self, object_id: str) -> Principal | None:
+        """Return whoever has an object id."""
+        return next((one for one in self.principals if one.object_id == object_id.lower()), None)
+
+    def by_name(self, name: str) -> Principal:
+        """Return whoever has a name.
+
+        Raises:
+            LookupError: Nobody has.
+        """
+        for one in self.principals:
+            if one.name == name:
+                return one
+        raise LookupError(f"nobody is called {name!r}: there are {', '.join(one.name for one in self.principals)}")
+
+
+def default_directory() -> Directory:
+    """Return a tenant of an owner, who may do everything, and of a guest, whom roles can be given to.
+
+    To own an account is not to be let at its data: the owner has that role, too.
+    """
+    roles = ["Owner", "Storage Blob Data Contributor"]
+    return directory(
+        {
+            "principals": [
+                {"name": DEFAULT_NAME, "secret": "emulated", "roles": roles},
+                {"name": "guest", "kind": "User"},
+            ]
+        }
+    )
+
+
+def load_directory(file: Path) -> Directory:
+    """Read a file of principals.
+
+    Raises:
+        ValueError: It is malformed; the message has all faults.
+    """
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file} is not TOML: {error}") from error
+    return directory(content)
+
+
+def directory(content: Mapping[str, Any]) -> Directory:
+    """Make a directory of what a file says.
+
+    Raises:
+        ValueError: It is malformed; the message has all faults.
+    """
+    tenant = str(content.get("tenant", DEFAULT_TENANT))
+    faults = [f"unknown key {key!r}" for key in sorted(set(content) - {"tenant", "principals"})]
+    given: Sequence[Mapping[str, Any]] = content.get("principals", [])
+    names = [str(one.get("name", "")) for one in given]
+    faults += [f"principals[{at}] has no name" for at, name in enumerate(names) if not name]
+    faults += [
+        f"{name!r} is there twice" for name in sorted({name for name in names if name and names.count(name) > 1})
+    ]
+    for one in given:
+        faults += [f"{one.get('name')!r}: unknown key {key!r}" for key in sorted(set(one) - _KEYS)]
+        if one.get("kind", KINDS[0]) not in KINDS:
+            faults.append(f"{one.get('name')!r}: kind is one of {', '.join(KINDS)}, not {one['kind']!r}")
+    if faults:
+        raise ValueError("the principals are malformed: " + "; ".join(faults))
+    tenant_id = tenant if _is_uuid(tenant) else derived_id("tenant", tenant)
+    return Directory(tenant=tenant_id, principals=tuple(_principal(one, tenant_id) for one in given))
+
+
+def derived_id(kind: str, name: str) -> str:
+    """Return the id that something has which was given none."""
+    return str(uuid5(_NAMESPACE, f"{kind}/{name}"))
+
+
+def _principal(given: Mapping[str, Any], tenant: str) -> Principal:
+    name = str(given["name"])
+    return Principal(
+        name=name,
+        kind=str(given.get("kind", KINDS[0])),
+        client_id=str(given.get("client_id", derived_id("client", f"{tenant}/{name}"))).lower(),
+        object_id=str(given.get("object_id", derived_id("object", f"{tenant}/{name}"))).lower(),
+        secret=str(given.get("secret", "")),
+        certificate=str(given.get("certificate", "")),
+        roles=tuple(given.get("roles", ())),
+        scope=str(given.get("scope", "")),
+    )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,145 @@
+"""Azure ML's parts, each built at first use."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from threading import RLock
+from typing import TYPE_CHECKING, Never
+
+from cloudmlops.domain.actors import Actor
+from cloudmlops.domain.capabilities import Capabilities
+from cloudmlops.errors import UnsupportedError
+from cloudmlops.ports.clock import Clock, SystemClock
+from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.providers.azureml.limits import LIMITS
+from cloudmlops.providers.azureml.settings import AzureMLSettings
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+    from cloudmlops.providers.azureml.access import AzureMLAccess
+    from cloudmlops.providers.azureml.datastores import Place
+    from cloudmlops.providers.azureml.events import AzureMLEvents
+    from cloudmlops.providers.azureml.models import AzureMLModels
+    from cloudmlops.providers.azureml.wire import Wire
+
+
+class AzureMLBackends:
+    """One workspace."""
+
+    def __init__(self, settings: AzureMLSettings) -> None:
+        self.settings = settings
+        self.clock: Clock = SystemClock()
+        self.capabilities = Capabilities(provider="azureml", limits=LIMITS)
+        self._building = RLock()
+
+    @property
+    def target(self) -> str:
+        """The URL that connects another process to this platform."""
+        return self.settings.target
+
+    @property
+    def address(self) -> str:
+        """Subscription, resource group and workspace."""
+        return self.settings.address
+
+    @property
+    def registry_address(self) -> str:
+        """The workspace: the models lie there."""
+        return self.settings.address
+
+    def feature_time(self) -> datetime:
+        """The time at which features are read online."""
+        return self.settings.as_of or self.clock.now()
+
+    def actor(self) -> Actor:
+        """Whose the credentials are, as Entra says: an object id."""
+        from cloudmlops.providers.azureml.credentials import caller
+
+        return caller(self.wire.management_token())
+
+    @cached_property
+    def wire(self) -> Wire:
+        """The way to Azure."""
+        from cloudmlops.providers.azureml.wire import Wire
+
+        return Wire(self.settings)
+
+    @property
+    def place(self) -> Place:
+        """Where the datastore has its files; asked at first use."""
+        with self._building:
+            return self._place
+
+    @property
+    def objects(self) -> ObjectStore:
+        """The store of ledger, inbox and artifacts, in the datastore; where that is, is asked at first use."""
+        with self._building:
+            return self._objects
+
+    @cached_property
+    def models(self) -> AzureMLModels:
+        """The model registry."""
+        from cloudmlops.providers.azureml.models import AzureMLModels
+
+        return AzureMLModels(self)
+
+    @cached_property
+    def events(self) -> AzureMLEvents:
+        """The library's own events."""
+        from cloudmlops.providers.azureml.events import AzureMLEvents
+
+        return AzureMLEvents()
+
+    @cached_property
+    def access(self) -> AzureMLAccess:
+        """Roles and their assignments."""
+        from cloudmlops.providers.azureml.access import AzureMLAccess
+
+        return AzureMLAccess(self)
+
+    @property
+    def pipelines(self) -> Never:
+        """Not there."""
+        raise UnsupportedError(
+            "this library runs no pipelines on Azure ML",
+            hint="Run them on another platform, or submit a job with platform.native.jobs.",
+        )
+
+    @property
+    def features(self) -> Never:
+        """Not there."""
+        raise UnsupportedError(
+            "this library keeps no features on Azure ML", hint="Keep them on another platform, such as local or vertex."
+        )
+
+    @property
+    def endpoints(self) -> Never:
+        """Not there."""
+        raise UnsupportedError(
+            "this library deploys nothing on Azure ML",
+            hint="Deploy a registered version with platform.native.online_endpoints.",
+        )
+
+    @property
+    def native(self) -> MLClient:
+        """The workspace's client of azure-ai-ml."""
+        return self.wire.client
+
+    def close(self) -> None:
+        """Close connections; what runs goes on."""
+        if "wire" in self.__dict__:
+            self.wire.close()
+
+    @cached_property
+    def _place(self) -> Place:
+        from cloudmlops.providers.azureml.datastores import look_up
+
+        return look_up(self.wire)
+
+    @cached_property
+    def _objects(self) -> ObjectStore:
+        from cloudmlops.storage.opening import open_store
+
+        return open_store(self._place.store(self.settings.prefix), tokens=self.wire.storage_token)

@@ -1,0 +1,1 @@
+"""Between our values and Azure's: pure, without clients and clocks."""

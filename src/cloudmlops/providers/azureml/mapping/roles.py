@@ -1,0 +1,130 @@
+"""What Azure's roles grant: their definitions, and the rules by which they are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+_ML: Final = "Microsoft.MachineLearningServices/workspaces"
+_AUTHORIZATION: Final = "Microsoft.Authorization"
+CONTAINERS: Final = "Microsoft.Storage/storageAccounts/blobServices/containers"
+_DATA: Final = f"{CONTAINERS}/blobs/"
+"""How the actions on data begin that verbs need; all others are on resources."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    """A role: what it grants and what of that it leaves out, for resources and for data."""
+
+    id: str
+    """A UUID."""
+    name: str
+    actions: Sequence[str] = ()
+    not_actions: Sequence[str] = ()
+    data_actions: Sequence[str] = ()
+    not_data_actions: Sequence[str] = ()
+
+    def grants(self, action: str) -> bool:
+        """Say whether it grants an action.
+
+        `*` is any text, case makes no difference, and what is left out is so in this role alone (learn.microsoft.com,
+        "Understand Azure role definitions").
+        """
+        data = action.startswith(_DATA)
+        given, taken = (self.data_actions, self.not_data_actions) if data else (self.actions, self.not_actions)
+        return _any_matches(given, action) and not _any_matches(taken, action)
+
+
+READER: Final = Definition(id="acdd72a7-3385-48ef-bd42-f606fba81ae7", name="Reader", actions=("*/read",))
+BLOB_READER: Final = Definition(
+    id="2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
+    name="Storage Blob Data Reader",
+    actions=(f"{CONTAINERS}/read", "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action"),
+    data_actions=(f"{_DATA}read",),
+)
+DATA_SCIENTIST: Final = Definition(
+    id="f6c7c914-8db3-469d-8ca1-694a8f32e121",
+    name="AzureML Data Scientist",
+    actions=(f"{_ML}/*/read", f"{_ML}/*/action", f"{_ML}/*/delete", f"{_ML}/*/write"),
+    not_actions=(
+        f"{_ML}/delete",
+        f"{_ML}/write",
+        f"{_ML}/computes/*/write",
+        f"{_ML}/computes/*/delete",
+        f"{_ML}/computes/listKeys/action",
+        f"{_ML}/listKeys/action",
+        f"{_ML}/hubs/write",
+        f"{_ML}/hubs/delete",
+        f"{_ML}/featurestores/write",
+        f"{_ML}/featurestores/delete",
+    ),
+)
+BLOB_CONTRIBUTOR: Final = Definition(
+    id="ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+    name="Storage Blob Data Contributor",
+    actions=(
+        f"{CONTAINERS}/delete",
+        f"{CONTAINERS}/read",
+        f"{CONTAINERS}/write",
+        "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
+    ),
+    data_actions=(f"{_DATA}delete", f"{_DATA}read", f"{_DATA}write", f"{_DATA}move/action", f"{_DATA}add/action"),
+)
+COMPUTE_OPERATOR: Final = Definition(
+    id="e503ece1-11d0-4e8e-8e2c-7a6c3bf38815",
+    name="AzureML Compute Operator",
+    actions=(f"{_ML}/computes/*", f"{_ML}/notebooks/vm/*"),
+)
+_ROLES_ADMINISTRATOR: Final = Definition(
+    id="f58310d9-a9f6-439a-9e8d-f62e7b41a168",
+    name="Role Based Access Control Administrator",
+    actions=(
+        f"{_AUTHORIZATION}/roleAssignments/write",
+        f"{_AUTHORIZATION}/roleAssignments/delete",
+        "*/read",
+        "Microsoft.Support/*",
+    ),
+)
+_CONTRIBUTOR: Final = Definition(
+    id="b24988ac-6180-42a0-ab88-20f7382dd24c",
+    name="Contributor",
+    actions=("*",),
+    not_actions=(
+        f"{_AUTHORIZATION}/*/Delete",
+        f"{_AUTHORIZATION}/*/Write",
+        f"{_AUTHORIZATION}/elevateAccess/Action",
+    ),
+)
+FROM_LEAST: Final = (
+    READER,
+    BLOB_READER,
+    DATA_SCIENTIST,
+    BLOB_CONTRIBUTOR,
+    COMPUTE_OPERATOR,
+    _ROLES_ADMINISTRATOR,
+    _CONTRIBUTOR,
+)
+"""Built-in roles by their ids and documented actions (learn.microsoft.com, "Azure built-in roles"), the least first."""
+
+
+def roles_with(actions: Iterable[str]) -> Sequence[str]:
+    """Return the names of the built-in roles that grant some actions: the least one for each."""
+    least = [next((role.name for role in FROM_LEAST if role.grants(action)), "") for action in actions]
+    return [name for name in dict.fromkeys(least) if name]
+
+
+def granted(roles: Iterable[Definition], action: str) -> bool:
+    """Say whether one of some roles grants an action."""
+    return any(role.grants(action) for role in roles)
+
+
+def _any_matches(patterns: Iterable[str], action: str) -> bool:
+    return any(_compiled(pattern).fullmatch(action) is not None for pattern in patterns)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.IGNORECASE | re.DOTALL)

@@ -1,0 +1,224 @@
+"""Asking Azure: clients made at first use; deadlines and repetition, configured here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.policies import RetryPolicy
+from azure.core.pipeline.transport import RequestsTransport
+
+from cloudmlops.errors import AuthenticationError, ServiceError, WaitTimeoutError
+from cloudmlops.providers.azureml.clouds import PUBLIC, Cloud, cloud_at
+from cloudmlops.providers.azureml.credentials import Renewable, ends
+from cloudmlops.providers.azureml.errors import translated
+from cloudmlops.providers.azureml.sdk import ml
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from azure.ai.ml import MLClient
+    from azure.core.polling import LROPoller
+    from azure.mgmt.authorization import AuthorizationManagementClient
+
+    from cloudmlops.providers.azureml.settings import AzureMLSettings
+
+_REPLY = TypeVar("_REPLY")
+_NO_MORE: Final = object()
+_LONGEST_CONNECTING_SECONDS: Final = 10.0
+_LONGEST_PAUSE_SECONDS: Final = 10
+_TOO_MANY: Final = 429
+_UNAUTHORIZED: Final = 401
+_STORAGE_SCOPE: Final = "https://storage.azure.com/.default"
+
+
+class _Repetition(RetryPolicy[Any, Any]):
+    """Repeats what does the same when it is done twice, and what was refused unseen because of too many calls."""
+
+    def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
+        method, status = response.http_request.method.upper(), response.http_response.status_code
+        if method in ("POST", "PATCH") and status != _TOO_MANY:
+            return False
+        pause = self.get_retry_after(response)
+        if pause is not None and pause > self.timeout:
+            return False
+        return super().is_retry(settings, response)
+
+
+class Wire:
+    """One platform's way to Azure."""
+
+    def __init__(self, settings: AzureMLSettings) -> None:
+        self.settings = settings
+        self._making = RLock()
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that one call may take, with its repetitions."""
+        return self.settings.timeout.total_seconds()
+
+    @property
+    def client(self) -> MLClient:
+        """The client of azure-ai-ml for the workspace; made once."""
+        with self._making, translated("connect", self.settings.address):
+            return self._client
+
+    @property
+    def authorization(self) -> AuthorizationManagementClient:
+        """The client of roles and their assignments; made once."""
+        with self._making, translated("connect", self.settings.address):
+            return self._authorization
+
+    @property
+    def credential(self) -> Renewable:
+        """Azure's own chain: `DefaultAzureCredential`; made once."""
+        with self._making, translated("connect", self.settings.address):
+            return self._credential
+
+    def ask(self, call: Callable[[], _REPLY], *, operation: str, resource: str) -> _REPLY:
+        """Do a call of Azure's SDK; once more with a new token, when the service finds the token too old.
+
+        Args:
+            call: It, with its arguments.
+            operation: The verb that it is asked for, such as `models.get`.
+            resource: What is concerned, in our names.
+
+        Raises:
+            ServiceError: Azure's answer, as ours.
+        """
+        try:
+            with translated(operation, resource):
+                return call()
+        except AuthenticationError as error:
+            if not _is_unauthorized(error):
+                raise
+            self.credential.renew()
+        with translated(operation, resource):
+            return call()
+
+    def list(self, call: Callable[[], Iterable[_REPLY]], *, operation: str, resource: str) -> Iterator[_REPLY]:
+        """Yield what a call of Azure's SDK lists, asking for each page when its first item is wanted.
+
+        Raises:
+            ServiceError: Azure's answer for any of the pages, as ours.
+        """
+        first: Any
+        found, first = self.ask(lambda: _begun(call()), operation=operation, resource=resource)
+        while first is not _NO_MORE:
+            yield first
+            with translated(operation, resource):
+                first = next(found, _NO_MORE)
+
+    def finish(self, begin: Callable[[], LROPoller[_REPLY]], *, operation: str, resource: str) -> _REPLY:
+        """Begin what takes a while, and wait for its end.
+
+        Args:
+            begin: A call of Azure's SDK whose name begins so.
+            operation: The verb that it is waited for, such as `endpoints.deploy`.
+            resource: What is concerned, in our names.
+
+        Raises:
+            ServiceError: What it ended with.
+            WaitTimeoutError: It has not ended in the time of a call; it goes on.
+        """
+        begun = self.ask(begin, operation=operation, resource=resource)
+        with translated(operation, resource):
+            begun.wait(self.timeout)
+            if begun.done():
+                return begun.result()
+        raise WaitTimeoutError(
+            f"{operation} of {resource!r} has not ended after {self.timeout:g} s",
+            hint="It goes on; look again later, or give the target a longer timeout=SECONDS.",
+        )
+
+    def storage_token(self) -> tuple[str, datetime]:
+        """Return a token for Blob storage, and when it ends."""
+        return self._token(_STORAGE_SCOPE)
+
+    def management_token(self) -> str:
+        """Return a token for Azure Resource Manager."""
+        with self._making, translated("connect", self.settings.address):
+            scope = self._cloud.scope
+        return self._token(scope)[0]
+
+    def close(self) -> None:
+        """Close connections."""
+        with self._making:
+            for part in ("_transport", "_credential"):
+                if part in self.__dict__:
+                    self.__dict__[part].close()
+            for part in ("_client", "_authorization", "_transport", "_credential", "_cloud"):
+                self.__dict__.pop(part, None)
+
+    def _token(self, scope: str) -> tuple[str, datetime]:
+        with translated("log in", self.settings.address):
+            token = self.credential.get_token(scope)
+        return token.token, ends(token)
+
+    @cached_property
+    def _cloud(self) -> Cloud:
+        url = self.settings.cloud_url
+        return PUBLIC if url is None else cloud_at(url, self._transport)
+
+    @cached_property
+    def _credential(self) -> Renewable:
+        from azure.identity import DefaultAzureCredential
+
+        if self.settings.cloud_url is None:
+            return Renewable(DefaultAzureCredential)  # the environment may say which cloud
+        cloud = self._cloud
+        return Renewable(
+            lambda: DefaultAzureCredential(authority=cloud.login, disable_instance_discovery=not cloud.vouched_for)
+        )
+
+    @cached_property
+    def _transport(self) -> RequestsTransport:
+        """One pool of connections for the many clients that `MLClient` is made of."""
+        return RequestsTransport(
+            connection_timeout=min(self.timeout, _LONGEST_CONNECTING_SECONDS), read_timeout=self.timeout
+        )
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        repetition = _Repetition(timeout=self.timeout, retry_backoff_max=_LONGEST_PAUSE_SECONDS)
+        return {"transport": self._transport, "retry_policy": repetition}
+
+    @cached_property
+    def _client(self) -> MLClient:
+        settings, cloud = self.settings, self._cloud
+        client: MLClient = ml().MLClient(
+            self._credential,
+            settings.subscription,
+            settings.resource_group,
+            settings.workspace,
+            enable_telemetry=False,
+            show_progress=False,
+            **({} if settings.cloud_url is None else {"cloud": cloud.name, "cloud_metadata": cloud.metadata}),
+            **self._options,
+        )
+        return client
+
+    @cached_property
+    def _authorization(self) -> AuthorizationManagementClient:
+        from azure.mgmt.authorization import AuthorizationManagementClient
+
+        return AuthorizationManagementClient(
+            self._credential,
+            self.settings.subscription,
+            base_url=self._cloud.resource_manager.rstrip("/"),
+            credential_scopes=[self._cloud.scope],
+            **self._options,
+        )
+
+
+def _begun(listed: Iterable[_REPLY]) -> tuple[Iterator[_REPLY], object]:
+    found = iter(listed)
+    return found, next(found, _NO_MORE)
+
+
+def _is_unauthorized(error: ServiceError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, HttpResponseError) and cause.status_code == _UNAUTHORIZED

@@ -1,0 +1,271 @@
+"""Access on Azure ML: what is missing is told before anything is made, and roles are Entra's."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cloudmlops import Platform, connect
+from cloudmlops.cli.doctor import doctor
+from cloudmlops.domain.access import Grant, Role
+from cloudmlops.domain.actors import ActorKind
+from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
+from cloudmlops.emulators.azure.rbac.roles import BUILT_IN
+from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.errors import AuthenticationError, InvalidRequestError, PermissionDeniedError
+from cloudmlops.providers.azureml.credentials import caller
+from cloudmlops.providers.azureml.mapping.access import PARTS, PERMISSIONS, Where, roles_of, to_take, verb_of
+from cloudmlops.providers.azureml.mapping.roles import FROM_LEAST, Definition, granted, roles_with
+from cloudmlops.providers.azureml.sdk import ml
+from cloudmlops.providers.azureml.settings import AzureMLSettings
+from cloudmlops.services.endpoints import Endpoints
+from cloudmlops.services.events import Events
+from cloudmlops.services.features import Features
+from cloudmlops.services.models import Models
+from cloudmlops.services.pipelines import Pipelines, Run
+from cloudmlops.testing.contract.models import written_model
+
+from .conftest import GROUP, Opened
+
+ML = "Microsoft.MachineLearningServices/workspaces"
+BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+NO_VERBS = {
+    "endpoints.deployment",
+    "endpoints.revive",
+    "events.accept",
+    "events.asgi",
+    "events.emit",
+    "events.handlers",
+    "events.on",
+    "models.ledger",
+    "models.outbox",
+    "pipelines.run_schedules",
+}
+"""Public, and nothing that anybody asks a cloud for: handles, registrations, and parts of other verbs."""
+
+
+@pytest.fixture
+def platform(opened: Opened) -> Iterator[Platform]:
+    with connect(opened().settings.target) as found:
+        yield found
+
+
+@pytest.fixture
+def ada(cloud: AzureCloud) -> str:
+    return cloud.tokens.directory.by_name("ada").object_id
+
+
+def assigned(cloud: AzureCloud, principal: str) -> set[tuple[str, str]]:
+    """Return names of the roles that somebody has, and the last part of where."""
+    return {
+        (role.name, one["properties"]["scope"].rpartition("/")[2])
+        for one in cloud.access.assignments()
+        if one["properties"]["principalId"] == principal
+        and (role := cloud.access.role(one["properties"]["roleDefinitionId"])) is not None
+    }
+
+
+def test_every_verb_of_the_five_nouns_has_its_actions() -> None:
+    public = {
+        f"{noun}.{name}"
+        for noun, service in (
+            ("endpoints", Endpoints),
+            ("events", Events),
+            ("features", Features),
+            ("models", Models),
+            ("pipelines", Pipelines),
+        )
+        for name, _ in inspect.getmembers(service)
+        if not name.startswith("_")
+    } | {f"pipelines.{act.__name__}" for act in (Run.cancel, Run.logs, Run.resume, Run.wait)}
+    assert public - NO_VERBS == set(PERMISSIONS)
+
+
+def test_what_a_refusal_is_about_can_be_asked_about_before() -> None:
+    sources = Path(inspect.getfile(AzureMLSettings)).parent.rglob("*.py")
+    nouns = "endpoints|events|features|models|pipelines"
+    operations = {
+        found for source in sources for found in re.findall(rf'"((?:{nouns})\.[a-z_]+)"', source.read_text("utf-8"))
+    }
+    assert "models.project" in operations
+    assert {operation for operation in operations if verb_of(operation) not in PERMISSIONS} == set()
+
+
+def test_the_role_that_a_permission_names_has_it() -> None:
+    by_name = {role.name: role for role in FROM_LEAST}
+    for needed in PERMISSIONS.values():
+        for permission in needed:
+            assert by_name[permission.native_role].grants(permission.name)
+            assert granted([definition for _, definition in PARTS[permission.role]], permission.name)
+
+
+def test_built_in_roles_are_those_that_azure_documents() -> None:
+    documented = {role.id: role for role in BUILT_IN}
+    for known in FROM_LEAST:
+        role = documented[known.id]
+        assert known.name == role.name
+        assert set(known.actions) == set(role.actions)
+        assert set(known.data_actions) == set(role.data_actions)
+        assert set(known.not_actions) <= set(role.not_actions)
+
+
+def test_a_role_leaves_out_what_it_says_and_another_may_have_it() -> None:
+    narrow = Definition(id="1", name="narrow", actions=("A/*",), not_actions=("A/write",))
+    wide = Definition(id="2", name="wide", actions=("a/WRITE",))
+
+    assert not narrow.grants("A/write")
+    assert granted([narrow, wide], "A/write")
+    assert not granted([narrow, wide], f"{BLOBS}/read")
+    assert not Definition(id="3", name="all", actions=("*",)).grants(f"{BLOBS}/read")
+
+
+def test_the_least_role_is_named_for_each_action() -> None:
+    assert roles_with([f"{ML}/models/read", f"{ML}/models/versions/write", f"{BLOBS}/write"]) == [
+        "Reader",
+        "AzureML Data Scientist",
+        "Storage Blob Data Contributor",
+    ]
+    assert roles_with([f"{BLOBS}/tags/write"]) == []
+
+
+def test_what_is_missing_is_named_with_the_role_that_has_it(opened: Opened, cloud: AzureCloud) -> None:
+    missing = opened("reader").access.permissions["models.register"]
+    reader = opened("reader")
+
+    lacking = set(missing) - reader.access.held(missing)
+
+    assert {(one.name, one.native_role) for one in lacking} == {
+        (f"{ML}/models/versions/write", "AzureML Data Scientist"),
+        (f"{BLOBS}/read", "Storage Blob Data Reader"),
+        (f"{BLOBS}/write", "Storage Blob Data Contributor"),
+        (f"{BLOBS}/delete", "Storage Blob Data Contributor"),
+    }
+
+
+def test_who_may_not_see_roles_is_told_so(opened: Opened) -> None:
+    nobody = opened("worker")
+    needed = [one for one in nobody.access.permissions["models.get"] if one.name.startswith(ML)]
+    with pytest.raises(PermissionDeniedError, match=r"lacks Microsoft\.Authorization/roleAssignments/read.*: Reader\."):
+        nobody.access.held(needed)
+
+
+def test_nothing_is_made_to_find_out(
+    opened: Opened, azureml_emulator: Emulator, as_somebody: Callable[[str], None]
+) -> None:
+    target = opened().settings.target
+    as_somebody("reader")
+    with connect(target) as reading:
+        azureml_emulator.calls.clear()
+        assert reading.check_access(["models.register", "models.promote"])
+
+    assert {call.operation.partition(" ")[0] for call in azureml_emulator.calls.list("arm/")} == {"GET"}
+    assert azureml_emulator.calls.list("blob/") == []
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_role_is_assigned_listed_and_taken_away(
+    platform: Platform, cloud: AzureCloud, workspace: str, ada: str, role: Role
+) -> None:
+    for _ in range(2):
+        platform.access.grant(role, ada.upper())
+
+    parts = {(definition.name, where) for where, definition in PARTS[role]}
+    names = {(name, Where.WORKSPACE if where == workspace else Where.ACCOUNT) for name, where in assigned(cloud, ada)}
+    assert names == parts
+    assert [grant.role for grant in platform.access.list() if grant.principal == ada] == [role]
+
+    for _ in range(2):
+        platform.access.revoke(role, ada)
+
+    assert assigned(cloud, ada) == set()
+    assert ada not in [grant.principal for grant in platform.access.list()]
+
+
+def test_what_another_role_needs_stays(platform: Platform, ada: str) -> None:
+    platform.access.grant(Role.READER, ada)
+    platform.access.grant(Role.APPROVER, ada)
+    assert {grant.role for grant in platform.access.list() if grant.principal == ada} == {Role.READER, Role.APPROVER}
+
+    platform.access.revoke(Role.READER, ada)
+
+    assert Grant(principal=ada, role=Role.APPROVER) in platform.access.list()
+    assert Grant(principal=ada, role=Role.READER) not in platform.access.list()
+
+
+def test_a_role_that_includes_another_is_the_one_that_is_held() -> None:
+    trainer = frozenset((where, definition.id) for where, definition in PARTS[Role.TRAINER])
+
+    assert roles_of(trainer) == [Role.TRAINER]
+    assert to_take(trainer, Role.DEPLOYER) == frozenset()
+    assert to_take(trainer, Role.TRAINER) == trainer
+
+
+def test_a_granted_role_suffices(
+    opened: Opened, as_somebody: Callable[[str], None], cloud: AzureCloud, tmp_path: Path
+) -> None:
+    target = opened().settings.target
+    worker = cloud.tokens.directory.by_name("worker").object_id
+    with connect(target) as platform:
+        platform.access.grant(Role.TRAINER, worker)
+        as_somebody("worker")
+        with connect(target) as training:
+            assert training.check_access(["models.register"]) == ()
+            version = training.models.register("churn", written_model(tmp_path / "model"))
+        as_somebody("owner")
+        platform.access.revoke(Role.TRAINER, worker)
+
+    assert version.registered_by.id == worker
+
+
+@pytest.mark.parametrize("principal", ["ada@example.com", "user:ada@example.com", "", "1234"])
+def test_a_principal_that_is_no_object_id_is_refused_before_anything_is_asked(
+    platform: Platform, azureml_emulator: Emulator, principal: str
+) -> None:
+    platform.actor  # noqa: B018 asked before
+    azureml_emulator.calls.clear()
+    for change in (platform.access.grant, platform.access.revoke):
+        with pytest.raises(InvalidRequestError, match="object id in Entra"):
+            change(Role.READER, principal)
+
+    assert azureml_emulator.calls.list() == []
+
+
+def test_an_account_of_another_name_is_looked_for_in_the_same_group(
+    opened: Opened,
+) -> None:
+    far = ml().entities.AzureBlobDatastore(name="far", account_name="elsewhere", container_name="models")
+    opened().native.datastores.create_or_update(far)
+
+    account = opened(datastore="far").access._account
+
+    assert account == (
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.Storage/storageAccounts/elsewhere"
+    )
+
+
+def test_the_caller_is_the_object_id_of_the_token(platform: Platform, cloud: AzureCloud) -> None:
+    assert platform.actor.id == cloud.tokens.directory.by_name("owner").object_id
+    assert platform.actor.kind is ActorKind.SERVICE
+
+
+@pytest.mark.parametrize("token", ["opaque", "a.b.c", "a.e30.c", ""])
+def test_a_token_that_does_not_say_whose_it_is_is_refused(token: str) -> None:
+    with pytest.raises(AuthenticationError, match="does not say whose it is"):
+        caller(token)
+
+
+def test_doctor_says_what_is_missing_and_what_is_not_there(opened: Opened, as_somebody: Callable[[str], None]) -> None:
+    target = opened().settings.target
+    well = CliRunner().invoke(doctor, ["--target", target])
+    as_somebody("reader")
+    missing = CliRunner().invoke(doctor, ["--target", target])
+
+    assert well.exit_code == 0, well.output
+    assert "Runs: this library runs no pipelines on Azure ML" in well.output
+    assert missing.exit_code == 1
+    assert "Ask for the role reader, there called Storage Blob Data Reader (docs/access.md)." in missing.output
