@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -14,7 +15,14 @@ from cloudmlops.storage.keys import key_faults
 _REMOTE: Final = frozenset({"s3", "gs", "az"})
 
 
-def open_store(uri: str, *, durable: bool = True, endpoint: str | None = None, anonymous: bool = False) -> ObjectStore:
+def open_store(
+    uri: str,
+    *,
+    durable: bool = True,
+    endpoint: str | None = None,
+    anonymous: bool = False,
+    timeout: timedelta = timedelta(minutes=1),
+) -> ObjectStore:
     """Open the store at `uri`; nothing is contacted before its first use.
 
     Args:
@@ -24,6 +32,7 @@ def open_store(uri: str, *, durable: bool = True, endpoint: str | None = None, a
         endpoint: Where a remote service is reached, such as `http://127.0.0.1:4443` of an emulator; None leaves that to
             the vendor's variables.
         anonymous: Look for no credentials: an emulator wants none.
+        timeout: How long one call over the wire may take, with its repetitions.
 
     Raises:
         ConfigurationError: The address is malformed, of an unknown kind, or holds credentials.
@@ -54,4 +63,4 @@ def open_store(uri: str, *, durable: bool = True, endpoint: str | None = None, a
         )
     from cloudmlops.storage.remote import RemoteStore  # here, because it loads obstore
 
-    return RemoteStore.at(parts.scheme, parts.netloc, prefix, endpoint=endpoint, anonymous=anonymous)
+    return RemoteStore.at(parts.scheme, parts.netloc, prefix, endpoint=endpoint, anonymous=anonymous, timeout=timeout)
