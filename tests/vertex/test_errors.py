@@ -74,6 +74,11 @@ def test_what_is_not_there_or_there_already_says_what_to_do(kind: type[google.Go
     assert translation(kind("no"), "models.get", "churn").hint
 
 
+def test_what_nobody_refused_is_not_called_refused() -> None:
+    for error in (requests.ReadTimeout("no"), google.ServiceUnavailable("no"), google.DataLoss("no")):
+        assert "refused" not in str(translation(error, "models.get", "churn"))
+
+
 @pytest.mark.parametrize("kind", sorted(OURS, key=lambda kind: kind.__name__))
 def test_each_becomes_what_the_table_says_with_all_that_is_known(kind: type[Exception]) -> None:
     error = translation(made(kind), "models.get", "churn")

@@ -118,6 +118,15 @@ def test_a_call_that_is_never_answered_is_cut_at_its_deadline(
     assert caught.value.operation
 
 
+def test_an_object_is_waited_for_no_longer_than_a_call(opened: Opened, vertex_emulator: Emulator) -> None:
+    with connect(opened(timeout="0.5").target) as platform:
+        assert platform.models.list() == []
+        vertex_emulator.faults.set(Fault(matching="storage/*", times=None, delay_seconds=10))
+
+        with pytest.raises(UnavailableError):
+            platform.models.list()
+
+
 @pytest.mark.parametrize("code", ["RESOURCE_EXHAUSTED", "UNAVAILABLE", "INTERNAL"])
 @pytest.mark.parametrize(
     ("call", "act"),

@@ -100,6 +100,11 @@ _HINTS: Final[Mapping[type[ServiceError], str]] = {
     QuotaExceededError: "Try again later, or ask for a higher quota in the console under IAM & Admin > Quotas.",
     UnavailableError: "Try again; nothing that was acknowledged is lost.",
 }
+_VERDICTS: Final[Mapping[type[ServiceError], str]] = {
+    UnavailableError: "did not succeed",
+    UnexpectedReplyError: "was answered unexpectedly",
+}
+"""What became of it; all else was refused."""
 
 
 @contextmanager
@@ -131,7 +136,8 @@ def translation(error: Exception, operation: str, resource: str) -> ServiceError
         "request_id": _request_id(error),
         "retryable": issubclass(kind, _RETRYABLE),
     }
-    message = f"{operation} of {resource!r} was refused: {said}" if resource else f"{operation} was refused: {said}"
+    done = f"{operation} of {resource!r}" if resource else operation
+    message = f"{done} {_VERDICTS.get(kind, 'was refused')}: {said}"
     if issubclass(kind, QuotaExceededError):
         return kind(message, retry_after=_retry_after(error), **details)
     return kind(message, **details)

@@ -89,12 +89,13 @@ class VertexFeatures(FeaturesPort):
             Relation(view=view, source=self._sources.relation(view.stored, operation=operation)) for view in views
         ]
         asked, moments = asked_table(views, entities)
-        with self._warehouse.passing(asked, operation=operation) as table:
+        names = ", ".join(view.name for view in views)
+        with self._warehouse.passing(asked, operation=operation, resource=names) as table:
             found = self._warehouse.rows(
                 join_statement(relations, table, first=min(moments), last=max(moments)),
                 rows=entities.num_rows,
                 operation=operation,
-                resource=", ".join(view.name for view in views),
+                resource=names,
             )
         return joined_table(views, found)
 
@@ -182,7 +183,7 @@ class VertexFeatures(FeaturesPort):
         from cloudmlops.storage.opening import open_store
 
         url = self._settings.api_url
-        return open_store(folder, endpoint=url, anonymous=url is not None)
+        return open_store(folder, endpoint=url, anonymous=url is not None, timeout=self._settings.timeout)
 
     def _prepare(self, view: FeatureView, generation: int, *, operation: str) -> Place:
         """Make what keeps and serves a view's rows, unless it is there."""

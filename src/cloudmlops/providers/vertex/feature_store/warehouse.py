@@ -84,12 +84,12 @@ class Warehouse:
             job.result(retry=self._limits["retry"])
 
     @contextmanager
-    def passing(self, table: pa.Table, *, operation: str) -> Iterator[str]:
+    def passing(self, table: pa.Table, *, operation: str, resource: str) -> Iterator[str]:
         """Keep rows as a table that is removed afterwards; what it is called in SQL."""
-        with translated(operation, self._dataset):
+        with translated(operation, resource):
             self._ensure(operation)
         with self._removed(operation) as name:
-            with translated(operation, name):
+            with translated(operation, resource):
                 made = bigquery.Table(self._id(name), schema=fields_of(table.schema))
                 made.expires = datetime.now(UTC) + _PASSING_TABLE_LASTS
                 self._client.create_table(made, exists_ok=True, **self._limits)
