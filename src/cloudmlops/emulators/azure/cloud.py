@@ -20,10 +20,21 @@ from cloudmlops.emulators.azure.entra.principals import Directory, default_direc
 from cloudmlops.emulators.azure.entra.service import entra_service
 from cloudmlops.emulators.azure.entra.tokens import Tokens
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
+from cloudmlops.emulators.azure.history.service import History
+from cloudmlops.emulators.azure.jobs.execution import Executor
+from cloudmlops.emulators.azure.jobs.images import Images
+from cloudmlops.emulators.azure.jobs.pipelines import Pipelines
+from cloudmlops.emulators.azure.jobs.runner import Runner
+from cloudmlops.emulators.azure.jobs.runs import Runs
 from cloudmlops.emulators.azure.ml.billing import Billing
 from cloudmlops.emulators.azure.ml.clusters import Clusters
+from cloudmlops.emulators.azure.ml.codes import Codes
+from cloudmlops.emulators.azure.ml.components import Components
 from cloudmlops.emulators.azure.ml.computes import add_computes
+from cloudmlops.emulators.azure.ml.data import Data
 from cloudmlops.emulators.azure.ml.datastores import add_datastores
+from cloudmlops.emulators.azure.ml.environments import Environments
+from cloudmlops.emulators.azure.ml.jobs import Jobs
 from cloudmlops.emulators.azure.ml.long_running import add_long_running
 from cloudmlops.emulators.azure.ml.models import add_models
 from cloudmlops.emulators.azure.ml.schedules import Schedules
@@ -91,13 +102,30 @@ class AzureCloud:
         """What is made again and again; `schedules.starter` makes the jobs."""
         self.identities = ManagedIdentities(surroundings, self.tokens)
         """Whose tokens processes get without a secret."""
+        self._add_jobs(world)
         return (
             entra_service(surroundings, self.tokens),
             self.identities.service(),
             replace(arm_service(world), resume=self._resume),
             blob_service(surroundings, self.tokens, self.access),
             self.event_grid.service(),
+            self.history.service(),
         )
+
+    def _add_jobs(self, world: World) -> None:
+        for kind in (Codes, Environments, Components):
+            kind(world)
+        runs = Runs(world.surroundings, self.event_grid.events)
+        self.images = Images(world.surroundings.state.folder / "images")
+        """Which interpreters stand for which images; extend it with `let`."""
+        executor = Executor(world, runs, Data(world), self.identities, self.images)
+        self.pace = executor.pace
+        """How long jobs are on their way before they run."""
+        runner = Runner(world.surroundings, runs)
+        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor))
+        """What is executed."""
+        self.history = History(world, runs, runner)
+        """What went on."""
 
     @property
     def versions(self) -> Mapping[str, set[str]]:
@@ -126,6 +154,7 @@ class AzureCloud:
         self.operations.stuck = False
         self.access.delay = timedelta(0)
         self.event_grid.reset()
+        self.pace.preparing = self.pace.queued = timedelta(0)
         self.billing.reset()
 
     def _resume(self) -> None:

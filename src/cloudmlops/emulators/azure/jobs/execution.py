@@ -1,0 +1,223 @@
+"""The execution of one command: its folder, its inputs, its process, its log, its outputs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from cloudmlops.emulators.azure.arm.world import World
+from cloudmlops.emulators.azure.blob.sharing import Blobs
+from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
+from cloudmlops.emulators.azure.jobs.assets import Assets
+from cloudmlops.emulators.azure.jobs.expressions import filled
+from cloudmlops.emulators.azure.jobs.images import Images
+from cloudmlops.emulators.azure.jobs.logs import NAME as LOG_NAME
+from cloudmlops.emulators.azure.jobs.logs import Log
+from cloudmlops.emulators.azure.jobs.runs import Run, Runs
+from cloudmlops.emulators.azure.jobs.stopping import Canceled, Stop
+from cloudmlops.emulators.azure.jobs.surroundings import HIDDEN, variables_of
+from cloudmlops.emulators.azure.jobs.tasks import DIRECT, Output, Task, Value
+from cloudmlops.emulators.azure.ml.data import Data
+from cloudmlops.emulators.azure.ml.data_addresses import Storage
+from cloudmlops.emulators.azure.ml.default_datastores import ARTIFACT_STORE, BLOB_STORE
+from cloudmlops.emulators.core.faults import Refused
+
+_LOOK: Final = 0.1
+"""Seconds between looks at what a process has printed."""
+_SHELL: Final = "/bin/bash"
+_LEFT: Final = ("outputs", "logs")
+"""Folders in the working folder whose files are kept as artifacts."""
+
+
+class Failed(Exception):  # noqa: N818 how a job ended, not a mistake of ours
+    """It did not succeed; the message is the job's error."""
+
+
+@dataclass(kw_only=True)
+class Pace:
+    """How long a job is on its way, on the clock; at once unless a test says otherwise."""
+
+    preparing: timedelta = timedelta(0)
+    queued: timedelta = timedelta(0)
+
+
+class Executor:
+    """Executes commands."""
+
+    def __init__(self, world: World, runs: Runs, data: Data, identities: ManagedIdentities, images: Images) -> None:
+        self._world = world
+        self._runs = runs
+        self._data = data
+        self._identities = identities
+        self.images = images
+        self._blobs = Blobs(world.surroundings)
+        self._assets = Assets(world.resources, runs)
+        self.pace = Pace()
+
+    def execute(self, run: Run, task: Task, stop: Stop) -> str:
+        """Execute a command to its end, and tell of it in its run.
+
+        Returns:
+            How the run ended: `Completed`, `Failed` or `Canceled`.
+        """
+        folder = self._world.surroundings.state.folder / "jobs" / run.uuid
+        try:
+            outputs = self._execute(run, task, stop, folder)
+        except (Failed, Refused, OSError) as error:
+            self._runs.move(run, "Failed", error=str(error))
+            return "Failed"
+        except Canceled:
+            self._runs.move(run, "Canceled")
+            return "Canceled"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # what is to stay lies in blobs
+        self._runs.move(run, "Completed", outputs=outputs)
+        return "Completed"
+
+    def _execute(self, run: Run, task: Task, stop: Stop, folder: Path) -> Mapping[str, Mapping[str, str]]:
+        self._runs.move(run, "Preparing")
+        artifacts = self._assets.storage(run.workspace, f"azureml://datastores/{ARTIFACT_STORE}/paths/{run.artifacts}")
+        log = Log(self._blobs, artifacts, folder / LOG_NAME)
+        log.begin()
+        work, mounts = folder / "exe" / "wd", folder / "cap" / "data-capability" / "wd"
+        for one in (work, mounts):
+            one.mkdir(parents=True)
+        stop.pause(self.pace.preparing)
+        if task.code:
+            self._bring(run, task.code, work)
+        inputs = {name: self._input(run, name, value, mounts) for name, value in task.inputs.items()}
+        outputs = {name: self._made(output, mounts / name) for name, output in task.outputs.items()}
+        command = filled(task.command, inputs, {name: str(path) for name, path in outputs.items()})
+        self._runs.move(run, "Queued")
+        stop.pause(self.pace.queued)
+        self._runs.move(run, "Running")
+        status = self._wait(run, task, command, self._variables(run, task, inputs, outputs), stop, work, log)
+        self._runs.move(run, "Finalizing")
+        for name in _LEFT:
+            if (work / name).is_dir():
+                self._blobs.upload(work / name, artifacts.account, artifacts.container, f"{artifacts.path}/{name}")
+        taken = {
+            name: self._taken(run, name, task.outputs[name], path)
+            for name, path in outputs.items()
+            if status == 0 or task.outputs[name].mode != "Upload"
+        }
+        if status != 0:
+            raise Failed(
+                f"Execution failed. User process '{_SHELL}' exited with status code {status}. "
+                f"Please check log file '{LOG_NAME}' for error details. Error: {log.end()}"
+            )
+        return {name: self._registered(run, name, task.outputs[name], uri) for name, uri in taken.items()}
+
+    def _variables(
+        self, run: Run, task: Task, inputs: Mapping[str, str | None], outputs: Mapping[str, Path]
+    ) -> dict[str, str]:
+        image = self._image(task.environment)
+        base = self.images.environment(image, self._world.surroundings.environment())
+        workspace = self._world.resources.get(run.workspace) or {}
+        return {
+            **{name: value for name, value in base.items() if name not in HIDDEN},
+            **variables_of(run, workspace, inputs, outputs),
+            **self._identity(run, task),
+            **task.variables,
+        }
+
+    def _identity(self, run: Run, task: Task) -> dict[str, str]:
+        """Return the variables of whom the process is: a managed identity if it names one, else who submitted it."""
+        directory = self._world.tokens.directory
+        named = (task.identity or {}).get("clientId")
+        managed = (task.identity or {}).get("identityType") == "Managed"
+        principal = directory.by_client(str(named)) if managed and named else directory.by_object(run.by["object_id"])
+        if principal is None:
+            raise Failed(f"The identity {named or run.by['object_id']} of the job is not known.")
+        return self._identities.environment(principal)
+
+    def _image(self, environment: str) -> str:
+        """Return the image of an environment; one that is not in the workspace stands for itself."""
+        found: dict[str, Any] | None = self._world.resources.get(environment.removeprefix("azureml:"))
+        return str((found or {}).get("properties", {}).get("image") or environment)
+
+    def _wait(
+        self, run: Run, task: Task, command: str, variables: Mapping[str, str], stop: Stop, work: Path, log: Log
+    ) -> int:
+        processes, clock = self._world.surroundings.processes, self._world.surroundings.clock
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            processes.end(process)
+
+        process = stop.start([_SHELL, "-c", command], environment=variables, folder=work, log=log.file)
+        timer = clock.after(task.timeout, end) if task.timeout else None
+        try:
+            while True:
+                try:
+                    process.wait(_LOOK)
+                    break
+                except subprocess.TimeoutExpired:
+                    log.ship()
+            status = processes.wait(process)
+        finally:
+            stop.ended(process)
+            if timer is not None:
+                timer.cancel()
+            log.ship()
+        if late.is_set():
+            self._runs.move(run, "Canceled", error=f"The job ran longer than its timeout of {task.timeout}.")
+            raise Canceled
+        stop.check()
+        return status
+
+    def _bring(self, run: Run, address: str, folder: Path) -> None:
+        """Write what lies at an address into a folder."""
+        place = self._assets.storage(run.workspace, address)
+        if not self._blobs.download(place.account, place.container, place.path, folder):
+            raise Failed(f"Error Code: ScriptExecution.StreamAccess.NotFound: there is nothing at {address}.")
+
+    def _input(self, run: Run, name: str, value: Value | None, mounts: Path) -> str | None:
+        if value is None or value.literal:
+            return value.text if value is not None else None
+        if value.mode == DIRECT:
+            return self._assets.uri(run.workspace, value.text)
+        folder = mounts / f"INPUT_{name}"
+        folder.mkdir()
+        self._bring(run, value.text, folder)
+        if value.kind == "uri_file":
+            place = self._assets.storage(run.workspace, value.text)
+            return str(folder / place.path.rpartition("/")[2])
+        return str(folder)
+
+    def _made(self, output: Output, path: Path) -> Path:
+        if output.kind == "uri_folder":
+            path.mkdir()
+        return path
+
+    def _place(self, run: Run, name: str, output: Output) -> tuple[str, Storage]:
+        end = name if output.kind == "uri_file" else f"{name}/"
+        uri = output.uri or f"azureml://datastores/{BLOB_STORE}/paths/azureml/{run.name}/{end}"
+        return uri, self._assets.storage(run.workspace, uri)
+
+    def _taken(self, run: Run, name: str, output: Output, path: Path) -> str:
+        uri, place = self._place(run, name, output)
+        if path.is_dir():
+            self._blobs.upload(path, place.account, place.container, place.path)
+        elif path.is_file():
+            self._blobs.write(place.account, place.container, place.path, path)
+        return uri
+
+    def _registered(self, run: Run, name: str, output: Output, uri: str) -> Mapping[str, str]:
+        asset = output.asset_name or f"azureml_{run.name}_output_data_{name}"
+        version = output.asset_version or ("" if output.asset_name else "1")
+        made = self._data.register(run.workspace, asset, version, kind=output.kind, uri=uri, caller=run.caller)
+        return {"assetId": self.asset_id(run.workspace, made), "type": output.kind, "uri": uri}
+
+    def asset_id(self, workspace: str, resource: str) -> str:
+        """Return the id of an asset as run history writes it."""
+        known = self._world.resources.get(workspace) or {}
+        below = resource[len(workspace) :]
+        return f"azureml://locations/{known.get('location')}/workspaces/{known['properties']['workspaceId']}{below}"

@@ -1,0 +1,83 @@
+"""Components: steps of pipelines, by name or by their content.
+
+Shapes follow recorded traffic of the real service (azure-sdk-assets, azure-ai-ml 1.32, 2026-03): what is anonymous gets
+a version from its content, whatever version it was put as; truth values and numbers of a specification become text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cloudmlops.emulators.azure.arm.errors import UserError
+from cloudmlops.emulators.azure.arm.routes import ArmRequest
+from cloudmlops.emulators.azure.entra.principals import derived_id
+from cloudmlops.emulators.azure.ml.assets import Assets, described, unchanged
+
+ANONYMOUS: Final = "azureml_anonymous"
+EMULATED: Final = ("command", "pipeline")
+_CURATED: Final = re.compile(r"azureml:(AzureML-[\w.-]+):([\w.-]+)")
+
+
+class Components(Assets):
+    """The handlers."""
+
+    segment = "components"
+
+    def address(self, request: ArmRequest, given: Mapping[str, Any]) -> str:
+        if not given.get("isAnonymous"):
+            return request.path
+        content = json.dumps(_specification(given, request), sort_keys=True)
+        return f"{request.path.rpartition('/')[0]}/{derived_id('component', request.path.lower() + content)}"
+
+    def version_properties(
+        self, given: Mapping[str, Any], known: Mapping[str, Any] | None, request: ArmRequest
+    ) -> dict[str, Any]:
+        specification = _specification(given, request)
+        kept = {
+            **described(given),
+            "description": None,
+            "autoDeleteSetting": None,
+            "componentSpec": specification,
+            "provisioningState": "Succeeded",
+            "stage": "Logged" if specification.get("name") == ANONYMOUS else "Development",
+        }
+        unchanged(known, kept, "componentSpec")
+        return kept
+
+    def always_created(self, kept: Mapping[str, Any]) -> bool:
+        return bool(kept["isAnonymous"])
+
+    def absent(self, name: str, version: str) -> UserError:
+        return UserError("NOT_FOUND", f"Not found component {name}{f' with version {version}' if version else ''}.")
+
+
+def _specification(given: Mapping[str, Any], request: ArmRequest) -> dict[str, Any]:
+    sent = given.get("componentSpec")
+    if not isinstance(sent, dict):
+        raise UserError("INVALID_ARGUMENT", "Request is invalid and/or missing fields: componentSpec is required.")
+    kind = sent.get("type", "command")
+    if kind not in EMULATED:
+        raise UserError("UNIMPLEMENTED", f"A component of type {kind!r} is not emulated.")
+    specification: dict[str, Any] = _text({key: value for key, value in sent.items() if key != "_source"})
+    specification.setdefault("version", request.names["version"])
+    for one in (specification.get("inputs") or {}).values():
+        one.setdefault("optional", "False")
+    if kind == "command":
+        environment = specification.get("environment")
+        if isinstance(environment, str) and (curated := _CURATED.fullmatch(environment)):
+            specification["environment"] = (
+                f"azureml://registries/azureml/environments/{curated[1]}/versions/{curated[2]}"
+            )
+        specification.setdefault("resources", {}).setdefault("instance_count", "1")
+    return specification
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _text(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_text(one) for one in value]
+    return value if value is None else str(value)

@@ -1,0 +1,159 @@
+"""How jobs are shown: the fields of each type, and what an api-version leaves out.
+
+Key sets are those of recorded traffic of the real service (azure-sdk-assets, azure-ai-ml 1.32, 2026-02 and 2026-03):
+command jobs put with 2025-01-01-preview, all jobs got with 2024-01-01-preview.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cloudmlops.emulators.azure.jobs.runs import Run
+from cloudmlops.emulators.azure.ml import PROVIDER
+from cloudmlops.emulators.azure.ml.default_datastores import ARTIFACT_STORE
+
+TYPE: Final = f"{PROVIDER}/workspaces/jobs"
+NEWER: Final = "2025-01-01-preview"
+_INPUT: Final = ("description", "uri", "mode", "pathOnCompute", "jobInputType")
+_OUTPUT: Final = (
+    "description",
+    "uri",
+    "assetName",
+    "assetVersion",
+    "mode",
+    "pathOnCompute",
+    "autoDeleteSetting",
+    "jobOutputType",
+)
+_RESOURCES: Final[Mapping[str, Any]] = {
+    "instanceCount": 1,
+    "maxInstanceCount": None,
+    "instanceType": None,
+    "locations": None,
+    "properties": None,
+    "shmSize": "2g",
+    "dockerArgs": None,
+    "dockerArgsList": None,
+}
+_NOT_NEWER: Final[Mapping[str, frozenset[str]]] = {
+    "": frozenset({"secretsConfiguration", "autologgerSettings"}),
+    "resources": frozenset({"maxInstanceCount", "locations"}),
+    "queueSettings": frozenset({"priority"}),
+    "inputs": frozenset({"pathOnCompute"}),
+    "outputs": frozenset({"assetVersion", "pathOnCompute", "autoDeleteSetting"}),
+}
+"""What command jobs do not have in the newer version, by where."""
+_NOT_OLDER: Final[Mapping[str, frozenset[str]]] = {
+    "": frozenset({"parentJobName"}),
+    "resources": frozenset({"dockerArgsList"}),
+}
+
+
+def definition(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what is kept of a job that was submitted, beside what its run knows."""
+    common = {
+        "parentJobName": None,
+        "computeId": given.get("computeId"),
+        "identity": given.get("identity"),
+        "componentId": given.get("componentId"),
+        "notificationSetting": given.get("notificationSetting"),
+        "secretsConfiguration": given.get("secretsConfiguration"),
+        "jobType": given["jobType"],
+        "inputs": {key: _input(one) for key, one in (given.get("inputs") or {}).items()},
+    }
+    outputs = {key: _output(one or {}) for key, one in (given.get("outputs") or {}).items()}
+    if given["jobType"] == "Pipeline":
+        return {
+            **common,
+            "settings": given.get("settings") or {},
+            "jobs": given.get("jobs") or {},
+            "inputs": common["inputs"] or None,
+            "outputs": outputs,
+            "sourceJobId": given.get("sourceJobId"),
+        }
+    default = {
+        "uri": f"azureml://datastores/{ARTIFACT_STORE}/ExperimentRun/dcid.{name}",
+        "jobOutputType": "uri_folder",
+    }
+    return {
+        **common,
+        "resources": {**_RESOURCES, **_given(given.get("resources"))},
+        "codeId": given.get("codeId"),
+        "command": given.get("command"),
+        "environmentId": given.get("environmentId"),
+        "outputs": {**outputs, "default": _output(default)},
+        "distribution": given.get("distribution"),
+        "autologgerSettings": None,
+        "limits": given.get("limits"),
+        "environmentVariables": given.get("environmentVariables") or {},
+        "parameters": {},
+        "queueSettings": {"jobTier": "Null", "priority": None, **_given(given.get("queueSettings"))},
+    }
+
+
+def shown(run: Run, workspace: Mapping[str, Any], version: str) -> dict[str, Any]:
+    """Return a job as it is shown; of a pipeline's step no more than that it is there."""
+    resource = {"id": f"{run.workspace}/jobs/{run.name}", "name": run.name, "type": TYPE}
+    system = {"createdAt": run.created, "createdBy": run.by["client_id"], "createdByType": _kind(run)}
+    if run.job is None:
+        return {**resource, "properties": None, "systemData": system}
+    properties = {
+        "description": run.description,
+        "tags": dict(run.tags),
+        "properties": dict(run.properties),
+        "displayName": run.display_name,
+        "status": run.status,
+        "experimentName": run.experiment,
+        "services": _services(run, workspace),
+        "isArchived": run.hidden,
+        **run.job,
+    }
+    return {**resource, "properties": _of_version(properties, version), "systemData": system}
+
+
+def _of_version(properties: Mapping[str, Any], version: str) -> dict[str, Any]:
+    newer = version == NEWER and properties["jobType"] == "Command"
+    without = _NOT_NEWER if newer else _NOT_OLDER
+    kept = {key: value for key, value in properties.items() if key not in without[""]}
+    for key in ("resources", "queueSettings"):
+        if isinstance(kept.get(key), dict):
+            kept[key] = {name: one for name, one in kept[key].items() if name not in without.get(key, ())}
+    for key in ("inputs", "outputs"):
+        kept[key] = kept[key] and {
+            name: {field: value for field, value in one.items() if field not in without.get(key, ())}
+            for name, one in kept[key].items()
+        }
+    return kept
+
+
+def _services(run: Run, workspace: Mapping[str, Any]) -> dict[str, Any]:
+    parts = run.workspace.split("/")
+    short = f"/subscriptions/{parts[2]}/resourcegroups/{parts[4]}/workspaces/{parts[8]}"
+    endpoints = {
+        "Tracking": f"{workspace['properties']['mlFlowTrackingUri']}?",
+        "Studio": f"https://ml.azure.com/runs/{run.name}?wsid={short}",
+    }
+    empty = dict.fromkeys(("status", "errorMessage", "properties", "nodes"))
+    return {
+        kind: {"jobServiceType": kind, "port": None, "endpoint": endpoint, **empty}
+        for kind, endpoint in endpoints.items()
+    }
+
+
+def _input(given: Mapping[str, Any]) -> dict[str, Any]:
+    if given.get("jobInputType") == "literal":
+        return {"description": given.get("description"), "jobInputType": "literal", "value": given.get("value")}
+    return {**{key: given.get(key) for key in _INPUT}, "mode": given.get("mode") or "ReadOnlyMount"}
+
+
+def _output(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{key: given.get(key) for key in _OUTPUT}, "mode": given.get("mode") or "ReadWriteMount"}
+
+
+def _given(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (values or {}).items() if value is not None}
+
+
+def _kind(run: Run) -> str:
+    return {"User": "User", "ManagedIdentity": "ManagedIdentity"}.get(run.by["kind"], "Application")

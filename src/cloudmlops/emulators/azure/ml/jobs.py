@@ -1,0 +1,200 @@
+"""Jobs in Azure Resource Manager: submitted, shown, listed, changed, canceled.
+
+A job that is put again is one whose name is taken, unless nothing changes but what describes it. How many fields are
+shown follows recorded traffic, see `job_shapes`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cloudmlops.emulators.azure.arm.errors import Detail, UserError, not_found
+from cloudmlops.emulators.azure.arm.paging import paged
+from cloudmlops.emulators.azure.arm.routes import ArmRequest
+from cloudmlops.emulators.azure.arm.world import World
+from cloudmlops.emulators.azure.entra.tokens import Caller
+from cloudmlops.emulators.azure.jobs.execution import Executor
+from cloudmlops.emulators.azure.jobs.pipelines import Pipelines
+from cloudmlops.emulators.azure.jobs.runner import Runner
+from cloudmlops.emulators.azure.jobs.runs import Run, Runs
+from cloudmlops.emulators.azure.jobs.stopping import Stop
+from cloudmlops.emulators.azure.jobs.tasks import command_task
+from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
+from cloudmlops.emulators.azure.ml.assets import properties_of
+from cloudmlops.emulators.azure.ml.job_shapes import NEWER, definition, shown
+from cloudmlops.emulators.azure.ml.workspaces import workspace_of
+from cloudmlops.emulators.core.answering import Answer, answer_json
+
+JOB: Final = f"{WORKSPACE}/jobs/{{name}}"
+SUBMIT: Final = f"{PROVIDER}/workspaces/experiments/runs/submit/action"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_RUN_TYPES: Final[Mapping[str, str]] = {"Command": "azureml.scriptrun", "Pipeline": "azureml.PipelineRun"}
+_FIRST: Final[Mapping[str, str]] = {"Command": "Starting", "Pipeline": "NotStarted"}
+"""The status that a job is answered with when it is submitted."""
+
+
+class Jobs:
+    """The handlers, and what lets other parts of the service submit jobs."""
+
+    def __init__(self, world: World, runs: Runs, runner: Runner, executor: Executor, pipelines: Pipelines) -> None:
+        self._world = world
+        self._runs = runs
+        self._runner = runner
+        self._executor = executor
+        self._pipelines = pipelines
+        add = world.routes.add
+        add("GET", f"{WORKSPACE}/jobs", self.list)
+        add("GET", JOB, self.get)
+        add("PUT", JOB, self.put)
+        add("POST", f"{JOB}/cancel", self.cancel)
+
+    def list(self, request: ArmRequest) -> Answer:
+        """List jobs, the newest first; steps of pipelines are none."""
+        workspace = workspace_of(self._world, request)
+        view = request.query("listViewType", "ActiveOnly").lower()
+        for name in ("scheduled", "scheduleId", "jobType", "tag"):
+            if request.query(name):
+                raise UserError("UNIMPLEMENTED", f"A list of jobs by {name} is not emulated.")
+        found = [
+            run
+            for run in self._runs.of_workspace(str(workspace["id"]))
+            if run.job is not None and (view == "all" or run.hidden == (view == "archivedonly"))
+        ]
+        return paged(request, [shown(run, workspace, request.version) for run in found])
+
+    def get(self, request: ArmRequest) -> Answer:
+        """Show a job."""
+        workspace = workspace_of(self._world, request)
+        return answer_json(shown(self._run(workspace, request), workspace, request.version))
+
+    def put(self, request: ArmRequest) -> Answer:
+        """Submit a job, or change what describes one."""
+        workspace = workspace_of(self._world, request)
+        given = properties_of(request)
+        if request.version == NEWER:
+            _check_outputs(given)
+        known = self._runs.get(str(workspace["id"]), request.names["name"])
+        if known is not None:
+            return answer_json(shown(self._changed(known, given), workspace, request.version))
+        self._world.access.check(request.caller, SUBMIT, str(workspace["id"]))
+        run = self.submit(workspace, request.names["name"], given, request.caller)
+        location = f"https://management.azure.com{request.path}?api-version={request.version}"
+        return answer_json(shown(run, workspace, request.version), status=201, headers={"location": location})
+
+    def cancel(self, request: ArmRequest) -> Answer:
+        """Ask a job to end."""
+        self._runner.cancel(self._run(workspace_of(self._world, request), request))
+        return Answer(status=200)
+
+    def submit(self, workspace: Mapping[str, Any], name: str, given: Mapping[str, Any], caller: Caller) -> Run:
+        """Submit a job; return it as it is before anything of it has happened.
+
+        Args:
+            workspace: As it is shown.
+            name: Of the job.
+            given: Its properties.
+            caller: For whom.
+
+        Raises:
+            Refused: It is malformed, wants what is not emulated, or its name is taken.
+        """
+        if not _NAME.fullmatch(name):
+            raise UserError("INVALID_ARGUMENT", f"The name {name!r} is invalid: letters, digits, '_' and '-'.")
+        kind = str(given.get("jobType"))
+        if kind not in _RUN_TYPES:
+            raise UserError("UNIMPLEMENTED", f"A job of type {kind!r} is not emulated.")
+        kept = definition(given, name)
+        cluster = str(kept["computeId"]).rpartition("/")[2] if kept["computeId"] else None
+        run = Run(
+            workspace=str(workspace["id"]),
+            name=name,
+            experiment=str(given.get("experimentName") or "Default"),
+            display_name=given.get("displayName") or name,
+            description=given.get("description"),
+            created=self._runs.now(),
+            by={key: getattr(caller, key) for key in ("object_id", "client_id", "name", "kind")},
+            status=_FIRST[kind],
+            job=kept,
+            number=self._runs.next_number(),
+            run_type=_RUN_TYPES[kind],
+            root=name,
+            tags={str(key): str(value) for key, value in (given.get("tags") or {}).items()},
+            properties={
+                **(given.get("properties") or {}),
+                **_of_compute(kind, cluster),
+            },
+            hidden=bool(given.get("isArchived", False)),
+            compute=cluster or "serverless",
+        )
+        work = self._work(run, given)
+        if not self._runs.create(run):
+            raise UserError("INVALID_ARGUMENT", f"A job with the name {name} exists: choose another one.")
+        self._runner.start(run, work)
+        return run
+
+    def _work(self, run: Run, given: Mapping[str, Any]) -> Any:
+        if run.run_type == "azureml.PipelineRun":
+            graph = self._pipelines.read(run.workspace, given)
+
+            def work(stop: Stop) -> None:
+                self._pipelines.carry_out(run, graph, stop)
+
+        else:
+            task = command_task(given)
+
+            def work(stop: Stop) -> None:
+                self._executor.execute(run, task, stop)
+
+        return work
+
+    def _changed(self, known: Run, given: Mapping[str, Any]) -> Run:
+        wanted = definition({"jobType": None, **given}, known.name)
+        if known.job != wanted:
+            raise UserError(
+                "INVALID_ARGUMENT",
+                f"A job with the name {known.name} exists, and what it does cannot be changed. To submit another one, "
+                "use another name; of this one description, displayName, tags and isArchived may change.",
+            )
+        return self._runs.change(
+            known.workspace,
+            known.name,
+            lambda run: {
+                "tags": given.get("tags") or {},
+                "description": given.get("description"),
+                "display_name": given.get("displayName") or run.display_name,
+                "hidden": bool(given.get("isArchived", False)),
+            },
+        )
+
+    def _run(self, workspace: Mapping[str, Any], request: ArmRequest) -> Run:
+        name = request.names["name"]
+        found = self._runs.get(str(workspace["id"]), name)
+        if found is None:
+            raise not_found("JobNotFound", f"Job {name} not found.")
+        return found
+
+
+def _of_compute(kind: str, cluster: str | None) -> dict[str, Any]:
+    if kind == "Pipeline":
+        return {}
+    return {"_azureml.ComputeTargetType": "amlctrain", "_azureml.ClusterName": cluster}
+
+
+def _check_outputs(given: Mapping[str, Any]) -> None:
+    """Refuse an output's version: the newer api-version does not have it, whatever SDKs send (recorded 2026-03)."""
+    wrong = [name for name, one in (given.get("outputs") or {}).items() if one and "assetVersion" in one]
+    if wrong:
+        raise UserError(
+            "INVALID_ARGUMENT",
+            "Request is invalid and/or missing fields.",
+            [
+                Detail(
+                    code="RequestInvalid",
+                    message="Could not find member 'assetVersion' on object of type 'UriFolderJobOutput'. "
+                    f"Path 'properties.outputs.{name}.assetVersion'.",
+                )
+                for name in wrong
+            ],
+        )
