@@ -11,7 +11,7 @@ from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokens import Token, TokenType
 
-from cloudmlops.emulators.google.bigquery.dialect.written import check_names, check_symbols, note
+from cloudmlops.emulators.google.bigquery.dialect.written import check_intervals, check_names, check_symbols, note
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
 
 _SIGN_FOLLOWS: Final = re.compile(r"[\d.]*[eE]\d+(?=[+-])")
@@ -108,6 +108,7 @@ def parse(text: str) -> exp.Expression:
         dialect = GoogleSql()
         tokens = dialect.tokenize(text)
         check_symbols(tokens)
+        check_intervals(tokens)
         trees = [tree for tree in dialect.parser().parse(tokens, text) if tree is not None]
     except (ParseError, TokenError) as error:
         if re.search(r"""\b(?:rb|br)['"]""", text, re.IGNORECASE):

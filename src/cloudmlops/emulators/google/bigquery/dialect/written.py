@@ -72,6 +72,7 @@ _TYPES: Final = _words(
     """
 )
 _SYMBOLS: Final = _words("+ - * / ~ || << >> & ^ | = < > <= >= != <> ( ) [ ] , . ; @ @@ ? => |>")
+_UNITS: Final = _words("YEAR QUARTER MONTH WEEK DAY HOUR MINUTE SECOND MILLISECOND MICROSECOND NANOSECOND")
 _TEXTS: Final = frozenset({TokenType.STRING, TokenType.RAW_STRING, TokenType.BYTE_STRING})
 _VERBATIM: Final = _TEXTS | {TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.HEX_STRING, TokenType.HEREDOC_STRING}
 
@@ -102,6 +103,21 @@ def check_symbols(tokens: Sequence[Token]) -> None:
                 f"at {at(token)}"
             )
         previous = token
+
+
+def check_intervals(tokens: Sequence[Token]) -> None:
+    """Refuse an INTERVAL whose unit is not written after its text.
+
+    Raises:
+        Refused: There is one.
+    """
+    for place, token in enumerate(tokens[:-1]):
+        if token.token_type is TokenType.INTERVAL and tokens[place + 1].token_type is TokenType.STRING:
+            after = tokens[place + 2] if place + 2 < len(tokens) else None
+            if after is None or after.text.upper() not in _UNITS:
+                raise invalid_query(
+                    f"Syntax error: Expected keyword of a date part at {at(after or tokens[place + 1])}"
+                )
 
 
 def note(node: exp.Expression, name: str, place: Token) -> None:
