@@ -10,7 +10,10 @@ from pathlib import Path
 
 from benchmarks import peers
 
-_OURS = ("cloudmlops", "duckdb", "polars", "pyarrow", "numpy", "scikit-learn", "mlflow-skinny", "starlette", "uvicorn")
+_OURS = (
+    *("cloudmlops", "duckdb", "polars", "pyarrow", "numpy", "scikit-learn", "mlflow-skinny", "starlette", "uvicorn"),
+    *("google-cloud-aiplatform", "google-cloud-bigquery", "google-cloud-bigtable", "grpcio"),
+)
 
 
 def described() -> dict[str, str]:
@@ -23,7 +26,7 @@ def described() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "ours": ", ".join(f"{name} {_version(name)}" for name in _OURS),
-        "peers": pinned,
+        "peers": f"{pinned} moto=={_version('moto')}",  # moto is in our own environment
         "load generator": "wrk" if shutil.which("wrk") else "our own client",
         "load average": load(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from pathlib import Path
 
 from cloudmlops.domain.capabilities import Capability, Support
@@ -37,4 +38,5 @@ def cells(capability: Capability) -> list[str]:
 
 
 if __name__ == "__main__":
+    ArgumentParser(description=__doc__).parse_args()
     PAGE.write_text(page(), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from pathlib import Path
 
 from cloudmlops.emulators.core.emulator import Emulator
@@ -48,4 +49,5 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    ArgumentParser(description=__doc__).parse_args()
     PAGE.write_text(page(), encoding="utf-8")

@@ -8,8 +8,21 @@ from benchmarks.bench import Answer, Bench, Engine, Scale
 from benchmarks.measuring import Figure, Spread
 from benchmarks.table import Details, Goal, Report, Row, shown
 
-_OURS = Engine(name="cloudmlops", module="vertex.adapter", around=("cloudmlops", "emulate", "vertex", "--"))
-_CALLS = {"read": "a model read", "list": "ten models listed"}
+_OURS = Engine(
+    name="cloudmlops", module="vertex.adapter", around=("cloudmlops", "emulate", "vertex", "--bucket", "bench", "--")
+)
+_CALLS = {
+    "fetched": ("one entity's features, by FetchFeatureValues", "fetch_feature_values"),
+    "read_directly": ("one entity's features, from Bigtable itself", "read_rows"),
+    "predicted": ("a prediction", "raw_predict"),
+    "got": ("a model version got", "get_model"),
+    "looked_up": ("a model's stamp looked up", "the same call"),
+    "listed": ("models listed", "list_models"),
+    "registered": ("a version registered", "the same calls"),
+    "labelled": ("a promotion drawn as labels", "the same calls"),
+    "run": ("a run looked at", "the same calls"),
+}
+"""What is done, and by what without us."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +34,12 @@ class _Sizes:
 _SIZES = {
     Scale.FULL: _Sizes(calls=1_000, rounds=3),
     Scale.QUICK: _Sizes(calls=200, rounds=1),
-    Scale.TINY: _Sizes(calls=20, rounds=1),
+    Scale.TINY: _Sizes(calls=5, rounds=1),
 }
 
 
 def measure(bench: Bench) -> Report:
-    """Make the same calls through the adapter and through the bare client, one after the other."""
+    """Make the same calls through cloudmlops and through the SDK's own clients, in turns."""
     sizes = _SIZES[bench.scale]
 
     def run(engine: Engine, _: int) -> Answer:
@@ -37,21 +50,26 @@ def measure(bench: Bench) -> Report:
     def figure(call: str, share: str, per: float) -> Figure:
         return runs.figure(_OURS.name, lambda answer: answer[call][share] / per)
 
-    def row(call: str, what: str) -> Row:
+    def row(call: str, what: str, bare_call: str) -> Row:
         bare = figure(call, "bare_us", 1e3)
-        # A tenth more or a millisecond, whichever is the greater.
-        more = max(0.1, 1 / bare.median) if isinstance(bare, Spread) else 0.1
+        asked = figure(call, "calls", 1)
+        # A tenth more or a millisecond a call, whichever is the greater.
+        more = asked.median / bare.median if isinstance(bare, Spread) and isinstance(asked, Spread) else 0
         return Row(
-            what=f"Vertex AI, {what} by the adapter, p50",
+            what=f"Vertex AI, {what}, p50",
             unit="ms",
             ours=figure(call, "ours_us", 1e3),
-            against="the SDK's bare call",
+            against=f"SDK, {bare_call}",
             theirs=bare,
-            goal=Goal(bound=1 + more),
+            goal=Goal(bound=1 + max(0.1, more)),
         )
 
-    rows = [row(call, what) for call, what in _CALLS.items()]
-    lines = [(what, shown(figure(call, "more_us", 1), "µs")) for call, what in _CALLS.items()]
-    return Report(
-        rows=rows, details=[Details(title="The adapter's share", headings=("call", "more than bare, p50"), lines=lines)]
+    def line(call: str, what: str) -> tuple[str, ...]:
+        return what, shown(figure(call, "calls", 1), ""), shown(figure(call, "more_us", 1), "µs")
+
+    details = Details(
+        title="The adapters' share",
+        headings=("call", "requests to Google", "more than bare, p50"),
+        lines=[line(call, what) for call, (what, _) in _CALLS.items()],
     )
+    return Report(rows=[row(call, *words) for call, words in _CALLS.items()], details=[details])

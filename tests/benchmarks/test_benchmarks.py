@@ -33,7 +33,7 @@ def tiny(folder: Path, *topics: str) -> dict[str, list[dict[str, object]]]:
             "serving": 10,
             "registry": 3,
             "emulators": 7,
-            "vertex": 2,
+            "vertex": 9,
         }.items()
     ],
 )

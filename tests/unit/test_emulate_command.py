@@ -61,6 +61,20 @@ def test_buckets_are_there_from_the_start_and_stay_in_a_kept_state(tmp_path: Pat
         assert done.stdout.strip() == "[('flights', 'EUROPE-WEST4'), ('planes', 'US-CENTRAL1')]", done.stderr
 
 
+def test_a_damaged_state_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"no database" * 1000)
+
+    with pytest.raises(ConfigurationError, match="is damaged: file is not a database") as raised:
+        CliRunner().invoke(emulate, ["vertex", "--state", str(tmp_path), "--", "true"], catch_exceptions=False)
+
+    assert "choose others" in raised.value.hint
+
+
+def test_a_bucket_lies_where_google_has_a_place() -> None:
+    with pytest.raises(ConfigurationError, match="'mars/flights' cannot be made: The specified location"):
+        CliRunner().invoke(emulate, ["vertex", "--bucket", "mars/flights", "--", "true"], catch_exceptions=False)
+
+
 def test_a_bucket_that_can_have_no_such_name_is_a_wrong_request() -> None:
     with pytest.raises(ConfigurationError, match="the bucket 'FLIGHTS!' cannot be made: Invalid bucket name"):
         CliRunner().invoke(emulate, ["vertex", "--bucket", "FLIGHTS!", "--", "true"], catch_exceptions=False)
@@ -102,6 +116,79 @@ def test_a_command_that_is_ended_by_a_signal_says_so_as_a_shell_does() -> None:
     done = subprocess.run([*COMMAND, "vertex", "--", sys.executable, "-c", program], timeout=120, check=False)
 
     assert done.returncode == 128 + signal.SIGTERM
+
+
+SERVER = """
+import http.server, os, sys
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self): self.answer(b"{}")
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.answer(b'{"predictions": ["%s"]}' % sys.argv[1].encode())
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])), Answers).serve_forever()
+"""
+IMAGES = """
+import time
+from google.cloud import aiplatform_v1 as v1
+options = {"api_endpoint": "us-central1-aiplatform.googleapis.com"}
+parent = "projects/emulated/locations/us-central1"
+image = {"image_uri": "registry.example/demo/both:1", "args": ["world"]}
+jobs, endpoints = v1.JobServiceClient(client_options=options), v1.EndpointServiceClient(client_options=options)
+models, predictions = v1.ModelServiceClient(client_options=options), v1.PredictionServiceClient(client_options=options)
+model = v1.Model(display_name="m", container_spec=image)
+model = models.upload_model(parent=parent, model=model).result().model
+endpoint = endpoints.create_endpoint(parent=parent, endpoint=v1.Endpoint(display_name="e")).result().name
+machine = {"machine_spec": {"machine_type": "n1-standard-2"}}
+deployed = v1.DeployedModel(model=model, dedicated_resources={**machine, "min_replica_count": 1})
+endpoints.deploy_model(endpoint=endpoint, deployed_model=deployed, traffic_split={"0": 100}).result()
+print(predictions.predict(endpoint=endpoint, instances=[1]).predictions[0])
+pool = {**machine, "replica_count": 1, "container_spec": {**image, "image_uri": "registry.example/demo/job:1"}}
+job = jobs.create_custom_job(
+    parent=parent, custom_job=v1.CustomJob(display_name="j", job_spec={"worker_pool_specs": [pool]})
+)
+while (job := jobs.get_custom_job(name=job.name)).state.name in ("JOB_STATE_PENDING", "JOB_STATE_RUNNING"):
+    time.sleep(0.01)
+print(job.state.name, job.error.message)
+"""
+
+
+def test_what_runs_for_the_images_of_endpoints_and_jobs_is_said_on_the_command_line(tmp_path: Path) -> None:
+    server = tmp_path / "a server.py"
+    server.write_text(SERVER)
+    said = ["--image", "registry.example/*=sh -c 'exit 3'", "--image", f"*/both:*=python '{server}'"]
+    done = subprocess.run(
+        [*COMMAND, "vertex", *said, "--", sys.executable, "-c", IMAGES],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    predicted, ended = done.stdout.splitlines()
+    assert predicted == "world"
+    assert ended.startswith("JOB_STATE_FAILED The replica workerpool0-0 exited with a non-zero status of 3")
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("any", "'any' has no pattern or no command"),
+        ("=true", "'=true' has no pattern or no command"),
+        ("any=", "'any=' has no pattern or no command"),
+        ("any='true", "No closing quotation"),
+        ("any=no-such-program-here", "There is no program 'no-such-program-here'"),
+    ],
+)
+def test_an_image_that_nothing_can_run_for_is_a_wrong_request(image: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        CliRunner().invoke(emulate, ["vertex", "--image", image, "--", "true"], catch_exceptions=False)
 
 
 TOLD = """

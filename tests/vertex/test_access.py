@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from cloudmlops import Platform, connect
 from cloudmlops.cli.doctor import doctor
 from cloudmlops.domain.access import Grant, Role
+from cloudmlops.domain.features import Entity
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.emulators.google.cloud import GoogleCloud
@@ -36,6 +37,7 @@ from cloudmlops.testing.contract.models import written_model
 from .conftest import Opened
 
 ADA = "user:ada@example.com"
+airport = Entity("airport", keys={"origin": str})
 NO_VERBS = {
     "endpoints.deployment",
     "endpoints.revive",
@@ -221,6 +223,29 @@ def test_a_refused_call_names_the_permission_and_the_remedy(
 
     with pytest.raises(PermissionDeniedError, match=r"lacks aiplatform\.models\.upload\. The role trainer has it"):
         platform.models.register("churn", written_model(tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    ("permission", "role", "act"),
+    [
+        ("storage.objects.get", "reader", lambda platform: platform.features.get("flight_delay")),
+        ("storage.objects.list", "reader", lambda platform: platform.models.names()),
+        ("storage.objects.create", "approver", lambda platform: platform.features.apply([airport])),
+        ("storage.objects.delete", "approver", lambda platform: platform.features.apply([airport])),
+    ],
+)
+def test_a_refused_object_names_the_object_the_permission_and_the_remedy(
+    platform: Platform, cloud: GoogleCloud, permission: str, role: str, act: Callable[[Platform], object]
+) -> None:
+    platform.features.apply([airport])  # which is replaced the next time
+    cloud.access.deny(permission)
+
+    with pytest.raises(PermissionDeniedError) as caught:
+        act(platform)
+
+    assert caught.value.resource.startswith(("features/registry/", "ledger/"))
+    assert caught.value.hint.startswith(f"The caller lacks {permission}. The role {role} has it (docs/access.md).")
+    assert "platform.check_access()" in caught.value.hint
 
 
 def test_a_refused_listing_is_a_refusal(opened: Opened, cloud: GoogleCloud) -> None:

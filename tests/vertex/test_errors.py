@@ -69,6 +69,16 @@ def test_every_class_of_google_auth_is_translated(kind: type[Exception]) -> None
     assert isinstance(caught.value.__cause__, kind)
 
 
+@pytest.mark.parametrize("kind", [google.NotFound, google.AlreadyExists, google.Conflict, google.PreconditionFailed])
+def test_what_is_not_there_or_there_already_says_what_to_do(kind: type[google.GoogleAPICallError]) -> None:
+    assert translation(kind("no"), "models.get", "churn").hint
+
+
+def test_what_nobody_refused_is_not_called_refused() -> None:
+    for error in (requests.ReadTimeout("no"), google.ServiceUnavailable("no"), google.DataLoss("no")):
+        assert "refused" not in str(translation(error, "models.get", "churn"))
+
+
 @pytest.mark.parametrize("kind", sorted(OURS, key=lambda kind: kind.__name__))
 def test_each_becomes_what_the_table_says_with_all_that_is_known(kind: type[Exception]) -> None:
     error = translation(made(kind), "models.get", "churn")
@@ -142,6 +152,16 @@ def test_a_quota_says_when_to_come_again(error: Exception) -> None:
 
     assert isinstance(refused, QuotaExceededError)
     assert refused.retry_after == timedelta(seconds=1.5)
+
+
+@pytest.mark.parametrize("reason", ["quotaExceeded", "rateLimitExceeded"])
+def test_a_quota_of_bigquery_is_no_missing_permission(reason: str) -> None:
+    refused = google.Forbidden("too many queries", errors=[{"reason": reason, "message": "too many queries"}])
+
+    error = translation(refused, "features.training_table", "weather")
+
+    assert isinstance(error, QuotaExceededError)
+    assert error.retryable
 
 
 def test_a_quota_that_was_met_until_the_time_was_over_is_a_quota_still() -> None:

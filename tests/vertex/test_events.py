@@ -339,9 +339,11 @@ def test_what_the_audit_log_reports_may_not_be_published_by_hand(connected: Conn
 
 
 def test_another_projects_upload_is_kept_and_is_no_registration_of_ours(
-    connected: Connected, opened: Opened, cloud: GoogleCloud, project: str
+    connected: Connected, opened: Opened, vertex_emulator: Emulator, cloud: GoogleCloud, project: str
 ) -> None:
-    platform = connected(location="us-central1")
+    bucket = {"name": f"{project}-there", "location": "us-central1"}
+    httpx.post(f"{vertex_emulator.url}/storage/v1/b", params={"project": project}, json=bucket).raise_for_status()
+    platform = connected(location=bucket["location"], bucket=bucket["name"])
     with served(platform) as url:
         cloud.audit.trigger(url, method_names=[UPLOAD], resource_name=f"projects/{project}/*")
         upload_by_others(opened())

@@ -6,26 +6,30 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from cloudmlops import Platform, connect
 from cloudmlops.domain.events import DriftDetected, EventContext
-from cloudmlops.domain.features import Entity, FeatureView, TableSource
+from cloudmlops.domain.features import Entity, FeatureService, FeatureView, TableSource
 from cloudmlops.domain.models import Stage
 from cloudmlops.domain.pipelines import pipeline, step
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.google.aiplatform.catalogue import methods, service_names
 from cloudmlops.emulators.google.aiplatform.permissions import permission
+from cloudmlops.emulators.google.bigquery.callers import OF_JOBS as BIGQUERY
+from cloudmlops.emulators.google.bigtable.permissions import PERMISSIONS as BIGTABLE
 from cloudmlops.emulators.google.cloud import GoogleCloud
 from cloudmlops.emulators.google.storage.permissions import PERMISSIONS as STORAGE
+from cloudmlops.errors import RunFailedError
 from cloudmlops.providers.vertex.mapping.access import permissions_of
 from cloudmlops.providers.vertex.settings import VertexSettings
 from cloudmlops.testing.contract.models import written_model
 from cloudmlops.testing.model_folders import write_scaling_model
 
-from .conftest import Opened
+from .conftest import LOCATION, Opened
 
 Acts = Mapping[str, Callable[[Platform], object]]
 
@@ -54,12 +58,40 @@ def measuring(rows: int = 3) -> int:
     return measure(rows)
 
 
+@step
+def rest(_: int) -> int:
+    Event().wait(timeout=60)
+    return 1
+
+
+@pipeline
+def resting() -> int:
+    return rest(1)
+
+
+@step
+def once_broken(mark: str) -> int:
+    mended = Path(mark).exists()
+    Path(mark).touch()
+    if not mended:
+        raise ValueError("not yet")
+    return 1
+
+
+@pipeline
+def mending(mark: str) -> int:
+    return once_broken(mark)
+
+
 @cache
 def all_permissions() -> frozenset[str]:
     """Return the permissions that the emulator asks for."""
     vertex = {permission(method) for name in service_names("v1") for method in methods("v1", name).values()}
+    bigtable = {name for names in BIGTABLE.values() for name in names}
     others = {"logging.logEntries.list", "pubsub.topics.publish", "pubsub.subscriptions.consume"}
-    return frozenset({name for name in vertex if name} | (set(STORAGE.values()) - SEVERAL_PARTS) | others)
+    return frozenset(
+        {name for name in vertex if name} | (set(STORAGE.values()) - SEVERAL_PARTS) | BIGQUERY | bigtable | others
+    )
 
 
 @pytest.fixture
@@ -132,6 +164,11 @@ def test_events(check: Callable[[Acts], None]) -> None:
         at.events.on(DriftDetected, handler="fails", retries=0)(fails)
         at.events.process()
 
+    def run(at: Platform) -> None:
+        stop = Event()
+        at.events.on(DriftDetected, handler="stops")(lambda _, __: stop.set())
+        at.events.run(stop)
+
     check(
         {
             "events.publish": publish,
@@ -140,6 +177,7 @@ def test_events(check: Callable[[Acts], None]) -> None:
             "events.dead_letters": lambda at: at.events.dead_letters(),
             "events.retry": lambda at: at.events.retry(),
             "events.replay": lambda at: at.events.replay(since=WHEN),
+            "events.run": run,
         }
     )
 
@@ -152,9 +190,12 @@ def test_endpoints(check: Callable[[Acts], None], opened: Opened, tmp_path: Path
         for name in ("one", "two"):
             at.endpoints.deploy(version, to="live", name=name).wait(timeout=MINUTE)
 
+    rows, scored = tmp_path / "rows.jsonl", tmp_path / "scored.jsonl"
+    rows.write_text('{"value": 1.0, "seconds": 0.0}\n', encoding="utf-8")
     check(
         {
             "endpoints.deploy": deploy,
+            "endpoints.predict_batch": lambda at: at.endpoints.predict_batch(version, str(rows), str(scored)),
             "endpoints.status": lambda at: at.endpoints.status("live"),
             "endpoints.list": lambda at: at.endpoints.list(),
             "endpoints.predict": lambda at: at.endpoints.predict("live", [[1.0, 0.0]]),
@@ -175,13 +216,15 @@ def test_features(check: Callable[[Acts], None]) -> None:
     check(
         {
             "features.write_table": lambda at: at.features.write_table("weather", rows),
-            "features.apply": lambda at: at.features.apply([weather]),
+            "features.apply": lambda at: at.features.apply([FeatureService("flights", views=[weather])]),
             "features.list": lambda at: at.features.list(),
             "features.view": lambda at: at.features.view("weather"),
+            "features.get": lambda at: at.features.get("flights"),
             "features.training_table": lambda at: at.features.training_table(weather, asked),
             "features.materialize": lambda at: at.features.materialize(weather),
             "features.push": lambda at: at.features.push(weather, later),
             "features.online": lambda at: at.features.online(weather, [{"origin": "JFK"}]),
+            "features.reader": lambda at: at.features.reader(weather)([{"origin": "JFK"}]),
             "features.skew": lambda at: at.features.skew(weather, served),
         }
     )
@@ -201,3 +244,22 @@ def test_pipelines(check: Callable[[Acts], None]) -> None:
             "pipelines.unschedule": lambda at: at.pipelines.unschedule("nightly"),
         }
     )
+
+
+def test_runs_that_do_not_end_well(check: Callable[[Acts], None], opened: Opened, tmp_path: Path) -> None:
+    with connect(opened(image=IMAGE).target) as platform:
+        platform.pipelines.run(resting, id="resting")
+        with pytest.raises(RunFailedError):
+            platform.pipelines.run(mending, {"mark": str(tmp_path / "mark")}, id="mending", wait=True)
+    check(
+        {
+            "pipelines.cancel": lambda at: at.pipelines.get("resting").cancel(),
+            "pipelines.resume": lambda at: at.pipelines.get("mending").resume(wait=True),
+        }
+    )
+
+
+def test_every_verb_is_tried() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    declared = permissions_of(VertexSettings(project="p-123456", location=LOCATION, bucket="bucket"))
+    assert [verb for verb in declared if f'"{verb}":' not in source] == []

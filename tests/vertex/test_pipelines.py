@@ -16,6 +16,7 @@ from tests.vertex.pipeline_steps import exactly, impossible, machines, reading, 
 import cloudmlops as cm
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
+from cloudmlops.emulators.google.cloud import GoogleCloud
 from cloudmlops.errors import InvalidPipelineError, RunFailedError, UnavailableError, UnsupportedError
 from cloudmlops.providers.vertex.mapping import pipelines as mapping
 from cloudmlops.testing.contract.pipeline_steps import needs_file, training
@@ -92,6 +93,19 @@ def test_what_no_machine_has_is_refused_with_all_faults_before_anything_is_sent(
     assert "step 'odd': nvidia-l4 comes in numbers of 1, 2, 4, 8, not 3" in told
     assert "step 'small' has no image" in told
     assert not [one for one in vertex_emulator.calls.list() if one.service == "aiplatform"]
+
+
+def test_a_step_whose_image_nobody_has_built_names_it_and_says_how_to_build_it(vertex_emulator: Emulator) -> None:
+    image = "europe-west4-docker.pkg.dev/any/steps/nobody-built:1"
+    vertex_emulator.cloud(GoogleCloud).images.lack(image)
+
+    with _connect(vertex_emulator, image=image) as platform, pytest.raises(RunFailedError) as failure:
+        platform.pipelines.run(training, wait=True)
+
+    told = str(failure.value)
+    assert f"Failed to read the container uri [{image}]" in told
+    assert "cloudmlops image steps FOLDER" in told
+    assert f"gcloud builds submit FOLDER --tag {image}" in told
 
 
 def test_debugging_in_process_is_for_the_embedded_provider(vertex_emulator: Emulator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _CLOUDS: Final = {"vertex": "cloudmlops.emulators.google:vertex_cloud"}
 _LOCATION: Final = "europe-west4"
+_IMAGE_HINT: Final = "Write PATTERN=COMMAND, such as '*/trainer:*=python -m trainer'."
 _COMMAND: Final = "cloudmlops.emulate.command"
 _NOT_FOUND: Final = 127
 _BY_SIGNAL: Final = 128
@@ -51,10 +53,23 @@ class _Around(click.Command):
     metavar="[LOCATION/]NAME",
     help=f"A bucket that is there from the start, in {_LOCATION} if no location is given; several may be.",
 )
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="PATTERN=COMMAND",
+    help="What runs for container images, such as '*/trainer:*=python -m trainer'; several may be, the last counts.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print address and environment in JSON.")
 @click.pass_context
 def emulate(
-    ctx: click.Context, clouds: tuple[str, ...], state: Path | None, port: int, buckets: tuple[str, ...], as_json: bool
+    ctx: click.Context,
+    clouds: tuple[str, ...],
+    state: Path | None,
+    port: int,
+    buckets: tuple[str, ...],
+    images: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Run clouds (vertex) on this machine: alone until Ctrl-C, or around a command.
 
@@ -64,7 +79,7 @@ def emulate(
     command: tuple[str, ...] = ctx.meta[_COMMAND]
     with ExitStack() as stack:
         stopping = stack.enter_context(_stopped_by_signals())
-        emulator = stack.enter_context(_running(clouds, state=state, port=port))
+        emulator = stack.enter_context(_running(clouds, state=state, port=port, images=_read_images(images)))
         _make_buckets(emulator, buckets)
         code = _run(command, emulator, stopping) if command else _serve(emulator, stopping, as_json=as_json)
         _tell_refused(emulator.refused, as_json=as_json)
@@ -72,11 +87,13 @@ def emulate(
 
 
 @contextmanager
-def _running(clouds: Sequence[str], *, state: Path | None, port: int) -> Iterator[Emulator]:
+def _running(
+    clouds: Sequence[str], *, state: Path | None, port: int, images: Mapping[str, Sequence[str]]
+) -> Iterator[Emulator]:
     try:
         from cloudmlops.emulators.core.emulator import Emulator
 
-        built = [_cloud(name) for name in dict.fromkeys(clouds)]
+        built = [_cloud(name, images) for name in dict.fromkeys(clouds)]
         emulator = Emulator(built, state=state, port=port)
         emulator.begin()
     except ImportError as error:
@@ -95,10 +112,32 @@ def _running(clouds: Sequence[str], *, state: Path | None, port: int) -> Iterato
         emulator.__exit__(None, None, None)
 
 
-def _cloud(name: str) -> Cloud:
+def _cloud(name: str, images: Mapping[str, Sequence[str]]) -> Cloud:
+    from cloudmlops.emulators.core.faults import Refused
+
     module, _, attribute = _CLOUDS[name].partition(":")
-    cloud: Cloud = getattr(import_module(module), attribute)()
+    try:
+        cloud: Cloud = getattr(import_module(module), attribute)(images)
+    except Refused as refused:
+        raise ConfigurationError(
+            f"nothing can run for an image: {refused.message}", hint="Name a program that is installed with --image."
+        ) from refused
     return cloud
+
+
+def _read_images(given: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in given:
+        pattern, _, command = one.partition("=")
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise ConfigurationError(f"the image {one!r} cannot be read: {error}", hint=_IMAGE_HINT) from error
+        if not pattern or not words:
+            raise ConfigurationError(f"the image {one!r} has no pattern or no command", hint=_IMAGE_HINT)
+        found.pop(pattern, None)
+        found[pattern] = words
+    return found
 
 
 def _make_buckets(emulator: Emulator, wanted: Sequence[str]) -> None:
@@ -175,7 +214,7 @@ def _serve(emulator: Emulator, stopping: _Stopping, *, as_json: bool) -> int:
 
 def _run(command: Sequence[str], emulator: Emulator, stopping: _Stopping) -> int:
     try:
-        stopping.child = subprocess.Popen(command, env=emulator.processes.tied(emulator.environment()))
+        stopping.child = emulator.processes.accompany(command, environment=emulator.environment())
     except FileNotFoundError:
         click.echo(f"error: there is no program {command[0]!r}", err=True)
         return _NOT_FOUND

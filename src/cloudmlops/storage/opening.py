@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -29,6 +29,7 @@ def open_store(
     endpoint: str | None = None,
     anonymous: bool = False,
     tokens: Tokens | None = None,
+    timeout: timedelta = timedelta(minutes=1),
 ) -> ObjectStore:
     """Open the store at `uri`; nothing is contacted before its first use.
 
@@ -41,6 +42,7 @@ def open_store(
             the vendor's variables.
         anonymous: Look for no credentials: an emulator wants none.
         tokens: Who asks; for `abfss` alone. None leaves that to the vendor's variables.
+        timeout: How long one call over the wire may take, with its repetitions.
 
     Raises:
         ConfigurationError: The address is malformed, of an unknown kind, or holds credentials.
@@ -78,4 +80,12 @@ def open_store(
         )
     from cloudmlops.storage.remote import RemoteStore  # here, because it loads obstore
 
-    return RemoteStore.at(parts.scheme, parts.netloc, prefix, endpoint=endpoint, anonymous=anonymous, tokens=tokens)
+    return RemoteStore.at(
+        parts.scheme,
+        parts.netloc,
+        prefix,
+        endpoint=endpoint,
+        anonymous=anonymous,
+        tokens=tokens,
+        timeout=timeout,
+    )

@@ -26,7 +26,7 @@ from cloudmlops.errors import (
 from cloudmlops.storage.keys import checked_key
 
 if TYPE_CHECKING:
-    from obstore.store import AzureCredential, ClientConfig, RetryConfig
+    from obstore.store import AzureCredential, BackoffConfig, ClientConfig, RetryConfig
 
     AnyStore = S3Store | GCSStore | AzureStore
 
@@ -47,11 +47,13 @@ _ANONYMOUS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 _used_by: int | None = None
 """The process in which obstore has begun to work: a fork leaves its threads behind and waits for them."""
-_RETRY: Final[RetryConfig] = {
-    "max_retries": 6,
-    "retry_timeout": timedelta(minutes=1),
-    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+_BACKOFF: Final[BackoffConfig] = {
+    "init_backoff": timedelta(milliseconds=100),
+    "max_backoff": timedelta(seconds=5),
+    "base": 2,
 }
+_MOST_RETRIES: Final = 6
+_LONGEST_TRY: Final = timedelta(seconds=30)
 
 
 class RemoteStore:
@@ -71,6 +73,7 @@ class RemoteStore:
         endpoint: str | None = None,
         anonymous: bool = False,
         tokens: Callable[[], tuple[str, datetime]] | None = None,
+        timeout: timedelta = timedelta(minutes=1),
     ) -> RemoteStore:
         """Open `bucket` of the service that `scheme` (`s3`, `gs`, `az`, `abfss`) names.
 
@@ -97,11 +100,15 @@ class RemoteStore:
             **({_SETTING[scheme]: endpoint} if endpoint else {}),
             **(_ANONYMOUS[scheme] if anonymous else {}),
         }
-        client: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
+        client: ClientConfig = {
+            "allow_http": bool(endpoint and endpoint.startswith("http://")),
+            "timeout": min(timeout, _LONGEST_TRY),
+        }
+        retry: RetryConfig = {"max_retries": _MOST_RETRIES, "retry_timeout": timeout, "backoff": _BACKOFF}
         build = _BUILDERS[scheme]
         with _translated(f"{scheme}://{bucket}", "open", bucket):
             store = build(
-                bucket, prefix=prefix or None, config=config, client_options=client, retry_config=_RETRY, **given
+                bucket, prefix=prefix or None, config=config, client_options=client, retry_config=retry, **given
             )
         return cls(store, uri)
 

@@ -94,3 +94,66 @@ def test_models_are_listed_as_their_default_version_the_newest_first(models: Any
     assert [known.display_name for known in models.list_models(parent=parent)] == ["Other", "Churn"]
     found = models.list_models(request={"parent": parent, "filter": 'display_name="Churn"'})
     assert [known.version_id for known in found] == ["1"]
+
+
+def change(models: Any, name: str, paths: list[str], **fields: Any) -> Any:
+    return models.update_model(model=v1.Model(name=name, **fields), update_mask={"paths": paths})
+
+
+def test_aliases_are_merged_and_never_updated(models: Any, churn: str) -> None:
+    for name in (churn, f"{churn}@1"):
+        with pytest.raises(exceptions.BadRequest, match="MergeVersionAliases"):
+            change(models, name, ["version_aliases"], version_aliases=["production"])
+    assert models.get_model(name=churn).version_aliases == ["default"]
+
+
+def test_a_mask_of_all_changes_what_the_name_stands_for(models: Any, churn: str) -> None:
+    change(models, churn, ["*"], display_name="New", description="all", labels={"team": "growth"})
+    change(models, f"{churn}@2", ["*"], version_description="second")
+    first, second = (models.get_model(name=f"{churn}@{number}") for number in (1, 2))
+    assert (first.display_name, first.description, first.labels) == ("New", "all", {"a": "1", "team": "growth"})
+    assert (second.display_name, second.version_description, second.labels) == ("New", "second", {"team": "growth"})
+    assert first.version_description == ""
+
+
+def test_fields_of_the_model_and_of_a_version_are_updated_by_their_own_names(models: Any, churn: str) -> None:
+    with pytest.raises(exceptions.BadRequest, match="without a version"):
+        change(models, f"{churn}@2", ["display_name"], display_name="New")
+    with pytest.raises(exceptions.BadRequest, match="@VERSION"):
+        change(models, churn, ["version_description"], version_description="new")
+    with pytest.raises(exceptions.BadRequest, match="artifact_uri"):
+        change(models, churn, ["artifact_uri"], artifact_uri="gs://b/m")
+    with pytest.raises(exceptions.BadRequest, match="display_name"):
+        change(models, churn, ["display_name"])
+    assert change(models, f"{churn}@-", ["display_name"], display_name="New").display_name == "New"
+
+
+def test_an_update_of_what_versions_share_is_a_change_of_each(models: Any, churn: str) -> None:
+    before = [models.get_model(name=f"{churn}@{number}") for number in (1, 2)]
+    change(models, churn, ["description"], description="new")
+    after = [models.get_model(name=f"{churn}@{number}") for number in (1, 2)]
+    for old, new in zip(before, after, strict=True):
+        assert new.etag != old.etag
+        assert new.update_time > old.update_time
+    with pytest.raises(exceptions.Conflict, match="etag"):
+        change(models, f"{churn}@2", ["labels"], labels={"a": "b"}, etag=before[1].etag)
+
+
+def test_a_new_version_is_put_where_its_model_is(models: Any, churn: str, parent: str) -> None:
+    model = v1.Model(display_name="Churn")
+    with pytest.raises(exceptions.BadRequest, match="one only"):
+        models.upload_model(request={"parent": parent, "parent_model": churn, "model_id": "x", "model": model})
+    for elsewhere in (churn.replace("europe-west4", "us-central1"), f"{parent}/endpoints/1", "churn"):
+        with pytest.raises(exceptions.BadRequest, match="parent_model"):
+            models.upload_model(request={"parent": parent, "parent_model": elsewhere, "model": model})
+
+
+def test_a_list_shows_the_fields_of_its_read_mask(models: Any, churn: str, parent: str) -> None:
+    mask = {"paths": ["display_name", "labels"]}
+    listed = list(models.list_models(request={"parent": parent, "read_mask": mask}))
+    assert listed == [v1.Model(display_name="Churn", labels={"a": "1"})]
+    versions = models.list_model_versions(request={"name": churn, "read_mask": {"paths": ["version_id"]}})
+    assert list(versions) == [v1.Model(version_id="1"), v1.Model(version_id="2")]
+    assert next(iter(models.list_models(request={"parent": parent, "read_mask": {"paths": ["*"]}}))).etag
+    with pytest.raises(exceptions.BadRequest, match="read mask"):
+        models.list_models(request={"parent": parent, "read_mask": {"paths": ["colour"]}})

@@ -89,3 +89,27 @@ def test_a_stuck_operation_never_ends_and_can_be_cancelled(
 def test_an_unknown_operation_is_not_found(models: Any, parent: str) -> None:
     with pytest.raises(exceptions.NotFound):
         models.get_operation({"name": f"{parent}/operations/1"})
+
+
+def test_operations_are_listed_by_resource_and_by_location(models: Any, connect: Connect, parent: str) -> None:
+    first, second = (
+        models.upload_model(parent=parent, model=v1.Model(display_name="m")).operation.name for _ in range(2)
+    )
+    elsewhere = parent.replace("europe-west4", "europe-west1")
+    models.upload_model(parent=elsewhere, model=v1.Model(display_name="m")).result()
+
+    def names(**asked: Any) -> list[str]:
+        return [operation.name for operation in models.list_operations(asked).operations]
+
+    assert sorted(names(name=parent)) == sorted([first, second])
+    assert names(name=first.partition("/operations/")[0]) == [first]
+    assert sorted(names(name=parent, filter="done=true")) == sorted([first, second])
+    assert names(name=parent, filter="done=false") == []
+    assert names(name=parent.replace("europe-west4", "us-central1")) == []
+    assert len(names(name=parent, page_size=1)) == 1
+
+
+def test_operations_of_no_location_are_refused(connect: Connect) -> None:
+    for name in ("projects/p", "operations"):
+        with pytest.raises(exceptions.BadRequest, match="Invalid resource name"):
+            connect(v1.ModelServiceClient).list_operations({"name": name})

@@ -122,16 +122,17 @@ def test_an_order_of_the_callers_own_goes_on_where_it_was(connect: Connect, pare
     metadata = connect(v1.MetadataServiceClient)
     made = {"parent": parent, "metadata_store": v1.MetadataStore(), "metadata_store_id": "default"}
     store = metadata.create_metadata_store(request=made).result().name
-    for wanted, shown in (("a", "x"), ("b", "z"), ("c", "y"), ("d", "y"), ("e", "")):
+    for wanted, shown in (("aaaa", "x"), ("bbbb", "z"), ("cccc", "y"), ("dddd", "y"), ("eeee", "")):
         artifact = v1.Artifact(display_name=shown)
         metadata.create_artifact(parent=store, artifact=artifact, artifact_id=wanted)
 
     def between(number: int) -> None:
         if number == 0:
-            metadata.delete_artifact(name=f"{store}/artifacts/b").result()
+            metadata.delete_artifact(name=f"{store}/artifacts/bbbb").result()
 
     request = {"parent": store, "order_by": "display_name desc"}
-    assert [identity(one) for one in walk(metadata.list_artifacts, request, "artifacts", between)] == list("bcdae")
+    shown = walk(metadata.list_artifacts, request, "artifacts", between)
+    assert [identity(one)[0] for one in shown] == list("bcdae")
 
 
 @pytest.mark.parametrize(

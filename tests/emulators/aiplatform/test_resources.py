@@ -83,10 +83,18 @@ def test_a_mask_replaces_a_map_whole(registry: Any, group: v1.FeatureGroup) -> N
 
 
 def test_a_mask_of_what_does_not_exist_or_cannot_change_is_refused(registry: Any, group: v1.FeatureGroup) -> None:
-    for path in ("colour", "create_time", "name"):
+    for path in ("colour", "create_time", "name", "big_query.colour", "description.colour"):
         given = v1.FeatureGroup(name=group.name)
         with pytest.raises((exceptions.BadRequest, exceptions.NotFound)):
             registry.update_feature_group(feature_group=given, update_mask={"paths": [path]}).result()
+
+
+def test_a_mask_whose_paths_are_not_written_as_fields_are_is_refused(connect: Connect, group: v1.FeatureGroup) -> None:
+    given = v1.FeatureGroup(name=group.name, description="new")
+    with pytest.raises(exceptions.BadRequest, match="bigQuery"):
+        connect(v1.FeatureRegistryServiceClient).update_feature_group(
+            feature_group=given, update_mask={"paths": ["bigQuery"]}, retry=None, timeout=10
+        )
 
 
 def test_an_older_etag_is_refused(registry: Any, group: v1.FeatureGroup) -> None:
@@ -186,3 +194,19 @@ def test_a_users_words_are_kept_even_when_they_look_like_a_name(registry: Any, p
     given = v1.FeatureGroup(big_query=GROUP.big_query, description=text)
     made = registry.create_feature_group(parent=parent, feature_group=given, feature_group_id="g").result()
     assert made.description == text
+
+
+def test_a_project_within_a_domain_is_one_over_either_transport(connect: Connect, parent: str) -> None:
+    parent = parent.replace("projects/", "projects/example.com:")
+    for transport in ("grpc", "rest"):
+        registry = connect(v1.FeatureRegistryServiceClient, transport)
+        request = {"parent": parent, "feature_group": GROUP, "feature_group_id": transport}
+        made = registry.create_feature_group(request=request).result()
+        assert registry.get_feature_group(name=f"{parent}/featureGroups/{transport}") == made
+        assert made in registry.list_feature_groups(parent=parent)
+        models = connect(v1.ModelServiceClient, transport)
+        name = models.upload_model(parent=parent, model=v1.Model(display_name="m")).result().model
+        number = name.split("/")[1]
+        assert number.isdigit()
+        by_id = name.replace(f"/{number}/", f"/{parent.split('/')[1]}/")
+        assert models.merge_version_aliases(name=by_id, version_aliases=["live"]).version_aliases == ["default", "live"]

@@ -222,3 +222,22 @@ def test_a_killed_emulator_leaves_what_the_next_goes_on_with(tmp_path: Path) -> 
         second.emulator.clock.advance(HOUR)
 
         assert second.uploaded(name).model_version_id == "1"
+
+
+def test_an_export_that_was_pending_is_in_the_folder_that_its_operation_names(tmp_path: Path) -> None:
+    with started(tmp_path) as first:
+        objects = first.emulator.cloud(GoogleCloud).objects
+        objects.make_bucket("restarted", project="restarted")
+        objects.write("restarted", "m/MLmodel", b"flavors")
+        model = v1.Model(display_name="m", artifact_uri="gs://restarted/m")
+        name = first.models.upload_model(parent=PARENT, model=model).result().model
+        first.operations.takes = HOUR
+        to = {"artifact_destination": {"output_uri_prefix": "gs://restarted/exports"}}
+        begun = first.models.export_model(name=name, output_config=to).operation.name
+    with started(tmp_path) as second:
+        second.emulator.clock.advance(HOUR)
+        operation = second.operation(begun)
+        assert operation.done
+        told = v1.ExportModelOperationMetadata.deserialize(operation.metadata.value)
+        folder = told.output_info.artifact_output_uri.removeprefix("gs://restarted/")
+        assert second.emulator.cloud(GoogleCloud).objects.list("restarted", "exports/") == [f"{folder}/MLmodel"]

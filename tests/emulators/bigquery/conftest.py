@@ -45,6 +45,7 @@ class Served:
                 environment=dict,
             ),
             read_object=_read_object,
+            write_object=_write_object,
         )
         assert self._service.http is not None
         config = uvicorn.Config(self._service.http, host="127.0.0.1", port=0, log_level="error", lifespan="off")
@@ -78,6 +79,12 @@ def _read_object(bucket: str, name: str) -> bytes:
         return OBJECTS[bucket, name]
     except KeyError:
         raise Refused("NOT_FOUND", f"Not found: URI gs://{bucket}/{name}", reason="notFound") from None
+
+
+def _write_object(bucket: str, name: str, data: bytes) -> None:
+    if bucket == "no-bucket":
+        raise Refused("NOT_FOUND", "The specified bucket does not exist.")
+    OBJECTS[bucket, name] = data
 
 
 @contextmanager

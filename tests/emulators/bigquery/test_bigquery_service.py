@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -173,6 +174,37 @@ def test_parquet_is_loaded_by_resumable_upload(client: bigquery.Client, dataset:
     rows = client.query_and_wait(f"SELECT * FROM {dataset}.parquet ORDER BY k")
     assert [tuple(row) for row in rows] == [(1, datetime(2020, 1, 1, tzinfo=UTC), [1.5]), (2, None, [])]
     assert [field.field_type for field in rows.schema] == ["INTEGER", "TIMESTAMP", "FLOAT"]
+
+
+@pytest.mark.parametrize("identity", ["bad id!", "a" * 1025, "p:US.job"])
+def test_a_job_whose_id_cannot_be_is_refused(client: bigquery.Client, identity: str) -> None:
+    with pytest.raises(BadRequest, match="Invalid job ID"):
+        client.query("SELECT 1", job_id=identity, retry=None, job_retry=None)
+
+
+def test_a_finished_upload_answers_its_job_again(client: bigquery.Client, dataset: str, served: Served) -> None:
+    job = {
+        "configuration": {
+            "load": {
+                "destinationTable": {"projectId": "a-project", "datasetId": dataset, "tableId": "once"},
+                "sourceFormat": "NEWLINE_DELIMITED_JSON",
+                "autodetect": True,
+            }
+        }
+    }
+    url = f"{served.address}/upload/bigquery/v2/projects/a-project/jobs?uploadType=resumable"
+    session = httpx.post(url, json=job).headers["location"]
+    rows = b'{"k": 1}\n{"k": 2}\n'
+
+    def put(body: bytes, held: str) -> httpx.Response:
+        return httpx.put(session, content=body, headers={"content-range": f"bytes {held}/{len(rows)}"})
+
+    assert put(rows[:9], "0-8").status_code == 308
+    answers = [put(rows[9:], "9-17"), put(rows[9:], "9-17"), put(b"", "*")]  # as if the first two had been lost
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    [name] = {answer.json()["jobReference"]["jobId"] for answer in answers}
+    assert client.get_job(name).result().output_rows == 2
+    assert client.get_table(f"{dataset}.once").num_rows == 2
 
 
 def test_a_large_file_is_loaded_in_chunks(client: bigquery.Client, dataset: str) -> None:

@@ -107,7 +107,8 @@ def labels(tree: dict[str, Any]) -> int:
         case "interleave":
             return max(map(labels, content["filters"]))
         case "condition":
-            return max(labels(content[part]) if part in content else 0 for part in ("true_filter", "false_filter"))
+            # Google's emulator looks at a predicate only where a branch follows; the documented rule is for all chains.
+            return max(map(labels, content.values()))
         case _:
             return 0
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -280,3 +281,73 @@ def test_connections_that_come_as_an_emulator_ends_are_ended_with_it(
     gc.collect()
 
     assert forgotten == []
+
+
+def test_what_is_written_is_sent_at_once_not_when_the_client_has_acknowledged_what_came_before(running: Any) -> None:
+    with connected(running) as client:
+        client.sendall(b"GET /toy/a HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        client.recv(1)
+        ends = [one.fd for one in psutil.Process().net_connections("tcp") if one.raddr == client.getsockname()]
+
+        assert [_sends_at_once(end) for end in ends] == [True]
+
+
+def _sends_at_once(descriptor: int) -> bool:
+    with closing(socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)) as copy:
+        return bool(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+
+def test_an_emulator_ends_though_a_client_never_agrees_on_tls(toys: ModuleType) -> None:
+    with Emulator([toys.Toy()]) as emulator:
+        host, _, port = emulator.address.partition(":")
+        client = socket.create_connection((host, int(port)), timeout=20)
+        client.sendall(b"CONNECT toy.example:443 HTTP/1.1\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+
+    with client, suppress(ConnectionResetError):
+        assert client.recv(4096) == b""
+
+
+@pytest.mark.parametrize("asked", [b"toy.example:80", b"\xff\xfe.example:443", b"xn--\xff:443", b"nonsense"])
+def test_what_cannot_be_reached_over_tls_is_refused_and_listed(running: Any, asked: bytes) -> None:
+    with connected(running) as client:
+        client.sendall(b"CONNECT " + asked + b" HTTP/1.1\r\n\r\n")
+
+        assert client.recv(4096).startswith(b"HTTP/1.1 403 ")
+
+    assert list(running.emulator.refused) == [f"CONNECT {asked.decode('latin-1')} HTTP/1.1"]
+
+
+EXHAUSTED = """
+import os, resource, socket, sys
+sys.path.insert(0, sys.argv[1])
+import toy
+from cloudmlops.emulators.core.emulator import Emulator
+
+with Emulator([toy.Toy()]) as emulator:
+    host, _, port = emulator.address.partition(":")
+    most = len(os.listdir("/proc/self/fd")) + 20
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    clients = [socket.socket() for _ in range(16)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    for client in clients:
+        client.connect((host, int(port)))
+        client.sendall(b"GET ")
+    for client in clients:
+        client.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    import httpx
+    print(httpx.get(emulator.url + "/-/emulator/status", trust_env=False, timeout=20).status_code)
+"""
+
+
+def test_connections_are_accepted_again_when_files_can_be_opened_again() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EXHAUSTED, str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert (done.stdout.strip(), done.stderr) == ("200", "")

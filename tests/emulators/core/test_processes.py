@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cloudmlops.emulators.core import guardian
 from cloudmlops.emulators.core.processes import Processes
 
 TREE = """
@@ -32,11 +31,17 @@ from pathlib import Path
 from cloudmlops.emulators.core.processes import Processes
 processes, folder = Processes(), Path(sys.argv[1])
 one = processes.start([sys.executable, "-c", sys.argv[2]], environment={}, folder=folder, log=folder / "log")
-two = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=processes.tied(os.environ))
+two = processes.accompany([sys.executable, "-c", sys.argv[3]], environment=os.environ)
 while not (folder / "log").read_text().endswith("\\n"): time.sleep(0.01)
 print(one.pid, two.pid, *(folder / "log").read_text().split(), flush=True)
 time.sleep(600)
 """
+NAMELESS = """
+import os, subprocess, sys, time
+if len(sys.argv) < 2: os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:], "bare"], {})
+time.sleep(600)
+"""
+"""Loses its environment, as programs do that write their titles over it."""
 FOREVER = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
@@ -54,6 +59,11 @@ def wait_for_the_end_of(*wanted: int) -> None:
         time.sleep(0.005)
 
 
+def guardians(processes: Processes) -> list[psutil.Process]:
+    """Return the guardians of one emulator; the test session may have others."""
+    return [child for child in psutil.Process().children() if child.cmdline()[-1:] == [processes.mark]]
+
+
 @pytest.fixture
 def processes() -> Iterator[Processes]:
     made = Processes()
@@ -64,7 +74,9 @@ def processes() -> Iterator[Processes]:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_emulator_takes_all_with_it_that_it_started(number: signal.Signals, tmp_path: Path) -> None:
     emulator = subprocess.Popen(
-        [sys.executable, "-c", EMULATOR, str(tmp_path), TREE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", EMULATOR, str(tmp_path), TREE, NAMELESS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     assert emulator.stdout is not None
     started = [int(word) for word in emulator.stdout.readline().split()]
@@ -88,7 +100,8 @@ def test_an_emulator_that_ends_in_good_order_ends_its_programs_and_leaves_the_co
     processes = Processes()
     log = tmp_path / "log"
     program = processes.start([sys.executable, "-c", TREE], environment={}, folder=tmp_path, log=log)
-    command = subprocess.Popen(FOREVER, env=processes.tied(os.environ))
+    command = processes.accompany(FOREVER, environment=os.environ)
+    (guard,) = guardians(processes)
     try:
         while not log.read_text().endswith("\n"):
             assert program.poll() is None
@@ -96,28 +109,21 @@ def test_an_emulator_that_ends_in_good_order_ends_its_programs_and_leaves_the_co
 
         wait_for_the_end_of(program.pid, *(int(word) for word in log.read_text().split()))
         assert command.poll() is None
-        assert not [child for child in psutil.Process().children() if guardian.__file__ in child.cmdline()]
+        assert not guard.is_running()
     finally:
         command.kill()
         command.wait(30)
 
 
 def test_a_guardian_that_was_killed_has_a_successor_that_knows_what_runs(processes: Processes, tmp_path: Path) -> None:
-    def guardians() -> list[psutil.Process]:
-        return [
-            child
-            for child in psutil.Process().children()
-            if guardian.__file__ in child.cmdline() and child.cmdline()[-1] in told
-        ]
-
-    told = processes.tied({})
-    (first,) = guardians()
+    processes.end(processes.start(["true"], environment={}, folder=tmp_path, log=tmp_path / "log"))
+    (first,) = guardians(processes)
     first.kill()
     first.wait(30)
 
     program = processes.start(FOREVER, environment={}, folder=tmp_path, log=tmp_path / "log")
 
-    (second,) = guardians()
+    (second,) = guardians(processes)
     assert second.pid != first.pid
     assert program.poll() is None
     processes.end(program)

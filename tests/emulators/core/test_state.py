@@ -81,6 +81,16 @@ def fail_after(state: State, *keys: str) -> None:
         raise KeyError
 
 
+def test_a_damaged_state_is_named_and_its_folder_let_go(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"no database" * 1000)
+
+    with pytest.raises(OSError, match=r"has kept in .*state\.db is damaged: file is not a database"):
+        State(tmp_path)
+
+    (tmp_path / "state.db").unlink()
+    State(tmp_path).close()
+
+
 def test_a_transaction_that_fails_undoes_all_of_it_and_an_inner_one_itself_alone() -> None:
     state = State()
     table = state.table("things")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from google.api_core import exceptions
 from google.cloud import aiplatform_v1 as v1
 
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.google import vertex_cloud
+from cloudmlops.emulators.google.aiplatform.images import Image
 from cloudmlops.emulators.google.cloud import GoogleCloud
 
 from .conftest import Served, serving_processes
@@ -36,6 +40,24 @@ class Echo(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])), Echo).serve_forever()
+"""
+
+
+COMING_UP = """
+import sys
+from pathlib import Path
+from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.emulators.google import vertex_cloud
+from tests.emulators.endpoints.conftest import Served
+from tests.emulators.endpoints.test_deploying import SLEEPING
+folder = Path(sys.argv[1])
+with Emulator([vertex_cloud({"*/slow": SLEEPING})], state=folder / "state") as emulator:
+    served = Served.at(emulator, "coming-up", folder)
+    endpoint = served.endpoint()
+    begun = served.begin(endpoint, served.model(image_uri="any/slow"), id="7", split={"0": 100})
+    print(endpoint, begun.operation.name, flush=True)
+    sys.stdin.read()
+    served.channel.close()
 """
 
 
@@ -100,7 +122,7 @@ def test_a_container_that_fails_fails_the_operation_and_leaves_nothing(served: S
 
 
 def test_a_container_that_never_becomes_healthy_is_given_up(served: Served) -> None:
-    served.fleet.images.add("*/sleeping", SLEEPING)
+    served.emulator.cloud(GoogleCloud).images.let("*/sleeping", Image.running(SLEEPING))
     served.fleet.patience_seconds = 0.3
     endpoint = served.endpoint()
     begun = served.begin(endpoint, served.model(image_uri="any/sleeping"), id="5")
@@ -254,3 +276,37 @@ def test_containers_end_with_the_emulator_and_start_again_with_its_state(tmp_pat
         assert len(serving_processes(endpoint)) == 2
         served.channel.close()
     assert serving_processes(endpoint) == []
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["in good order", "killed"])
+def test_a_deployment_that_was_coming_up_when_the_emulator_ended_comes_up_with_the_next(
+    tmp_path: Path, killed: bool
+) -> None:
+    beginning = subprocess.Popen(
+        [sys.executable, "-c", COMING_UP, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+    )
+    assert beginning.stdin is not None
+    assert beginning.stdout is not None
+    with beginning.stdin, beginning.stdout:
+        endpoint, name = beginning.stdout.readline().decode().split()
+        while not (begun := serving_processes(endpoint)):
+            assert beginning.poll() is None
+        if killed:
+            beginning.kill()
+    assert beginning.wait(60) == (-signal.SIGKILL if killed else 0)
+    psutil.wait_procs([psutil.Process(process) for process in begun if psutil.pid_exists(process)], timeout=60)
+    assert serving_processes(endpoint) == []
+
+    serving = {"*/slow": [sys.executable, "-c", ECHO]}
+    with Emulator([vertex_cloud(serving)], state=tmp_path / "state") as emulator:
+        served = Served.at(emulator, "coming-up", tmp_path)
+        served.wait_until(lambda: served.endpoints.get_operation({"name": name}).done)
+        assert served.endpoints.get_operation({"name": name}).error.message == ""
+        (deployed,) = served.endpoints.get_endpoint(name=endpoint).deployed_models
+        assert deployed.id == "7"
+        assert dict(served.predict(endpoint))["AIP_DEPLOYED_MODEL_ID"] == "7"
+        assert len(served.fleet.machines()) == 1
+        served.channel.close()

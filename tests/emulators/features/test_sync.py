@@ -149,6 +149,20 @@ def test_a_sync_that_fails_says_why_and_serves_what_it_did(cloud: Cloud) -> None
     assert cloud.values(view, "JFK") == {"wind": 1.0}
 
 
+def test_a_sync_reads_with_the_rights_of_the_service_agent_and_not_of_who_asks_for_it(cloud: Cloud) -> None:
+    view = cloud.plain_view(cloud.table("weather", {"entity_id": "STRING", "wind": "FLOAT64"}, [{"entity_id": "e1"}]))
+    access = cloud.emulator.cloud(GoogleCloud).access
+    access.deny("bigquery.*")
+    access.deny("bigtable.*")
+    assert cloud.sync(view).final_status.code == 0
+
+    access.deny("bigquery.tables.getData", principal="service-*@gcp-sa-aiplatform.iam.gserviceaccount.com")
+
+    refused = cloud.sync(view).final_status
+    assert refused.code == 7
+    assert "User does not have permission to query table" in refused.message
+
+
 def test_the_newer_of_a_synced_and_a_directly_written_row_is_served(cloud: Cloud) -> None:
     view = cloud.grouped_view(cloud.table("weather", SCHEMA, HISTORY), "wind", "gust", dense=True)
     cloud.sync(view)

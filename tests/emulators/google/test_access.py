@@ -146,3 +146,32 @@ def test_the_locations_are_those_that_the_sdk_lists() -> None:
 
     assert {*base.SUPPORTED_REGIONS} - {"global"} == LOCATIONS
     assert LOCATIONS == KNOWN
+
+
+PROJECTS = "https://cloudresourcemanager.googleapis.com/v3/projects/ID"
+ACCOUNT = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/a@p.iam.gserviceaccount.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        (f"{PROJECTS}:testIamPermissions", {"permissions": 5}),
+        (f"{PROJECTS}:setIamPolicy", {"policy": 5}),
+        (f"{PROJECTS}:setIamPolicy", {"policy": {"bindings": 5}}),
+        (f"{PROJECTS}:setIamPolicy", {"policy": {"auditConfigs": {"service": "allServices"}}}),
+        (f"{ACCOUNT}:generateAccessToken", {"scope": "one"}),
+        (f"{ACCOUNT}:signBlob", {"payload": 5}),
+        (f"{ACCOUNT}:testIamPermissions", {"permissions": [5]}),
+    ],
+)
+def test_what_is_of_another_type_is_an_invalid_argument(google: Any, url: str, sent: object) -> None:
+    answer = google.ask("POST", url.replace("ID", google.project), sent)
+
+    assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT"), answer.text
+
+
+@pytest.mark.parametrize("query", ["maxResults=x", "maxResults=-1", "maxResults=0"])
+def test_a_page_of_buckets_of_no_size_is_an_invalid_argument(google: Any, query: str) -> None:
+    answer = google.ask("GET", f"https://storage.googleapis.com/storage/v1/b?project={google.project}&{query}")
+
+    assert (answer.status_code, answer.json()["error"]["errors"][0]["reason"]) == (400, "invalid")

@@ -152,11 +152,16 @@ def test_what_nobody_takes_for_a_day_is_given_up(google: Any, caplog: pytest.Log
     google.emulator.clock.freeze()
     trigger = google.cloud.audit.trigger("http://127.0.0.1:9/")
     mutated(google)
-    google.wait_until(lambda: google.cloud.pusher.pending(f"triggers/{trigger.id}")[0].attempts == 1)
+
+    def pending() -> list[Any]:
+        # What earlier tests left under way may end, and be told of, while the clock moves.
+        return [push for push in google.cloud.pusher.pending(f"triggers/{trigger.id}") if "toys/1" in push.body]
+
+    google.wait_until(lambda: pending()[0].attempts == 1)
 
     google.emulator.clock.advance(timedelta(hours=26))
 
-    assert google.cloud.pusher.pending() == []
+    assert pending() == []
     assert "was given up" in caplog.text
 
 

@@ -142,3 +142,33 @@ def test_who_may_not_read_logs_is_told_which_permission_it_needs(google: Any) ->
 
     assert answer.status_code == 403
     assert "logging.logEntries.list" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [{"pageSize": "x"}, {"pageSize": -1}, {"filter": 5}, {"resourceNames": "projects/p"}, {"resourceNames": [5]}],
+    ids=str,
+)
+def test_what_is_of_another_type_is_an_invalid_argument(google: Any, sent: dict[str, object]) -> None:
+    asked = {"resourceNames": [f"projects/{google.project}"], **sent}
+
+    answer = google.ask("POST", "https://logging.googleapis.com/v2/entries:list", asked)
+
+    assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT"), answer.text
+
+
+def test_a_project_is_named_by_its_number_as_well(google: Any) -> None:
+    manager = f"https://cloudresourcemanager.googleapis.com/v1/projects/{google.project}"
+    number = google.ask("GET", manager).json()["projectNumber"]
+    entry = {
+        "logName": f"projects/{number}/logs/steps",
+        "resource": {"type": "global"},
+        "textPayload": "done",
+    }
+    logging = "https://logging.googleapis.com/v2"
+    assert google.ask("POST", f"{logging}/entries:write", {"entries": [entry]}).status_code == 200
+
+    for project in (google.project, number):
+        asked = {"resourceNames": [f"projects/{project}"]}
+        (found,) = google.ask("POST", f"{logging}/entries:list", asked).json()["entries"]
+        assert (found["logName"], found["textPayload"]) == (f"projects/{google.project}/logs/steps", "done")

@@ -269,3 +269,47 @@ def test_an_authorised_session_publishes_at_the_plain_address_and_through_the_re
             assert session.post(f"{root}/{bus.topic}:publish", json=sent).status_code == 200
 
     assert len(bus.pull()) == 2
+
+
+def test_a_project_is_named_by_its_number_as_well(bus: Bus) -> None:
+    manager = f"https://cloudresourcemanager.googleapis.com/v1/projects/{bus.google.project}"
+    number = bus.google.ask("GET", manager).json()["projectNumber"]
+    root = f"{PUBSUB}/projects/{number}"
+    assert bus.google.ask("PUT", f"{root}/topics/stages", {}).json() == {"name": bus.topic}
+    made = bus.google.ask("PUT", f"{root}/subscriptions/all", {"topic": f"projects/{number}/topics/stages"}).json()
+
+    bus.google.ask("POST", f"{root}/topics/stages:publish", {"messages": [{"data": DATA}]})
+
+    assert (made["name"], made["topic"]) == (bus.subscription, bus.topic)
+    assert len(bus.pull()) == 1
+    assert bus.google.ask("GET", f"{root}/topics").json() == bus.ask("GET", "topics").json()
+    assert bus.google.ask("DELETE", f"{root}/topics/stages").status_code == 200
+    assert bus.ask("GET", "topics/stages").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "sent"),
+    [
+        ("GET", "topics?pageSize=x", None),
+        ("GET", "topics?pageSize=-1", None),
+        ("POST", "topics/stages:publish", {"messages": [{"data": 5}]}),
+        ("POST", "topics/stages:publish", {"messages": [{"data": DATA, "attributes": {"a": 1}}]}),
+        ("POST", "topics/stages:publish", {"messages": [DATA]}),
+        ("POST", "topics/stages:publish", {"messages": {"data": DATA}}),
+        ("POST", "subscriptions/all:pull", {"maxMessages": "many"}),
+        ("POST", "subscriptions/all:pull", {"maxMessages": 10**12}),
+        ("POST", "subscriptions/all:acknowledge", {"ackIds": "one"}),
+        ("POST", "subscriptions/all:modifyAckDeadline", {"ackIds": [], "ackDeadlineSeconds": {}}),
+        ("POST", "topics/stages:testIamPermissions", {"permissions": 5}),
+        ("PUT", "topics/more", {"labels": ["a"]}),
+        ("PUT", "subscriptions/more", {"topic": 5}),
+        ("PUT", "subscriptions/more", {"topic": "projects/p/topics/t", "pushConfig": {"pushEndpoint": 5}}),
+        ("PATCH", "topics/stages", {"topic": "stages", "updateMask": "labels"}),
+    ],
+)
+def test_what_is_of_another_type_is_an_invalid_argument(bus: Bus, verb: str, path: str, sent: object) -> None:
+    bus.make()
+
+    answer = bus.ask(verb, path, sent)
+
+    assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT"), answer.text

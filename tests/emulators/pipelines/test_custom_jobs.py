@@ -70,14 +70,17 @@ def test_what_is_no_single_container_is_refused_by_name(google: Google) -> None:
     jobs = google.client(v1.JobServiceClient)
     with pytest.raises(exceptions.MethodNotImplemented, match="anything but one container"):
         _create(google, "true", worker_pool_specs=two)
-    with pytest.raises(exceptions.MethodNotImplemented, match="CreateHyperparameterTuningJob is not emulated"):
+    with pytest.raises(exceptions.MethodNotImplemented, match="anything but one container"):
         jobs.create_hyperparameter_tuning_job(
             parent=google.parent,
             hyperparameter_tuning_job=v1.HyperparameterTuningJob(
                 display_name="h",
                 max_trial_count=1,
                 parallel_trial_count=1,
-                study_spec={"metrics": [{"metric_id": "a", "goal": 1}], "parameters": [{"parameter_id": "x"}]},
+                study_spec={
+                    "metrics": [{"metric_id": "a", "goal": 1}],
+                    "parameters": [{"parameter_id": "x", "categorical_value_spec": {"values": ["a"]}}],
+                },
                 trial_job_spec={"worker_pool_specs": two},
             ),
         )

@@ -16,7 +16,7 @@ from tests.contract.conftest import vertex_target
 from tests.emulators.pipelines.conftest import Google, left, states
 
 from cloudmlops.emulators.core.emulator import Emulator
-from cloudmlops.emulators.google.aiplatform.pipelines.images import Image, images_of
+from cloudmlops.emulators.google.aiplatform.images import Image, images_of
 from cloudmlops.testing.contract.pipeline_steps import training
 
 pytestmark = pytest.mark.conformance

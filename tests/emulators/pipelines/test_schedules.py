@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
+import httpx
 import pytest
 from google.api_core import exceptions
 from google.cloud import aiplatform_v1 as v1
 from google.protobuf import field_mask_pb2
 from tests.emulators.pipelines.conftest import Google
 from tests.emulators.pipelines.specs import Spec
+
+from cloudmlops.emulators.google import vertex_emulator
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -110,6 +115,38 @@ def test_with_queueing_such_a_time_is_made_up_for(frozen: Google, tmp_path: Path
 
     assert _until(frozen, 2) == ["nightly-20300101130000", "nightly-20300101140000"]
     _all_ended(frozen)
+
+
+def test_the_end_of_a_run_plans_nothing_anew(frozen: Google, tmp_path: Path) -> None:
+    schedule = _schedule(frozen, f"while ! test -f {tmp_path}/go; do sleep 0.02; done")
+    frozen.emulator.clock.advance(HOUR)
+    (carrying,) = [thread for thread in threading.enumerate() if "pipeline-job-nightly-20300101130000" in thread.name]
+
+    frozen.emulator.clock.freeze(START - 24 * HOUR)  # as a reset does
+    (tmp_path / "go").touch()
+    carrying.join(30)
+
+    assert not carrying.is_alive()
+    assert _client(frozen).get_schedule(name=schedule.name).next_run_time == START + 2 * HOUR
+
+
+def test_what_is_queued_is_made_up_for_after_a_restart(tmp_path: Path) -> None:
+    with vertex_emulator(state=tmp_path / "state") as first, grpc.insecure_channel(first.address) as channel:
+        google = Google(emulator=first, project="restarted", channel=channel)
+        httpx.post(f"{first.url}/storage/v1/b", params={"project": "restarted"}, json={"name": google.bucket})
+        first.clock.freeze(START)
+        going = f"test -f {tmp_path}/go || sleep 600"
+        _schedule(google, going, allow_queueing=True)
+        first.clock.advance(2 * HOUR)
+        assert _jobs(google) == ["nightly-20300101130000"]
+    (tmp_path / "go").touch()
+
+    with vertex_emulator(state=tmp_path / "state") as second, grpc.insecure_channel(second.address) as channel:
+        google = Google(emulator=second, project="restarted", channel=channel)
+        assert _until(google, 2) == ["nightly-20300101130000", "nightly-20300101140000"]
+        _all_ended(google)
+        states = [job.state.name for job in google.pipelines.list_pipeline_jobs(parent=google.parent)]
+    assert sorted(states) == ["PIPELINE_STATE_FAILED", "PIPELINE_STATE_SUCCEEDED"]
 
 
 @pytest.mark.parametrize(("catch_up", "made"), [(False, 1), (True, 3)])

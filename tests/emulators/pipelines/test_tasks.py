@@ -12,7 +12,7 @@ from google.cloud import aiplatform_v1 as v1
 from tests.emulators.pipelines.conftest import Google, left, states
 from tests.emulators.pipelines.specs import Spec, artifact, output
 
-from cloudmlops.emulators.google.aiplatform.pipelines.images import Image, images_of
+from cloudmlops.emulators.google.aiplatform.images import Image, images_of
 
 
 def test_artifacts_are_files_for_a_container_and_objects_on_record(google: Google) -> None:

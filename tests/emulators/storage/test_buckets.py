@@ -161,3 +161,30 @@ def test_retention_counts_from_the_release_of_an_event_based_hold(served: Served
         blob.delete()
     served.emulator.clock.advance(timedelta(seconds=60))
     blob.delete()
+
+
+WRITES = {
+    "media": ("POST", "/upload/storage/v1/b/{bucket}/o?uploadType=media&name=known"),
+    "resumable": ("POST", "/upload/storage/v1/b/{bucket}/o?uploadType=resumable&name=known"),
+    "copy": ("POST", "/storage/v1/b/{bucket}/o/other/copyTo/b/{bucket}/o/known"),
+    "rewrite": ("POST", "/storage/v1/b/{bucket}/o/other/rewriteTo/b/{bucket}/o/known"),
+    "xml": ("PUT", "/{bucket}/known"),
+}
+
+
+@pytest.mark.parametrize("way", WRITES)
+def test_replacing_an_object_needs_the_right_to_delete_it(
+    served: Served, bucket: storage.Bucket, http: httpx.Client, way: str
+) -> None:
+    bucket.blob("known").upload_from_string(b"before")
+    bucket.blob("other").upload_from_string(b"after")
+    served.access().deny("storage.objects.delete")
+    verb, path = WRITES[way]
+    whole = path.format(bucket=BUCKET)
+
+    refused = http.request(verb, whole, json={} if "/storage/v1/" in path and "upload" not in path else None)
+
+    assert refused.status_code == 403, refused.text
+    assert "storage.objects.delete" in refused.text
+    assert bucket.blob("known").download_as_bytes() == b"before"
+    assert http.request(verb, whole.replace("known", "new")).status_code == 200

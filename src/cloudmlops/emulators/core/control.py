@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime, timedelta
 from types import NoneType
 from typing import Any, Final
@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from cloudmlops.emulators.core.calls import Call
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Fault, Refused
 from cloudmlops.emulators.core.service import AsgiApp, Surroundings
 
@@ -50,7 +51,7 @@ def control_app(
 
     async def show_calls(request: Request) -> JSONResponse:
         calls = surroundings.calls.list(request.query_params.get("matching", ""))
-        return JSONResponse([{**asdict(call), "at": call.at.isoformat()} for call in calls])
+        return JSONResponse([_shown(call) for call in calls])
 
     async def move_clock(request: Request) -> JSONResponse:
         await run_in_threadpool(ready)
@@ -67,6 +68,11 @@ def control_app(
             Route(f"{PATH}faults", set_faults, methods=["POST"]),
         ]
     )
+
+
+def _shown(call: Call) -> dict[str, Any]:
+    shown = {part.name: getattr(call, part.name) for part in fields(call)}
+    return {**shown, "at": call.at.isoformat(), "request": dict(call.request)}
 
 
 async def _applied(request: Request, act: Callable[[Mapping[str, Any]], None]) -> JSONResponse:

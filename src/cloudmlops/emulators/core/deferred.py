@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -58,7 +59,7 @@ class _Later:
         self._service: Service | None = None
         self._beginner: threading.Thread | None = None
         self._answering = threading.Event()
-        self._closed = False
+        self._resumed = False
 
     def described(self, methods: tuple[str, ...]) -> Service:
         hosts, paths = self._told
@@ -79,13 +80,11 @@ class _Later:
         self._beginner.start()
 
     def _begin(self) -> None:
-        try:
-            service = self.service()
-        except Exception:  # noqa: BLE001 whoever waits for it tries again and is told
-            return
+        with suppress(Exception):  # whoever waits for it tries again and is told
+            self.service()
         self._answering.wait()
-        if not self._closed:
-            service.resume()
+        if self._service is not None:
+            self.service()
 
     def ready(self) -> None:
         if self._beginner is not None:
@@ -104,9 +103,12 @@ class _Later:
                         f"{self._name} answers at {built.hosts} and {built.paths}, and not at {self._told}"
                     )
                 self._service = built
-                if self._beginner is None:
-                    built.resume()
-            return self._service
+            service = self._service
+            first = self._answering.is_set() and not self._resumed
+            self._resumed = self._resumed or first
+        if first:
+            service.resume()
+        return service
 
     async def http(self, scope: Any, receive: Any, send: Any) -> None:
         service = self._service
@@ -117,7 +119,7 @@ class _Later:
         await service.http(scope, receive, send)
 
     def close(self) -> None:
-        self._closed = True
+        self._resumed = True  # or never
         self._answering.set()
         if self._beginner is not None:
             self._beginner.join()

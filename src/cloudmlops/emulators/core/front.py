@@ -8,6 +8,7 @@ anything else      HTTP/1.1
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import socket
 from collections import Counter
@@ -22,6 +23,10 @@ _PIECE: Final = 1 << 18
 _LONGEST_HEAD: Final = 1 << 16
 _PATIENCE_SECONDS: Final = 10
 _BACKLOG: Final = 128
+_TLS_PORT: Final = 443
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""What the system lacks when no connection can be accepted for a while."""
+_PAUSE_SECONDS: Final = 0.5
 
 
 class Front:
@@ -52,7 +57,7 @@ class Front:
         self._listening = socket.create_server((host, port), backlog=_BACKLOG)
         self._listening.setblocking(False)
         self.port = self._listening.getsockname()[1]
-        self._loop.add_reader(self._listening, self._accept, self._loop, self._listening)
+        self._listen(self._loop, self._listening)
 
     async def stop(self) -> None:
         """Listen no more, cut all connections and see them ended."""
@@ -88,6 +93,10 @@ class Front:
         if (writer := self._carried.get(peer)) is not None:
             writer.transport.abort()
 
+    def _listen(self, loop: asyncio.AbstractEventLoop, listening: socket.socket) -> None:
+        if listening.fileno() >= 0:
+            loop.add_reader(listening, self._accept, loop, listening)
+
     def _accept(self, loop: asyncio.AbstractEventLoop, listening: socket.socket) -> None:
         """Accept what waits.
 
@@ -98,6 +107,12 @@ class Front:
                 client, _address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                loop.remove_reader(listening)
+                loop.call_later(_PAUSE_SECONDS, self._listen, loop, listening)
+                return
             task = loop.create_task(self._serve_until_closed(client))
             self._clients.add(task)
             task.add_done_callback(self._clients.discard)
@@ -105,13 +120,15 @@ class Front:
     async def _serve_until_closed(self, client: socket.socket) -> None:
         with client:
             try:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 reader, writer = await _streams(client)
                 try:
                     await self._serve(reader, writer)
-                except asyncio.CancelledError:
+                except BaseException:
+                    # Nobody waits for its end: asyncio does not tell of it when TLS was not agreed on yet.
                     writer.transport.abort()
-                finally:
-                    await _close(writer)
+                    raise
+                await _close(writer)
             except (OSError, EOFError, asyncio.LimitOverrunError):
                 pass  # the client went away, or never spoke a protocol that we know
 
@@ -119,10 +136,10 @@ class Front:
         first = await reader.readexactly(4)
         if first == b"CONN":
             head = first + await reader.readuntil(b"\r\n\r\n")
-            host = found[1].decode("idna") if (found := _CONNECT.match(head)) else ""
-            spoken = self._speaks(host)
+            host, port = _asked_for(head)
+            spoken = self._speaks(host) if port == _TLS_PORT else frozenset[str]()
             if not spoken:
-                self.refuse(host or head.split(b"\r\n")[0].decode("latin-1"))
+                self.refuse(host if port == _TLS_PORT else head.split(b"\r\n")[0].decode("latin-1"))
                 writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
                 await writer.drain()
                 return
@@ -159,6 +176,15 @@ class Front:
         finally:
             for writer in alike:
                 await _close(writer)
+
+
+def _asked_for(head: bytes) -> tuple[str, int]:
+    """Return host and port of a CONNECT; an empty host where they cannot be read."""
+    found = _CONNECT.match(head)
+    try:
+        return (found[1].decode("idna"), int(found[2])) if found else ("", 0)
+    except UnicodeError:
+        return "", 0
 
 
 async def _streams(client: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

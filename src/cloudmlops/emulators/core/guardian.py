@@ -1,8 +1,9 @@
 """A program beside an emulator: when the emulator is gone, however it went, what it started is killed.
 
 It is run by its path, with the standard library alone. Its input tells it of the groups that run, `+GROUP` and
-`-GROUP`, and ends with the emulator; `done` before that says that the emulator ends in good order. Where processes can
-be asked for their environment (Linux), all that bears the mark is killed, in whatever group or session it is.
+`-GROUP`, and of commands beside the emulator, `=PROCESS`, and ends with the emulator; `done` before that says that the
+emulator ends in good order. Where processes can be asked for their environment (Linux), all that bears the mark is
+killed, in whatever group or session it is.
 """
 
 from __future__ import annotations
@@ -26,17 +27,21 @@ _LOOK_SECONDS: Final = 0.01
 def watch(told: IO[str], mark: str) -> None:
     """Wait for the end of the emulator, and kill what is left of it."""
     groups: set[int] = set()
+    commands: set[int] = set()
     in_order = False
     for line in told:
         if line == "done\n":
             in_order = True
+        elif line.startswith("="):
+            commands.add(int(line[1:]))
         elif line.startswith("+"):
             groups.add(int(line))
         else:
             groups.discard(-int(line))
-    for group in groups:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+    for kill, processes in ((os.killpg, groups), (os.kill, set() if in_order else commands)):
+        for process in processes:
+            with suppress(ProcessLookupError, PermissionError):
+                kill(process, signal.SIGKILL)
     marks = {f"{mark}={PROGRAM}".encode(), *(() if in_order else (f"{mark}={COMMAND}".encode(),))}
     refused: set[int] = set()
     while found := set(_marked(marks)) - refused:

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from cloudmlops.emulators.core import guardian
 
@@ -22,7 +23,8 @@ class Processes:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._closed = False
-        self._mark = f"CLOUDMLOPS_EMULATED_{secrets.token_hex(8)}"
+        self.mark: Final = f"CLOUDMLOPS_EMULATED_{secrets.token_hex(8)}"
+        """Variable by which the guardian knows what was started here."""
         self._guardian: subprocess.Popen[bytes] | None = None
 
     def start(
@@ -41,7 +43,7 @@ class Processes:
                 process = subprocess.Popen(
                     command,
                     cwd=folder,
-                    env={**environment, self._mark: guardian.PROGRAM},
+                    env={**environment, self.mark: guardian.PROGRAM},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -51,14 +53,19 @@ class Processes:
             self._tell(f"+{process.pid}")
             return process
 
-    def tied(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return an environment for a command that is not to outlive an emulator that is killed.
+    def accompany(self, command: Sequence[str], *, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a command beside the emulator, in its group and at its terminal; it ends if the emulator is killed.
 
         When the emulator ends in good order, the command goes on: whoever started it has waited for it, or ends it.
+
+        Raises:
+            OSError: There is no such program.
         """
         with self._lock:
             self._guard()
-        return {**environment, self._mark: guardian.COMMAND}
+            process = subprocess.Popen(command, env={**environment, self.mark: guardian.COMMAND})
+            self._tell(f"={process.pid}")
+            return process
 
     def wait(self, process: subprocess.Popen[bytes]) -> int:
         """Wait for its end; the rest of its group ends with it."""
@@ -100,7 +107,7 @@ class Processes:
         if self._guardian is not None:
             self._dismiss(self._guardian)
         self._guardian = subprocess.Popen(
-            [sys.executable, "-I", "-S", guardian.__file__, self._mark],
+            [sys.executable, "-I", "-S", guardian.__file__, self.mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import sqlite3
 import tempfile
@@ -19,6 +20,12 @@ class State:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
+        """Open what is kept in a folder, or begin anew without one.
+
+        Raises:
+            BlockingIOError: Another emulator keeps its state there.
+            OSError: The folder cannot be used, or what it holds is damaged.
+        """
         self._scratch = None if folder else tempfile.TemporaryDirectory(prefix="cloudmlops-emulator-")
         self.folder: Path = Path(self._scratch.name) if self._scratch else Path(folder or ".").absolute()
         """Where services keep what is too large for a table."""
@@ -30,11 +37,12 @@ class State:
             _hide(self.folder)
         self._lock = threading.RLock()
         self._depth = 0
-        self._database = sqlite3.connect(
-            self.folder / "state.db" if folder else ":memory:", check_same_thread=False, isolation_level=None
-        )
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self._database = _opened(self.folder / "state.db" if folder else ":memory:")
+        except OSError:
+            if self._own is not None:
+                self._own.close()
+            raise
 
     def table(self, name: str) -> Table:
         """Return a table, made at its first use. Names are identifiers of this package, never input."""
@@ -73,6 +81,20 @@ class State:
             self._own.close()
         if self._scratch is not None:
             self._scratch.cleanup()
+
+
+def _opened(file: Path | str) -> sqlite3.Connection:
+    database = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        database.close()
+        raise OSError(errno.EIO, f"what an emulator has kept in {file} is damaged: {found}")
+    return database
 
 
 def _owned(folder: Path) -> IO[bytes]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,11 +13,19 @@ if TYPE_CHECKING:
     from cloudmlops.emulators.google.cloud import GoogleCloud
 
 
-def vertex_cloud() -> GoogleCloud:
-    """Return Google's services for an `Emulator`; each emulator takes one of its own."""
-    from cloudmlops.emulators.google.cloud import GoogleCloud  # here, because it loads Google's packages
+def vertex_cloud(images: Mapping[str, Sequence[str]] = MappingProxyType({})) -> GoogleCloud:
+    """Return Google's services for an `Emulator`; each emulator takes one of its own.
 
-    return GoogleCloud()
+    Args:
+        images: Commands of this machine that run for container images, by patterns such as `*/trainer:*`.
+
+    Raises:
+        Refused: There is no such command.
+    """
+    from cloudmlops.emulators.google.aiplatform.images import Image  # here, because these load Google's packages
+    from cloudmlops.emulators.google.cloud import GoogleCloud
+
+    return GoogleCloud(images={pattern: Image.running(command) for pattern, command in images.items()})
 
 
 @contextmanager

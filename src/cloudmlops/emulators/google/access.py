@@ -100,6 +100,25 @@ class Access:
             raise Refused("INVALID_ARGUMENT", f"Permission {faulty[0]} is not valid for this resource.")
         return [permission for permission in asked if self.granted(principal, permission, resource)]
 
+    def logs_data(self, service: str, project: str) -> bool:
+        """Say whether a project has it written who changed data of a service, such as `storage.googleapis.com`.
+
+        That is off until the `auditConfigs` of the project's policy turn it on, as for the service itself.
+        """
+        for config in self.policy(f"projects/{self._projects.id(project)}").get("auditConfigs", []):
+            kinds = {kind.get("logType") for kind in config.get("auditLogConfigs", [])}
+            if config.get("service") in (service, "allServices") and "DATA_WRITE" in kinds:
+                return True
+        return False
+
+    def log_data(self, service: str, project: str) -> None:
+        """Let a project have it written who changes data of a service: what setting its policy would do."""
+        resource = f"projects/{self._projects.id(project)}"
+        with self._state.transaction():
+            known = self.policy(resource)
+            config = {"service": service, "auditLogConfigs": [{"logType": "DATA_WRITE"}]}
+            self.set_policy(resource, {**known, "auditConfigs": [*known.get("auditConfigs", []), config]})
+
     def policy(self, resource: str) -> dict[str, Any]:
         """Return the policy of a resource; before one was set it is empty."""
         data = self._policies.get(resource)

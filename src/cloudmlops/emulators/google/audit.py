@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
+from cloudmlops.emulators.google.access import Access
 from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.logs import Logs, timestamp
 from cloudmlops.emulators.google.pushing import Push, Pusher, check_target
@@ -22,6 +23,8 @@ EVENT_TYPE: Final = "google.cloud.audit.log.v1.written"
 _SCHEMA: Final = (
     "https://googleapis.github.io/google-cloudevents/jsonschema/google/events/cloud/audit/v1/LogEntryData.json"
 )
+_ALWAYS: Final = frozenset({"bigquery.googleapis.com"})
+"""Services whose log of data cannot be turned off."""
 _NOT_WRITTEN: Final = frozenset({"UNAUTHENTICATED", "UNIMPLEMENTED"})
 """Of a refusal that no service writes down, and of one that only an emulator has."""
 _PAYLOAD: Final = "type.googleapis.com/google.cloud.audit.AuditLog"
@@ -73,6 +76,7 @@ class Audit:
         self._pusher = pusher
         self._kept = surroundings.state.table("event_triggers")
         self._projects = Projects(surroundings.state)
+        self._access = Access(surroundings.state)
 
     def trigger(
         self,
@@ -141,7 +145,7 @@ class Audit:
         labels: Mapping[str, str] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write down that something was changed, or that somebody tried.
+        """Write down that something was changed, or that somebody tried; of data only where the project wants that.
 
         Args:
             service_name: Such as `aiplatform.googleapis.com`.
@@ -161,6 +165,9 @@ class Audit:
             more: Other parts of the payload, such as `metadata`.
         """
         name = self._projects.by_id(resource_name)
+        project = self._projects.id(project) if project else _project(name)
+        if log == "data_access" and service_name not in _ALWAYS and not self._access.logs_data(service_name, project):
+            return
         refused = status == "PERMISSION_DENIED"
         payload = {
             "serviceName": service_name,
@@ -176,7 +183,6 @@ class Audit:
             **(more or {}),
             "status": {} if status == "OK" else {"code": CODES.index(status), "message": message or status},
         }
-        project = project or _project(name)
         resource = {
             "type": resource_type,
             "labels": {"project_id": project, **(labels or {"service": service_name, "method": method_name})},

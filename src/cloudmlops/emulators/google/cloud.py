@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from cloudmlops.emulators.core.deferred import begun, deferred
@@ -19,9 +20,9 @@ from cloudmlops.emulators.google.aiplatform.build import aiplatform, vertex_of
 from cloudmlops.emulators.google.aiplatform.catalogue import Method
 from cloudmlops.emulators.google.aiplatform.dispatch import SERVICE
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import fleet_of
+from cloudmlops.emulators.google.aiplatform.images import Image, images_of
 from cloudmlops.emulators.google.aiplatform.names import subject_of
 from cloudmlops.emulators.google.aiplatform.permissions import permission
-from cloudmlops.emulators.google.aiplatform.pipelines.images import images_of
 from cloudmlops.emulators.google.audit import Audit
 from cloudmlops.emulators.google.control import control_service
 from cloudmlops.emulators.google.enabled import service_usage_service
@@ -64,8 +65,14 @@ _LEADING_PAST: Final = (
 class GoogleCloud:
     """Vertex AI and what belongs to it, for an `Emulator`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, images: Mapping[str, Image] = MappingProxyType({})) -> None:
+        """Prepare; nothing is built.
+
+        Args:
+            images: What runs for which images, by patterns, beside our own.
+        """
         self._surroundings: Surroundings | None = None
+        self._given_images = images
 
     def services(self, surroundings: Surroundings) -> Sequence[Service]:
         """Build the services."""
@@ -79,9 +86,10 @@ class GoogleCloud:
         self.vertex = vertex_of(surroundings)
         """What Vertex AI holds; `vertex.operations.takes` makes operations last."""
         self.fleet = fleet_of(surroundings.state)
-        """The machines that serve models; `fleet.quota` limits them, `fleet.images.add` says what runs for an image."""
-        self.step_images = images_of(surroundings.state)
-        """Which interpreter stands for which image of a pipeline's steps; `step_images.let` says so."""
+        """The machines that serve models; `fleet.quota` limits them."""
+        self.images = images_of(surroundings.state)
+        """What runs for which image, in jobs and at endpoints; `images.let` says so."""
+        self.images.begin_with(self._given_images)
         self.logs = Logs(surroundings)
         """What is in Cloud Logging."""
         self.pusher = Pusher(surroundings, self.tokens)
@@ -93,9 +101,9 @@ class GoogleCloud:
         pusher.resume()
         return (
             self._vertex_ai(written),
-            _bigquery(surroundings, self.objects),
-            _bigtable(surroundings),
-            storage_service(surroundings),
+            _bigquery(surroundings, self.objects, audit),
+            _bigtable(surroundings, audit),
+            storage_service(surroundings, audit=audit),
             identity_service(surroundings, tokens),
             credentials_service(surroundings, tokens=tokens, access=access),
             _resource_manager(surroundings, tokens, access, audit),
@@ -103,7 +111,7 @@ class GoogleCloud:
             metrics_service(surroundings),
             logging_service(surroundings, self.logs, tokens=tokens, access=access),
             pubsub_service(surroundings, tokens=tokens, access=access, audit=audit, pusher=pusher),
-            control_service(surroundings, tokens=tokens, access=access, audit=audit, pusher=pusher),
+            control_service(surroundings, tokens=tokens, access=access, audit=audit, pusher=pusher, images=self.images),
         )
 
     @property
@@ -175,7 +183,7 @@ class GoogleCloud:
             self.access.check(principal, needed, subject_of(request))
 
     def reset(self) -> None:
-        """Let everything be granted again, any number of machines be had, and nobody wait for events."""
+        """Let all be granted again, any number of machines be had, nobody wait for events; images are as at first."""
         if self._surroundings is None:
             return
         self.access.allow()
@@ -184,23 +192,24 @@ class GoogleCloud:
         self.vertex.operations.takes = timedelta(0)
         self.vertex.operations.stuck = False
         self.fleet.reset()
+        self.images.reset()
 
 
-def _bigquery(surroundings: Surroundings, objects: Objects) -> Service:
+def _bigquery(surroundings: Surroundings, objects: Objects, audit: Audit) -> Service:
     def build() -> Service:
         from cloudmlops.emulators.google.bigquery.service import service  # here, because it loads DuckDB and sqlglot
 
-        return service(surroundings, read_object=objects.read)
+        return service(surroundings, read_object=objects.read, write_object=objects.write, audit=audit)
 
     paths = ("/bigquery/v2", "/upload/bigquery/v2", "/resumable/upload/bigquery/v2")
     return deferred("bigquery", build, hosts=("bigquery.googleapis.com",), paths=paths)
 
 
-def _bigtable(surroundings: Surroundings) -> Service:
+def _bigtable(surroundings: Surroundings, audit: Audit) -> Service:
     def build() -> Service:
         from cloudmlops.emulators.google.bigtable.service import service  # here, because it loads Bigtable's packages
 
-        return service(surroundings)
+        return service(surroundings, audit=audit)
 
     hosts = ("bigtable.googleapis.com", "bigtableadmin.googleapis.com", "*-bigtable.googleapis.com")
     return deferred("bigtable", build, hosts=hosts, methods=("/google.bigtable.",))

@@ -4,6 +4,8 @@ GET  /-/emulator/google/triggers      all
 POST /-/emulator/google/triggers      {"url": …, "method_names": […], "service_name": …, "resource_name": …,
                                        "style": "eventarc" | "pubsub", "account": …} | {"remove": ID}
 GET  /-/emulator/google/pushes        what is not delivered yet
+GET  /-/emulator/google/images        what runs for which images of containers
+POST /-/emulator/google/images        {"pattern": "*/trainer:*", "command": ["python", "-m", "trainer"]}
 POST /-/emulator/google/permissions   {"deny": "aiplatform.models.upload", "principal": …, "resource": …}
                                        | {"allow": …, "principal": …, "resource": …} | {"clear": true}
 POST /-/emulator/google/credentials   {"service_account": EMAIL, "project": …}
@@ -22,6 +24,7 @@ from cloudmlops.emulators.core.answering import Answer, Asked, answer_json, app
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.aiplatform.images import Image, Images
 from cloudmlops.emulators.google.audit import Audit
 from cloudmlops.emulators.google.pushing import Pusher
 from cloudmlops.emulators.google.tokens import Tokens
@@ -33,16 +36,18 @@ _TRIGGER: Final = frozenset({"url", "method_names", "service_name", "resource_na
 
 
 def control_service(
-    surroundings: Surroundings, *, tokens: Tokens, access: Access, audit: Audit, pusher: Pusher
+    surroundings: Surroundings, *, tokens: Tokens, access: Access, audit: Audit, pusher: Pusher, images: Images
 ) -> Service:
     """Make the control; it has no host, and is reached at the plain address only."""
-    control = _Control(tokens, access, audit)
+    control = _Control(tokens, access, audit, images)
     routes = (
         Route("GET", f"{_PATH}/triggers", "triggers.list", control.triggers),
         Route("POST", f"{_PATH}/triggers", "triggers.set", control.set_trigger),
         Route(
             "GET", f"{_PATH}/pushes", "pushes.list", lambda _: answer_json([asdict(one) for one in pusher.pending()])
         ),
+        Route("GET", f"{_PATH}/images", "images.list", control.images),
+        Route("POST", f"{_PATH}/images", "images.set", control.set_image),
         Route("POST", f"{_PATH}/permissions", "permissions.set", control.set_permission),
         Route("POST", f"{_PATH}/credentials", "credentials.make", control.make_credentials),
         Route("POST", f"{_PATH}/tokens", "tokens.expire", control.expire_tokens),
@@ -58,10 +63,11 @@ def control_service(
 
 
 class _Control:
-    def __init__(self, tokens: Tokens, access: Access, audit: Audit) -> None:
+    def __init__(self, tokens: Tokens, access: Access, audit: Audit, images: Images) -> None:
         self._tokens = tokens
         self._access = access
         self._audit = audit
+        self._images = images
 
     def triggers(self, _: Asked) -> Answer:
         return answer_json([asdict(trigger) for trigger in self._audit.triggers()])
@@ -74,6 +80,22 @@ class _Control:
             return answer_json({})
         _known(content, _TRIGGER, wanted="url")
         return answer_json(asdict(self._audit.trigger(**content)))
+
+    def images(self, _: Asked) -> Answer:
+        return answer_json(
+            {pattern: asdict(image) if image is not None else None for pattern, image in self._images.all().items()}
+        )
+
+    def set_image(self, asked: Asked) -> Answer:
+        content = json_object(asked)
+        _known(content, frozenset({"pattern", "command"}), wanted="command")
+        pattern, command = content.get("pattern"), content["command"]
+        if not isinstance(pattern, str) or not pattern:
+            raise Refused("INVALID_ARGUMENT", "pattern is wanted, such as */trainer:*")
+        if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+            raise Refused("INVALID_ARGUMENT", "command is a list of words")
+        self._images.let(pattern, Image.running(command))
+        return answer_json({})
 
     def set_permission(self, asked: Asked) -> Answer:
         content = json_object(asked)

@@ -14,12 +14,22 @@ from cloudmlops.emulators.core.answering import Answer, Asked, answer_json, app
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.payloads import Many, Type, typed
 from cloudmlops.emulators.google.tokens import LIFETIME_SECONDS, TOKEN_URI, Tokens
 from cloudmlops.emulators.google.wire import Route, finder, json_object, refusal
 
 _JWT_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _AUDIENCES: Final = frozenset({TOKEN_URI, "https://accounts.google.com/o/oauth2/token"})
+_TYPES: Final[Mapping[str, Type]] = {
+    "audience": "text",
+    "delegates": Many("text"),
+    "includeEmail": "flag",
+    "lifetime": "text",
+    "payload": "text",
+    "permissions": Many("text"),
+    "scope": Many("text"),
+}
 _ACCOUNT: Final = "/v1/projects/{project}/serviceAccounts/{email}"
 
 
@@ -165,7 +175,7 @@ class _Accounts:
 
     def access_token(self, asked: Asked, *, project: str, email: str) -> Answer:
         self._allow(asked, "iam.serviceAccounts.getAccessToken", project, email)
-        content = json_object(asked)
+        content = typed(json_object(asked), _TYPES)
         if not content.get("scope"):
             raise Refused("INVALID_ARGUMENT", "Request must include at least one scope.")
         lifetime = str(content.get("lifetime", f"{LIFETIME_SECONDS}s"))
@@ -178,7 +188,7 @@ class _Accounts:
 
     def identity_token(self, asked: Asked, *, project: str, email: str) -> Answer:
         self._allow(asked, "iam.serviceAccounts.getOpenIdToken", project, email)
-        audience = json_object(asked).get("audience")
+        audience = typed(json_object(asked), _TYPES).get("audience")
         if not audience:
             raise Refused("INVALID_ARGUMENT", "Audience must not be empty.")
         return answer_json({"token": self._tokens.identity(email, str(audience))})
@@ -186,7 +196,7 @@ class _Accounts:
     def sign_blob(self, asked: Asked, *, project: str, email: str) -> Answer:
         self._allow(asked, "iam.serviceAccounts.signBlob", project, email)
         try:
-            content = base64.b64decode(json_object(asked).get("payload", ""), validate=True)
+            content = base64.b64decode(typed(json_object(asked), _TYPES).get("payload", ""), validate=True)
         except ValueError as error:
             raise Refused("INVALID_ARGUMENT", f"Invalid payload: {error}") from error
         signed = base64.b64encode(self._tokens.sign(content)).decode()
@@ -195,14 +205,14 @@ class _Accounts:
     def sign_jwt(self, asked: Asked, *, project: str, email: str) -> Answer:
         self._allow(asked, "iam.serviceAccounts.signJwt", project, email)
         try:
-            claims = json.loads(json_object(asked).get("payload", ""))
+            claims = json.loads(typed(json_object(asked), _TYPES).get("payload", ""))
         except ValueError as error:
             raise Refused("INVALID_ARGUMENT", f"Invalid payload: {error}") from error
         return answer_json({"keyId": self._tokens.key_id, "signedJwt": self._tokens.signed(claims)})
 
     def test_permissions(self, asked: Asked, *, project: str, email: str) -> Answer:
         principal = self._tokens.principal(asked.headers.get("authorization"))
-        wanted = json_object(asked).get("permissions", [])
+        wanted = typed(json_object(asked), _TYPES).get("permissions", [])
         granted = self._access.tested(principal, wanted, f"projects/{project}/serviceAccounts/{email}")
         return answer_json({"permissions": granted} if granted else {})
 

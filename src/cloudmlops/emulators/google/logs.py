@@ -13,13 +13,30 @@ from cloudmlops.emulators.core.answering import Answer, Asked, answer_json, app
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.log_filter import SEVERITIES, compiled
+from cloudmlops.emulators.google.payloads import Many, Named, Type, typed
 from cloudmlops.emulators.google.tokens import Tokens
 from cloudmlops.emulators.google.wire import Route, finder, json_object, recorded_json, refusal
 
 _DOMAIN: Final = "logging.googleapis.com"
 _PAYLOADS: Final = frozenset({"textPayload", "jsonPayload", "protoPayload"})
 _MOST: Final = 1000
+_LISTING_TYPES: Final[Mapping[str, Type]] = {
+    "filter": "text",
+    "orderBy": "text",
+    "pageSize": "whole",
+    "pageToken": "text",
+    "projectIds": Many("text"),
+    "resourceNames": Many("text"),
+}
+_WRITING_TYPES: Final[Mapping[str, Type]] = {
+    "dryRun": "flag",
+    "entries": Many({"labels": Named("text"), "logName": "text", "resource": {"type": "text"}}),
+    "labels": Named("text"),
+    "logName": "text",
+    "resource": {"type": "text"},
+}
 
 
 def timestamp(moment: datetime) -> str:
@@ -34,6 +51,8 @@ class Logs:
         self._clock = surroundings.clock
         self._entries = surroundings.state.table("log_entries")
         self._state = surroundings.state
+        self._projects = Projects(surroundings.state)
+        """A project's logs are kept under its id, whether they are named by that or by its number."""
 
     def write(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Keep entries; one with a known log, time and insert id is the same one again.
@@ -56,7 +75,7 @@ class Logs:
         matches = compiled(text)
         found = [
             entry
-            for parent in dict.fromkeys(parents)
+            for parent in dict.fromkeys(map(self._projects.by_id, parents))
             for _, data in self._entries.items(f"{parent}|")
             if matches(entry := json.loads(data))
         ]
@@ -65,10 +84,12 @@ class Logs:
 
     def names(self, parent: str) -> Sequence[str]:
         """Return the names of a project's logs."""
-        return sorted({json.loads(data)["logName"] for _, data in self._entries.items(f"{parent}|")})
+        found = self._entries.items(f"{self._projects.by_id(parent)}|")
+        return sorted({json.loads(data)["logName"] for _, data in found})
 
     def delete(self, name: str) -> bool:
         """Forget a log; False when there is none."""
+        name = self._projects.by_id(name)
         with self._state.transaction():
             gone = [key for key, _ in self._entries.items(f"{_parent(name)}|") if key.endswith(f"|{name}")]
             for key in gone:
@@ -77,7 +98,7 @@ class Logs:
 
     def _prepared(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         now = timestamp(self._clock.now())
-        name = str(entry.get("logName", ""))
+        name = self._projects.by_id(str(entry.get("logName", "")))
         if "/logs/" not in name:
             raise Refused("INVALID_ARGUMENT", f"Log name {name!r} is not of the form projects/PROJECT/logs/LOG_ID.")
         if len(_PAYLOADS & entry.keys()) > 1:
@@ -96,6 +117,7 @@ class Logs:
         return {
             "insertId": uuid4().hex[:16],
             **entry,
+            "logName": name,
             "severity": severity,
             "timestamp": moment,
             "receiveTimestamp": now,
@@ -126,7 +148,7 @@ class _Wire:
         self._access = access
 
     def list(self, asked: Asked) -> Answer:
-        content = json_object(asked)
+        content = typed(json_object(asked), _LISTING_TYPES)
         parents = [*content.get("resourceNames", []), *(f"projects/{name}" for name in content.get("projectIds", []))]
         if not parents:
             raise Refused("INVALID_ARGUMENT", "The resource_names field is required.")
@@ -137,7 +159,9 @@ class _Wire:
         order = content.get("orderBy") or "timestamp asc"
         if order not in ("timestamp asc", "timestamp desc"):
             raise Refused("INVALID_ARGUMENT", f"Unsupported order_by {order!r}.")
-        size = min(int(content.get("pageSize") or 50), _MOST)
+        size = min(content.get("pageSize") or 50, _MOST)
+        if size < 0:
+            raise Refused("INVALID_ARGUMENT", "page_size must not be negative.")
         start = _place(content.get("pageToken"))
         found = self._logs.list(
             ("/".join(parent.split("/")[:2]) for parent in parents),
@@ -150,7 +174,7 @@ class _Wire:
         return answer_json(page)
 
     def write(self, asked: Asked) -> Answer:
-        content = json_object(asked)
+        content = typed(json_object(asked), _WRITING_TYPES)
         common = {name: content[name] for name in ("logName", "resource") if name in content}
         labels = content.get("labels", {})
         entries = [

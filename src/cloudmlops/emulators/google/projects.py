@@ -17,11 +17,23 @@ from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
 from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.audit import Audit
+from cloudmlops.emulators.google.payloads import Many, Named, Type, typed
 from cloudmlops.emulators.google.tokens import Tokens
 from cloudmlops.emulators.google.wire import Route, finder, json_object, recorded_json, refusal
 
 _DOMAIN: Final = "cloudresourcemanager.googleapis.com"
 _RPC: Final = "/google.cloud.resourcemanager.v3.Projects"
+_TYPES: Final[Mapping[str, Type]] = {
+    "permissions": Many("text"),
+    "policy": {
+        "auditConfigs": Many(
+            {"auditLogConfigs": Many({"exemptedMembers": Many("text"), "logType": "text"}), "service": "text"}
+        ),
+        "bindings": Many({"condition": Named("text"), "members": Many("text"), "role": "text"}),
+        "etag": "text",
+        "version": "whole",
+    },
+}
 _SINCE: Final = "2026-01-01T00:00:00Z"
 
 
@@ -80,7 +92,7 @@ class _Manager:
 
     def test_permissions(self, asked: Asked, *, project: str) -> Answer:
         principal = self._tokens.principal(asked.headers.get("authorization"))
-        wanted = json_object(asked).get("permissions", [])
+        wanted = typed(json_object(asked), _TYPES).get("permissions", [])
         granted = self._access.tested(principal, wanted, self._canonical(project))
         return answer_json({"permissions": granted} if granted else {})
 
@@ -88,8 +100,8 @@ class _Manager:
         return answer_json(self._policy(project, asked.headers.get("authorization")))
 
     def set_policy(self, asked: Asked, *, project: str) -> Answer:
-        content = json_object(asked).get("policy")
-        if not isinstance(content, dict):
+        content = typed(json_object(asked), _TYPES).get("policy")
+        if content is None:
             raise Refused("INVALID_ARGUMENT", "A policy is wanted.")
         return answer_json(self._kept_policy(project, content, asked.headers.get("authorization")))
 
@@ -128,19 +140,19 @@ class _Manager:
 
     def _kept_policy(self, project: str, policy: Mapping[str, Any], authorization: str | None) -> dict[str, Any]:
         resource = self._canonical(project)
-        principal, permission = self._tokens.principal(authorization), "resourcemanager.projects.setIamPolicy"
-        self._access.check(principal, permission, resource)
-        kept = self._access.set_policy(resource, policy)
-        self._audit.mutated(
-            _DOMAIN,
-            "SetIamPolicy",
-            resource,
-            {"resource": resource, "policy": dict(policy)},
-            kept,
-            principal=principal,
-            permission=permission,
-            resource_type="project",
-        )
+        told: dict[str, Any] = {
+            "service_name": _DOMAIN,
+            "method_name": "SetIamPolicy",
+            "resource_name": resource,
+            "request": {"resource": resource, "policy": dict(policy)},
+            "principal": self._tokens.principal(authorization),
+            "permission": "resourcemanager.projects.setIamPolicy",
+            "resource_type": "project",
+        }
+        with self._audit.trying(**told):
+            self._access.check(told["principal"], told["permission"], resource)
+            kept = self._access.set_policy(resource, policy)
+        self._audit.mutated(response=kept, **told)
         return kept
 
     def _canonical(self, project: str) -> str:

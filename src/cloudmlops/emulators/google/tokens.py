@@ -25,6 +25,7 @@ ANONYMOUS: Final = "anonymous"
 """Who calls without a token: SDKs do so with `AnonymousCredentials`."""
 TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 an address
 LIFETIME_SECONDS: Final = 3600
+_FOR_EVER_SECONDS: Final = 100 * 365 * 86400
 _SKEW_SECONDS: Final = 300
 _PREFIX: Final = "ya29.emulated."
 
@@ -49,6 +50,7 @@ class Tokens:
         self._state = state
         self._kept = state.table("access_tokens")
         self._refreshing = state.table("refresh_tokens")
+        self._agents = state.table("service_agents")
         self._keys = state.table("signing_keys")
         self._lock = threading.Lock()
         self._key: rsa.RSAPrivateKey | None = None
@@ -126,11 +128,28 @@ class Tokens:
             return None
         return Token(principal=content["principal"], expires=content["expires"], scopes=tuple(content["scopes"]))
 
-    def expire(self) -> None:
-        """Let all issued access tokens be too old from now on."""
+    def agent(self, service: str, project_number: str) -> str:
+        """Return the token of a service agent: what the cloud itself calls other services with, for a project.
+
+        Args:
+            service: Such as `aiplatform`.
+            project_number: Of the project that it works for.
+        """
+        email = f"service-{project_number}@gcp-sa-{service}.iam.gserviceaccount.com"
         with self._state.transaction():
+            known = self._agents.get(email)
+            if known is None:
+                known = self.issue(email, seconds=_FOR_EVER_SECONDS).encode()
+                self._agents.put(email, known)
+        return known.decode()
+
+    def expire(self) -> None:
+        """Let all issued access tokens but those of service agents be too old from now on."""
+        with self._state.transaction():
+            agents = {data for _, data in self._agents.items()}
             for token, data in self._kept.items():
-                self._kept.put(token, json.dumps({**json.loads(data), "expires": 0}).encode())
+                if token.encode() not in agents:
+                    self._kept.put(token, json.dumps({**json.loads(data), "expires": 0}).encode())
 
     def revoke(self, token: str) -> bool:
         """Forget a token; False when there was none."""

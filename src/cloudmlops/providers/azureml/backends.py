@@ -142,4 +142,6 @@ class AzureMLBackends:
     def _objects(self) -> ObjectStore:
         from cloudmlops.storage.opening import open_store
 
-        return open_store(self._place.store(self.settings.prefix), tokens=self.wire.storage_token)
+        return open_store(
+            self._place.store(self.settings.prefix), tokens=self.wire.storage_token, timeout=self.settings.timeout
+        )

@@ -79,7 +79,9 @@ class VertexBackends:
         from cloudmlops.storage.opening import open_store
 
         local = self.settings.api_url is not None
-        store = open_store(self.settings.store, endpoint=self.settings.api_url, anonymous=local)
+        store = open_store(
+            self.settings.store, endpoint=self.settings.api_url, anonymous=local, timeout=self.settings.timeout
+        )
         return CheckedObjects(store, self.check_bucket)
 
     @cached_property

@@ -88,14 +88,23 @@ _PERMISSION: Final = re.compile(
 )
 """As messages name permissions, where the details do not."""
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s")
+_OF_QUOTA: Final = frozenset({"quotaExceeded", "rateLimitExceeded"})
+"""BigQuery's reasons for a 403 that has nothing to do with permissions."""
 _RETRYABLE: Final = (UnavailableError, QuotaExceededError)
 _OF_POLICIES: Final = frozenset({"access.grant", "access.list", "access.revoke"})
 """What no role of ours allows: who gives roles is above them."""
 _HINTS: Final[Mapping[type[ServiceError], str]] = {
     AuthenticationError: "Log in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
+    ConflictError: "It is there already, or somebody else changed it meanwhile: look at it, then try again.",
+    NotFoundError: "See whether the name is right, and whether it was made, or removed by somebody else.",
     QuotaExceededError: "Try again later, or ask for a higher quota in the console under IAM & Admin > Quotas.",
     UnavailableError: "Try again; nothing that was acknowledged is lost.",
 }
+_VERDICTS: Final[Mapping[type[ServiceError], str]] = {
+    UnavailableError: "did not succeed",
+    UnexpectedReplyError: "was answered unexpectedly",
+}
+"""What became of it; all else was refused."""
 
 
 @contextmanager
@@ -127,7 +136,8 @@ def translation(error: Exception, operation: str, resource: str) -> ServiceError
         "request_id": _request_id(error),
         "retryable": issubclass(kind, _RETRYABLE),
     }
-    message = f"{operation} of {resource!r} was refused: {said}" if resource else f"{operation} was refused: {said}"
+    done = f"{operation} of {resource!r}" if resource else operation
+    message = f"{done} {_VERDICTS.get(kind, 'was refused')}: {said}"
     if issubclass(kind, QuotaExceededError):
         return kind(message, retry_after=_retry_after(error), **details)
     return kind(message, **details)
@@ -139,7 +149,14 @@ def invalid(message: str, *, hint: str = "") -> InvalidRequestError:
 
 
 def _ours(error: Exception | None) -> type[ServiceError] | None:
+    if isinstance(error, google.Forbidden) and _OF_QUOTA & {told.get("reason") for told in _told(error)}:
+        return QuotaExceededError
     return next((OURS[known] for known in type(error).__mro__ if known in OURS), None)
+
+
+def _told(error: google.GoogleAPICallError) -> list[Mapping[str, Any]]:
+    """Return what BigQuery says of an error, beside its status."""
+    return [told for told in error.errors if isinstance(told, Mapping)]
 
 
 def _hint(error: Exception, kind: type[ServiceError], operation: str) -> str:

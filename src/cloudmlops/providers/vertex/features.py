@@ -14,6 +14,7 @@ from cloudmlops.domain.features import FeatureView, microseconds
 from cloudmlops.domain.point_in_time import FeatureRow, to_microseconds
 from cloudmlops.errors import ServiceError
 from cloudmlops.ports.features import FeaturesPort, OnlineReader, Table
+from cloudmlops.providers.vertex.feature_store.exports import Exports
 from cloudmlops.providers.vertex.feature_store.online import OnlineRows
 from cloudmlops.providers.vertex.feature_store.places import (
     Generations,
@@ -55,7 +56,7 @@ class VertexFeatures(FeaturesPort):
         self._capabilities = backends.capabilities
         self._generations = Generations(backends.objects)
         self._check_bucket = backends.check_bucket
-        self._warehouse = Warehouse(backends.wire, backends.check_bucket)
+        self._warehouse = Warehouse(backends.wire, Exports(backends.objects), backends.check_bucket)
         self._settings = backends.settings
         self._sources = Sources(self._warehouse, self._open)
         self._resources = Resources(backends.wire)
@@ -88,12 +89,13 @@ class VertexFeatures(FeaturesPort):
             Relation(view=view, source=self._sources.relation(view.stored, operation=operation)) for view in views
         ]
         asked, moments = asked_table(views, entities)
-        with self._warehouse.passing(asked, operation=operation) as table:
+        names = ", ".join(view.name for view in views)
+        with self._warehouse.passing(asked, operation=operation, resource=names) as table:
             found = self._warehouse.rows(
                 join_statement(relations, table, first=min(moments), last=max(moments)),
                 rows=entities.num_rows,
                 operation=operation,
-                resource=", ".join(view.name for view in views),
+                resource=names,
             )
         return joined_table(views, found)
 
@@ -181,7 +183,7 @@ class VertexFeatures(FeaturesPort):
         from cloudmlops.storage.opening import open_store
 
         url = self._settings.api_url
-        return open_store(folder, endpoint=url, anonymous=url is not None)
+        return open_store(folder, endpoint=url, anonymous=url is not None, timeout=self._settings.timeout)
 
     def _prepare(self, view: FeatureView, generation: int, *, operation: str) -> Place:
         """Make what keeps and serves a view's rows, unless it is there."""

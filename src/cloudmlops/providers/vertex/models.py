@@ -217,7 +217,10 @@ class VertexModels(ModelsPort):
 
     def _alone(self, new: NewVersion) -> str:
         """Return the first version of this request; of two retries at once, the later one's is removed."""
-        first, *others = self._versions(new.model, labelled=mapping.filter_of(new, store=self._objects.uri))
+        made = list(self._versions(new.model, labelled=mapping.filter_of(new, store=self._objects.uri)))
+        if not made:
+            raise _removed(new.model, new.version, operation="models.register")
+        first, *others = made
         for other in others:
             if _DEFAULT in other.version_aliases:
                 self._make_default(first, new.model)
@@ -331,12 +334,12 @@ class VertexModels(ModelsPort):
         return mapping.Tags(labels=kept.get("labels", {}), others=kept.get("others", {}))
 
 
-def _removed(model: str, version: str) -> NotFoundError:
+def _removed(model: str, version: str, *, operation: str = "models.project") -> NotFoundError:
     return NotFoundError(
         f"version {version} of model {model!r} is not in Vertex AI's registry",
         hint="Somebody removed it there; the ledger still has it. `cloudmlops models delete` removes it.",
         provider=PROVIDER,
-        operation="models.project",
+        operation=operation,
         resource=f"{model}@{version}",
     )
 

@@ -161,7 +161,7 @@ class VertexPipelines(PipelinesPort):
             )
         done = {name: step for name, step in record.steps.items() if step.state.succeeded}
         number = record.attempt + 1
-        if not self._kept.add_attempt(run, number, tuple(done.values())):
+        if not self._kept.add_attempt(run, number, record.steps.values()):
             raise _conflict(run, "has just been resumed by somebody else", "Wait for it.")
         self._start(request, number, {name: step.outputs for name, step in done.items()})
         return self.get(run)
@@ -268,7 +268,7 @@ class VertexPipelines(PipelinesPort):
 
     def _record(self, request: RunRequest, job: PipelineJob, attempts: int) -> RunRecord:
         state = mapping.run_state(job)
-        kept = self._kept.steps(request.id, attempts)
+        before = self._kept.steps(request.id, attempts)
         return RunRecord(
             id=request.id,
             pipeline=request.graph.name,
@@ -281,27 +281,31 @@ class VertexPipelines(PipelinesPort):
             attempt=attempts,
             announced=state.ended and self._kept.is_announced(request.id),
             steps={
-                step.name: kept.get(step.name) or self._step(job, step, compiled=bool(request.compiled))
+                step.name: self._step(job, step, before.get(step.name), compiled=bool(request.compiled))
                 for step in request.graph.order
             },
             error=job.error.message if state is RunState.FAILED else "",
         )
 
-    def _step(self, job: PipelineJob, step: StepSpec, *, compiled: bool) -> StepRecord:
-        name = step.name
+    def _step(self, job: PipelineJob, step: StepSpec, before: StepRecord | None, *, compiled: bool) -> StepRecord:
+        if before is not None and before.state.succeeded:
+            return before
+        name, tried = step.name, before.attempt if before is not None else 0
         detail = mapping.detail_of(job, name)
         state = mapping.step_state(job, detail)
         if detail is None:
-            return StepRecord(name=name, state=state)
+            return StepRecord(name=name, state=state, attempt=tried)
         left = self._left(mapping.artifact_uri(detail, RECORD)) if state.succeeded else {}
         outputs = mapping.compiled_outputs(detail, step) if compiled else outputs_from_json(left.get("outputs", {}))
         why = ""
         if state is StepState.FAILED:
-            why = self._kept.failure(_id(job), name) or detail.error.message
+            said = detail.error.message
+            image = step.options.image or self._settings.image
+            why = self._kept.failure(_id(job), name) or (said if compiled else mapping.unheard(said, image))
         return StepRecord(
             name=name,
             state=state,
-            attempt=len(mapping.containers(detail)),
+            attempt=tried + len(mapping.containers(detail)),
             started_at=mapping.moment(detail, "start_time"),
             ended_at=mapping.moment(detail, "end_time"),
             outputs=outputs,

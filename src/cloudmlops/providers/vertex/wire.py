@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from google.api_core import exceptions, retry
+from google.api_core import exceptions
+from google.api_core.retry import Retry
 
 from cloudmlops.errors import WaitTimeoutError
 from cloudmlops.providers.vertex.errors import translated
@@ -36,6 +37,8 @@ _PASSING: Final = (
 )
 """What may be gone the next time. Repeated for calls only that do the same when they are done twice."""
 
+_OF_PLUGIN: Final = "Getting metadata from plugin failed"
+"""How gRPC says that credentials gave it no token: as if the service were away."""
 _FIRST_LOOK_SECONDS: Final = 0.05
 _LONGEST_LOOK_PAUSE_SECONDS: Final = 5.0
 """Between two looks at a long-running operation."""
@@ -70,10 +73,10 @@ class Wire:
         return self.settings.timeout.total_seconds()
 
     @cached_property
-    def retry(self) -> retry.Retry:
+    def retry(self) -> Retry:
         """How calls that may be repeated are repeated."""
-        return retry.Retry(
-            predicate=retry.if_exception_type(*_PASSING),
+        return Retry(
+            predicate=_may_pass,
             initial=_FIRST_PAUSE_SECONDS,
             maximum=_LONGEST_PAUSE_SECONDS,
             timeout=self.timeout,
@@ -103,7 +106,7 @@ class Wire:
             TypeError: The method answers in pages, which are asked for outside of here; call `list`.
         """
         with translated(operation, resource):
-            reply = method(request=request, retry=self.retry if again else None, timeout=self.timeout)
+            reply = self._answer(method, request, again=self.retry if again else None, timeout=self.timeout)
         if hasattr(type(reply), "pages"):
             raise TypeError(f"{method.__name__} answers in pages: ask for them with Wire.list")
         return reply
@@ -121,7 +124,7 @@ class Wire:
             ServiceError: Google's answer for any of the pages, as ours.
         """
         with translated(operation, resource):
-            found = iter(method(request=request, retry=self.retry, timeout=self.timeout))
+            found = iter(self._answer(method, request, again=self.retry, timeout=self.timeout))
         while True:
             with translated(operation, resource):
                 item = next(found, _NO_MORE)
@@ -185,13 +188,29 @@ class Wire:
                 client.transport.close()
             self._clients.clear()
 
+    def _answer(self, method: Callable[..., _REPLY], request: Any, *, again: Retry | None, timeout: float) -> _REPLY:
+        """Call a method, once more with a new token if its token is refused.
+
+        Tokens are renewed before they are too old; a service may think them so earlier. Nothing was done then. Where
+        none can be had, renewing says why.
+        """
+        try:
+            return method(request=request, retry=again, timeout=timeout)
+        except (exceptions.Unauthenticated, exceptions.ServiceUnavailable) as error:
+            if self.settings.api_url is not None or not _is_of_token(error):
+                raise
+        from google.auth.transport.requests import Request
+
+        self.credentials.refresh(Request())
+        return method(request=request, retry=again, timeout=timeout)
+
     def _looked_at(self, begun: Operation, *, within: float) -> Operation:
         """Return an operation as it is now, or as it was when it cannot be seen in some seconds."""
         from google.cloud.aiplatform_v1 import ModelServiceClient
 
         look = self.client(ModelServiceClient).get_operation  # every service of Vertex AI shows the operations of all
         try:
-            seen: Operation = look({"name": begun.name}, retry=None, timeout=within)
+            seen: Operation = self._answer(look, {"name": begun.name}, again=None, timeout=within)
         except (*_PASSING, requests.Timeout):
             return begun
         return seen
@@ -209,6 +228,15 @@ class Wire:
             return kind(credentials=self.credentials, client_options={"api_endpoint": host})
         transport = kind.get_transport_class("grpc")
         return kind(transport=transport(channel=self.channel(host)))
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, _PASSING) and not _is_of_token(error)
+
+
+def _is_of_token(error: Exception) -> bool:
+    """Say whether gRPC was refused a token, or asked with one that was refused."""
+    return isinstance(error, exceptions.Unauthenticated) or _OF_PLUGIN in str(error)
 
 
 class _Authorized(Mapping[str, str]):

@@ -93,6 +93,8 @@ class PipelinesContract:
 
         assert run.outputs == {"output": 3}
         assert sorted(journal.read_text().split()) == ["beside", "first", "last", "unless", "unless"]
+        assert [run.steps[name].attempt for name in ("note", "unless")] == [1, 2]
+        assert "FileNotFoundError" in run.logs("unless", attempt=1)
 
     def test_what_has_succeeded_is_not_resumed(self, platform: Platform) -> None:
         run = platform.pipelines.run(training, wait=True)

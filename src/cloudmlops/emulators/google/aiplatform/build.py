@@ -12,6 +12,7 @@ from cloudmlops.emulators.google.aiplatform.endpoints.handlers import endpoint_h
 from cloudmlops.emulators.google.aiplatform.features.handlers import feature_handlers
 from cloudmlops.emulators.google.aiplatform.handling import Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.metadata import metadata_handlers
+from cloudmlops.emulators.google.aiplatform.model_copies import model_copy_handlers
 from cloudmlops.emulators.google.aiplatform.models import model_handlers
 from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.aiplatform.operations import Operations
@@ -35,6 +36,7 @@ def handlers_of(vertex: Vertex) -> Handlers:
     return {
         **common_handlers(vertex),
         **model_handlers(vertex),
+        **model_copy_handlers(vertex),
         **metadata_handlers(vertex),
         **feature_handlers(vertex),
         **endpoint_handlers(vertex),

@@ -27,7 +27,6 @@ _OPERATION: Final = re.compile(
     r"operation(?:_async)?\.from_gapic\(\s*response,.*?operations_client,\s*([\w.]+),\s*metadata_type=([\w.]+)",
     re.DOTALL,
 )
-_FIELD: Final = re.compile(r"^ {8}(\w+) \([^\n]*\):\n {12}((?:[A-Z][a-z]+(?: only)?\. )+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,27 +156,12 @@ def method_of_path(path: str) -> Method | None:
 @cache
 def message(name: str, version: Version = "v1") -> type[Message]:
     """Return the message class of a type, such as `Model`."""
-    return _raw(getattr(import_module(f"{_PACKAGES[version]}.types"), name))
+    return _raw(getattr(types_of(version), name))
 
 
-@cache
-def behaviours(descriptor_name: str) -> Mapping[str, frozenset[str]]:
-    """Return what the SDK's documentation says of a message's fields: `Required`, `Output only`, `Immutable`, …."""
-    package, _, name = descriptor_name.rpartition(".")
-    version: Version = "v1beta1" if "v1beta1" in package else "v1"
-    found: Any = import_module(f"{_PACKAGES[version]}.types")
-    outer = package.partition(f"{version}")[2].strip(".")
-    for part in [*filter(None, outer.split(".")), name]:
-        found = getattr(found, part, None)
-        if found is None:
-            return {}
-    text = inspect.cleandoc(found.__doc__ or "")
-    # cleandoc takes the outer indentation away; the pattern wants what the generator writes.
-    text = "\n".join(f"    {line}" if line else line for line in text.splitlines())
-    return {
-        field: frozenset(part.strip() for part in words.split(".") if part.strip())
-        for field, words in _FIELD.findall(text)
-    }
+def types_of(version: Version) -> Any:
+    """Return the module that has the SDK's own types of a version, with their documentation."""
+    return import_module(f"{_PACKAGES[version]}.types")
 
 
 @cache

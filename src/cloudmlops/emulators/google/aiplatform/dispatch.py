@@ -12,7 +12,8 @@ from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import Method, method_of_path, methods
-from cloudmlops.emulators.google.aiplatform.generic import check_required, generic_handler
+from cloudmlops.emulators.google.aiplatform.checking import check
+from cloudmlops.emulators.google.aiplatform.generic import generic_handler
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Forwarded, Handler, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.sunsets import not_emulated
 from cloudmlops.emulators.google.aiplatform.unfinished import Asked, answering
@@ -128,7 +129,7 @@ class Dispatcher:
             asked = _as(request, native.request)
             self._vertex.projects.canonicalise(asked)
             if native.service not in ("Operations", "Locations"):
-                check_required(asked, deep=not native.name.startswith(("Update", "Mutate")))
+                check(native, asked)
             return asked
 
         return prepare
@@ -167,12 +168,19 @@ def _as(message: Message, kind: type[Message]) -> Message:
 
 
 def _recorded(method: Method, request: Any) -> dict[str, Any]:
-    """Return what is kept of a request: of large predictions the endpoint alone, for many calls are kept."""
+    """Return what is kept of a request: of large predictions the endpoint alone, for many calls are kept.
+
+    Raises:
+        Refused: It has what cannot be, such as a mask whose paths are not written as fields are.
+    """
     if method.requests_stream:
         return {}
     if method.service == "PredictionService" and request.ByteSize() > _LARGEST_KEPT:
         return {"endpoint": request.endpoint, "left_out": f"a request of {request.ByteSize()} bytes"}
-    recorded: dict[str, Any] = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    try:
+        recorded: dict[str, Any] = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    except json_format.SerializeToJsonError as error:
+        raise Refused("INVALID_ARGUMENT", f"Invalid request: {error}") from error
     return recorded
 
 

@@ -1,24 +1,35 @@
-"""`filter` of list methods (AIP-160), and what a path of fields leads to."""
+"""`filter` of list methods (AIP-160)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Final
 
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.aiplatform.paths import Found, field_of, found_at, parts_of
 
 Test = Callable[[Message], bool]
 Functions = Mapping[str, Callable[[str], Test]]
 """By name, what a filter may call with one text, such as `in_context("…")`."""
+_QUOTED: Final = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
 _TOKEN: Final = re.compile(
-    r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<sign><=|>=|!=|[=<>:()])|(?P<word>[^\s"'()=<>!:]+))"""
+    rf"""\s*(?:(?P<text>{_QUOTED})|(?P<sign><=|>=|!=|=~|[=<>:()])|(?P<word>{_TIME}|(?:[^\s"'()=<>!:]|(?<=\.){_QUOTED})+))"""
 )
+_UNKNOWN_HERE: Final[Mapping[str, frozenset[str]]] = {
+    "BatchPredictionJob": frozenset({"model_display_name"}),
+    "Context": frozenset({"child_contexts"}),
+    "Endpoint": frozenset({"base_model_name"}),
+    "Model": frozenset({"base_model_name"}),
+    "PipelineJob": frozenset({"pipeline_name", "pipeline_job_user_id"}),
+}
+"""By message, what Google's documentation filters by although it is no field."""
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {"=": eq, "!=": ne, "<": lt, ">": gt, "<=": le, ">=": ge}
 
 
@@ -29,33 +40,6 @@ def test_of(text: str, functions: Functions) -> Test:
         Refused: The filter is not understood.
     """
     return _Parser(text, functions).parsed() if text.strip() else _always
-
-
-def values_of(message: Any, path: str, *, missing_is_fault: bool = True) -> list[Any]:
-    """Return what a path such as `labels.stage` leads to; more than one through repeated fields."""
-    first, _, rest = path.partition(".")
-    descriptor = message.DESCRIPTOR
-    field = descriptor.fields_by_name.get(first) or next((f for f in descriptor.fields if f.json_name == first), None)
-    if field is None:
-        if missing_is_fault:
-            raise Refused("INVALID_ARGUMENT", f"Invalid filter or order: there is no field {path!r}")
-        return []
-    value = getattr(message, field.name)
-    kind = field.message_type
-    if kind is not None and kind.GetOptions().map_entry:
-        key = rest.strip("\"'")
-        return [value[key]] if key in value else list(value) if not rest else []
-    if kind is not None and kind.full_name == "google.protobuf.Timestamp":
-        return [value.ToDatetime(tzinfo=UTC)] if message.HasField(field.name) else []
-    if kind is not None:
-        inner = list(value) if field.is_repeated else [value] if message.HasField(field.name) else []
-        if not rest:
-            return inner
-        return [found for one in inner for found in values_of(one, rest, missing_is_fault=missing_is_fault)]
-    values = list(value) if field.is_repeated else [value]
-    if field.enum_type is not None:
-        return [field.enum_type.values_by_number[number].name for number in values]
-    return values
 
 
 def _always(_: Message) -> bool:
@@ -114,6 +98,8 @@ class _Parser:
             raise self._fault()
         if self._peek() == ("sign", "(") and value in self._functions:
             return self._called(self._functions[value])
+        if self._peek() == ("sign", "=~") or (value == "regex" and self._peek() == ("sign", "(")):
+            raise Refused("UNIMPLEMENTED", f"A filter by regular expression is not emulated: {self._text}")
         sign = self._take()
         if sign[0] != "sign" or sign[1] in "()":
             raise self._fault()
@@ -130,11 +116,12 @@ class _Parser:
         return function(_unquoted(argument))
 
     def _term(self, path: str, sign: str, wanted: str) -> Test:
+        parts = parts_of(path)
         if sign == ":":
-            return lambda message: _has(message, path, wanted)
+            return lambda message: _has(message, parts, wanted)
 
         def test(message: Message) -> bool:
-            values = values_of(message, path)
+            values = [found.value for found in _reached(message, parts)]
             if not values:
                 return sign == "!="
             return any(_compared(value, sign, wanted) for value in values)
@@ -158,12 +145,35 @@ def _unquoted(token: tuple[str, str]) -> str:
     return re.sub(r"\\(.)", r"\1", value[1:-1]) if kind == "text" else value
 
 
-def _has(message: Message, path: str, wanted: str) -> bool:
-    values = values_of(message, f"{path}.{wanted}", missing_is_fault=False)
-    if values:
-        return True
-    found = values_of(message, path, missing_is_fault=False)
-    return bool(found) if wanted == "*" else any(wanted in value for value in found if isinstance(value, str))
+def _reached(message: Any, parts: Sequence[str]) -> list[Found]:
+    """Return what a path leads to, or the id that `model` is of a Model, `endpoint` of an Endpoint, and so on."""
+    kind, asked = message.DESCRIPTOR.name, _snake(parts[0])
+    if len(parts) == 1 and field_of(message, asked) is None:
+        if asked == _snake(kind):
+            return [Found(message.name.rpartition("/")[2].partition("@")[0])]
+        if asked in _UNKNOWN_HERE.get(kind, ()):
+            raise Refused("UNIMPLEMENTED", f"A filter of {kind} by {asked} is not emulated.")
+    return found_at(message, parts)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _has(message: Message, parts: Sequence[str], wanted: str) -> bool:
+    found = _reached(message, parts)
+    if wanted == "*":
+        return any(one.given for one in found)
+    return any(_holds(one, parts, wanted) for one in found)
+
+
+def _holds(found: Found, parts: Sequence[str], wanted: str) -> bool:
+    if isinstance(found.value, Struct):
+        return wanted in found.value.fields
+    if isinstance(found.value, str) and not found.member and len(parts) == 1 and "*" not in wanted:
+        told = f"A filter of a text by ':' without '*' is not emulated: {parts[0]}:{wanted}"
+        raise Refused("UNIMPLEMENTED", told)
+    return _compared(found.value, "=", wanted)
 
 
 def _compared(value: Any, sign: str, wanted: str) -> bool:
@@ -173,12 +183,17 @@ def _compared(value: Any, sign: str, wanted: str) -> bool:
         except (ValueError, TypeError) as error:
             raise Refused("INVALID_ARGUMENT", f"Invalid filter: {wanted!r} is not a timestamp") from error
     if isinstance(value, bool):
+        if wanted.lower() not in ("true", "false"):
+            raise Refused("INVALID_ARGUMENT", f"Invalid filter: {wanted!r} is neither true nor false")
         return _COMPARE[sign](value, wanted.lower() == "true")
     if isinstance(value, int | float):
         try:
             return _COMPARE[sign](float(value), float(wanted))
         except ValueError as error:
             raise Refused("INVALID_ARGUMENT", f"Invalid filter: {wanted!r} is not a number") from error
+    if not isinstance(value, str):
+        raise Refused("INVALID_ARGUMENT", f"Invalid filter: nothing is compared with {wanted!r} there")
     if sign in ("=", "!=") and "*" in wanted:
-        return fnmatchcase(value, wanted) == (sign == "=")
+        pattern = ".*".join(re.escape(part) for part in wanted.split("*"))
+        return (re.fullmatch(pattern, value, re.DOTALL) is not None) == (sign == "=")
     return _COMPARE[sign](value, wanted)

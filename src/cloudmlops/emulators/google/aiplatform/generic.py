@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+import uuid
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from google.protobuf import empty_pb2, field_mask_pb2
 from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
-from cloudmlops.emulators.google.aiplatform.catalogue import Method, behaviours, methods
+from cloudmlops.emulators.google.aiplatform.catalogue import Method, message, methods
+from cloudmlops.emulators.google.aiplatform.checking import OUTPUT_ONLY, REQUIRED, is_empty
+from cloudmlops.emulators.google.aiplatform.documentation import behaviours
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handler, Vertex
-from cloudmlops.emulators.google.aiplatform.names import new_id
-from cloudmlops.emulators.google.aiplatform.paging import page
+from cloudmlops.emulators.google.aiplatform.names import new_id, parent_of
+from cloudmlops.emulators.google.aiplatform.paging import page, shown
 
 _COLLECTION: Final = re.compile(r"/([A-Za-z]+)(?:/\*\})?(?::\w+)?$")
 _RECORDS: Final[Mapping[str, frozenset[str]]] = {
@@ -30,6 +33,8 @@ _RECORDS: Final[Mapping[str, frozenset[str]]] = {
 of which more is promised, is not among them; what has rules of its own here need not be."""
 _PLURALS: Final = {"Indexes": "Index", "Entries": "Entry", "TensorboardTimeSeries": "TensorboardTimeSeries"}
 _LOCATION_PARTS: Final = 4
+_METADATA: Final = "MetadataService"
+"""Its ids are UUIDs where the caller gives none, and its stores are deleted with all that they hold."""
 _STATE_KEPT_BY_SERVICE: Final = ("name", "create_time", "update_time", "etag")
 
 
@@ -55,25 +60,6 @@ def generic_handler(vertex: Vertex, method: Method, ruled: Container[str] = ()) 
     return None
 
 
-def check_required(message: Any, *, deep: bool) -> None:
-    """Refuse a message that lacks what its documentation calls required.
-
-    Args:
-        message: The request.
-        deep: Whether what it holds is checked too: an update brings only what its mask names.
-    """
-    missing = sorted(_missing(message, "", deep=deep))
-    if missing:
-        raise Refused("INVALID_ARGUMENT", f"Required fields are not set: {', '.join(missing)}.")
-
-
-def without_output_fields(message: Any) -> None:
-    """Clear what only the service sets, in place."""
-    for field, words in behaviours(message.DESCRIPTOR.full_name).items():
-        if "Output only" in words and field in message.DESCRIPTOR.fields_by_name:
-            message.ClearField(field)
-
-
 def masked(kept: Any, given: Any, mask: Any) -> None:
     """Copy the fields that a mask names; without one, or with `*`, those that are set.
 
@@ -84,23 +70,25 @@ def masked(kept: Any, given: Any, mask: Any) -> None:
     paths = [path for path in mask.paths if path != "*"]
     if not paths:
         paths = [field.name for field, _ in given.ListFields() if field.name not in _STATE_KEPT_BY_SERVICE]
-        paths = [path for path in paths if "Output only" not in words.get(path, ())]
+        paths = [path for path in paths if OUTPUT_ONLY not in words.get(path, ())]
     for path in paths:
         first = path.partition(".")[0]
         if first not in kept.DESCRIPTOR.fields_by_name:
             raise Refused("INVALID_ARGUMENT", f"The update mask names {path!r}, which {kept.DESCRIPTOR.name} has not.")
-        if words.get(first, frozenset()) & {"Output only", "Immutable"} or first in ("name", "etag"):
+        if words.get(first, frozenset()) & {OUTPUT_ONLY, "Immutable"} or first in ("name", "etag"):
             raise Refused("INVALID_ARGUMENT", f"The field {path!r} of {kept.DESCRIPTOR.name} cannot be updated.")
         field = kept.DESCRIPTOR.fields_by_name[first]
         if "." in path and field.message_type is not None and field.message_type.GetOptions().map_entry:
             _copy_entry(getattr(kept, first), getattr(given, first), path.partition(".")[2])
             continue
+        one = field_mask_pb2.FieldMask(paths=[path])
+        if not one.IsValidForDescriptor(kept.DESCRIPTOR):
+            raise Refused("INVALID_ARGUMENT", f"The update mask names {path!r}, which {kept.DESCRIPTOR.name} has not.")
         if "." not in path:
             kept.ClearField(path)
-        try:
-            field_mask_pb2.FieldMask(paths=[path]).MergeMessage(given, kept, True, True)
-        except ValueError as error:
-            raise Refused("INVALID_ARGUMENT", f"Invalid update mask: {error}") from error
+        one.MergeMessage(given, kept, True, True)
+        if REQUIRED in words.get(first, ()) and is_empty(kept, field):
+            raise Refused("INVALID_ARGUMENT", f"Required fields are not set: {first}.")
 
 
 def _copy_entry(kept: Any, given: Any, key: str) -> None:
@@ -108,25 +96,6 @@ def _copy_entry(kept: Any, given: Any, key: str) -> None:
         kept[key] = given[key]
     elif key in kept:
         del kept[key]
-
-
-def _missing(message: Any, prefix: str, *, deep: bool) -> Iterator[str]:
-    for field, words in behaviours(message.DESCRIPTOR.full_name).items():
-        described = message.DESCRIPTOR.fields_by_name.get(field)
-        if described is None or "Required" not in words:
-            continue
-        if described.containing_oneof is not None:
-            continue
-        value = getattr(message, field)
-        present = message.HasField(field) if described.has_presence else bool(value)
-        # A required number or flag may well be zero: proto3 does not tell that from absent.
-        if not present and (described.has_presence or described.type == described.TYPE_STRING or described.is_repeated):
-            yield f"{prefix}{field}"
-    for described, value in message.ListFields() if deep else ():
-        kind = described.message_type
-        if kind is None or described.is_repeated or not kind.full_name.startswith("google.cloud.aiplatform"):
-            continue
-        yield from _missing(value, f"{prefix}{described.name}.", deep=True)
 
 
 def _singular(name: str) -> str:
@@ -144,17 +113,15 @@ def _create(vertex: Vertex, method: Method) -> Handler | None:
     id_field = wanted if wanted in fields else next((name for name in fields if name.endswith("_id")), None)
 
     def create(request: Any, asking: Asking) -> Any:
-        message = getattr(request, resource)
-        without_output_fields(message)
-        if request.parent.count("/") >= _LOCATION_PARTS and not vertex.resources.exists(request.parent):
-            raise Refused("NOT_FOUND", f"The parent {request.parent} does not exist.")
-        name = f"{request.parent}/{collection}/{(getattr(request, id_field) if id_field else '') or new_id()}"
-
+        given = getattr(request, resource)
+        _check_parent(vertex, request.parent)
+        made_up = str(uuid.uuid5(uuid.NAMESPACE_URL, new_id())) if method.service == _METADATA else new_id()
+        name = f"{request.parent}/{collection}/{(getattr(request, id_field) if id_field else '') or made_up}"
         if method.operation is None:
-            return vertex.resources.create(name, message)
+            return vertex.resources.create(name, given)
         if vertex.resources.exists(name):
-            raise Refused("ALREADY_EXISTS", f"{message.DESCRIPTOR.name} {name} already exists.")
-        return vertex.operations.begin(asking.method, name, lambda: vertex.resources.create(name, message))
+            raise Refused("ALREADY_EXISTS", f"{given.DESCRIPTOR.name} {name} already exists.")
+        return vertex.operations.begin(asking.method, name, lambda: vertex.resources.create(name, given))
 
     return create
 
@@ -162,7 +129,7 @@ def _create(vertex: Vertex, method: Method) -> Handler | None:
 def _get(vertex: Vertex, method: Method) -> Handler | None:
     if "name" not in method.request.DESCRIPTOR.fields_by_name or method.operation is not None:
         return None
-    return lambda request, _: vertex.resources.get(request.name, method.response)
+    return lambda request, _: shown(vertex.resources.get(request.name, method.response), request)
 
 
 def _list(vertex: Vertex, method: Method) -> Handler | None:
@@ -175,6 +142,7 @@ def _list(vertex: Vertex, method: Method) -> Handler | None:
 
     def listed(request: Any, _: Asking) -> Any:
         kind = method.response.DESCRIPTOR.fields_by_name[repeated].message_type._concrete_class  # noqa: SLF001 the only way from a descriptor to its class
+        _check_parent(vertex, request.parent)
         part, token = page(vertex.resources.list(request.parent, collection, kind), request)
         response: Any = method.response()
         getattr(response, repeated).extend(part)
@@ -193,9 +161,14 @@ def _update(vertex: Vertex, method: Method) -> Handler | None:
 
     def update(request: Any, asking: Asking) -> Any:
         given = getattr(request, resource)
+        make = "allow_missing" in fields and request.allow_missing
 
         def work() -> Message:
             with vertex.resources.transaction():
+                if make and not vertex.resources.exists(given.name):
+                    _check_parent(vertex, parent_of(given.name))
+                    made: Message = vertex.resources.create(given.name, given)
+                    return made
                 kept: Any = vertex.resources.get(given.name, type(given))
                 if "etag" in given.DESCRIPTOR.fields_by_name:
                     vertex.resources.check_etag(kept, given.etag)
@@ -203,7 +176,8 @@ def _update(vertex: Vertex, method: Method) -> Handler | None:
                 updated: Message = vertex.resources.put(given.name, kept)
                 return updated
 
-        vertex.resources.get(given.name, type(given))
+        if not make:
+            vertex.resources.get(given.name, type(given))
         return work() if method.operation is None else vertex.operations.begin(asking.method, given.name, work)
 
     return update
@@ -215,24 +189,36 @@ def _delete(vertex: Vertex, method: Method) -> Handler | None:
         return None
 
     def delete(request: Any, asking: Asking) -> Any:
-        force = "force" in fields and request.force
+        whole = "force" not in fields or request.force or method.service == _METADATA
+
+        def check() -> None:
+            if not vertex.resources.exists(request.name):
+                raise _absent(method, request.name)
+            if "etag" in fields and request.etag:
+                kept: Any = vertex.resources.get(request.name, message(method.name.removeprefix("Delete")))
+                if kept.etag != request.etag:
+                    raise Refused("FAILED_PRECONDITION", f"The etag {request.etag} of {request.name} is not current.")
 
         def work() -> Any:
             with vertex.resources.transaction():
-                if not vertex.resources.exists(request.name):
-                    raise _absent(method, request.name)
+                check()
                 inner = vertex.resources.within(request.name)
-                if inner and "force" in fields and not force:
-                    message = f"{request.name} still contains {len(inner)} resources, such as {inner[0]}: use force."
-                    raise Refused("FAILED_PRECONDITION", message)
+                if inner and not whole:
+                    told = f"{request.name} still contains {len(inner)} resources, such as {inner[0]}: use force."
+                    raise Refused("FAILED_PRECONDITION", told)
                 vertex.resources.delete(request.name, within=True)
             return empty_pb2.Empty()
 
-        if not vertex.resources.exists(request.name):
-            raise _absent(method, request.name)
+        check()
         return work() if method.operation is None else vertex.operations.begin(asking.method, request.name, work)
 
     return delete
+
+
+def _check_parent(vertex: Vertex, parent: str) -> None:
+    """Refuse what is to lie in a resource that does not exist; projects and locations always do."""
+    if parent.count("/") >= _LOCATION_PARTS and "/-" not in parent and not vertex.resources.exists(parent):
+        raise Refused("NOT_FOUND", f"The parent {parent} does not exist.")
 
 
 def _absent(method: Method, name: str) -> Refused:

@@ -10,11 +10,13 @@ from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message, methods
-from cloudmlops.emulators.google.aiplatform.filtering import Functions
+from cloudmlops.emulators.google.aiplatform.filtering import Functions, test_of
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handler, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.paging import page
 
 _SERVICE = "MetadataService"
+_MOST_SHOWN = 100
+"""Names in a purge's sample."""
 
 
 def metadata_handlers(vertex: Vertex) -> Handlers:
@@ -31,6 +33,9 @@ def metadata_handlers(vertex: Vertex) -> Handlers:
         "MetadataService.ListArtifacts": metadata.listing("artifacts", "Artifact", "ListArtifacts"),
         "MetadataService.ListExecutions": metadata.listing("executions", "Execution", "ListExecutions"),
         "MetadataService.ListContexts": metadata.listing("contexts", "Context", "ListContexts"),
+        "MetadataService.PurgeArtifacts": metadata.purging("artifacts", "Artifact"),
+        "MetadataService.PurgeExecutions": metadata.purging("executions", "Execution"),
+        "MetadataService.PurgeContexts": metadata.purging("contexts", "Context"),
     }
 
 
@@ -121,6 +126,7 @@ class Metadata:
 
         def listed(request: Any, _: Asking) -> Any:
             with self._resources.transaction():
+                self._resources.get(request.parent, message("MetadataStore"))
                 found = self._resources.list(request.parent, collection, message(kind))
                 part, token = page(found, request, functions=self._functions)
             response: Any = methods("v1", _SERVICE)[method].response()
@@ -129,6 +135,28 @@ class Metadata:
             return response
 
         return listed
+
+    def purging(self, collection: str, kind: str) -> Handler:
+        """Return the handler that removes all of one kind that pass a filter; without force, it tells which."""
+        response = message(f"Purge{collection.title()}Response")
+
+        def purge(request: Any, asking: Asking) -> Any:
+            def found() -> list[Any]:
+                store = self._resources.get(request.parent, message("MetadataStore"))
+                test = test_of(request.filter, self._functions)
+                return [one for one in self._resources.list(store.name, collection, message(kind)) if test(one)]
+
+            def work() -> Any:
+                with self._resources.transaction():
+                    names = [one.name for one in found()]
+                    for name in names if request.force else ():
+                        self._resources.delete(name)
+                return response(purge_count=len(names), purge_sample=[] if request.force else names[:_MOST_SHOWN])
+
+            found()
+            return self._vertex.operations.begin(asking.method, request.parent, work)
+
+        return purge
 
     @property
     def _functions(self) -> Functions:

@@ -7,15 +7,16 @@ the model's; a read shows both, the version's first.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2, field_mask_pb2
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.aiplatform.generic import masked, without_output_fields
+from cloudmlops.emulators.google.aiplatform.generic import masked
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.names import new_id
 from cloudmlops.emulators.google.aiplatform.paging import newest_first, page
@@ -26,12 +27,20 @@ _MODEL_ID: Final = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
 _LABEL_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE: Final = re.compile(r"[a-z0-9_-]{0,63}")
 _MOST_LABELS: Final = 64
+_ETAG: Final = 16
 _DEDICATED: Final = 1
 """DeploymentResourcesType.DEDICATED_RESOURCES"""
+_CUSTOM: Final = 2
+"""ModelSourceInfo.ModelSourceType.CUSTOM"""
+_EXPORTED: Final = "custom-trained"
+_ARTIFACT: Final = 1
+"""Model.ExportFormat.ExportableContent.ARTIFACT"""
 _INPUTS: Final = ("jsonl", "bigquery", "csv", "tf-record", "tf-record-gzip", "file-list")
 _OUTPUTS: Final = ("jsonl", "bigquery")
-_OF_MODEL: Final = frozenset({"display_name", "description", "labels"})
-"""Fields that all versions share."""
+_OF_MODEL: Final = ("display_name", "description", "labels")
+"""Fields that UpdateModel changes for all versions, by the bare name."""
+_OF_VERSION: Final = ("version_description", "labels")
+"""Fields that UpdateModel changes of one version, by a name with `@`."""
 
 
 def model_handlers(vertex: Vertex) -> Handlers:
@@ -60,6 +69,16 @@ def check_labels(labels: Any) -> None:
             raise Refused("INVALID_ARGUMENT", f"The value {value!r} of the label {key!r} is invalid.")
 
 
+def check_target(parent: str, model_id: str, parent_model: str) -> None:
+    """Refuse a place for a new model or version that there cannot be."""
+    if model_id and parent_model:
+        raise Refused("INVALID_ARGUMENT", "model_id names a new model and parent_model an existing one: set one only.")
+    if model_id and not _MODEL_ID.fullmatch(model_id):
+        raise Refused("INVALID_ARGUMENT", f"The model ID {model_id!r} is invalid.")
+    if parent_model and not re.fullmatch(f"{re.escape(parent)}/models/[^/]+", parent_model):
+        raise Refused("INVALID_ARGUMENT", f"The parent_model {parent_model!r} is not a Model in {parent}.")
+
+
 class Models:
     """The registry. The model's own record is kept under its name, each version under `NAME/versions/NUMBER`."""
 
@@ -71,19 +90,29 @@ class Models:
     def upload(self, request: Any, asking: Asking) -> Any:
         """Make a model, or the next version of one."""
         given = request.model
-        without_output_fields(given)
         self._check_given(request, given)
         name = request.parent_model.partition("@")[0] or f"{request.parent}/models/{request.model_id or new_id()}"
-        self._check_place(name, request)
+        given.model_source_info.source_type = _CUSTOM
+        self.check_place(name, new=not request.parent_model)
 
         def work() -> Any:
-            with self._resources.transaction():
-                self._check_place(name, request)
-                head = self._resources.find(name, self._model)
-                version = self._add(name, head, given)
+            version = self.add(name, given, new=not request.parent_model)
             return message("UploadModelResponse")(model=name, model_version_id=version)
 
         return self._vertex.operations.begin(asking.method, name, work)
+
+    def check_place(self, name: str, *, new: bool) -> None:
+        """Refuse a new model where there is one, and a new version where there is none."""
+        if not new:
+            self._resources.get(name, self._model)
+        elif self._resources.exists(name):
+            raise Refused("ALREADY_EXISTS", f"Model {name} already exists; set parent_model to add a version to it.")
+
+    def add(self, name: str, given: Any, *, new: bool) -> str:
+        """Keep a new model's first version, or the next one; return its number."""
+        with self._resources.transaction():
+            self.check_place(name, new=new)
+            return self._added(name, self._resources.find(name, self._model), given)
 
     def get(self, name: str) -> Any:
         """Return a version as it is read: `NAME`, `NAME@2` or `NAME@alias`."""
@@ -112,16 +141,14 @@ class Models:
         """Change fields of a version, or what all versions share."""
         given = request.model
         check_labels(given.labels)
+        base, _, wanted = given.name.partition("@")
+        of_version = wanted not in ("", "-")
+        paths = _updated(given, request.update_mask, of_version=of_version)
         with self._resources.transaction():
-            base, version = self._resolved(given.name)
+            base, version = self._resolved(given.name if of_version else base)
             self._resources.check_etag(self._shown(base, version), given.etag)
-            paths = list(request.update_mask.paths)
-            shared = [path for path in paths if path.partition(".")[0] in _OF_MODEL and "@" not in given.name]
-            own = [path for path in paths if path not in shared]
-            if shared:
-                self._masked(base, given, shared)
-            if own or not paths:
-                self._masked(_place(base, version), given, own)
+            if paths:
+                self._masked(_place(base, version) if of_version else base, given, paths)
             return self._shown(base, version)
 
     def merge_aliases(self, request: Any, _: Asking) -> Any:
@@ -171,8 +198,7 @@ class Models:
         return self._vertex.operations.begin(asking.method, base, work)
 
     def _check_given(self, request: Any, given: Any) -> None:
-        if request.model_id and not _MODEL_ID.fullmatch(request.model_id):
-            raise Refused("INVALID_ARGUMENT", f"The model ID {request.model_id!r} is invalid.")
+        check_target(request.parent, request.model_id, request.parent_model)
         for alias in given.version_aliases:
             if not _ALIAS.fullmatch(alias):
                 raise Refused("INVALID_ARGUMENT", f"The version alias {alias!r} is invalid.")
@@ -180,13 +206,7 @@ class Models:
             raise Refused("INVALID_ARGUMENT", f"{given.artifact_uri!r} is not a Cloud Storage URI.")
         check_labels(given.labels)
 
-    def _check_place(self, name: str, request: Any) -> None:
-        if request.parent_model:
-            self._resources.get(name, self._model)
-        elif self._resources.exists(name):
-            raise Refused("ALREADY_EXISTS", f"Model {name} already exists; set parent_model to add a version to it.")
-
-    def _add(self, name: str, head: Any | None, given: Any) -> str:
+    def _added(self, name: str, head: Any | None, given: Any) -> str:
         version = str(int(head.version_id) + 1) if head is not None else "1"
         fresh: Any = self._model.FromString(given.SerializeToString())
         if head is None:
@@ -202,6 +222,8 @@ class Models:
             fresh.supported_deployment_resources_types.append(_DEDICATED)
             fresh.supported_input_storage_formats.extend(_INPUTS)
             fresh.supported_output_storage_formats.extend(_OUTPUTS)
+        if fresh.artifact_uri:
+            fresh.supported_export_formats.add(id=_EXPORTED, exportable_contents=[_ARTIFACT])
         now = self._vertex.surroundings.clock.now().replace(tzinfo=None)
         fresh.version_create_time.FromDatetime(now)
         fresh.version_update_time.FromDatetime(now)
@@ -232,6 +254,10 @@ class Models:
         shown.display_name = head.display_name
         shown.description = head.description
         shown.create_time.CopyFrom(head.create_time)
+        if head.update_time.ToNanoseconds() > shown.update_time.ToNanoseconds():
+            shown.update_time.CopyFrom(head.update_time)
+        # Of both, for a change of either is a change of what is shown.
+        shown.etag = hashlib.sha256(f"{head.etag} {shown.etag}".encode()).hexdigest()[:_ETAG]
         for key, value in head.labels.items():
             if key not in shown.labels:
                 shown.labels[key] = value
@@ -254,12 +280,9 @@ class Models:
 
     def _masked(self, place: str, given: Any, paths: list[str]) -> None:
         kept: Any = self._resources.get(place, self._model)
-        name = kept.name
-        mask = message("UpdateModelRequest")().update_mask
-        mask.paths.extend(paths)
-        masked(kept, given, mask)
+        masked(kept, given, field_mask_pb2.FieldMask(paths=paths))
         kept.version_update_time.FromDatetime(self._vertex.surroundings.clock.now().replace(tzinfo=None))
-        self._resources.put(name, kept)
+        self._resources.put(place, kept)
 
     def _move(self, base: str, alias: str, version: str) -> None:
         for other in self._versions(base):
@@ -275,6 +298,25 @@ class Models:
             kept.version_aliases[:] = after
             kept.version_update_time.FromDatetime(self._vertex.surroundings.clock.now().replace(tzinfo=None))
             self._resources.put(_place(base, version), kept)
+
+
+def _updated(given: Any, mask: Any, *, of_version: bool) -> list[str]:
+    """Return the fields that an update changes; without a mask those that are set, with `*` all that it can."""
+    allowed, others = (_OF_VERSION, _OF_MODEL) if of_version else (_OF_MODEL, _OF_VERSION)
+    if "*" in mask.paths:
+        return list(allowed)
+    if not mask.paths:
+        return [field.name for field, _ in given.ListFields() if field.name in allowed]
+    for path in mask.paths:
+        field = path.partition(".")[0]
+        if field == "version_aliases":
+            raise Refused("INVALID_ARGUMENT", "UpdateModel changes no version_aliases: use MergeVersionAliases.")
+        if field in others and field not in allowed:
+            right = "models/MODEL, without a version" if of_version else "models/MODEL@VERSION"
+            raise Refused("FAILED_PRECONDITION", f"The field {path!r} is updated by the name {right}: {given.name}.")
+        if field not in allowed:
+            raise Refused("INVALID_ARGUMENT", f"UpdateModel cannot change {path!r}: it changes {', '.join(allowed)}.")
+    return list(mask.paths)
 
 
 def _place(base: str, version: str) -> str:

@@ -17,7 +17,7 @@ from cloudmlops.emulators.core.clock import Clock
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.aiplatform.catalogue import Method
-from cloudmlops.emulators.google.aiplatform.names import new_id
+from cloudmlops.emulators.google.aiplatform.names import NAME, new_id
 from cloudmlops.emulators.google.aiplatform.paging import page
 from cloudmlops.emulators.google.aiplatform.unfinished import Asked, Unfinished, answering, asked
 
@@ -67,7 +67,7 @@ class Operations:
             raise TypeError(f"{method.key} is not a long-running method")
         call = asked()
         if call is not None and call.goes_on:
-            return self._go_on(call.goes_on, method, work, apart=apart)
+            return self._go_on(call.goes_on, method, work, metadata, apart=apart)
         operation = operations_pb2.Operation(name=f"{resource}/operations/{new_id()}")
         described = method.operation[1]()
         if metadata is not None:
@@ -98,8 +98,12 @@ class Operations:
         return operations_pb2.Operation.FromString(data)
 
     def list(self, request: Any) -> Any:
-        """Answer ListOperations."""
-        beginning = f"{request.name}/operations/" if not request.name.endswith("/operations") else f"{request.name}/"
+        """Answer ListOperations: those on a resource, or on all that is in a location."""
+        name = request.name.removesuffix("/operations")
+        place = NAME.match(name)
+        if place is None:
+            raise Refused("INVALID_ARGUMENT", f"Invalid resource name {request.name!r} in name.")
+        beginning = f"{name}/operations/" if place[3] else f"{name}/"
         found = [operations_pb2.Operation.FromString(data) for _, data in self._table.items(beginning)]
         part, token = page(found, request)
         return operations_pb2.ListOperationsResponse(operations=part, next_page_token=token)
@@ -149,8 +153,15 @@ class Operations:
         for thread in tuple(self._at_work.values()):
             thread.join()
 
-    def _go_on(self, name: str, method: Method, work: Callable[[], Message], *, apart: bool) -> Any:
+    def _go_on(
+        self, name: str, method: Method, work: Callable[[], Message], metadata: Message | None, *, apart: bool
+    ) -> Any:
         """Do for an operation of before what is done for one that begins."""
+        if metadata is not None:
+            with self._state.transaction():
+                operation = self.get(name)
+                operation.metadata.value += metadata.SerializeToString()  # to append a message is to merge it
+                self._keep(operation)
         left = self._unfinished.find(name)
         due = left.end if left is not None and left.end > self._clock.now() else None
         self._end_at(due, name, method, work, apart=apart)

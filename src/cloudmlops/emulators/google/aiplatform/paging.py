@@ -18,7 +18,8 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
-from cloudmlops.emulators.google.aiplatform.filtering import Functions, test_of, values_of
+from cloudmlops.emulators.google.aiplatform.filtering import Functions, test_of
+from cloudmlops.emulators.google.aiplatform.paths import values_of
 
 _MESSAGE = TypeVar("_MESSAGE", bound=Message)
 Key = list[Any]
@@ -62,10 +63,27 @@ def page(
     if last is not None:
         wanted = order.after(last, wanted)
     size = min(request.page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
-    if len(wanted) <= size:
-        return wanted, ""
-    shown = wanted[:size]
-    return shown, _token(order.key(shown[-1]), question)
+    part = wanted[:size]
+    token = _token(order.key(part[-1]), question) if len(wanted) > size else ""
+    return [shown(message, request) for message in part], token
+
+
+def shown(message: _MESSAGE, request: Any) -> _MESSAGE:
+    """Return what of a message a request's `read_mask` asks for: without one, or with `*`, all.
+
+    Raises:
+        Refused: The mask names a field that does not exist.
+    """
+    if "read_mask" not in request.DESCRIPTOR.fields_by_name or not request.read_mask.paths:
+        return message
+    if "*" in request.read_mask.paths:
+        return message
+    if not request.read_mask.IsValidForDescriptor(message.DESCRIPTOR):
+        told = f"Invalid read mask of a {message.DESCRIPTOR.name}: {', '.join(request.read_mask.paths)}."
+        raise Refused("INVALID_ARGUMENT", told)
+    part: _MESSAGE = type(message)()
+    request.read_mask.MergeMessage(message, part)
+    return part
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ from cloudmlops.emulators.google.aiplatform.catalogue import (
 _VARIABLE: Final = re.compile(r"\{([^}=]+)(?:=([^}]*))?\}")
 _RAW: Final = "http_body"
 _PARTS: Final = {"*": "[^/:]+", "**": ".+"}
+_PROJECT: Final = "(?:[^/:]+:)?[^/:]+"
+"""Some are within a domain, such as `example.com:project`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,14 +106,20 @@ def _routes(version: Version) -> tuple[Route, ...]:
 def _route(rule: Rule, method: Method) -> Route:
     pattern, fields, end = "", [], 0
     for variable in _VARIABLE.finditer(rule.uri):
-        parts = (variable[2] or "*").split("/")
-        inner = "/".join(_PARTS.get(part, re.escape(part)) for part in parts)
-        pattern += f"{re.escape(rule.uri[end : variable.start()])}({inner})"
+        pattern += f"{re.escape(rule.uri[end : variable.start()])}({_inner(variable[2] or '*')})"
         fields.append(variable[1])
         end = variable.end()
     pattern += re.escape(rule.uri[end:])
     return Route(
         verb=rule.verb, pattern=re.compile(f"^{pattern}$"), fields=tuple(fields), body=rule.body, method=method
+    )
+
+
+def _inner(form: str) -> str:
+    parts = form.split("/")
+    return "/".join(
+        _PROJECT if (before, part) == ("projects", "*") else _PARTS.get(part, re.escape(part))
+        for before, part in zip(["", *parts], parts, strict=False)
     )
 
 

@@ -15,7 +15,7 @@ from cloudmlops.emulators.google.bigquery.fields import STANDARD, Field, duckdb_
 from cloudmlops.emulators.google.bigquery.jobs import Job, Outcome
 from cloudmlops.emulators.google.bigquery.names import TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
-from cloudmlops.emulators.google.bigquery.warehouse import place
+from cloudmlops.emulators.google.bigquery.warehouse import fill_arrays, place
 
 _WIDENED: Final = {("INTEGER", "FLOAT"), ("INTEGER", "NUMERIC"), ("NUMERIC", "FLOAT"), ("DATE", "DATETIME")}
 _WRITTEN: Final = {("STRING", kind) for kind in ("DATE", "DATETIME", "TIMESTAMP", "TIME", "BYTES")} | {
@@ -36,7 +36,7 @@ class RowChanges:
         tree = statement.tree
         only(tree, "this", "expression")
         schema = tree.this if isinstance(tree.this, exp.Schema) else None
-        name, fields = self._target(schema.this if schema else tree.this)
+        name, fields = self._target(schema.this if schema else tree.this, reading=False)
         columns = [part.name for part in schema.expressions] if schema else [field["name"] for field in fields]
         targets = [_named(fields, column) for column in columns]
         query = tree.args["expression"]
@@ -81,7 +81,7 @@ class RowChanges:
     def truncate(self, statement: Statement) -> Outcome:
         tree = statement.tree
         only(tree, "expressions")
-        name, _ = self._target(tree.expressions[0])
+        name, _ = self._target(tree.expressions[0], reading=False)
         return self._changed(statement, name, f"DELETE FROM {place(name)}", "deletedRowCount")  # noqa: S608
 
     def merge(self, statement: Statement) -> Outcome:
@@ -111,6 +111,7 @@ class RowChanges:
                 parts
             )
             changed = int(cursor.execute(sql).fetchall()[0][0])
+            fill_arrays(cursor, place(name), fields)
         return self._outcome(statement, name, changed, "updatedRowCount")
 
     def _when(
@@ -195,10 +196,13 @@ class RowChanges:
         self._translator.sources.resolve(holder)
         return holder.this
 
-    def _target(self, node: exp.Expression) -> tuple[TableName, list[dict[str, Any]]]:
+    def _target(self, node: exp.Expression, *, reading: bool = True) -> tuple[TableName, list[dict[str, Any]]]:
         if not isinstance(node, exp.Table):
             raise not_emulated("this target")
         name = self._translator.sources.name(node)
+        self._translator.caller.need("bigquery.tables.updateData", name)
+        if reading:
+            self._translator.caller.need_to_query(name)
         table = self._catalog.table(name)
         if table["type"] != "TABLE":
             raise invalid_query(f"Cannot change rows of {name}: it is a {table['type']}")
@@ -207,10 +211,14 @@ class RowChanges:
     def _changed(self, statement: Statement, name: TableName, sql: str, counter: str) -> Outcome:
         with self._catalog.warehouse.changing(self._job.cursor) as cursor:
             changed = int(cursor.execute(sql).fetchall()[0][0])
+            fill_arrays(cursor, place(name), fields_of(self._catalog.table(name)))
         return self._outcome(statement, name, changed, counter)
 
     def _outcome(self, statement: Statement, name: TableName, changed: int, counter: str) -> Outcome:
         self._catalog.touch(name)
+        counts = {"insertedRowCount": "insertedRowsCount", "deletedRowCount": "deletedRowsCount"}
+        told = {counts[counter]: str(changed)} if counter in counts else {}
+        self._job.changes.append(("tableDataChange", name, told))
         statistics: dict[str, Any] = {"numDmlAffectedRows": str(changed)}
         if statement.kind != "MERGE":
             statistics["dmlStats"] = {counter: str(changed)}
@@ -263,14 +271,16 @@ def _is_literal(node: exp.Expression) -> bool:
 
 def _check_types(made: Sequence[Mapping[str, Any]], targets: Sequence[Field], literals: Sequence[bool]) -> None:
     for place_, (one, target) in enumerate(zip(made, targets, strict=True)):
+        if one["type"] == UNTYPED:
+            continue
         written = place_ < len(literals) and literals[place_]
         pair = (one["type"], target["type"])
         same = duckdb_type({**one, "mode": one["mode"]}) == duckdb_type(target)
         lists = (one["mode"] == "REPEATED") != (target.get("mode") == "REPEATED")
         if same or (not lists and (pair in _WIDENED or (written and pair in _WRITTEN))):
             continue
-        if one["type"] == UNTYPED:
-            continue
+        if not lists and pair == ("RECORD", "RECORD") and len(one["fields"]) == len(target["fields"]):
+            raise not_emulated(f"a STRUCT whose fields are named or typed otherwise than those of {target['name']}")
         raise invalid_query(
             f"Value of type {STANDARD.get(one['type'], one['type'])} cannot be assigned to {target['name']}, which has "
             f"type {STANDARD.get(target['type'], target['type'])}"

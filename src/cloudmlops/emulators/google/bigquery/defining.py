@@ -9,6 +9,7 @@ from sqlglot import exp
 from sqlglot.tokens import TokenType
 
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigquery.callers import resource_of
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of
 from cloudmlops.emulators.google.bigquery.dialect.building import only
 from cloudmlops.emulators.google.bigquery.dialect.operators import type_word
@@ -16,11 +17,11 @@ from cloudmlops.emulators.google.bigquery.dialect.reading import GoogleSql
 from cloudmlops.emulators.google.bigquery.dialect.translating import Statement, Translator
 from cloudmlops.emulators.google.bigquery.fields import checked, duckdb_type, quoted
 from cloudmlops.emulators.google.bigquery.files import Loaded
-from cloudmlops.emulators.google.bigquery.jobs import Job, Outcome
+from cloudmlops.emulators.google.bigquery.jobs import Job, Outcome, table_event
 from cloudmlops.emulators.google.bigquery.loading import write_rows
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
-from cloudmlops.emulators.google.bigquery.warehouse import place
+from cloudmlops.emulators.google.bigquery.warehouse import fill_arrays, place
 
 _TYPES: Final = {
     "int64": "INTEGER",
@@ -42,6 +43,7 @@ class Definitions:
         only(tree, "this", "kind", "replace", "exists", "expression", "properties")
         schema = tree.this if isinstance(tree.this, exp.Schema) else None
         name = self._translator.sources.name(schema.this if schema else tree.this)
+        self._check_creation(statement, name, "bigquery.tables.update", "bigquery.tables.updateData")
         given = _properties(tree.args.get("properties"))
         fields = checked([_field(part) for part in schema.expressions]) if schema else []
         loaded = None
@@ -71,6 +73,7 @@ class Definitions:
                 if there is not None:
                     self._catalog.drop(name)
                 self._catalog.create_table(name, given, fields=fields)
+                self._job.changes.append(table_event("tableCreation", name))
         outcome = self._outcome(statement, name, "REPLACE" if there is not None else "CREATE")
         outcome.destination = name.reference()
         return outcome
@@ -81,6 +84,7 @@ class Definitions:
         if isinstance(tree.this, exp.Schema):
             raise not_emulated("a list of columns in CREATE VIEW")
         name = self._translator.sources.name(tree.this)
+        self._check_creation(statement, name, "bigquery.tables.update")
         given = _properties(tree.args.get("properties"))
         query = tree.args["expression"]
         unqualified = [table for table in query.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
@@ -99,15 +103,18 @@ class Definitions:
                     raise invalid_query(f"{name} is not allowed for this operation because it is currently a TABLE.")
                 self._catalog.drop(name)
             self._catalog.create_view(name, given, fields=fields)
+            self._job.changes.append(table_event("tableCreation", name))
         return self._outcome(statement, name, "REPLACE" if there is not None else "CREATE")
 
     def create_schema(self, statement: Statement) -> Outcome:
         tree = statement.tree
         only(tree, "this", "kind", "exists", "properties")
         name = self._dataset(tree.this)
+        self._need("bigquery.datasets.create", name.project)
         given = _properties(tree.args.get("properties"))
         try:
             self._catalog.create_dataset(name, given)
+            self._job.changes.append(("datasetCreation", name, {"dataset": {"datasetName": resource_of(name)}}))
         except Refused as refused:
             if refused.code != "ALREADY_EXISTS" or not tree.args.get("exists"):
                 raise
@@ -122,8 +129,12 @@ class Definitions:
     def drop_schema(self, statement: Statement) -> Outcome:
         tree = statement.tree
         name = self._dataset(_dropped(tree))
+        self._need("bigquery.datasets.delete", name)
+        if tree.args.get("cascade"):
+            self._need("bigquery.tables.delete", name)
         try:
             self._catalog.delete_dataset(name, with_tables=bool(tree.args.get("cascade")))
+            self._job.changes.append(("datasetDeletion", name, {}))
         except Refused as refused:
             if refused.code != "NOT_FOUND" or not tree.args.get("exists"):
                 raise
@@ -133,6 +144,8 @@ class Definitions:
         tree = statement.tree
         only(tree, "this", "kind", "exists", "actions")
         name = self._translator.sources.name(tree.this)
+        self._need("bigquery.tables.get", name)
+        self._need("bigquery.tables.update", name)
         with self._catalog.warehouse.writing:
             made = self._catalog.table(name)
             if made["type"] != "TABLE":
@@ -142,10 +155,13 @@ class Definitions:
                 for action in tree.args["actions"]:
                     fields = _altered(cursor, name, fields, action)
             self._catalog.change_table(name, {**made, "schema": {"fields": fields}})
+            self._job.changes.append(table_event("tableChange", name))
         return self._outcome(statement, name, "REPLACE")
 
     def _drop(self, statement: Statement, kind: str) -> Outcome:
         name = self._translator.sources.name(_dropped(statement.tree))
+        self._need("bigquery.tables.delete", name)
+        self._need("bigquery.tables.get", name)
         with self._catalog.warehouse.writing:
             there = self._catalog.find(name)
             if there is None:
@@ -156,7 +172,17 @@ class Definitions:
                 raise invalid_query(f"{name} is not a {kind}: it is a {there['type']}")
             else:
                 self._catalog.drop(name)
+                self._job.changes.append(("tableDeletion", name, {}))
         return self._outcome(statement, name, "DROP")
+
+    def _need(self, permission: str, on: str | DatasetName | TableName) -> None:
+        self._translator.caller.need(permission, on)
+
+    def _check_creation(self, statement: Statement, name: TableName, *for_replacing: str) -> None:
+        self._need("bigquery.tables.create", name.parent)
+        if statement.tree.args.get("replace"):
+            for permission in for_replacing:
+                self._need(permission, name)
 
     def _dataset(self, node: exp.Expression) -> DatasetName:
         if not isinstance(node, exp.Table):
@@ -193,6 +219,7 @@ def _altered(
         if field["mode"] == "REQUIRED":
             raise invalid_query(f"Cannot add a REQUIRED column {field['name']} to an existing table")
         cursor.execute(f"ALTER TABLE {place(name)} ADD COLUMN {quoted(field['name'])} {duckdb_type(field)}")
+        fill_arrays(cursor, place(name), [field])
         return [*fields, field]
     if isinstance(action, exp.Drop) and str(action.args.get("kind")).upper() == "COLUMN":
         named = [table.name for table in action.args.get("tables") or ([action.this] if action.this else [])]

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.cells import rows_json
+from cloudmlops.emulators.google.bigquery.extracting import Extracting
 from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs
 from cloudmlops.emulators.google.bigquery.loading import Loading
 from cloudmlops.emulators.google.bigquery.paging import flag, number, page
@@ -27,35 +29,37 @@ _PAGE: Final = 100_000
 class JobResources:
     """What `jobs.*` does."""
 
-    def __init__(self, jobs: Jobs, queries: Queries, loading: Loading) -> None:
+    def __init__(self, jobs: Jobs, queries: Queries, loading: Loading, extracting: Extracting) -> None:
+        self._extracting = extracting
         self._jobs = jobs
         self._queries = queries
         self._loading = loading
 
-    def insert(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def insert(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         content = asked.json()
         configuration = content.get("configuration", {})
         reference = content.get("jobReference") or {}
         if "query" in configuration:
-            job = self._queries.make(path["project"], configuration, reference=reference)
+            job = self._queries.make(path["project"], configuration, reference=reference, caller=caller)
             if configuration.get("dryRun"):
                 return answer_json(self._dry(job))
         elif "load" in configuration:
-            job = self._loading.make(path["project"], configuration, None, reference=reference)
+            job = self._loading.make(path["project"], configuration, None, reference=reference, caller=caller)
         elif "copy" in configuration:
-            job = self._loading.make_copy(path["project"], configuration, reference=reference)
+            job = self._loading.make_copy(path["project"], configuration, reference=reference, caller=caller)
         elif "extract" in configuration:
-            raise not_emulated("an extract job")
+            job = self._extracting.make(path["project"], configuration, reference=reference, caller=caller)
         else:
             raise invalid("Required parameter is missing: query, load, copy or extract")
         self._jobs.start(job)
         job.done.wait(SHORT_SECONDS)
         return answer_json(job.resource())
 
-    def query(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def query(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         content = asked.json()
         configuration = {"jobType": "QUERY", **query_configuration(content)}
-        job = self._queries.make(path["project"], configuration, reference={"location": content.get("location")})
+        reference = {"location": content.get("location")}
+        job = self._queries.make(path["project"], configuration, reference=reference, caller=caller)
         head: dict[str, Any] = {"kind": "bigquery#queryResponse"}
         if content.get("dryRun"):
             self._dry(job)
@@ -75,6 +79,7 @@ class JobResources:
                     "cacheHit": False,
                 }
             )
+        job.method = "jobs.query"
         self._jobs.start(job)
         settings = {
             "timeoutMs": content.get("timeoutMs"),
@@ -83,16 +88,16 @@ class JobResources:
         }
         return self._answer(job, settings, head)
 
-    def results(self, asked: Asked, path: Mapping[str, str]) -> Answer:
-        job = self._jobs.get(path["project"], path["job"])
+    def results(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
+        job = self._job(path, caller, "bigquery.jobs.get")
         if "query" not in job.configuration:
             raise invalid(f"Job {job.id} is not a query.")
         return self._answer(job, asked.query, {"kind": "bigquery#getQueryResultsResponse", "etag": job.id})
 
-    def get(self, _: Asked, path: Mapping[str, str]) -> Answer:
-        return answer_json(self._jobs.get(path["project"], path["job"]).resource())
+    def get(self, _: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
+        return answer_json(self._job(path, caller, "bigquery.jobs.get").resource())
 
-    def list(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def list(self, asked: Asked, path: Mapping[str, str], _: Caller) -> Answer:
         jobs = self._jobs.list(path["project"])
         if parent := asked.query.get("parentJobId"):
             raise not_emulated(f"parentJobId {parent} of jobs.list")
@@ -110,17 +115,22 @@ class JobResources:
             entries.append({**made, "state": made["status"]["state"], **({"errorResult": failed} if failed else {})})
         return answer_json({"kind": "bigquery#jobList", "etag": "list", "jobs": entries, **rest})
 
-    def cancel(self, _: Asked, path: Mapping[str, str]) -> Answer:
-        job = self._jobs.get(path["project"], path["job"])
+    def cancel(self, _: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
+        job = self._job(path, caller, "bigquery.jobs.update")
         self._jobs.cancel(job)
         return answer_json({"kind": "bigquery#jobCancelResponse", "job": job.resource()})
 
-    def delete(self, _: Asked, path: Mapping[str, str]) -> Answer:
+    def delete(self, _: Asked, path: Mapping[str, str], __: Caller) -> Answer:
         job = self._jobs.get(path["project"], path["job"])
         if not job.done.is_set():
             raise invalid(f"Job {job.id} is still running")
         self._jobs.delete(job)
         return Answer(status=204)
+
+    def _job(self, path: Mapping[str, str], caller: Caller, permission: str) -> Job:
+        job = self._jobs.get(path["project"], path["job"])
+        caller.need_for_job(permission, job.project, f"{job.location}.{job.id}", job.caller.principal)
+        return job
 
     def _dry(self, job: Job) -> dict[str, Any]:
         """Check a query without running it; nothing is remembered of it."""
@@ -158,15 +168,16 @@ class JobResources:
         head["schema"] = {"fields": list(outcome.fields)}
         if not outcome.fields:
             return answer_json({**head, "totalRows": "0"})
-        if outcome.rows is None:
+        answered = self._jobs.rows_of(job)
+        if answered is None:
             raise Refused("NOT_FOUND", f"the result of job {job.id} is no longer kept", reason="notFound")
         first = number(settings, "pageToken", number(settings, "startIndex", 0))
         most = number(settings, "maxResults", _PAGE)
-        rows = outcome.rows.slice(first, most)
-        head["totalRows"] = str(outcome.rows.num_rows)
+        rows = answered.slice(first, most)
+        head["totalRows"] = str(answered.num_rows)
         if not most:
             return answer_json(head)
-        if first + rows.num_rows < outcome.rows.num_rows:
+        if first + rows.num_rows < answered.num_rows:
             head["pageToken"] = str(first + rows.num_rows)
         microseconds = flag(settings, "formatOptions.useInt64Timestamp")
         return with_rows(head, rows_json(rows, outcome.fields, as_microseconds=microseconds))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 import uuid
 from collections import OrderedDict, deque
@@ -16,15 +17,21 @@ import duckdb
 import pyarrow as pa
 
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.bigquery.callers import Caller, resource_of
 from cloudmlops.emulators.google.bigquery.catalog import LOCATION, Catalog
 from cloudmlops.emulators.google.bigquery.fields import Field
-from cloudmlops.emulators.google.bigquery.refusals import error_proto, of_duckdb
+from cloudmlops.emulators.google.bigquery.kept_jobs import KeptJob, KeptJobs, read_refusal, refusal_json
+from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
+from cloudmlops.emulators.google.bigquery.refusals import error_proto, invalid, of_duckdb
 
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 _log: Final = logging.getLogger("cloudmlops.emulators")
 
 KEPT: Final = 10_000
 """How many jobs are remembered."""
 
+_KEPT: Final = ("project", "id", "location", "method", "configuration", "created", "started", "ended")
 _INTERRUPTIONS: Final = 40
 _INTERRUPTION_SECONDS: Final = 0.05
 
@@ -56,6 +63,12 @@ class Job:
     created: str
     work: Callable[[Job], Outcome]
     cursor: duckdb.DuckDBPyConnection
+    caller: Caller
+    """Who asked for it."""
+    method: str = "jobs.insert"
+    """That it was started by."""
+    changes: list[tuple[str, DatasetName | TableName, dict[str, Any]]] = field(default_factory=list)
+    """What it did to tables, as events of `BigQueryAuditMetadata`, such as `tableDataChange`."""
     started: str | None = None
     ended: str | None = None
     outcome: Outcome | None = None
@@ -67,6 +80,24 @@ class Job:
     @property
     def reference(self) -> dict[str, str]:
         return {"projectId": self.project, "jobId": self.id, "location": self.location}
+
+    def content(self) -> dict[str, Any]:
+        """What is kept of it, beside the rows of its answer."""
+        outcome = self.outcome
+        return {
+            **{name: getattr(self, name) for name in _KEPT},
+            "principal": self.caller.principal,
+            "refused": refusal_json(self.refused),
+            "outcome": None
+            if outcome is None
+            else {
+                "fields": list(outcome.fields),
+                "statistics": dict(outcome.statistics),
+                "statement": outcome.statement,
+                "changed_rows": outcome.changed_rows,
+                "destination": outcome.destination,
+            },
+        }
 
     def resource(self) -> dict[str, Any]:
         """As JSON."""
@@ -92,7 +123,7 @@ class Job:
             "id": f"{self.project}:{self.location}.{self.id}",
             "etag": f"{self.id}.{status['state']}",
             "selfLink": f"https://bigquery.googleapis.com/bigquery/v2/projects/{self.project}/jobs/{self.id}",
-            "user_email": "emulated@cloudmlops.invalid",
+            "user_email": self.caller.principal,
             "jobReference": self.reference,
             "configuration": configuration,
             "statistics": statistics,
@@ -100,16 +131,34 @@ class Job:
         }
 
 
+def table_event(event: str, name: TableName) -> tuple[str, TableName, dict[str, Any]]:
+    """Return what `Job.changes` has of a table that was made or changed."""
+    return event, name, {"table": {"tableName": resource_of(name)}}
+
+
 class Jobs:
     """All jobs that are remembered."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        kept: KeptJobs,
+        access: Access,
+        *,
+        begun: Callable[[Job], None] = lambda _: None,
+        ended: Callable[[Job], None] = lambda _: None,
+    ) -> None:
         self._catalog = catalog
+        self._kept = kept
+        self._begun = begun
+        self._ended = ended
         self._jobs: OrderedDict[tuple[str, str], Job] = OrderedDict()
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="bigquery-job")
-        self._with_rows: deque[Outcome] = deque()
+        self._with_rows: deque[tuple[Job, int]] = deque()
         self._row_bytes = 0
+        for one in kept.all():
+            self._remember(one, access)
 
     def make(
         self,
@@ -118,6 +167,7 @@ class Jobs:
         work: Callable[[Job], Outcome],
         *,
         reference: Mapping[str, Any],
+        caller: Caller,
     ) -> Job:
         """Remember a new job, which does not run yet.
 
@@ -126,18 +176,26 @@ class Jobs:
             configuration: A `JobConfiguration`.
             work: What it does.
             reference: Its name and location, each if it was given.
+            caller: Who asks for it.
 
         Raises:
-            Refused: A job of that name is there.
+            Refused: A job of that name is there, or none can have it.
         """
+        identity = str(reference.get("jobId") or f"job_{uuid.uuid4().hex}")
+        if not _ID.fullmatch(identity):
+            raise invalid(
+                f'Invalid job ID "{identity}". Job IDs must be alphanumeric (plus underscores and dashes) and must be '
+                "at most 1024 characters long."
+            )
         job = Job(
             project=project,
-            id=reference.get("jobId") or f"job_{uuid.uuid4().hex}",
+            id=identity,
             location=reference.get("location") or LOCATION,
             configuration=configuration,
             created=self._catalog.milliseconds(),
             work=work,
             cursor=self._catalog.warehouse.cursor(),
+            caller=caller,
         )
         with self._lock:
             if (project, job.id) in self._jobs:
@@ -147,15 +205,33 @@ class Jobs:
                 )
             self._jobs[project, job.id] = job
             while len(self._jobs) > KEPT and next(iter(self._jobs.values())).done.is_set():
-                self._jobs.popitem(last=False)
+                (of, oldest), _ = self._jobs.popitem(last=False)
+                self._kept.delete(of, oldest)
         return job
 
     def start(self, job: Job) -> None:
         """Let a job run in a worker."""
-        self._workers.submit(self.run, job)
+        self._begun(job)
+        self._kept.put(job.project, job.id, job.content())
+        self._workers.submit(self._run, job)
 
     def run(self, job: Job) -> None:
         """Run a job here; what it meets is kept in it."""
+        try:
+            self._work(job)
+        finally:
+            job.done.set()
+
+    def _run(self, job: Job) -> None:
+        try:
+            self._work(job)
+            self._kept.put(job.project, job.id, job.content(), job.outcome.rows if job.outcome is not None else None)
+            # Before whoever waits for it goes on.
+            self._ended(job)
+        finally:
+            job.done.set()
+
+    def _work(self, job: Job) -> None:
         job.started = self._catalog.milliseconds()
         try:
             if job.cancelled:
@@ -173,8 +249,7 @@ class Jobs:
         finally:
             job.cursor.close()
             job.ended = self._catalog.milliseconds()
-            self._forget_results(job.outcome)
-            job.done.set()
+            self._forget_results(job)
 
     def get(self, project: str, job_id: str) -> Job:
         """Return a job.
@@ -208,6 +283,13 @@ class Jobs:
         """Forget a job."""
         with self._lock:
             self._jobs.pop((job.project, job.id), None)
+            self._kept.delete(job.project, job.id)
+
+    def rows_of(self, job: Job) -> pa.Table | None:
+        """Return the rows of a job's answer; None of one that has none, or no longer has them."""
+        if job.outcome is not None and job.outcome.rows is not None:
+            return job.outcome.rows
+        return self._kept.rows(job.project, job.id)
 
     def close(self) -> None:
         """Stop all."""
@@ -217,13 +299,43 @@ class Jobs:
             self.cancel(job)
         self._workers.shutdown(wait=True, cancel_futures=True)
 
-    def _forget_results(self, newest: Outcome | None) -> None:
-        if newest is None or newest.rows is None:
+    def _forget_results(self, newest: Job) -> None:
+        if newest.outcome is None or newest.outcome.rows is None:
             return
         with self._lock:
-            self._with_rows.append(newest)
-            self._row_bytes += newest.rows.nbytes
+            size = newest.outcome.rows.nbytes
+            self._with_rows.append((newest, size))
+            self._row_bytes += size
             while len(self._with_rows) > KEPT or (self._row_bytes > KEPT_RESULT_BYTES and len(self._with_rows) > 1):
-                oldest = self._with_rows.popleft()
-                self._row_bytes -= oldest.rows.nbytes if oldest.rows is not None else 0
-                oldest.rows = None
+                oldest, size = self._with_rows.popleft()
+                self._row_bytes -= size
+                if oldest.outcome is not None:
+                    oldest.outcome.rows = None
+                self._kept.forget_rows(oldest.project, oldest.id)
+
+    def _remember(self, kept: KeptJob, access: Access) -> None:
+        """Take up a job of before a restart; one that had not ended was stopped."""
+        content = kept.content
+        cursor = self._catalog.warehouse.cursor()
+        cursor.close()
+        job = Job(
+            **{name: content[name] for name in _KEPT},
+            caller=Caller(principal=content["principal"], access=access),
+            work=_done_before,
+            cursor=cursor,
+            refused=read_refusal(content["refused"]),
+            outcome=Outcome(**content["outcome"]) if content["outcome"] is not None else None,
+        )
+        if job.ended is None:
+            told = "Job execution was cancelled: the service was stopped while it ran"
+            job.refused, job.ended = Refused("CANCELLED", told, reason="stopped"), self._catalog.milliseconds()
+            self._kept.put(job.project, job.id, job.content())
+        job.done.set()
+        self._jobs[job.project, job.id] = job
+        if kept.row_bytes is not None:
+            self._with_rows.append((job, kept.row_bytes))
+            self._row_bytes += kept.row_bytes
+
+
+def _done_before(job: Job) -> Outcome:
+    raise RuntimeError(f"job {job.id} has ended before")

@@ -8,13 +8,14 @@ from typing import Any, Final
 import pyarrow as pa
 
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of
 from cloudmlops.emulators.google.bigquery.fields import checked, duckdb_type, quoted
 from cloudmlops.emulators.google.bigquery.files import Loaded, read_file
-from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs, Outcome
+from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs, Outcome, table_event
 from cloudmlops.emulators.google.bigquery.names import TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
-from cloudmlops.emulators.google.bigquery.warehouse import count, insert, place
+from cloudmlops.emulators.google.bigquery.warehouse import count, fill_arrays, insert, place
 
 ReadObject = Callable[[str, str], bytes]
 
@@ -46,7 +47,13 @@ class Loading:
         self._read_object = read_object
 
     def make(
-        self, project: str, configuration: dict[str, Any], body: bytes | None, *, reference: Mapping[str, Any]
+        self,
+        project: str,
+        configuration: dict[str, Any],
+        body: bytes | None,
+        *,
+        reference: Mapping[str, Any],
+        caller: Caller,
     ) -> Job:
         """Make a load job.
 
@@ -55,6 +62,7 @@ class Loading:
             configuration: A `JobConfiguration`.
             body: The file that was uploaded; None when the job names objects.
             reference: Its name and location, each if it was given.
+            caller: Who asks for it.
 
         Raises:
             Refused: It asks for what is not emulated, or a job of that name is there.
@@ -65,10 +73,16 @@ class Loading:
         name = TableName.of(load.get("destinationTable", {}), project=project)
         configuration = {**configuration, "jobType": "LOAD"}
         return self.jobs.make(
-            project, configuration, lambda job: self._load(job, load, name, body), reference=reference
+            project,
+            configuration,
+            lambda job: self._load(job, load, name, body),
+            reference=reference,
+            caller=caller,
         )
 
-    def make_copy(self, project: str, configuration: dict[str, Any], *, reference: Mapping[str, Any]) -> Job:
+    def make_copy(
+        self, project: str, configuration: dict[str, Any], *, reference: Mapping[str, Any], caller: Caller
+    ) -> Job:
         """Make a copy job.
 
         Raises:
@@ -84,6 +98,10 @@ class Loading:
         configuration = {**configuration, "jobType": "COPY"}
 
         def work(job: Job) -> Outcome:
+            for source in sources:
+                job.caller.need("bigquery.tables.get", source)
+                job.caller.need("bigquery.tables.getData", source)
+            job.caller.need("bigquery.tables.update", target)
             tables = [self._catalog.table(source) for source in sources]
             fields = fields_of(tables[0])
             for source, table in zip(sources, tables, strict=True):
@@ -106,11 +124,12 @@ class Loading:
             )
             return Outcome(statistics={"copy": {"copiedRows": str(made)}})
 
-        return self.jobs.make(project, configuration, work, reference=reference)
+        return self.jobs.make(project, configuration, work, reference=reference, caller=caller)
 
     def _load(self, job: Job, load: Mapping[str, Any], name: TableName, body: bytes | None) -> Outcome:
+        job.caller.need("bigquery.tables.update", name)
         self._catalog.dataset(name.parent)
-        bodies = [body] if body is not None else [self._object(uri) for uri in load.get("sourceUris") or ()]
+        bodies = [body] if body is not None else [self._object(job, uri) for uri in load.get("sourceUris") or ()]
         if not bodies:
             raise invalid("a load job needs a file or sourceUris")
         there = self._catalog.find(name)
@@ -150,7 +169,7 @@ class Loading:
             }
         )
 
-    def _object(self, uri: str) -> bytes:
+    def _object(self, job: Job, uri: str) -> bytes:
         bucket, _, key = uri.removeprefix("gs://").partition("/")
         if not uri.startswith("gs://") or not key:
             raise invalid(f"Invalid source URI: {uri}")
@@ -158,6 +177,7 @@ class Loading:
             raise not_emulated(f"a wildcard in {uri}")
         if self._read_object is None:
             raise not_emulated(f"reading {uri}: no object store is joined to this BigQuery; it")
+        job.caller.need_object("storage.objects.get", bucket, key)
         try:
             return self._read_object(bucket, key)
         except Refused as refused:
@@ -183,9 +203,13 @@ def write_rows(
         How many.
 
     Raises:
-        Refused: The table is missing or not empty, or its columns do not take the rows.
+        Refused: The table is missing or not empty, its columns do not take the rows, or the caller may not write it.
     """
     fields = loaded.fields
+    if create != "CREATE_NEVER":
+        # Also where the table is there.
+        job.caller.need("bigquery.tables.create", name.parent)
+    job.caller.need("bigquery.tables.updateData", name)
     with catalog.warehouse.writing:
         there = catalog.find(name)
         if there is None:
@@ -209,11 +233,15 @@ def write_rows(
             else:
                 fields = _widened(cursor, name, fields_of(there or {}), fields, options)
             insert(cursor, place(name), loaded.rows)
+            fill_arrays(cursor, place(name), fields)
         kept = {**(given or {})}
         if there is not None:
             catalog.change_table(name, {**there, **kept, "schema": {"fields": list(fields)}})
         else:
             catalog.note_table(name, kept, fields=fields)
+            job.changes.append(table_event("tableCreation", name))
+    change: dict[str, Any] = {"insertedRowsCount": str(loaded.rows.num_rows)}
+    job.changes.append(("tableDataChange", name, change | ({"truncated": True} if there is not None and fresh else {})))
     return int(loaded.rows.num_rows)
 
 

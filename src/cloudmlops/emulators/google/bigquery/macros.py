@@ -1,5 +1,8 @@
 r"""What DuckDB lacks or does otherwise, as its macros; one name may take several types, as GoogleSQL's functions do.
 
+What fails is where it can be a conversion of a text that begins with `!`, and not `error`: DuckDB takes that for
+volatile, and takes nothing volatile in a window's PARTITION BY, nor in TRY.
+
 Comparisons: DuckDB takes NaN as equal to itself and greater than all, GoogleSQL as unequal to all and less than all in
 order. `typeof` is known when a query is planned, so that what concerns other types than FLOAT64 costs nothing.
 """
@@ -22,7 +25,8 @@ def variant(name: str, number: int) -> str:
     return f"{name}__{number}"
 
 
-def _overloaded(name: str, bodies: Mapping[str, str]) -> str:
+def overloaded(name: str, bodies: Mapping[str, str]) -> str:
+    """Return what makes a macro of several types, and one of each form."""
     OVERLOADS[name] = [
         tuple(re.sub(r"^\w+ ?", "", part.strip()) for part in re.split(r",(?![^(]*\))", types)) for types in bodies
     ]
@@ -48,6 +52,7 @@ def _compared(name: str, operator: str, doubles: str, sign: str) -> str:
         "|| __type_name(typeof(a)) || ', ' || __type_name(typeof(b))) "
         "WHEN typeof(a) LIKE 'STRUCT%' OR typeof(b) LIKE 'STRUCT%' "
         "THEN error('not emulated: comparing STRUCTs that are not written out') "
+        "WHEN typeof(a) = 'JSON' THEN error('Equality is not defined for arguments of type JSON') "
         f"WHEN typeof(a) LIKE '%[]' THEN error('Equality is not defined for arguments of type ARRAY') "
         f"WHEN typeof(a) = 'DOUBLE' OR typeof(b) = 'DOUBLE' THEN {doubles} "
         f"ELSE a {operator} b END"
@@ -65,12 +70,55 @@ _FRACTION: Final = (
 _ANY_FLOAT: Final = {
     "x DOUBLE": "x",
     "x BIGINT": "CAST(x AS DOUBLE)",
-    "x DECIMAL(38,9)": "CAST(error('not emulated: this function of NUMERIC') AS DOUBLE)",
+    "x DECIMAL(38,9)": "CAST('!not emulated: this function of NUMERIC' AS DOUBLE)",
 }
 
 
 def _refused(kind: str, what: str) -> str:
     return f"CAST(error('No matching signature for this function: {what} where a {kind} is expected') AS {kind})"
+
+
+_OF_INTERVALS: Final = "CAST(error('not emulated: arithmetic that gives an INTERVAL') AS INTERVAL)"
+
+
+def _finite(result: str) -> str:
+    """A FLOAT64, or NULL if it is infinite and nothing is that it is made of."""
+    return f"CASE WHEN isinf({result}) AND NOT isinf(a) AND NOT isinf(b) THEN NULL ELSE {result} END"
+
+
+def _in_days(sum_: str) -> str:
+    return (
+        "CASE WHEN datepart('year', b) <> 0 OR datepart('month', b) <> 0 THEN error('TIMESTAMP +/- INTERVAL is not "
+        f"supported for intervals with non-zero MONTH or YEAR part.') ELSE {sum_} END"
+    )
+
+
+def unscaled(x: str) -> str:
+    """A NUMERIC's billionths, as a HUGEINT."""
+    return f"CAST(replace(CAST({x} AS VARCHAR), '.', '') AS HUGEINT)"
+
+
+def scaled(x: str) -> str:
+    """The NUMERIC of so many billionths."""
+    return (
+        f"CAST(CASE WHEN {x} < 0 THEN '-' ELSE '' END || CAST(abs({x}) // 1000000000 AS VARCHAR) || '.' || "
+        f"lpad(CAST(abs({x}) % 1000000000 AS VARCHAR), 9, '0') AS DECIMAL(38,9))"
+    )
+
+
+def numeric_quotient(a: str, b: str) -> str:
+    """Divide NUMERICs: rounded half away from zero, as is documented.
+
+    The remainder's billionfold must be a HUGEINT, so that a divisor of 10^19 and more is not emulated.
+    """
+    top, under = f"abs({unscaled(a)})", f"abs({unscaled(b)})"
+    ninth = "CAST(1000000000 AS HUGEINT)"
+    quotient = f"(({top} // {under}) * {ninth} + (2 * ({top} % {under}) * {ninth} + {under}) // (2 * {under}))"
+    signed = f"(CASE WHEN ({a} < 0) = ({b} < 0) THEN {quotient} ELSE -{quotient} END)"
+    return (
+        f"CASE WHEN abs({b}) >= 10000000000000000000 THEN "
+        f"CAST(error('not emulated: division of NUMERIC by 1e19 or more') AS DECIMAL(38,9)) ELSE {scaled(signed)} END"
+    )
 
 
 _PLAIN: Final = (
@@ -89,36 +137,48 @@ _PLAIN: Final = (
     _compared("__lt", "<", f"a < b AND coalesce(NOT {_B} OR a IS NULL, TRUE)", "<"),
     _compared("__le", "<=", f"a <= b AND coalesce(NOT {_B} OR a IS NULL, TRUE)", "<="),
     # Arithmetic
-    "CREATE MACRO __nonzero(x) AS CASE WHEN x = 0 THEN error('division by zero') ELSE x END",
-    _overloaded(
+    "CREATE MACRO __nonzero(x) AS CASE WHEN x = 0 THEN CAST('!division by zero' AS BIGINT) ELSE x END",
+    overloaded(
         "__div",
         {
             "a BIGINT, b BIGINT": "a / __nonzero(b)",
             "a DOUBLE, b DOUBLE": "a / __nonzero(b)",
-            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(error('not emulated: division of NUMERIC') AS DECIMAL(38,9))",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": numeric_quotient("a", "__nonzero(b)"),
         },
     ),
-    _overloaded(
+    overloaded(
         "__safe_div",
         {
             "a BIGINT, b BIGINT": "CASE WHEN b <> 0 THEN a / b END",
             "a DOUBLE, b DOUBLE": "CASE WHEN b <> 0 THEN a / b END",
-            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(error('not emulated: division of NUMERIC') AS DECIMAL(38,9))",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": numeric_quotient("a", "nullif(b, 0)"),
         },
     ),
     "CREATE MACRO __ieee_div(a DOUBLE, b DOUBLE) AS a / b",
-    "CREATE MACRO __int_div(a BIGINT, b BIGINT) AS a // __nonzero(b)",
-    "CREATE MACRO __mod(a BIGINT, b BIGINT) AS a % __nonzero(b)",
-    _overloaded(
+    overloaded(
+        "__int_div",
+        {
+            "a BIGINT, b BIGINT": "a // __nonzero(b)",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": f"CAST({unscaled('a')} // {unscaled('__nonzero(b)')} AS DECIMAL(38,9))",
+        },
+    ),
+    overloaded(
+        "__mod",
+        {
+            "a BIGINT, b BIGINT": "a % __nonzero(b)",
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a % __nonzero(b) AS DECIMAL(38,9))",
+        },
+    ),
+    overloaded(
         "__mul",
         {
             "a BIGINT, b BIGINT": "a * b",
             "a DOUBLE, b DOUBLE": "a * b",
             "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a * b AS DECIMAL(38,9))",
-            "a INTERVAL, b BIGINT": "a * b",
+            "a INTERVAL, b BIGINT": _OF_INTERVALS,
         },
     ),
-    _overloaded(
+    overloaded(
         "__add",
         {
             "a BIGINT, b BIGINT": "a + b",
@@ -128,10 +188,11 @@ _PLAIN: Final = (
             "a BIGINT, b DATE": "CAST(b + CAST(a AS INTEGER) AS DATE)",
             "a DATE, b INTERVAL": "a + b",
             "a TIMESTAMP, b INTERVAL": "a + b",
-            "a TIMESTAMPTZ, b INTERVAL": "a + b",
+            "a TIMESTAMPTZ, b INTERVAL": _in_days("a + b"),
+            "a INTERVAL, b INTERVAL": _OF_INTERVALS,
         },
     ),
-    _overloaded(
+    overloaded(
         "__sub",
         {
             "a BIGINT, b BIGINT": "a - b",
@@ -140,38 +201,58 @@ _PLAIN: Final = (
             "a DATE, b BIGINT": "CAST(a - CAST(b AS INTEGER) AS DATE)",
             "a DATE, b INTERVAL": "a - b",
             "a TIMESTAMP, b INTERVAL": "a - b",
-            "a TIMESTAMPTZ, b INTERVAL": "a - b",
+            "a TIMESTAMPTZ, b INTERVAL": _in_days("a - b"),
+            "a INTERVAL, b INTERVAL": _OF_INTERVALS,
+            "a DATE, b DATE": _OF_INTERVALS,
+            "a TIMESTAMP, b TIMESTAMP": _OF_INTERVALS,
+            "a TIMESTAMPTZ, b TIMESTAMPTZ": _OF_INTERVALS,
+            "a TIME, b TIME": _OF_INTERVALS,
         },
     ),
-    _overloaded("__safe_add", {"a BIGINT, b BIGINT": "TRY(a + b)", "a DOUBLE, b DOUBLE": "a + b"}),
-    _overloaded("__safe_sub", {"a BIGINT, b BIGINT": "TRY(a - b)", "a DOUBLE, b DOUBLE": "a - b"}),
-    _overloaded("__safe_mul", {"a BIGINT, b BIGINT": "TRY(a * b)", "a DOUBLE, b DOUBLE": "a * b"}),
-    _overloaded("__safe_neg", {"a BIGINT": "TRY(CAST(0 AS BIGINT) - a)", "a DOUBLE": "-a"}),
-    _overloaded(
+    overloaded(
+        "__safe_add",
+        {
+            "a BIGINT, b BIGINT": "TRY(a + b)",
+            "a DOUBLE, b DOUBLE": _finite("a + b"),
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "TRY(CAST(a + b AS DECIMAL(38,9)))",
+        },
+    ),
+    overloaded(
+        "__safe_sub",
+        {
+            "a BIGINT, b BIGINT": "TRY(a - b)",
+            "a DOUBLE, b DOUBLE": _finite("a - b"),
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "TRY(CAST(a - b AS DECIMAL(38,9)))",
+        },
+    ),
+    overloaded(
+        "__safe_mul",
+        {
+            "a BIGINT, b BIGINT": "TRY(a * b)",
+            "a DOUBLE, b DOUBLE": _finite("a * b"),
+            "a DECIMAL(38,9), b DECIMAL(38,9)": "TRY(CAST(a * b AS DECIMAL(38,9)))",
+        },
+    ),
+    overloaded(
+        "__safe_neg",
+        {"a BIGINT": "TRY(CAST(0 AS BIGINT) - a)", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"},
+    ),
+    overloaded(
         "__neg", {"a BIGINT": "CAST(0 AS BIGINT) - a", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"}
     ),
-    _overloaded(
+    overloaded(
         "__abs", {"a BIGINT": "abs(a)", "a DOUBLE": "abs(a)", "a DECIMAL(38,9)": "CAST(abs(a) AS DECIMAL(38,9))"}
     ),
-    _overloaded(
+    overloaded(
         "__sign",
         {
             "a BIGINT": "CAST(sign(a) AS BIGINT)",
             "a DOUBLE": "CASE WHEN isnan(a) THEN a ELSE CAST(sign(a) AS DOUBLE) END",
-        },
-    ),
-    _overloaded(
-        "__round",
-        {
-            "x DOUBLE": "round(x)",
-            "x BIGINT": "CAST(x AS DOUBLE)",
-            "x DECIMAL(38,9)": "CAST(round(x) AS DECIMAL(38,9))",
-            "x DOUBLE, n BIGINT": "round(x, CAST(n AS INTEGER))",
-            "x BIGINT, n BIGINT": "round(CAST(x AS DOUBLE), CAST(n AS INTEGER))",
+            "a DECIMAL(38,9)": "CAST(sign(a) AS DECIMAL(38,9))",
         },
     ),
     *(
-        _overloaded(
+        overloaded(
             f"__{name}",
             {
                 "x DOUBLE": f"{name}(x)",
@@ -179,40 +260,43 @@ _PLAIN: Final = (
                 "x DECIMAL(38,9)": f"CAST({name}(x) AS DECIMAL(38,9))",
             },
         )
-        for name in ("ceil", "floor", "trunc")
+        for name in ("ceil", "floor")
     ),
     (
-        "CREATE MACRO __sqrt(x DOUBLE) AS CASE WHEN x < 0 THEN error('Argument to SQRT cannot be negative') "
+        "CREATE MACRO __sqrt(x DOUBLE) AS CASE WHEN x < 0 THEN CAST('!Argument to SQRT cannot be negative' AS DOUBLE) "
         "ELSE sqrt(x) END"
     ),
-    "CREATE MACRO __ln(x DOUBLE) AS CASE WHEN x <= 0 THEN error('Argument to LN must be positive') ELSE ln(x) END",
     (
-        "CREATE MACRO __log10(x DOUBLE) AS CASE WHEN x <= 0 THEN error('Argument to LOG10 must be positive') "
+        "CREATE MACRO __ln(x DOUBLE) AS CASE WHEN x <= 0 THEN CAST('!Argument to LN must be positive' AS DOUBLE) "
+        "ELSE ln(x) END"
+    ),
+    (
+        "CREATE MACRO __log10(x DOUBLE) AS CASE WHEN x <= 0 THEN CAST('!Argument to LOG10 must be positive' AS DOUBLE) "
         "ELSE log10(x) END"
     ),
     (
         "CREATE MACRO __log(x DOUBLE, b DOUBLE) AS CASE WHEN x <= 0 OR b <= 0 OR b = 1 "
-        "THEN error('invalid arguments of LOG') ELSE ln(x) / ln(b) END"
+        "THEN CAST('!invalid arguments of LOG' AS DOUBLE) ELSE ln(x) / ln(b) END"
     ),
     (
         "CREATE MACRO __exp(x DOUBLE) AS CASE WHEN isinf(exp(x)) AND NOT isinf(x) "
-        "THEN error('Floating point overflow in function: EXP') ELSE exp(x) END"
+        "THEN CAST('!Floating point overflow in function: EXP' AS DOUBLE) ELSE exp(x) END"
     ),
-    _overloaded(
+    overloaded(
         "__pow",
         {
             "a DOUBLE, b DOUBLE": "CASE WHEN isinf(pow(a, b)) AND NOT isinf(a) AND NOT isinf(b) "
-            "THEN error('Floating point overflow in function: POW') "
+            "THEN CAST('!Floating point overflow in function: POW' AS DOUBLE) "
             "WHEN isnan(pow(a, b)) AND NOT isnan(a) AND NOT isnan(b) "
-            "THEN error('Floating point error in function: POW') ELSE pow(a, b) END",
+            "THEN CAST('!Floating point error in function: POW' AS DOUBLE) ELSE pow(a, b) END",
         },
     ),
-    _overloaded("__float", _ANY_FLOAT),
-    _overloaded("__total", {"x HUGEINT": "CAST(x AS BIGINT)", "x DOUBLE": "x", "x DECIMAL(38,9)": "x"}),
-    _overloaded("__number", {"x BIGINT": "x", "x DOUBLE": "x", "x DECIMAL(38,9)": "x"}),
-    _overloaded("__bool", {"x BOOLEAN": "x"}),
-    _overloaded("__date", {"x DATE": "x"}),
-    _overloaded(
+    overloaded("__float", _ANY_FLOAT),
+    overloaded("__total", {"x HUGEINT": "CAST(x AS BIGINT)", "x DOUBLE": "x", "x DECIMAL(38,9)": "x"}),
+    overloaded("__number", {"x BIGINT": "x", "x DOUBLE": "x", "x DECIMAL(38,9)": "x"}),
+    overloaded("__bool", {"x BOOLEAN": "x"}),
+    overloaded("__date", {"x DATE": "x"}),
+    overloaded(
         "__timestamp",
         {
             "x TIMESTAMPTZ": "x",
@@ -220,7 +304,7 @@ _PLAIN: Final = (
             "x DATE": _refused("TIMESTAMPTZ", "DATE"),
         },
     ),
-    _overloaded(
+    overloaded(
         "__datetime",
         {"x TIMESTAMP": "x", "x DATE": "CAST(x AS TIMESTAMP)", "x TIMESTAMPTZ": _refused("TIMESTAMP", "TIMESTAMP")},
     ),
@@ -230,18 +314,20 @@ _PLAIN: Final = (
         "|| __type_name(typeof(x))) END"
     ),
     # Conversions
-    _overloaded(
+    overloaded(
         "__to_int64",
         {
             "x BIGINT": "x",
             "x DOUBLE": "CAST(round(x) AS BIGINT)",
             "x DECIMAL(38,9)": "CAST(x AS BIGINT)",
             "x BOOLEAN": "CAST(x AS BIGINT)",
-            "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*') "
-            "THEN CAST(trim(x) AS BIGINT) WHEN x IS NOT NULL THEN CAST(error('Bad int64 value: ' || x) AS BIGINT) END",
+            "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*[+-]0[xX][0-9a-fA-F]+\s*') "
+            "THEN CAST('!not emulated: a signed hexadecimal number' AS BIGINT) "
+            r"WHEN regexp_full_match(x, '\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*') "
+            "THEN CAST(trim(x) AS BIGINT) WHEN x IS NOT NULL THEN CAST('!' || 'Bad int64 value: ' || x AS BIGINT) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__safe_int64",
         {
             "x BIGINT": "x",
@@ -252,17 +338,17 @@ _PLAIN: Final = (
             "THEN TRY_CAST(trim(x) AS BIGINT) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__to_float64",
         {
             "x DOUBLE": "x",
             "x BIGINT": "CAST(x AS DOUBLE)",
             "x DECIMAL(38,9)": "CAST(x AS DOUBLE)",
             "x VARCHAR": "CASE WHEN contains(x, '_') OR TRY_CAST(x AS DOUBLE) IS NULL AND x IS NOT NULL "
-            "THEN CAST(error('Bad double value: ' || x) AS DOUBLE) ELSE TRY_CAST(x AS DOUBLE) END",
+            "THEN CAST('!' || 'Bad double value: ' || x AS DOUBLE) ELSE TRY_CAST(x AS DOUBLE) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__safe_float64",
         {
             "x DOUBLE": "x",
@@ -271,17 +357,17 @@ _PLAIN: Final = (
             "x VARCHAR": "CASE WHEN NOT contains(x, '_') THEN TRY_CAST(x AS DOUBLE) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__to_numeric",
         {
             "x DECIMAL(38,9)": "x",
             "x BIGINT": "CAST(x AS DECIMAL(38,9))",
             "x DOUBLE": "CAST(x AS DECIMAL(38,9))",
-            "x VARCHAR": "CASE WHEN contains(x, '_') THEN error('Invalid NUMERIC value: ' || x) "
+            "x VARCHAR": "CASE WHEN contains(x, '_') THEN CAST('!Invalid NUMERIC value: ' || x AS DECIMAL(38,9)) "
             "ELSE CAST(x AS DECIMAL(38,9)) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__safe_numeric",
         {
             "x DECIMAL(38,9)": "x",
@@ -290,16 +376,16 @@ _PLAIN: Final = (
             "x VARCHAR": "CASE WHEN NOT contains(x, '_') THEN TRY_CAST(x AS DECIMAL(38,9)) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__to_bool",
         {
             "x BOOLEAN": "x",
             "x BIGINT": "CAST(x AS BOOLEAN)",
             "x VARCHAR": "CASE lower(x) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE "
-            "ELSE CASE WHEN x IS NOT NULL THEN CAST(error('Bad bool value: ' || x) AS BOOLEAN) END END",
+            "ELSE CASE WHEN x IS NOT NULL THEN CAST('!' || 'Bad bool value: ' || x AS BOOLEAN) END END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__safe_bool",
         {
             "x BOOLEAN": "x",
@@ -307,7 +393,7 @@ _PLAIN: Final = (
             "x VARCHAR": "CASE lower(x) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__to_string",
         {
             "x VARCHAR": "x",
@@ -326,18 +412,20 @@ _PLAIN: Final = (
             "x": "CAST(error('Invalid cast to STRING') AS VARCHAR)",
         },
     ),
-    _overloaded("__to_bytes", {"x BLOB": "x", "x VARCHAR": "encode(x)"}),
-    _overloaded(
+    overloaded("__to_bytes", {"x BLOB": "x", "x VARCHAR": "encode(x)"}),
+    overloaded(
         "__to_timestamp",
         {
             "x TIMESTAMPTZ": "x",
             "x TIMESTAMP": "CAST(x AS TIMESTAMPTZ)",
             "x DATE": "CAST(x AS TIMESTAMPTZ)",
-            "x VARCHAR": r"CASE WHEN regexp_matches(x, '^\s*\d{4}-\d') THEN CAST(x AS TIMESTAMPTZ) "
+            "x VARCHAR": r"CASE WHEN regexp_matches(x, ':60([^:]|$)') THEN "
+            "CAST(error('not emulated: a leap second') AS TIMESTAMPTZ) "
+            r"WHEN regexp_matches(x, '^\s*\d{4}-\d') THEN CAST(x AS TIMESTAMPTZ) "
             "WHEN x IS NOT NULL THEN CAST(error('Invalid timestamp: ' || x) AS TIMESTAMPTZ) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__safe_timestamp",
         {
             "x TIMESTAMPTZ": "x",
@@ -346,7 +434,7 @@ _PLAIN: Final = (
             "x VARCHAR": r"CASE WHEN regexp_matches(x, '^\s*\d{4}-\d') THEN TRY_CAST(x AS TIMESTAMPTZ) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__to_datetime",
         {
             "x TIMESTAMP": "x",
@@ -356,7 +444,7 @@ _PLAIN: Final = (
             "THEN CAST(x AS TIMESTAMP) WHEN x IS NOT NULL THEN CAST(error('Invalid datetime: ' || x) AS TIMESTAMP) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__safe_datetime",
         {
             "x TIMESTAMP": "x",
@@ -366,7 +454,7 @@ _PLAIN: Final = (
             "THEN TRY_CAST(x AS TIMESTAMP) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__to_date",
         {
             "x DATE": "x",
@@ -376,7 +464,7 @@ _PLAIN: Final = (
             "WHEN x IS NOT NULL THEN CAST(error('Invalid date: ' || x) AS DATE) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__safe_date",
         {
             "x DATE": "x",
@@ -385,7 +473,7 @@ _PLAIN: Final = (
             "x VARCHAR": r"CASE WHEN regexp_full_match(x, '\s*\d{4}-\d+-\d+\s*') THEN TRY_CAST(x AS DATE) END",
         },
     ),
-    _overloaded(
+    overloaded(
         "__to_time",
         {
             "x TIME": "x",
@@ -394,7 +482,7 @@ _PLAIN: Final = (
             "x VARCHAR": "CAST(x AS TIME)",
         },
     ),
-    _overloaded(
+    overloaded(
         "__safe_time",
         {
             "x TIME": "x",
@@ -404,63 +492,24 @@ _PLAIN: Final = (
         },
     ),
     # Texts and bytes
-    _overloaded("__length", {"x VARCHAR": "length(x)", "x BLOB": "octet_length(x)"}),
-    _overloaded("__byte_length", {"x VARCHAR": "strlen(x)", "x BLOB": "octet_length(x)"}),
-    "CREATE MACRO __from(s, p) AS CASE WHEN p = 0 OR p < -length(s) THEN 1 ELSE p END",
-    _overloaded(
-        "__substr",
-        {
-            "s VARCHAR, p BIGINT": "substring(s, __from(s, p))",
-            "s VARCHAR, p BIGINT, n BIGINT": "CASE WHEN n < 0 "
-            "THEN error('Third argument in SUBSTR() cannot be negative') ELSE substring(s, __from(s, p), n) END",
-        },
-    ),
-    *(
-        f"CREATE MACRO __{name}(s VARCHAR, n BIGINT) AS CASE WHEN n < 0 "
-        f"THEN error('Second argument in {name.upper()}() cannot be negative') ELSE {name}(s, n) END"
-        for name in ("left", "right", "repeat")
-    ),
-    *(
-        f"CREATE MACRO __{name}(s VARCHAR, n BIGINT, f VARCHAR) AS CASE WHEN n < 0 OR f = '' "
-        f"THEN error('invalid arguments of {name.upper()}') ELSE {name}(s, CAST(n AS INTEGER), f) END"
-        for name in ("lpad", "rpad")
-    ),
-    _overloaded(
-        "__trim",
-        {
-            "s VARCHAR": r"regexp_replace(regexp_replace(s, '^[\s\v\x{85}\p{Z}]+', ''), '[\s\v\x{85}\p{Z}]+$', '')",
-            "s VARCHAR, c VARCHAR": "trim(s, c)",
-        },
-    ),
-    _overloaded(
-        "__ltrim",
-        {"s VARCHAR": r"regexp_replace(s, '^[\s\v\x{85}\p{Z}]+', '')", "s VARCHAR, c VARCHAR": "ltrim(s, c)"},
-    ),
-    _overloaded(
-        "__rtrim",
-        {"s VARCHAR": r"regexp_replace(s, '[\s\v\x{85}\p{Z}]+$', '')", "s VARCHAR, c VARCHAR": "rtrim(s, c)"},
-    ),
-    *(
-        f"CREATE MACRO __{name}(s VARCHAR) AS {body}"
-        for name, body in {"upper": "upper(s)", "lower": "lower(s)", "reverse": "reverse(s)"}.items()
-    ),
-    "CREATE MACRO __replace(s VARCHAR, a VARCHAR, b VARCHAR) AS replace(s, a, b)",
-    "CREATE MACRO __starts_with(s VARCHAR, a VARCHAR) AS starts_with(s, a)",
-    "CREATE MACRO __ends_with(s VARCHAR, a VARCHAR) AS ends_with(s, a)",
-    "CREATE MACRO __strpos(s VARCHAR, a VARCHAR) AS CAST(strpos(s, a) AS BIGINT)",
-    "CREATE MACRO __split(s VARCHAR, d VARCHAR) AS string_split(s, d)",
-    _overloaded("__md5", {"x VARCHAR": "unhex(md5(x))", "x BLOB": "unhex(md5(x))"}),
-    _overloaded("__sha1", {"x VARCHAR": "unhex(sha1(x))", "x BLOB": "unhex(sha1(x))"}),
-    _overloaded("__sha256", {"x VARCHAR": "unhex(sha256(x))", "x BLOB": "unhex(sha256(x))"}),
+    overloaded("__length", {"x VARCHAR": "length(x)", "x BLOB": "octet_length(x)"}),
+    overloaded("__byte_length", {"x VARCHAR": "strlen(x)", "x BLOB": "octet_length(x)"}),
+    overloaded("__md5", {"x VARCHAR": "unhex(md5(x))", "x BLOB": "unhex(md5(x))"}),
+    overloaded("__sha1", {"x VARCHAR": "unhex(sha1(x))", "x BLOB": "unhex(sha1(x))"}),
+    overloaded("__sha256", {"x VARCHAR": "unhex(sha256(x))", "x BLOB": "unhex(sha256(x))"}),
     # Arrays
     (
         "CREATE MACRO __at(a, i) AS CASE WHEN i < 0 OR i >= len(a) "
         "THEN error('Array index ' || i || ' is out of bounds') ELSE a[i + 1] END"
     ),
     "CREATE MACRO __safe_at(a, i) AS CASE WHEN i >= 0 AND i < len(a) THEN a[i + 1] END",
-    (
-        "CREATE MACRO __series(a BIGINT, b BIGINT, s BIGINT) AS CASE WHEN s = 0 "
-        "THEN error('Sequence step cannot be 0.') ELSE generate_series(a, b, s) END"
+    overloaded(
+        "__series",
+        {
+            "a BIGINT, b BIGINT, s BIGINT": "CASE WHEN s = 0 THEN error('Sequence step cannot be 0.') "
+            "ELSE generate_series(a, b, s) END",
+            "a DOUBLE, b DOUBLE, s DOUBLE": "CAST(error('not emulated: GENERATE_ARRAY of FLOAT64') AS DOUBLE[])",
+        },
     ),
     "CREATE MACRO __array_concat(a, b) AS CASE WHEN a IS NOT NULL AND b IS NOT NULL THEN list_concat(a, b) END",
     # Times
@@ -472,7 +521,7 @@ _PLAIN: Final = (
 def _typed(macro: str) -> str:
     """Give a macro with one form of types a name for it too, so that an aggregate's type is checked as well."""
     match = re.fullmatch(r"CREATE MACRO (__\w+)\((\w+ [^)]*)\) AS (.*)", macro, re.DOTALL)
-    return _overloaded(match[1], {match[2]: match[3]}) if match and "; CREATE" not in macro else macro
+    return overloaded(match[1], {match[2]: match[3]}) if match and "; CREATE" not in macro else macro
 
 
 MACROS: Final = tuple(_typed(macro) for macro in _PLAIN)

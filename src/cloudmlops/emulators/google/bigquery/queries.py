@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.core.clock import Clock
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog
 from cloudmlops.emulators.google.bigquery.dialect.translating import Translator
 from cloudmlops.emulators.google.bigquery.files import Loaded
@@ -62,7 +63,7 @@ class Queries:
         self._jobs = jobs
         self._clock = clock
 
-    def make(self, project: str, configuration: dict[str, Any], *, reference: Mapping[str, Any]) -> Job:
+    def make(self, project: str, configuration: dict[str, Any], *, reference: Mapping[str, Any], caller: Caller) -> Job:
         """Make a query job.
 
         Raises:
@@ -77,16 +78,22 @@ class Queries:
             raise invalid("Required parameter is missing: query")
         configuration = {"jobType": "QUERY", **configuration}
         dry = bool(configuration.get("dryRun"))
-        return self._jobs.make(project, configuration, lambda job: self._work(job, query, dry=dry), reference=reference)
+        return self._jobs.make(
+            project,
+            configuration,
+            lambda job: self._work(job, query, dry=dry),
+            reference=reference,
+            caller=caller,
+        )
 
-    def fields_of_query(self, text: str, project: str) -> list[dict[str, Any]]:
+    def fields_of_query(self, text: str, project: str, caller: Caller) -> list[dict[str, Any]]:
         """Return the columns of a query, which is not run.
 
         Raises:
-            Refused: It cannot be run.
+            Refused: It cannot be run, or not by the caller.
         """
         with self._catalog.warehouse.reading() as cursor:
-            translator = Translator(self._catalog, cursor, now=self._clock.now(), project=project)
+            translator = Translator(self._catalog, cursor, now=self._clock.now(), project=project, caller=caller)
             statement = translator.translate(text)
             if statement.kind != "SELECT":
                 raise invalid_query("a view is a SELECT")
@@ -99,6 +106,7 @@ class Queries:
             job.cursor,
             now=self._clock.now(),
             project=job.project,
+            caller=job.caller,
             default=DatasetName.of(default, project=job.project) if default else None,
             parameters=query.get("queryParameters") or (),
         )

@@ -22,6 +22,12 @@ _REASONS: Final = {
     "UNAUTHENTICATED": "authError",
     "CANCELLED": "stopped",
 }
+_NOBODY: Final = {
+    "message": "Invalid Credentials",
+    "reason": "authError",
+    "location": "Authorization",
+    "locationType": "header",
+}
 
 NOT_EMULATED: Final = "not emulated: "
 """How an error that a rewritten query raises begins, when what it met is not emulated."""
@@ -30,16 +36,14 @@ NOT_EMULATED: Final = "not emulated: "
 def refusal(refused: Refused) -> Answer:
     """The service's form of an error."""
     status = 412 if refused.reason == "conditionNotMet" else HTTP_STATUS[refused.code]
-    proto = error_proto(refused)
-    content = {
-        "error": {
-            "code": status,
-            "message": refused.message,
-            "errors": [{"message": refused.message, "domain": "global", "reason": proto["reason"]}],
-            "status": refused.code,
-        }
-    }
+    error = {"message": refused.message, "domain": "global", "reason": error_proto(refused)["reason"]}
     headers = {}
+    if refused.code == "UNAUTHENTICATED":
+        error |= _NOBODY
+        headers["www-authenticate"] = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
+    content = {
+        "error": {"code": status, "message": refused.message, "errors": [error], "status": refused.code},
+    }
     if refused.retry_after_seconds is not None:
         headers["retry-after"] = str(int(refused.retry_after_seconds))
     return answer_json(content, status=status, headers=headers)
@@ -47,7 +51,9 @@ def refusal(refused: Refused) -> Answer:
 
 def error_proto(refused: Refused) -> dict[str, Any]:
     """An `ErrorProto`, as a job's status holds it."""
-    reason = refused.reason or _REASONS.get(refused.code, "invalid")
+    # Such as ACCESS_TOKEN_EXPIRED, which this API has not.
+    given = "" if refused.reason.isupper() else refused.reason
+    reason = given or _REASONS.get(refused.code, "invalid")
     return {"reason": reason, "message": refused.message, "location": "query" if reason == "invalidQuery" else ""}
 
 
@@ -70,10 +76,19 @@ def of_duckdb(error: duckdb.Error) -> Refused:
     """Say in BigQuery's words what DuckDB refused."""
     text = str(error)
     first = re.sub(r"^(?:[A-Z][a-zA-Z ]*Error:\s*)+", "", text.split("\n\n")[0]).strip()
+    first = re.sub(r"^Python exception occurred while executing the UDF: ValueError: ", "", first)
+    if failed := re.match(
+        r"""Could not convert string ['"]!(.*)['"] to [A-Z0-9(),]+""", text.split("Error: ", 1)[-1], re.DOTALL
+    ):
+        first = failed[1]
     if isinstance(error, duckdb.InterruptException):
         return Refused("CANCELLED", "Job execution was cancelled: User requested cancellation", reason="stopped")
     if first.startswith(NOT_EMULATED):
         return not_emulated(first.removeprefix(NOT_EMULATED))
+    if volatile := re.match(r"([A-Z ]+) window expressions cannot be volatile", first):
+        return not_emulated(f"a function that may fail in {volatile[1]} of a window")
+    if "TRY can not be used" in first:
+        return not_emulated("SAFE. before this function, or with these arguments")
     if (column := re.search(r'Referenced column "([^"]+)" (?:was )?not found', text)) or (
         column := re.search(r'does not have a column named "([^"]+)"|[cC]olumn "([^"]+)" referenced that exists', text)
     ):
@@ -82,6 +97,6 @@ def of_duckdb(error: duckdb.Error) -> Refused:
         return invalid_query(f"No matching signature for function or operator {macro[1].upper()}")
     if isinstance(error, duckdb.OutOfRangeException) and "verflow" in text:
         return invalid_query(f"int64 overflow: {first}")
-    if isinstance(error, duckdb.ConversionException):
+    if isinstance(error, duckdb.ConversionException) and not failed:
         return invalid_query(f"Bad value: {first}")
     return invalid_query(first)

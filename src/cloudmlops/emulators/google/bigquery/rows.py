@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
 from cloudmlops.emulators.core.clock import Clock
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of
 from cloudmlops.emulators.google.bigquery.cells import rows_json
 from cloudmlops.emulators.google.bigquery.fields import arrow_type, quoted
@@ -20,7 +21,7 @@ from cloudmlops.emulators.google.bigquery.names import TableName
 from cloudmlops.emulators.google.bigquery.paging import flag, number
 from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
 from cloudmlops.emulators.google.bigquery.values import BadValue, row_values
-from cloudmlops.emulators.google.bigquery.warehouse import count, insert, place
+from cloudmlops.emulators.google.bigquery.warehouse import count, fill_arrays, insert, place
 
 REMEMBERED: Final = timedelta(minutes=1)
 """How long the id of a streamed row keeps it from being inserted again."""
@@ -38,7 +39,7 @@ class Rows:
         self._inserted: OrderedDict[tuple[str, str], datetime] = OrderedDict()
         self._lock = threading.Lock()
 
-    def listed(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def listed(self, asked: Asked, path: Mapping[str, str], _: Caller) -> Answer:
         name = _name(path)
         table = self._catalog.table(name)
         if table["type"] != "TABLE":
@@ -64,7 +65,7 @@ class Rows:
             head["pageToken"] = str(first + rows.num_rows)
         return with_rows(head, text)
 
-    def insert_all(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def insert_all(self, asked: Asked, path: Mapping[str, str], _: Caller) -> Answer:
         name = _name(path)
         content = asked.json()
         if content.get("templateSuffix"):
@@ -96,6 +97,7 @@ class Rows:
             fresh = self._not_inserted(str(name), good)
             schema = pa.schema([pa.field(field["name"], arrow_type(field)) for field in fields])
             insert(cursor, place(name), pa.Table.from_pylist([values for _, values in fresh], schema=schema))
+            fill_arrays(cursor, place(name), fields)
         with self._lock:
             self._inserted |= {(str(name), key): self._clock.now() for key, _ in fresh if key}
         self._catalog.touch(name)

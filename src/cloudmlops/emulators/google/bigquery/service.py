@@ -13,49 +13,83 @@ from typing import Any, Final
 from cloudmlops.emulators.core.answering import Answer, Asked, Operation, app
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
+from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.audit import Audit
+from cloudmlops.emulators.google.bigquery.auditing import CHANGING, BigQueryAudit, subject_of
+from cloudmlops.emulators.google.bigquery.callers import PERMISSIONS, Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog
 from cloudmlops.emulators.google.bigquery.datasets import Datasets
+from cloudmlops.emulators.google.bigquery.extracting import Extracting, WriteObject
 from cloudmlops.emulators.google.bigquery.job_resources import JobResources
 from cloudmlops.emulators.google.bigquery.jobs import Jobs
+from cloudmlops.emulators.google.bigquery.kept_jobs import KeptJobs
 from cloudmlops.emulators.google.bigquery.loading import Loading, ReadObject
+from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.queries import Queries
 from cloudmlops.emulators.google.bigquery.refusals import invalid, refusal
 from cloudmlops.emulators.google.bigquery.rows import Rows
 from cloudmlops.emulators.google.bigquery.tables import Tables
 from cloudmlops.emulators.google.bigquery.uploads import Uploads
 from cloudmlops.emulators.google.bigquery.warehouse import Warehouse
+from cloudmlops.emulators.google.tokens import Tokens
 
-Act = Callable[[Asked, Mapping[str, str]], Answer]
+Act = Callable[[Asked, Mapping[str, str], Caller], Answer]
 
 PREFIXES: Final = ("/bigquery/v2", "/upload/bigquery/v2", "/resumable/upload/bigquery/v2")
 
 
-def service(surroundings: Surroundings, *, read_object: ReadObject | None = None) -> Service:
+def service(
+    surroundings: Surroundings,
+    *,
+    read_object: ReadObject | None = None,
+    write_object: WriteObject | None = None,
+    audit: Audit | None = None,
+) -> Service:
     """Make BigQuery.
 
     Args:
         surroundings: Of the emulator.
         read_object: Returns the bytes of an object of Cloud Storage by bucket and name, for load jobs from `gs://`;
             raises `Refused` (NOT_FOUND) when there is none.
+        write_object: Writes the bytes of an object, for extract jobs to `gs://`; raises likewise without a bucket.
+        audit: Where it is written what was changed, and what was refused.
     """
     state = surroundings.state
+    tokens, access = Tokens(state), Access(state)
     warehouse = Warehouse(state.folder / "bigquery.duckdb" if state.durable else None)
     catalog = Catalog(state, surroundings.clock, warehouse)
-    jobs = Jobs(catalog)
+    written = BigQueryAudit(audit)
+    jobs = Jobs(catalog, KeptJobs(state), access, begun=written.begun, ended=written.ended)
     queries = Queries(catalog, jobs, surroundings.clock)
     loading = Loading(catalog, jobs, read_object)
     routes = _routes(
         Datasets(catalog),
         Tables(catalog, queries),
         Rows(catalog, surroundings.clock),
-        JobResources(jobs, queries, loading),
+        JobResources(jobs, queries, loading, Extracting(catalog, jobs, write_object)),
         Uploads(loading),
     )
+
+    def answered(operation: str, act: Act, path: Mapping[str, str], asked: Asked) -> Answer:
+        caller = Caller(principal=tokens.principal(asked.headers.get("authorization")), access=access)
+        asked, on = _unpacked(asked), _subject(path)
+
+        def check() -> None:
+            if (needed := PERMISSIONS.get(operation)) is not None:
+                caller.need(needed, on)
+
+        if operation not in CHANGING:
+            with written.asking(operation, path["project"], caller):
+                check()
+            return act(asked, path, caller)
+        with written.changing(operation, subject_of(operation, on, asked.json()), caller):
+            check()
+            return act(asked, path, caller)
 
     def find(asked: Asked) -> tuple[str, Operation]:
         for method, pattern, name, act in routes:
             if method == asked.method and (match := pattern.fullmatch(asked.path)):
-                return name, partial(_answered, act, match.groupdict())
+                return name, partial(answered, name, act, match.groupdict())
         raise Refused("UNIMPLEMENTED", f"{asked.method} {asked.path} is not emulated", reason="notImplemented")
 
     def close() -> None:
@@ -105,8 +139,13 @@ def _routes(
     return result
 
 
-def _answered(act: Act, path: Mapping[str, str], asked: Asked) -> Answer:
-    return act(_unpacked(asked), path)
+def _subject(path: Mapping[str, str]) -> str | DatasetName | TableName:
+    """Return what a method's permission is needed on: of a table that is to be made, the dataset."""
+    if "dataset" not in path:
+        return path["project"]
+    if "table" in path:
+        return TableName.of({"datasetId": path["dataset"], "tableId": path["table"]}, project=path["project"])
+    return DatasetName.of({"datasetId": path["dataset"]}, project=path["project"])
 
 
 def _pattern(prefix: str, path: str) -> re.Pattern[str]:

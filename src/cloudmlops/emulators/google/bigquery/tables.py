@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, Resource, check_etag, fields_of, patched
 from cloudmlops.emulators.google.bigquery.estimating import table_bytes
 from cloudmlops.emulators.google.bigquery.fields import checked, duckdb_type, quoted
@@ -13,7 +14,7 @@ from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.paging import page
 from cloudmlops.emulators.google.bigquery.queries import Queries
 from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
-from cloudmlops.emulators.google.bigquery.warehouse import count, place
+from cloudmlops.emulators.google.bigquery.warehouse import count, fill_arrays, place
 
 _FIXED: Final = {
     "id",
@@ -49,22 +50,22 @@ class Tables:
         self._catalog = catalog
         self._queries = queries
 
-    def insert(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def insert(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         content = asked.json()
         reference = {**content.get("tableReference", {}), "datasetId": path["dataset"], "projectId": path["project"]}
         name = TableName.of(reference)
         given = _given(content)
         if given.get("view"):
-            fields = self._view_fields(name, given["view"])
+            fields = self._view_fields(name, given["view"], caller)
             return answer_json(self._shown(name, self._catalog.create_view(name, given, fields=fields)))
         fields = checked(given.get("schema", {}).get("fields", ()))
         return answer_json(self._shown(name, self._catalog.create_table(name, given, fields=fields)))
 
-    def get(self, _: Asked, path: Mapping[str, str]) -> Answer:
+    def get(self, _: Asked, path: Mapping[str, str], __: Caller) -> Answer:
         name = _name(path)
         return answer_json(self._shown(name, self._catalog.table(name)))
 
-    def listed(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def listed(self, asked: Asked, path: Mapping[str, str], _: Caller) -> Answer:
         parent = DatasetName.of({"datasetId": path["dataset"]}, project=path["project"])
         self._catalog.dataset(parent)
         tables = self._catalog.tables(parent)
@@ -91,33 +92,33 @@ class Tables:
             {"kind": "bigquery#tableList", "etag": "list", "tables": entries, "totalItems": len(tables), **rest}
         )
 
-    def patch(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def patch(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         name = _name(path)
         with self._catalog.warehouse.writing:
             made = self._catalog.table(name)
             check_etag(made, asked.headers)
-            return self._changed(name, made, patched(made, _given(asked.json())))
+            return self._changed(name, made, patched(made, _given(asked.json())), caller)
 
-    def update(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def update(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         name = _name(path)
         with self._catalog.warehouse.writing:
             made = self._catalog.table(name)
             check_etag(made, asked.headers)
             fixed = {key: value for key, value in made.items() if key in _FIXED | {"schema"}}
-            return self._changed(name, made, {**fixed, **_given(asked.json())})
+            return self._changed(name, made, {**fixed, **_given(asked.json())}, caller)
 
-    def delete(self, _: Asked, path: Mapping[str, str]) -> Answer:
+    def delete(self, _: Asked, path: Mapping[str, str], __: Caller) -> Answer:
         name = _name(path)
         with self._catalog.warehouse.writing:
             self._catalog.table(name)
             self._catalog.drop(name)
         return Answer(status=204)
 
-    def _changed(self, name: TableName, old: Resource, new: Resource) -> Answer:
+    def _changed(self, name: TableName, old: Resource, new: Resource, caller: Caller) -> Answer:
         if "view" in new and new["view"] != old.get("view"):
             if "view" not in old:
                 raise invalid(f"Cannot change table {name} to a view")
-            new["schema"] = {"fields": self._view_fields(name, new["view"])}
+            new["schema"] = {"fields": self._view_fields(name, new["view"], caller)}
         elif "view" not in new:
             new["schema"] = {"fields": self._with_new_columns(name, old, new)}
         return answer_json(self._shown(name, self._catalog.change_table(name, new)))
@@ -158,12 +159,13 @@ class Tables:
                 cursor.execute(f"ALTER TABLE {place(name)} ADD COLUMN {quoted(field['name'])} {duckdb_type(field)}")
             if added and not before:
                 cursor.execute(f'ALTER TABLE {place(name)} DROP COLUMN "__none"')
+            fill_arrays(cursor, place(name), added)
         return after
 
-    def _view_fields(self, name: TableName, view: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _view_fields(self, name: TableName, view: Mapping[str, Any], caller: Caller) -> list[dict[str, Any]]:
         if view.get("useLegacySql", True):
             raise not_emulated("legacy SQL (useLegacySql of a view)")
-        return self._queries.fields_of_query(str(view.get("query", "")), name.parent.project)
+        return self._queries.fields_of_query(str(view.get("query", "")), name.parent.project, caller)
 
     def _shown(self, name: TableName, made: Resource) -> Resource:
         if made["type"] != "TABLE":

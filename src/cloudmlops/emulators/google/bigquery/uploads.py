@@ -14,7 +14,9 @@ from typing import Any
 
 from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.job_resources import SHORT_SECONDS
+from cloudmlops.emulators.google.bigquery.jobs import Job
 from cloudmlops.emulators.google.bigquery.loading import Loading
 from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
 
@@ -23,6 +25,9 @@ from cloudmlops.emulators.google.bigquery.refusals import invalid, not_emulated
 class _Upload:
     job: Mapping[str, Any]
     body: bytearray = field(default_factory=bytearray)
+    started: str | None = None
+    """Id of the job, once all is there: whoever asks again is answered it."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Uploads:
@@ -30,50 +35,57 @@ class Uploads:
 
     def __init__(self, loading: Loading) -> None:
         self._loading = loading
-        self._open: dict[str, _Upload] = {}
+        self._uploads: dict[str, _Upload] = {}
         self._lock = threading.Lock()
 
-    def begin(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def begin(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         kind = asked.query.get("uploadType")
         if kind == "multipart":
             job, body = _parts(asked)
-            return self._loaded(path["project"], job, body)
+            return _answered(self._started(path["project"], job, body, caller))
         if kind != "resumable":
             raise not_emulated(f"uploadType={kind}")
         key = uuid.uuid4().hex
         with self._lock:
-            self._open[key] = _Upload(asked.json())
+            self._uploads[key] = _Upload(asked.json())
         scheme = "http" if asked.host.rpartition(":")[2].isdigit() else "https"
         place = f"{scheme}://{asked.host}{asked.path}?uploadType=resumable&upload_id={key}"
         return Answer(headers={"location": place, "x-guploader-uploadid": key})
 
-    def go_on(self, asked: Asked, path: Mapping[str, str]) -> Answer:
+    def go_on(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
         key = asked.query.get("upload_id", "")
         with self._lock:
-            upload = self._open.get(key)
+            upload = self._uploads.get(key)
         if upload is None:
             raise Refused("NOT_FOUND", f"Not found: Upload {key}", reason="notFound")
-        stated = asked.headers.get("content-range")
-        first, total = _range(stated, len(asked.body)) if stated else (0, len(asked.body))
-        if first is not None:
-            if first > len(upload.body):
-                raise invalid(f"Content-Range {stated} leaves a gap after byte {len(upload.body)}")
-            upload.body[first:] = asked.body
-        if total is None or len(upload.body) < total:
-            got = {"range": f"bytes=0-{len(upload.body) - 1}"} if upload.body else {}
-            return Answer(status=308, headers=got)
-        with self._lock:
-            self._open.pop(key, None)
-        return self._loaded(path["project"], upload.job, bytes(upload.body))
+        with upload.lock:
+            if upload.started is None:
+                stated = asked.headers.get("content-range")
+                first, total = _range(stated, len(asked.body)) if stated else (0, len(asked.body))
+                if first is not None:
+                    if first > len(upload.body):
+                        raise invalid(f"Content-Range {stated} leaves a gap after byte {len(upload.body)}")
+                    upload.body[first:] = asked.body
+                if total is None or len(upload.body) < total:
+                    got = {"range": f"bytes=0-{len(upload.body) - 1}"} if upload.body else {}
+                    return Answer(status=308, headers=got)
+                upload.started = self._started(path["project"], upload.job, bytes(upload.body), caller).id
+                upload.body.clear()
+        return _answered(self._loading.jobs.get(path["project"], upload.started))
 
-    def _loaded(self, project: str, job: Mapping[str, Any], body: bytes) -> Answer:
+    def _started(self, project: str, job: Mapping[str, Any], body: bytes, caller: Caller) -> Job:
         configuration = dict(job.get("configuration", {}))
         if "load" not in configuration:
             raise invalid("an upload needs a load job")
-        made = self._loading.make(project, configuration, body, reference=job.get("jobReference") or {})
+        reference = job.get("jobReference") or {}
+        made = self._loading.make(project, configuration, body, reference=reference, caller=caller)
         self._loading.jobs.start(made)
-        made.done.wait(SHORT_SECONDS)
-        return answer_json(made.resource())
+        return made
+
+
+def _answered(job: Job) -> Answer:
+    job.done.wait(SHORT_SECONDS)
+    return answer_json(job.resource())
 
 
 def _parts(asked: Asked) -> tuple[Mapping[str, Any], bytes]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from cloudmlops.emulators.google.bigquery.fields import quoted
+from cloudmlops.emulators.google.bigquery.fields import Field, quoted
+from cloudmlops.emulators.google.bigquery.library.needs import define, needed
 from cloudmlops.emulators.google.bigquery.macros import MACROS
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import of_duckdb
@@ -25,6 +26,8 @@ class Warehouse:
 
     def __init__(self, file: Path | None) -> None:
         self.writing = threading.RLock()
+        self._defining = threading.Lock()
+        self._defined: set[str] = set()
         self._root = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
         self._root.execute("SET GLOBAL TimeZone = 'UTC'")
         for macro in MACROS:
@@ -35,6 +38,21 @@ class Warehouse:
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of one's own; close it."""
         return self._root.cursor()
+
+    def define_functions(self, sql: str) -> None:
+        """Make those functions of the library known that a statement uses, before the transaction that runs it."""
+        if "__" not in sql:
+            return
+        with self._defining:
+            names = list(needed(sql, set(self._defined)))
+            if names:
+                cursor = self.cursor()
+                try:
+                    for name in names:
+                        define(cursor, name)
+                        self._defined.add(name)
+                finally:
+                    cursor.close()
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -107,6 +125,12 @@ def insert(cursor: duckdb.DuckDBPyConnection, target: str, rows: pa.Table) -> No
         cursor.execute(f"INSERT INTO {target} BY NAME SELECT * FROM arriving_rows")  # noqa: S608 quoted
     finally:
         cursor.unregister("arriving_rows")
+
+
+def fill_arrays(cursor: duckdb.DuckDBPyConnection, target: str, fields: Iterable[Field]) -> None:
+    """Put an empty array wherever none was written: a table of BigQuery has no array that is NULL."""
+    for column in [quoted(field["name"]) for field in fields if field.get("mode") == "REPEATED"]:
+        cursor.execute(f"UPDATE {target} SET {column} = [] WHERE {column} IS NULL")  # noqa: S608 quoted
 
 
 def count(cursor: duckdb.DuckDBPyConnection, target: str) -> int:

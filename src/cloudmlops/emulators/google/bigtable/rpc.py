@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NoReturn
@@ -13,9 +13,15 @@ from google.protobuf.json_format import MessageToDict
 
 from cloudmlops.emulators.core.calls import Dropped
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.core.rpc import refuse
 from cloudmlops.emulators.core.service import Surroundings
+from cloudmlops.emulators.google.audit import Audit
+from cloudmlops.emulators.google.bigtable.permissions import PERMISSIONS, Permissions
 
 SERVICE: Final = "bigtable"
+_DOMAIN: Final = "bigtable.googleapis.com"
+_ADMINISTERING: Final = ("Create", "Update", "PartialUpdate", "Delete", "ModifyColumnFamilies")
+"""How the names of methods begin that are in the log of administration."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,10 +48,19 @@ class Method:
 class Handlers(grpc.GenericRpcHandler):
     """Finds the function of an RPC."""
 
-    def __init__(self, surroundings: Surroundings, methods: list[Method], families: tuple[str, ...]) -> None:
+    def __init__(
+        self, surroundings: Surroundings, methods: list[Method], families: tuple[str, ...], audit: Audit | None
+    ) -> None:
         self._surroundings = surroundings
         self._families = families
+        self._permissions = Permissions(surroundings.state)
+        self._audit = audit
         self._handlers = {method.path: self._handler(method) for method in methods}
+
+    @property
+    def paths(self) -> Collection[str]:
+        """Of all methods that are answered."""
+        return self._handlers.keys()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         path = handler_call_details.method
@@ -70,20 +85,46 @@ class Handlers(grpc.GenericRpcHandler):
     def _answer(self, method: Method, asked: Any, context: grpc.ServicerContext) -> Any:
         try:
             with self._answering(method, asked, context):
-                return method.act(asked)
+                return self._written(method, asked, context)
         except Refused as refused:
-            _abort(context, refused)
+            refuse(context, refused, domain=_DOMAIN)
         except Dropped:
             context.abort(grpc.StatusCode.UNAVAILABLE, "connection cut")
 
     def _stream(self, method: Method, asked: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
             with self._answering(method, asked, context):
+                self._check(method, asked, context)
                 yield from method.act(asked)
         except Refused as refused:
-            _abort(context, refused)
+            refuse(context, refused, domain=_DOMAIN)
         except Dropped:
             context.abort(grpc.StatusCode.UNAVAILABLE, "connection cut")
+
+    def _written(self, method: Method, asked: Any, context: grpc.ServicerContext) -> Any:
+        """Answer, and write what was administered, or was refused; rows are not written about."""
+        administers = method.operation.partition(".")[2].startswith(_ADMINISTERING)
+        if self._audit is None or not administers or method.operation not in PERMISSIONS:
+            self._check(method, asked, context)
+            return method.act(asked)
+        told = {
+            "service_name": "bigtableadmin.googleapis.com",
+            "method_name": method.path.strip("/").replace("/", "."),
+            "resource_name": _resource(asked),
+            "request": MessageToDict(asked),
+            "principal": self._permissions.principal(context.invocation_metadata()),
+            "permission": PERMISSIONS[method.operation][0],
+        }
+        with self._audit.trying(**told):
+            self._check(method, asked, context)
+            answer = method.act(asked)
+        self._audit.mutated(response=MessageToDict(answer), **told)
+        return answer
+
+    def _check(self, method: Method, asked: Any, context: grpc.ServicerContext) -> None:
+        if not isinstance(asked, bytes):
+            principal = self._permissions.principal(context.invocation_metadata())
+            self._permissions.check(principal, method.operation, _resource(asked))
 
     def _answering(self, method: Method, asked: Any, context: grpc.ServicerContext) -> Any:
         named = method.path if isinstance(asked, bytes) else _resource(asked)
@@ -122,9 +163,13 @@ class Sent(Mapping[str, Any]):
 
 
 def _resource(asked: Any) -> str:
+    """Return the name of what a request concerns, itself or in the message that it is to be changed to."""
     for field in ("table_name", "name", "parent"):
         if field in asked.DESCRIPTOR.fields_by_name:
             return str(getattr(asked, field))
+    for field in ("table", "instance", "app_profile"):
+        if field in asked.DESCRIPTOR.fields_by_name:
+            return str(getattr(asked, field).name)
     return ""
 
 
@@ -134,15 +179,8 @@ def _peer(peer: str) -> tuple[str, int]:
     return host.strip("[]"), int(port or 0)
 
 
-def _abort(context: grpc.ServicerContext, refused: Refused) -> NoReturn:
-    if refused.retry_after_seconds is not None:
-        context.set_trailing_metadata((("retry-after", str(refused.retry_after_seconds)),))
-    context.abort(grpc.StatusCode[refused.code], refused.message)
-    raise AssertionError("abort raises")
-
-
 def _refusal(path: str) -> Callable[[Any], Any]:
-    def refuse(_: Any) -> NoReturn:
+    def act(_: Any) -> NoReturn:
         raise Refused("UNIMPLEMENTED", f"{path} is not emulated")
 
-    return refuse
+    return act

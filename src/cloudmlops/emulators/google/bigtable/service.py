@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cloudmlops.emulators.core.service import Service, Surroundings
+from cloudmlops.emulators.google.audit import Audit
 from cloudmlops.emulators.google.bigtable.data import Data
 from cloudmlops.emulators.google.bigtable.instances import Instances
 from cloudmlops.emulators.google.bigtable.rpc import SERVICE, Handlers
@@ -15,9 +16,14 @@ HOSTS: Final = ("bigtable.googleapis.com", "bigtableadmin.googleapis.com", "*-bi
 _PATHS: Final = ("/google.bigtable.v2.", "/google.bigtable.admin.v2.")
 
 
-def service(surroundings: Surroundings) -> Service:
-    """Make Bigtable, with the tables and rows that the state holds."""
+def service(surroundings: Surroundings, *, audit: Audit | None = None) -> Service:
+    """Make Bigtable, with the tables and rows that the state holds.
+
+    Args:
+        surroundings: Of the emulator.
+        audit: Where it is written what was changed, and what was refused.
+    """
     tables = tables_of(surroundings.state, surroundings.clock)
     instances = Instances(surroundings.state, surroundings.clock, tables)
     methods = [*Data(tables, instances).methods(), *TableAdmin(tables, instances).methods(), *instances.methods()]
-    return Service(name=SERVICE, hosts=HOSTS, rpc=Handlers(surroundings, methods, _PATHS))
+    return Service(name=SERVICE, hosts=HOSTS, rpc=Handlers(surroundings, methods, _PATHS, audit))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from cloudmlops.emulators.core.answering import Answer, Asked, answer_json, app
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.google.access import Access
+from cloudmlops.emulators.google.aiplatform.names import Projects
 from cloudmlops.emulators.google.audit import Audit
+from cloudmlops.emulators.google.payloads import Many, Named, Type, typed, whole
 from cloudmlops.emulators.google.pubsub.names import checked_name
 from cloudmlops.emulators.google.pubsub.topics import Topics
 from cloudmlops.emulators.google.pushing import Pusher
@@ -20,13 +23,43 @@ _DOMAIN: Final = "pubsub.googleapis.com"
 _TOPIC: Final = "/v1/projects/{project}/topics/{topic}"
 _SUBSCRIPTION: Final = "/v1/projects/{project}/subscriptions/{subscription}"
 _MOST_LISTED: Final = 1000
+_TOPIC_TYPES: Final[Mapping[str, Type]] = {
+    "kmsKeyName": "text",
+    "labels": Named("text"),
+    "messageRetentionDuration": "text",
+    "messageStoragePolicy": {"allowedPersistenceRegions": Many("text")},
+    "name": "text",
+}
+_SUBSCRIPTION_TYPES: Final[Mapping[str, Type]] = {
+    "ackDeadlineSeconds": "whole",
+    "expirationPolicy": {"ttl": "text"},
+    "labels": Named("text"),
+    "messageRetentionDuration": "text",
+    "name": "text",
+    "pushConfig": {
+        "attributes": Named("text"),
+        "oidcToken": {"audience": "text", "serviceAccountEmail": "text"},
+        "pushEndpoint": "text",
+    },
+    "retainAckedMessages": "flag",
+    "retryPolicy": {"maximumBackoff": "text", "minimumBackoff": "text"},
+    "topic": "text",
+}
+_ASKED_TYPES: Final[Mapping[str, Type]] = {
+    "ackDeadlineSeconds": "whole",
+    "ackIds": Many("text"),
+    "maxMessages": "whole",
+    "messages": Many({"attributes": Named("text"), "data": "bytes", "orderingKey": "text"}),
+    "permissions": Many("text"),
+}
 
 
 def pubsub_service(
     surroundings: Surroundings, *, tokens: Tokens, access: Access, audit: Audit, pusher: Pusher
 ) -> Service:
     """Serve topics and subscriptions."""
-    wire = _Wire(Topics(surroundings, pusher), tokens, access, audit)
+    projects = Projects(surroundings.state)
+    wire = _Wire(Topics(surroundings, pusher), tokens, access, audit, projects)
     routes = (
         Route("PUT", _TOPIC, "topics.create", wire.create_topic),
         Route("GET", _TOPIC, "topics.get", wire.get_topic),
@@ -52,16 +85,18 @@ def pubsub_service(
             wire.test_subscription_permissions,
         ),
     )
+    by_id = tuple(replace(route, act=_with_id(route.act, projects)) for route in routes)
     return Service(
         name="pubsub",
         hosts=(_DOMAIN, "*-pubsub.googleapis.com"),
         paths=("/v1/projects/*/topics", "/v1/projects/*/subscriptions"),
-        http=app(surroundings, "pubsub", find=finder(routes), refusal=refusal(_DOMAIN), recorded=recorded_json),
+        http=app(surroundings, "pubsub", find=finder(by_id), refusal=refusal(_DOMAIN), recorded=recorded_json),
     )
 
 
 class _Wire:
-    def __init__(self, topics: Topics, tokens: Tokens, access: Access, audit: Audit) -> None:
+    def __init__(self, topics: Topics, tokens: Tokens, access: Access, audit: Audit, projects: Projects) -> None:
+        self._projects = projects
         self._topics = topics
         self._tokens = tokens
         self._access = access
@@ -69,7 +104,7 @@ class _Wire:
 
     def create_topic(self, asked: Asked, *, project: str, topic: str) -> Answer:
         name = checked_name("topics", project, topic)
-        sent = json_object(asked)
+        sent = typed(json_object(asked), _TOPIC_TYPES)
         return self._audited(
             asked,
             "pubsub.topics.create",
@@ -86,7 +121,7 @@ class _Wire:
 
     def update_topic(self, asked: Asked, *, project: str, topic: str) -> Answer:
         name = f"projects/{project}/topics/{topic}"
-        sent, mask = _update(asked, "topic")
+        sent, mask = _update(asked, "topic", _TOPIC_TYPES)
         return self._audited(
             asked,
             "pubsub.topics.update",
@@ -127,12 +162,14 @@ class _Wire:
     def publish(self, asked: Asked, *, project: str, topic: str) -> Answer:
         name = f"projects/{project}/topics/{topic}"
         self._allow(asked, "pubsub.topics.publish", name)
-        return answer_json({"messageIds": self._topics.publish(name, json_object(asked).get("messages", []))})
+        content = typed(json_object(asked), _ASKED_TYPES)
+        return answer_json({"messageIds": self._topics.publish(name, content.get("messages", []))})
 
     def create_subscription(self, asked: Asked, *, project: str, subscription: str) -> Answer:
         name = checked_name("subscriptions", project, subscription)
-        sent = json_object(asked)
-        self._allow(asked, "pubsub.topics.attachSubscription", str(sent.get("topic", "")))
+        sent = typed(json_object(asked), _SUBSCRIPTION_TYPES)
+        sent["topic"] = self._projects.by_id(sent.get("topic", ""))
+        self._allow(asked, "pubsub.topics.attachSubscription", sent["topic"])
         return self._audited(
             asked,
             "pubsub.subscriptions.create",
@@ -149,7 +186,7 @@ class _Wire:
 
     def update_subscription(self, asked: Asked, *, project: str, subscription: str) -> Answer:
         name = f"projects/{project}/subscriptions/{subscription}"
-        sent, mask = _update(asked, "subscription")
+        sent, mask = _update(asked, "subscription", _SUBSCRIPTION_TYPES)
         return self._audited(
             asked,
             "pubsub.subscriptions.update",
@@ -161,7 +198,7 @@ class _Wire:
 
     def modify_push(self, asked: Asked, *, project: str, subscription: str) -> Answer:
         name = f"projects/{project}/subscriptions/{subscription}"
-        sent = {"pushConfig": json_object(asked).get("pushConfig", {})}
+        sent = {"pushConfig": typed(json_object(asked), _SUBSCRIPTION_TYPES).get("pushConfig", {})}
 
         def modify() -> None:
             self._topics.update_subscription(name, sent, "pushConfig")
@@ -192,7 +229,7 @@ class _Wire:
 
     def pull(self, asked: Asked, *, project: str, subscription: str) -> Answer:
         known = self._consumed(asked, project, subscription)
-        most = int(json_object(asked).get("maxMessages", 0))
+        most = typed(json_object(asked), _ASKED_TYPES).get("maxMessages", 0)
         if most <= 0:
             raise Refused("INVALID_ARGUMENT", "maxMessages must be greater than 0.")
         taken = self._topics.backlog.take(known, min(most, _MOST_LISTED))
@@ -200,13 +237,14 @@ class _Wire:
 
     def acknowledge(self, asked: Asked, *, project: str, subscription: str) -> Answer:
         known = self._consumed(asked, project, subscription)
-        self._topics.backlog.acknowledge(known["name"], json_object(asked).get("ackIds", []))
+        content = typed(json_object(asked), _ASKED_TYPES)
+        self._topics.backlog.acknowledge(known["name"], content.get("ackIds", []))
         return answer_json({})
 
     def extend(self, asked: Asked, *, project: str, subscription: str) -> Answer:
         known = self._consumed(asked, project, subscription)
-        content = json_object(asked)
-        seconds = int(content.get("ackDeadlineSeconds", 0))
+        content = typed(json_object(asked), _ASKED_TYPES)
+        seconds = content.get("ackDeadlineSeconds", 0)
         if not 0 <= seconds <= 600:
             raise Refused("INVALID_ARGUMENT", f"Invalid ack deadline given (deadline={seconds}).")
         self._topics.backlog.extend(known["name"], content.get("ackIds", []), seconds)
@@ -222,7 +260,7 @@ class _Wire:
 
     def _tested(self, asked: Asked, resource: str) -> Answer:
         principal = self._tokens.principal(asked.headers.get("authorization"))
-        wanted = json_object(asked).get("permissions", [])
+        wanted = typed(json_object(asked), _ASKED_TYPES).get("permissions", [])
         return answer_json({"permissions": self._access.tested(principal, wanted, resource)})
 
     def _allow(self, asked: Asked, permission: str, resource: str) -> str:
@@ -241,28 +279,38 @@ class _Wire:
         sent: Mapping[str, Any],
         act: Callable[[], Mapping[str, Any] | None],
     ) -> Answer:
-        principal = self._allow(asked, permission, name)
-        response = act() or {}
-        self._audit.mutated(
-            _DOMAIN,
-            method,
-            name,
-            sent,
-            response,
-            principal=principal,
-            permission=permission,
-            resource_type="pubsub_topic" if "/topics/" in name else "pubsub_subscription",
-        )
+        told: dict[str, Any] = {
+            "service_name": _DOMAIN,
+            "method_name": method,
+            "resource_name": name,
+            "request": sent,
+            "principal": self._tokens.principal(asked.headers.get("authorization")),
+            "permission": permission,
+            "resource_type": "pubsub_topic" if "/topics/" in name else "pubsub_subscription",
+        }
+        with self._audit.trying(**told):
+            self._allow(asked, permission, name)
+            response = act() or {}
+        self._audit.mutated(response=response, **told)
         return answer_json(response)
 
 
-def _update(asked: Asked, kind: str) -> tuple[dict[str, Any], str]:
-    content = json_object(asked)
-    return dict(content.get(kind, {})), str(content.get("updateMask", ""))
+def _with_id(act: Callable[..., Answer], projects: Projects) -> Callable[..., Answer]:
+    """Let a method be asked for by the project's number too: what is kept is named by its id."""
+
+    def by_id(asked: Asked, *, project: str, **parts: str) -> Answer:
+        return act(asked, project=projects.id(project), **parts)
+
+    return by_id
+
+
+def _update(asked: Asked, kind: str, fields: Mapping[str, Type]) -> tuple[dict[str, Any], str]:
+    content = typed(json_object(asked), {kind: fields, "updateMask": "text"})
+    return dict(content.get(kind, {})), content.get("updateMask", "")
 
 
 def _page(asked: Asked, field: str, found: list[Any], name: Callable[[Any], str]) -> Answer:
-    size = min(int(asked.query.get("pageSize") or 100), _MOST_LISTED)
+    size = whole(asked.query.get("pageSize"), "page_size", default=100, most=_MOST_LISTED)
     rest = [item for item in found if name(item) > asked.query.get("pageToken", "")]
     page: dict[str, Any] = {field: rest[:size]} if rest else {}
     if len(rest) > size:

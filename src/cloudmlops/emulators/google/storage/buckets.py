@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from cloudmlops.emulators.core.faults import Refused
+from cloudmlops.emulators.google.aiplatform.names import LOCATIONS
 from cloudmlops.emulators.google.storage.catalogue import Catalogue
+from cloudmlops.emulators.google.storage.listing import page_size
 from cloudmlops.emulators.google.storage.preconditions import NONE, of_query
 from cloudmlops.emulators.google.storage.records import Bucket
 from cloudmlops.emulators.google.storage.resources import (
@@ -22,6 +24,12 @@ from cloudmlops.emulators.google.storage.wire import Answer, Asked, answer_json
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _LONGEST_PLAIN: Final = 63
+_PLACES: Final = LOCATIONS | {
+    *("asia-southeast3", "europe-west10", "northamerica-south1"),
+    *("asia", "eu", "us"),
+    *("asia1", "eur4", "eur5", "eur7", "eur8", "nam4"),
+}
+"""Regions, multi-regions and predefined dual regions (cloud.google.com/storage/docs/locations)."""
 _FIXED: Final = ("location", "locationType")
 
 
@@ -39,6 +47,9 @@ def new_bucket(catalogue: Catalogue, name: str, project: str, settings: Mapping[
     """Make a bucket with the service's defaults."""
     if not _NAME.fullmatch(name) or any(len(part) > _LONGEST_PLAIN for part in name.split(".")):
         raise Refused("INVALID_ARGUMENT", f"Invalid bucket name: '{name}'", reason="invalid")
+    place = str(settings.get("location", "US"))
+    if place.lower() not in _PLACES:
+        raise Refused("INVALID_ARGUMENT", "The specified location constraint is not valid.", reason="invalid")
     now = catalogue.now()
     given = {
         "storageClass": "STANDARD",
@@ -47,7 +58,7 @@ def new_bucket(catalogue: Catalogue, name: str, project: str, settings: Mapping[
             "publicAccessPrevention": "inherited",
         },
         **settings,
-        "location": str(settings.get("location", "US")).upper(),
+        "location": place.upper(),
     }
     bucket = Bucket(
         name=name,
@@ -81,7 +92,7 @@ def list_(catalogue: Catalogue, asked: Asked) -> Answer:
     if not (project := asked.query.get("project")):
         raise Refused("INVALID_ARGUMENT", "Required parameter: project", reason="required")
     prefix, after = asked.query.get("prefix", ""), asked.query.get("pageToken", "")
-    count = int(asked.query.get("maxResults", 1000))
+    count = page_size(asked.query.get("maxResults"))
     found = [
         bucket
         for bucket in catalogue.buckets()

@@ -14,6 +14,7 @@ from cloudmlops.emulators.google.storage.content import Content, Stored
 from cloudmlops.emulators.google.storage.permissions import Permissions
 from cloudmlops.emulators.google.storage.preconditions import NONE, Conditions
 from cloudmlops.emulators.google.storage.records import Bucket, Version, held_until, stamp
+from cloudmlops.emulators.google.storage.wire import Asked
 
 _NOT_COPIED: Final = frozenset({"eventBasedHold", "temporaryHold"})
 
@@ -212,8 +213,21 @@ class Catalogue:
                 self._past.delete(_past_key(bucket, name, version.generation))
             self._leaving.append(version.file)
 
-    def check(self, bucket: str, name: str, conditions: Conditions) -> Version | None:
-        """Say early whether an object could be written; return the live version."""
+    def check(self, asked: Asked, bucket: str, name: str, conditions: Conditions) -> Version | None:
+        """Say early whether an object could be written, also by whoever asks: replacing one is deleting it.
+
+        Returns:
+            The live version; None when there is none.
+
+        Raises:
+            Refused: It could not.
+        """
+        current = self._checked(bucket, name, conditions)
+        if current is not None:
+            self.permissions.check(asked, "objects.delete", bucket=bucket, name=name)
+        return current
+
+    def _checked(self, bucket: str, name: str, conditions: Conditions) -> Version | None:
         of = self.bucket(bucket)
         current = self.find(bucket, name)
         conditions.check(current)
@@ -249,7 +263,7 @@ class Catalogue:
         conditions: Conditions,
         components: int | None,
     ) -> Version:
-        current = self.check(bucket, name, conditions)
+        current = self._checked(bucket, name, conditions)
         of = self.bucket(bucket)
         if current is not None:
             if of.versioned:

@@ -53,7 +53,7 @@ class Permissions:
 
     def check(self, asked: Asked, operation: str, *, bucket: str = "", name: str = "", to_bucket: str = "") -> None:
         """Refuse whoever may not do `operation`; the message names the permission and the resource."""
-        principal = self._principal(asked)
+        principal = self.principal(asked)
         permission = PERMISSIONS.get(operation)
         if permission is None:
             return
@@ -65,9 +65,14 @@ class Permissions:
 
     def granted(self, asked: Asked, permissions: list[str], bucket: str) -> list[str]:
         """Return those of some permissions that the caller has on a bucket."""
-        return self._access.tested(self._principal(asked), permissions, _resource(asked, bucket, ""))
+        return self._access.tested(self.principal(asked), permissions, _resource(asked, bucket, ""))
 
-    def _principal(self, asked: Asked) -> str:
+    def principal(self, asked: Asked) -> str:
+        """Return who asks.
+
+        Raises:
+            Refused: The token is too old.
+        """
         authorization = asked.headers.get("authorization")
         try:
             return self._tokens.principal(authorization)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from functools import partial
@@ -9,16 +10,20 @@ from typing import Final
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
+from cloudmlops.emulators.core.calls import Dropped
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.emulators.core.state import State
+from cloudmlops.emulators.google.audit import Audit
 from cloudmlops.emulators.google.storage import batch, buckets, listing, objects, transfers, uploads, xml_api
+from cloudmlops.emulators.google.storage.auditing import StorageAudit
 from cloudmlops.emulators.google.storage.catalogue import Catalogue
 from cloudmlops.emulators.google.storage.partial import reduced
 from cloudmlops.emulators.google.storage.refusals import json_refusal, xml_refusal
 from cloudmlops.emulators.google.storage.wire import Answer, Asked, Operation, app
 
 NAME: Final = "storage"
+_log: Final = logging.getLogger("cloudmlops.emulators")
 _HOST: Final = "storage.googleapis.com"
 _API: Final = re.compile(r"/(?:(upload|download|resumable/upload|batch)/)?storage/v1(?:/|$)")
 _JSON: Final[tuple[tuple[str, str, str, Callable[..., Answer]], ...]] = (
@@ -59,9 +64,9 @@ def catalogue_of(surroundings: Surroundings) -> Catalogue:
     return known
 
 
-def service(surroundings: Surroundings) -> Service:
-    """Build the service."""
-    cloud = _Cloud(surroundings)
+def service(surroundings: Surroundings, *, audit: Audit | None = None) -> Service:
+    """Build the service; `audit` is where it is written what was changed, and what was refused."""
+    cloud = _Cloud(surroundings, audit)
     return Service(
         name=NAME,
         hosts=(_HOST, f"*.{_HOST}"),
@@ -72,34 +77,53 @@ def service(surroundings: Surroundings) -> Service:
 
 
 class _Cloud:
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, audit: Audit | None) -> None:
         self._calls = surroundings.calls
         self._catalogue = catalogue_of(surroundings)
+        self._written = StorageAudit(audit, self._catalogue)
 
     def respond(self, asked: Asked, drop: Callable[[], None]) -> Answer:
         """Answer any request."""
         if asked.path.startswith("/batch/storage/v1") and asked.method == "POST":
             return batch.answer(asked, partial(self.respond, drop=drop))
+        answer: Answer | None = None
         try:
             operation, act, subject = self._find(asked)
             with self._calls.answering(
                 NAME, operation, transport="rest", drop=drop, resource=unquote(asked.path), request=dict(asked.query)
             ):
-                self._catalogue.permissions.check(asked, operation, **subject)
-                return reduced(asked, act(asked))
+                answer = self._written.answered(
+                    asked, operation, subject, lambda: self._checked(asked, operation, subject, act)
+                )
+                return reduced(asked, answer)
+        except Dropped:
+            if answer is not None and answer.file is not None:
+                answer.file.close()
+            raise
         except Refused as refused:
-            return json_refusal(refused) if _API.match(asked.path) else xml_refusal(refused)
+            return _refusal(asked, refused)
+        except Exception as error:  # noqa: BLE001 a mistake of ours, told to the client and the log
+            _log.exception("%s: %s %s failed", NAME, asked.method, asked.path)
+            return _refusal(asked, Refused("INTERNAL", f"the emulator itself failed: {type(error).__name__}: {error}"))
+
+    def _checked(self, asked: Asked, operation: str, subject: dict[str, str], act: Operation) -> Answer:
+        named = {part: value for part, value in subject.items() if part != "to_name"}
+        self._catalogue.permissions.check(asked, operation, **named)
+        return act(asked)
 
     def _find(self, asked: Asked) -> tuple[str, Operation, dict[str, str]]:
         if (api := _API.match(asked.path)) is not None:
             upload = "upload" in (api[1] or "")
             name, act, parts = _route(_ROUTES[upload], asked, asked.path[api.end() :])
-            subject = {part: value for part, value in parts.items() if part != "to_name"}
-            return name, lambda asked: act(self._catalogue, asked, **parts), subject
+            return name, lambda asked: act(self._catalogue, asked, **parts), parts
         bucket, name = _place(asked)
         operation, answer = xml_api.find_operation(asked, bucket, name)
         subject = {"bucket": bucket, "name": name}
         return operation, lambda asked: answer(self._catalogue, asked, bucket, name), subject
+
+
+def _refusal(asked: Asked, refused: Refused) -> Answer:
+    return json_refusal(refused) if _API.match(asked.path) else xml_refusal(refused)
 
 
 def _place(asked: Asked) -> tuple[str, str]:

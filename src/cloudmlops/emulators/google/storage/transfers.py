@@ -26,6 +26,7 @@ def copy(catalogue: Catalogue, asked: Asked, *, bucket: str, name: str, to_bucke
     """Copy in one call."""
     settings = object_settings(asked.json())
     source = catalogue.get(bucket, name, generation_of(asked, "sourceGeneration"))
+    catalogue.check(asked, to_bucket, checked_name(to_name), of_query(asked.query))
     version = catalogue.copy(
         source,
         to_bucket,
@@ -43,7 +44,7 @@ def rewrite(catalogue: Catalogue, asked: Asked, *, bucket: str, name: str, to_bu
     source = catalogue.get(bucket, name, generation_of(asked, "sourceGeneration"))
     of_query(asked.query, "ifSource").check(source)
     conditions = of_query(asked.query)
-    catalogue.check(to_bucket, checked_name(to_name), conditions)
+    catalogue.check(asked, to_bucket, checked_name(to_name), conditions)
     token = asked.query.get("rewriteToken")
     subject = [bucket, name, source.generation, to_bucket, to_name]
     done = _done(catalogue, token, subject) if token else 0
@@ -104,7 +105,7 @@ def compose(catalogue: Catalogue, asked: Asked, *, bucket: str, name: str) -> An
             "UNIMPLEMENTED", "objects.compose with deleteSourceObjects is not emulated", reason="notImplemented"
         )
     conditions = of_query(asked.query)
-    catalogue.check(bucket, checked_name(name), conditions)
+    catalogue.check(asked, bucket, checked_name(name), conditions)
     with catalogue.transaction():
         sources = []
         for item in listed:

@@ -72,7 +72,7 @@ def insert(catalogue: Catalogue, asked: Asked, *, bucket: str) -> Answer:
         raise Refused("INVALID_ARGUMENT", f"Invalid value for uploadType: {kind!r}", reason="invalid")
     name, settings = _described(asked, metadata, content_type)
     conditions = of_query(asked.query)
-    catalogue.check(bucket, name, conditions)
+    catalogue.check(asked, bucket, name, conditions)
     stored = catalogue.content.store(pieces)
     try:
         check_sums(stored, {**_announced(asked.headers), **_sums(metadata)})
@@ -181,7 +181,7 @@ def _begin(catalogue: Catalogue, asked: Asked, bucket: str) -> Answer:
     metadata = asked.json()
     name, settings = _described(asked, metadata, asked.headers.get("x-upload-content-type"))
     conditions = of_query(asked.query)
-    catalogue.check(bucket, name, conditions)
+    catalogue.check(asked, bucket, name, conditions)
     length = asked.headers.get("x-upload-content-length")
     session = Session(
         bucket=bucket,

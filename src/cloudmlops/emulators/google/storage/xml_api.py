@@ -90,7 +90,7 @@ def _get(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
 
 def _put(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
     conditions = of_headers(asked.headers)
-    _check_writer_tags(asked, catalogue.check(bucket, checked_name(name), conditions))
+    _check_writer_tags(asked, catalogue.check(asked, bucket, checked_name(name), conditions))
     stored = catalogue.content.store(pieces_of(asked.body))
     try:
         md5 = asked.headers.get("content-md5")
@@ -117,6 +117,7 @@ def _check_writer_tags(asked: Asked, current: Version | None) -> None:
 def _copy(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
     of, _, source = unquote(asked.headers["x-goog-copy-source"].lstrip("/")).partition("/")
     generation = asked.headers.get("x-goog-copy-source-generation")
+    catalogue.check(asked, bucket, checked_name(name), of_headers(asked.headers))
     version = catalogue.copy(
         catalogue.get(of, source, int(generation) if generation else None),
         bucket,

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.storage.catalogue import Catalogue
 from cloudmlops.emulators.google.storage.content import pieces_of
+from cloudmlops.emulators.google.storage.listing import page_size
 from cloudmlops.emulators.google.storage.preconditions import of_headers
 from cloudmlops.emulators.google.storage.uploads import check_sums, checked_name, goog_hash
 from cloudmlops.emulators.google.storage.wire import Answer, Asked
@@ -60,7 +61,7 @@ def complete(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answ
     """Make the object of the parts that the client lists."""
     upload = _known(catalogue, asked, bucket, name)
     conditions = of_headers(asked.headers)
-    catalogue.check(bucket, name, conditions)
+    catalogue.check(asked, bucket, name, conditions)
     known = _parts(catalogue, upload)
     files = []
     wanted = _listed(asked)
@@ -109,8 +110,8 @@ def abort(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
 def parts(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:
     """List the parts that have arrived."""
     upload = _known(catalogue, asked, bucket, name)
-    count = min(int(asked.query.get("max-parts", 1000)), 1000)
-    after = int(asked.query.get("part-number-marker", 0))
+    count = page_size(asked.query.get("max-parts"))
+    after = _number(asked.query.get("part-number-marker", "0"), "part-number-marker")
     found = [(number, item) for number, item in _parts(catalogue, upload).items() if number > after]
     children: list[tuple[str, object]] = [
         ("Bucket", bucket),
@@ -167,6 +168,17 @@ def _forget(catalogue: Catalogue, bucket: str, upload: str) -> None:
     catalogue.sessions.delete(f"multipart/{bucket}/{upload}")
     for number in _parts(catalogue, upload):
         catalogue.sessions.delete(f"part/{upload}/{number:05}")
+
+
+def _number(text: str, name: str) -> int:
+    """Read a whole number of a query.
+
+    Raises:
+        Refused: It is none.
+    """
+    if not text.isdecimal():
+        raise Refused("INVALID_ARGUMENT", f"Invalid value for {name}: {text!r}", reason="invalid")
+    return int(text)
 
 
 def _listed(asked: Asked) -> list[tuple[int, str]]:

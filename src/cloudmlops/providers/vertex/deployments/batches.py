@@ -156,7 +156,12 @@ class Batches:
 
     def _store(self, uri: str) -> ObjectStore:
         own = uri.startswith("gs://") and self._settings.api_url is not None
-        return open_store(uri, endpoint=self._settings.api_url if own else None, anonymous=own)
+        return open_store(
+            uri,
+            endpoint=self._settings.api_url if own else None,
+            anonymous=own,
+            timeout=self._settings.timeout,
+        )
 
 
 def _local(uri: str) -> Path | None:

@@ -206,11 +206,14 @@ class Resources:
             )
 
     def synced(self, identity: str, *, view: str, operation: str) -> bool:
-        """Say whether a feature view was synced, so that it can be read."""
-        return any(
-            sync.run_time.HasField("end_time") and not sync.final_status.code
-            for sync in self._syncs(self.view_name(identity), view, operation)
-        )
+        """Say whether a feature view was synced, so that it can be read; one that is not there was not."""
+        try:
+            return any(
+                sync.run_time.HasField("end_time") and not sync.final_status.code
+                for sync in self._syncs(self.view_name(identity), view, operation)
+            )
+        except NotFoundError:
+            return False
 
     def _begun(self, name: str, view: str, operation: str) -> str | None:
         """Begin a sync and return its name; None while another runs."""

@@ -67,6 +67,7 @@ _MAKE_TABLES: Final = (
     "bigquery.tables.update",
     "bigquery.tables.updateData",
 )
+_PASS_TABLES: Final = (*_MAKE_TABLES, "bigquery.tables.delete", "bigquery.tables.export")
 _MAKE_FEATURES: Final = (
     *_STORE,
     "aiplatform.featureGroups.create",
@@ -165,8 +166,8 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
         ),
     ),
     "features.reader": (Role.READER, (*_STORE, "aiplatform.featureViews.fetchFeatureValues", *_READ)),
-    "features.skew": (Role.TRAINER, (*_MAKE_TABLES, "bigquery.tables.delete", *_QUERY, *_READ)),
-    "features.training_table": (Role.TRAINER, (*_MAKE_TABLES, "bigquery.tables.delete", *_QUERY, *_READ)),
+    "features.skew": (Role.TRAINER, (*_PASS_TABLES, *_QUERY, *_WRITE)),
+    "features.training_table": (Role.TRAINER, (*_PASS_TABLES, *_QUERY, *_WRITE)),
     "features.view": (Role.READER, _READ),
     "features.write_table": (Role.TRAINER, (*_MAKE_TABLES, *_QUERY)),
     "models.approve": (Role.APPROVER, (*_MODEL, *_WRITE)),

@@ -77,6 +77,19 @@ def step_state(job: PipelineJob, detail: PipelineTaskDetail | None) -> StepState
     return STEP_STATES[_TASK(detail.state)]
 
 
+def unheard(said: str, image: str) -> str:
+    """Return why a step of ours failed whose process left no word: it was killed, or it never began.
+
+    Args:
+        said: By Vertex AI.
+        image: Of its container.
+    """
+    return (
+        f"{said}\nIts process left no word. If the image {image} is not there, or was not built for steps: "
+        f"cloudmlops image steps FOLDER, then gcloud builds submit FOLDER --tag {image}"
+    )
+
+
 def containers(detail: PipelineTaskDetail) -> Sequence[str]:
     """Return the numbers of the custom jobs of all attempts, the last one last."""
     container, own = detail.executor_detail.container_detail, detail.executor_detail.custom_job_detail

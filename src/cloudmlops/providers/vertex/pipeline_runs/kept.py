@@ -1,7 +1,7 @@
 """What Vertex AI has no place for, in the object store.
 
 runs/RUN/request.json         graph, lineage and source
-runs/RUN/resumed/N.json       what the N-th attempt does not run again
+runs/RUN/resumed/N.json       what became of each step before the N-th attempt
 runs/RUN/announced            that its end has been published
 failures/JOB/STEP.json        why a step failed, in the words of its own process
 cache/IMAGE/KEY.json          what a step with that key has left
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -50,13 +50,13 @@ class Kept:
         """Return how often a run was started: once, and once more for each resume."""
         return 1 + sum(1 for _ in self._objects.list(f"runs/{run}/resumed/"))
 
-    def add_attempt(self, run: str, number: int, steps: Sequence[StepRecord]) -> bool:
-        """Keep what an attempt does not run again; False when somebody else has made that attempt."""
+    def add_attempt(self, run: str, number: int, steps: Iterable[StepRecord]) -> bool:
+        """Keep what became of each step before an attempt; False when somebody else has made that attempt."""
         content = {step.name: _step_to_json(step) for step in steps}
         return self._objects.create(f"runs/{run}/resumed/{number}.json", _text(content))
 
     def steps(self, run: str, attempt: int) -> Mapping[str, StepRecord]:
-        """Return what an attempt does not run again."""
+        """Return what became of each step before an attempt; those that have succeeded are not run again."""
         fields = self._read(f"runs/{run}/resumed/{attempt}.json") if attempt > 1 else None
         return {name: _step_from_json(step) for name, step in (fields or {}).items()}
 

@@ -14,9 +14,9 @@ from google.rpc import code_pb2
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
+from cloudmlops.emulators.google.aiplatform.checking import without_output_fields
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import Server, fleet_of
 from cloudmlops.emulators.google.aiplatform.endpoints.servers import job_server
-from cloudmlops.emulators.google.aiplatform.generic import without_output_fields
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.models import Models, check_labels
 from cloudmlops.emulators.google.aiplatform.names import new_id

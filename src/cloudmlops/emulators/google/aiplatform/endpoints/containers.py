@@ -17,7 +17,7 @@ from typing import Final
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.processes import Processes
-from cloudmlops.emulators.google.aiplatform.endpoints.images import Launch
+from cloudmlops.emulators.google.aiplatform.endpoints.launching import Launch
 
 LOOPBACK: Final = "127.0.0.1"
 _DYING_SECONDS: Final = 2.0

@@ -12,10 +12,11 @@ from google.protobuf.message import Message
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
+from cloudmlops.emulators.google.aiplatform.checking import without_output_fields
 from cloudmlops.emulators.google.aiplatform.endpoints.fleet import Fleet, fleet_of
 from cloudmlops.emulators.google.aiplatform.endpoints.servers import endpoint_server
 from cloudmlops.emulators.google.aiplatform.endpoints.traffic import NEW, checked_split
-from cloudmlops.emulators.google.aiplatform.generic import masked, without_output_fields
+from cloudmlops.emulators.google.aiplatform.generic import masked
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.models import Models, check_labels
 from cloudmlops.emulators.google.aiplatform.names import location_of, new_id

@@ -16,7 +16,8 @@ from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
 from cloudmlops.emulators.core.state import State
 from cloudmlops.emulators.google.aiplatform.endpoints.containers import Container, free_port
-from cloudmlops.emulators.google.aiplatform.endpoints.images import Images, launch
+from cloudmlops.emulators.google.aiplatform.endpoints.launching import launch
+from cloudmlops.emulators.google.aiplatform.images import images_of
 from cloudmlops.emulators.google.logs import Logs
 
 _DRAIN_SECONDS: Final = 60.0
@@ -59,8 +60,6 @@ class Fleet:
     """All machines of one emulator, and what a test may set about them."""
 
     def __init__(self) -> None:
-        self.images = Images()
-        """What runs for a container image."""
         self.quota: int | None = None
         """Machines that a project may have in a location; None: any number."""
         self.patience_seconds = _PATIENCE_SECONDS
@@ -71,7 +70,6 @@ class Fleet:
 
     def reset(self) -> None:
         """Forget what a test has set; what is up stays up."""
-        self.images = Images()
         self.quota = None
         self.patience_seconds = _PATIENCE_SECONDS
 
@@ -195,7 +193,11 @@ class _Running:
             port = free_port()
             started = Container(
                 surroundings.processes,
-                launch(fleet.images, self.server.model.container_spec, self._variables(surroundings, port)),
+                launch(
+                    images_of(surroundings.state),
+                    self.server.model.container_spec,
+                    self._variables(surroundings, port),
+                ),
                 port=port,
                 folder=Path(self._folder.name),
                 said=_log_writer(surroundings, lambda: self.server),

@@ -10,6 +10,8 @@ from typing import Any, Final
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
 from cloudmlops.emulators.google.aiplatform.catalogue import message
+from cloudmlops.emulators.google.aiplatform.names import Projects
+from cloudmlops.emulators.google.tokens import Tokens
 
 _LONGEST_KEY_BYTES: Final = 4096
 _IDENTITIES: Final = {"STRING", "INTEGER"}
@@ -74,7 +76,7 @@ class SourceRows:
         from google.api_core.exceptions import GoogleAPICallError
 
         project, dataset, table = source.uri.removeprefix("bq://").rsplit(".", 2)
-        client = self._client()
+        client = self._client(project)
         try:
             # By a query, for a source may be a view.
             given = client.query(
@@ -113,13 +115,14 @@ class SourceRows:
             known.when = row[source.timestamp] if source.timestamp is not None else None
         return found
 
-    def _client(self) -> Any:
-        from google.auth.credentials import AnonymousCredentials
+    def _client(self, project: str) -> Any:
         from google.cloud import bigquery
+        from google.oauth2.credentials import Credentials
 
+        state = self._surroundings.state
         return bigquery.Client(
             project="emulated",
-            credentials=AnonymousCredentials(),
+            credentials=Credentials(Tokens(state).agent("aiplatform", Projects(state).number(project))),
             client_options={"api_endpoint": f"http://{self._surroundings.address()}"},
         )
 

@@ -8,7 +8,7 @@ The value is a `FeatureViewInternalStorage` (googleapis/java-vertex-feature-stor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, Final
 
 import grpc
@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
 from cloudmlops.emulators.google.aiplatform.catalogue import message
+from cloudmlops.emulators.google.tokens import Tokens
 
 SYNCED: Final = b"default"
 WRITTEN: Final = b"dw"
@@ -65,6 +66,7 @@ class StoredRows:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
+        self._tokens = Tokens(surroundings.state)
         self._prepared: set[str] = set()
 
     def metadata(self, store: str) -> Any:
@@ -80,23 +82,17 @@ class StoredRows:
             return
         table, family = self._place(view)
         instance, _, table_id = table.rpartition("/tables/")
+        create = self._call(
+            "bigtable.admin.v2.BigtableTableAdmin/CreateTable", _admin().CreateTableRequest, _admin().Table, view=view
+        )
         try:
-            self._call("bigtable.admin.v2.BigtableTableAdmin/CreateTable", _admin().CreateTableRequest, _admin().Table)(
-                _admin().CreateTableRequest.pb()(parent=instance, table_id=table_id)
-            )
+            create(_admin().CreateTableRequest.pb()(parent=instance, table_id=table_id))
         except grpc.RpcError as error:
             _refused(error, passing=grpc.StatusCode.ALREADY_EXISTS)
         request = _admin().ModifyColumnFamiliesRequest.pb()(name=table)
         change = request.modifications.add(id=family)
         change.create.gc_rule.max_num_versions = 1
-        try:
-            self._call(
-                "bigtable.admin.v2.BigtableTableAdmin/ModifyColumnFamilies",
-                _admin().ModifyColumnFamiliesRequest,
-                _admin().Table,
-            )(request)
-        except grpc.RpcError as error:
-            _refused(error, passing=grpc.StatusCode.ALREADY_EXISTS)
+        self._modify(view, request, passing=grpc.StatusCode.ALREADY_EXISTS)
         self._prepared.add(view)
 
     def forget(self, view: str) -> None:
@@ -105,14 +101,7 @@ class StoredRows:
         table, family = self._place(view)
         request = _admin().ModifyColumnFamiliesRequest.pb()(name=table)
         request.modifications.add(id=family, drop=True)
-        try:
-            self._call(
-                "bigtable.admin.v2.BigtableTableAdmin/ModifyColumnFamilies",
-                _admin().ModifyColumnFamiliesRequest,
-                _admin().Table,
-            )(request)
-        except grpc.RpcError as error:
-            _refused(error, passing=grpc.StatusCode.NOT_FOUND)
+        self._modify(view, request, passing=grpc.StatusCode.NOT_FOUND)
 
     def write(self, view: str, qualifier: bytes, rows: Sequence[tuple[str, Any]]) -> None:
         """Put one cell a row, in the place of the one that is there.
@@ -124,7 +113,11 @@ class StoredRows:
         """
         table, family = self._place(view)
         mutate = self._call(
-            "bigtable.v2.Bigtable/MutateRows", _data().MutateRowsRequest, _data().MutateRowsResponse, streams=True
+            "bigtable.v2.Bigtable/MutateRows",
+            _data().MutateRowsRequest,
+            _data().MutateRowsResponse,
+            view=view,
+            streams=True,
         )
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             request = _data().MutateRowsRequest.pb()(table_name=table)
@@ -167,13 +160,29 @@ class StoredRows:
         where = self.metadata(store)
         return f"projects/{where.tenant_project_id}/instances/{where.instance_id}/tables/{where.table_id}", family
 
-    def _call(self, path: str, request: Any, response: Any, *, streams: bool = False) -> Any:
+    def _modify(self, view: str, request: Any, *, passing: grpc.StatusCode) -> None:
+        """Change families of a view's table, where a refusal may say that it is so already."""
+        modify = self._call(
+            "bigtable.admin.v2.BigtableTableAdmin/ModifyColumnFamilies",
+            _admin().ModifyColumnFamiliesRequest,
+            _admin().Table,
+            view=view,
+        )
+        try:
+            modify(request)
+        except grpc.RpcError as error:
+            _refused(error, passing=passing)
+
+    def _call(self, path: str, request: Any, response: Any, *, view: str, streams: bool = False) -> Any:
+        """Return a method of Bigtable, called by the service agent of a view's project."""
         kind = self._channel.unary_stream if streams else self._channel.unary_unary
-        return kind(
+        method = kind(
             f"/google.{path}",
             request_serializer=request.pb().SerializeToString,
             response_deserializer=response.pb().FromString,
         )
+        token = self._tokens.agent("aiplatform", view.split("/")[1])
+        return partial(method, metadata=(("authorization", f"Bearer {token}"),))
 
     @cached_property
     def _channel(self) -> grpc.Channel:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.service import Surroundings
-from cloudmlops.emulators.google.aiplatform.pipelines.images import images_of
+from cloudmlops.emulators.google.aiplatform.images import images_of
 from cloudmlops.emulators.google.aiplatform.pipelines.mirror import Mirror
 from cloudmlops.emulators.google.aiplatform.pipelines.placeholders import Filling, filled_command
 from cloudmlops.emulators.google.aiplatform.pipelines.task_logs import TaskLog

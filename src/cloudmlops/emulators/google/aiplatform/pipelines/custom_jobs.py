@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from google.protobuf import empty_pb2, json_format
@@ -11,7 +14,7 @@ from google.rpc import code_pb2
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.aiplatform.generic import without_output_fields
+from cloudmlops.emulators.google.aiplatform.checking import without_output_fields
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.models import check_labels
 from cloudmlops.emulators.google.aiplatform.names import new_id
@@ -26,7 +29,7 @@ from cloudmlops.emulators.google.aiplatform.pipelines.containers import (
 from cloudmlops.emulators.google.aiplatform.pipelines.task_logs import TaskLog
 from cloudmlops.emulators.google.aiplatform.pipelines.values import Values
 
-_ENDED: Final = ("SUCCEEDED", "FAILED", "CANCELLED")
+ENDED: Final = ("SUCCEEDED", "FAILED", "CANCELLED")
 _PATIENCE_SECONDS: Final = 30.0
 
 
@@ -53,15 +56,37 @@ class CustomJobs:
         job = request.custom_job
         without_output_fields(job)
         check_labels(job.labels)
-        container = _container(job.job_spec)
+        return self.begin(request.parent, job)
+
+    def begin(
+        self,
+        parent: str,
+        job: Any,
+        *,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        ended: Callable[[str], None] = lambda _: None,
+    ) -> Any:
+        """Begin a job.
+
+        Args:
+            parent: Where it is to be.
+            job: A `CustomJob`.
+            environment: Of its container, beside what the job says.
+            ended: Is told the job's name when it has ended.
+
+        Raises:
+            Refused: It is not emulated.
+        """
+        container = container_of_job(job.job_spec)
+        container = replace(container, environment={**container.environment, **environment})
         number = new_id()
-        name = f"{request.parent}/customJobs/{number}"
-        job.state = _number("PENDING")
-        made = self._vertex.resources.create(name, job)
+        name = f"{parent}/customJobs/{number}"
+        job.state = number_of_state("PENDING")
+        made = self._kind.FromString(self._vertex.resources.create(name, job).SerializeToString())
         stop = Stop(self._vertex.surroundings)
         thread = threading.Thread(
             target=self._carry,
-            args=(name, number, job.job_spec, container, stop),
+            args=(name, number, job.job_spec, container, stop, ended),
             name=f"custom-job-{number}",
             daemon=True,
         )
@@ -74,8 +99,8 @@ class CustomJobs:
     def cancel(self, name: str) -> Any:
         """Ask a job to end."""
         job: Any = self._vertex.resources.get(name, self._kind)
-        if _state(job) in _ENDED:
-            raise Refused("FAILED_PRECONDITION", f"The CustomJob {name} has ended: it is {_state(job)}.")
+        if job_state(job) in ENDED:
+            raise Refused("FAILED_PRECONDITION", f"The CustomJob {name} has ended: it is {job_state(job)}.")
         with self._lock:
             running = self._running.get(name)
         if running is not None:
@@ -85,8 +110,8 @@ class CustomJobs:
     def delete(self, request: Any, asking: Asking) -> Any:
         """Remove a job that has ended."""
         job: Any = self._vertex.resources.get(request.name, self._kind)
-        if _state(job) not in _ENDED:
-            raise Refused("FAILED_PRECONDITION", f"The CustomJob {request.name} is {_state(job)}: cancel it first.")
+        if job_state(job) not in ENDED:
+            raise Refused("FAILED_PRECONDITION", f"The CustomJob {request.name} is {job_state(job)}: cancel it first.")
 
         def work() -> Any:
             self._vertex.resources.delete(request.name)
@@ -97,11 +122,11 @@ class CustomJobs:
     def interrupted(self) -> None:
         """Let jobs that an emulator's end cut short be failed ones."""
         for name, data in self._vertex.surroundings.state.table("aiplatform_resources").items("projects/"):
-            if "/customJobs/" in name and _state(self._kind.FromString(data)) not in _ENDED:
+            if "/customJobs/" in name and job_state(self._kind.FromString(data)) not in ENDED:
                 self._put(name, "FAILED", error="The emulator was stopped while the job ran.")
 
     def close(self) -> None:
-        """End all that runs, and write nothing any more."""
+        """End all that runs."""
         with self._lock:
             self._closed = True
             running = tuple(self._running.values())
@@ -109,7 +134,9 @@ class CustomJobs:
             stop.ask()
             thread.join(_PATIENCE_SECONDS)
 
-    def _carry(self, name: str, number: str, spec: Any, container: Container, stop: Stop) -> None:
+    def _carry(
+        self, name: str, number: str, spec: Any, container: Container, stop: Stop, ended: Callable[[str], None]
+    ) -> None:
         surroundings = self._vertex.surroundings
         _, project, _, location, *_ = name.split("/")
         log = TaskLog(surroundings, project=self._vertex.projects.id(project), location=location, job=number)
@@ -145,15 +172,16 @@ class CustomJobs:
                 timer.cancel()
             with self._lock:
                 self._running.pop(name, None)
+            ended(name)
 
     def _put(self, name: str, state: str, *, error: str = "") -> None:
-        if self._closed:
-            return
+        if self._vertex.surroundings.clock.stopped:
+            return  # what comes of the emulator's end is for the next one with this state to say
         with self._vertex.resources.transaction():
             job: Any = self._vertex.resources.find(name, self._kind)
             if job is None:
                 return
-            job.state = _number(state)
+            job.state = number_of_state(state)
             now = self._vertex.surroundings.clock.now().replace(tzinfo=None)
             for field in ("update_time", *(("start_time",) if state == "RUNNING" else ("end_time",))):
                 getattr(job, field).FromDatetime(now)
@@ -162,7 +190,12 @@ class CustomJobs:
             self._vertex.resources.keep(name, job)
 
 
-def _container(spec: Any) -> Container:
+def container_of_job(spec: Any) -> Container:
+    """Return the container of a `CustomJobSpec`.
+
+    Raises:
+        Refused: It is anything but one container.
+    """
     pools = [pool for pool in spec.worker_pool_specs if pool.replica_count or pool.WhichOneof("task")]
     if len(pools) != 1 or pools[0].replica_count > 1 or pools[0].WhichOneof("task") != "container_spec":
         raise Refused("UNIMPLEMENTED", "A custom job of anything but one container is not emulated.")
@@ -181,11 +214,13 @@ def _container(spec: Any) -> Container:
     return container
 
 
-def _number(state: str) -> int:
+def number_of_state(state: str) -> int:
+    """Return the number of a `JobState`, such as `RUNNING`."""
     states: Any = message("CustomJob").DESCRIPTOR.fields_by_name["state"].enum_type.values_by_name
     return int(states[f"JOB_STATE_{state}"].number)
 
 
-def _state(job: Any) -> str:
+def job_state(job: Any) -> str:
+    """Return the state of a job, such as `RUNNING`."""
     states = job.DESCRIPTOR.fields_by_name["state"].enum_type.values_by_number
     return str(states[job.state].name.removeprefix("JOB_STATE_"))

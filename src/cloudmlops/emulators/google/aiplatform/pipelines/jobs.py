@@ -13,7 +13,7 @@ from google.protobuf import empty_pb2, json_format
 
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.aiplatform.generic import without_output_fields
+from cloudmlops.emulators.google.aiplatform.checking import without_output_fields
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.models import check_labels
 from cloudmlops.emulators.google.aiplatform.names import new_id
@@ -144,12 +144,11 @@ class PipelineJobs:
                 Progress(self._vertex, name).interrupted("The emulator was stopped while the job ran.")
 
     def close(self) -> None:
-        """End all that runs, and write nothing any more."""
+        """End all that runs."""
         with self._lock:
             self._closed = True
             running = tuple(self._running.values())
-        for thread, progress, stop in running:
-            progress.closed = True
+        for thread, _, stop in running:
             stop.ask()
             thread.join(_PATIENCE_SECONDS)
 

@@ -33,8 +33,11 @@ class Progress:
         self._details: dict[int, Any] = {}
         self._metadata = Metadata(vertex)
         self.name = name
-        self.closed = False
-        """Nothing is written any more: the emulator ends."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the emulator ends: what comes of that is not written."""
+        return self._vertex.surroundings.clock.stopped
 
     @property
     def store(self) -> str:

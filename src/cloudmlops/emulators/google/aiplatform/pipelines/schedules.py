@@ -7,9 +7,12 @@ or, with `allow_queueing`, waits until a run has ended; a job is called after it
 
 from __future__ import annotations
 
+import builtins
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from google.protobuf import empty_pb2
@@ -18,7 +21,8 @@ from google.rpc import code_pb2
 from cloudmlops.emulators.core.clock import Timer
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
 from cloudmlops.emulators.google.aiplatform.catalogue import message
-from cloudmlops.emulators.google.aiplatform.generic import masked, without_output_fields
+from cloudmlops.emulators.google.aiplatform.checking import without_output_fields
+from cloudmlops.emulators.google.aiplatform.generic import masked
 from cloudmlops.emulators.google.aiplatform.handling import Asking, Handlers, Vertex
 from cloudmlops.emulators.google.aiplatform.names import new_id
 from cloudmlops.emulators.google.aiplatform.paging import newest_first, page
@@ -38,7 +42,7 @@ class Schedules:
         self._jobs = jobs
         self._kind: Any = message("Schedule")
         self._timers: dict[str, Timer] = {}
-        self._queued: dict[str, list[datetime]] = {}
+        self._queued = vertex.surroundings.state.table("aiplatform_queued_runs")
         self._lock = threading.RLock()
         jobs.ended = self._job_ended
 
@@ -111,7 +115,7 @@ class Schedules:
             _put(schedule.last_resume_time, now)
             self._vertex.resources.put(name, schedule)
             if catch_up:
-                self._queued.setdefault(name, []).extend(_between(Cron(schedule.cron), paused, now))
+                self._queue(name, [*self._waiting(name), *_between(Cron(schedule.cron), paused, now)])
             self._planned(name, schedule, max(now, _moment(schedule.start_time)))
         self._start_queued(name)
         return empty_pb2.Empty()
@@ -135,13 +139,14 @@ class Schedules:
                 schedule = self._kind.FromString(data)
                 if schedule.state == self._kind.ACTIVE:
                     self._planned(name, schedule, self._now())
+                    self._vertex.operations.left.append(partial(self._start_queued, name))
 
     def _planned(self, name: str, schedule: Any, after: datetime) -> Any:
         """Set the timer of the next time, or complete the schedule when there is none."""
         self._timer_off(name)
         following = Cron(schedule.cron).after(after)
         over = schedule.HasField("end_time") and following > _moment(schedule.end_time)
-        if over or 0 < schedule.max_run_count <= schedule.started_run_count:
+        if over or self._made_all(schedule):
             schedule.state = self._kind.COMPLETED
             schedule.ClearField("next_run_time")
         else:
@@ -157,7 +162,7 @@ class Schedules:
             if not self._full(name, schedule):
                 self._start(name, schedule, at)
             elif schedule.allow_queueing:
-                self._queued.setdefault(name, []).append(at)
+                self._queue(name, [*self._waiting(name), at])
             self._planned(name, schedule, at)
 
     def _start(self, name: str, schedule: Any, at: datetime) -> None:
@@ -193,14 +198,28 @@ class Schedules:
             schedule = self._vertex.resources.find(name, self._kind)
             if schedule is None or schedule.state == self._kind.PAUSED:
                 return
-            queued = self._queued.get(name, [])
+            queued = self._waiting(name)
             while queued and not self._full(name, schedule):
-                if 0 < schedule.max_run_count <= schedule.started_run_count:
+                if self._made_all(schedule):
                     queued.clear()
                     break
                 self._start(name, schedule, queued.pop(0))
-            if schedule.state == self._kind.ACTIVE:
+            self._queue(name, queued)
+            if schedule.state == self._kind.ACTIVE and self._made_all(schedule):
                 self._planned(name, schedule, self._now())
+
+    def _made_all(self, schedule: Any) -> bool:
+        return 0 < int(schedule.max_run_count) <= int(schedule.started_run_count)
+
+    def _waiting(self, name: str) -> builtins.list[datetime]:
+        """Return the times of the runs that wait for another to end."""
+        return [datetime.fromisoformat(at) for at in json.loads(self._queued.get(name) or b"[]")]
+
+    def _queue(self, name: str, times: Sequence[datetime]) -> None:
+        if times:
+            self._queued.put(name, json.dumps([at.isoformat() for at in times]).encode())
+        else:
+            self._queued.delete(name)
 
     def _full(self, name: str, schedule: Any) -> bool:
         limits = (schedule.max_concurrent_run_count, schedule.max_concurrent_active_run_count)
@@ -220,7 +239,7 @@ class Schedules:
 
     def _stop(self, name: str) -> None:
         self._timer_off(name)
-        self._queued.pop(name, None)
+        self._queue(name, [])
 
     def _timer_off(self, name: str) -> None:
         if (timer := self._timers.pop(name, None)) is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
 
-from cloudmlops.emulators.google.bigquery.dialect.building import call, case, name_of, only
+from cloudmlops.emulators.google.bigquery.dialect.building import call, case, cast, name_of, only
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
 
 if TYPE_CHECKING:
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 Over = Callable[[exp.Expression], exp.Expression]
 """Puts a function of DuckDB over the window, if there is one."""
 
+_PAIRS: Final[dict[type[exp.Expression], str]] = {
+    exp.Corr: "corr",
+    exp.CovarPop: "covar_pop",
+    exp.CovarSamp: "covar_samp",
+}
 _NUMBERING: Final = (exp.RowNumber, exp.Rank, exp.DenseRank, exp.PercentRank, exp.CumeDist)
 _PLAIN: Final[dict[type[exp.Expression], tuple[str, bool]]] = {
     exp.AnyValue: ("any_value", False),
@@ -28,6 +33,9 @@ _PLAIN: Final[dict[type[exp.Expression], tuple[str, bool]]] = {
     exp.StddevPop: ("stddev_pop", True),
     exp.Variance: ("var_samp", True),
     exp.VariancePop: ("var_pop", True),
+    exp.BitwiseAndAgg: ("bit_and", False),
+    exp.BitwiseOrAgg: ("bit_or", False),
+    exp.BitwiseXorAgg: ("bit_xor", False),
 }
 
 
@@ -59,10 +67,87 @@ def _aggregate(made: Expressions, node: exp.Expression, over: Over) -> exp.Expre
         return call("__total", over(exp.Anonymous(this="sum", expressions=[argument])))
     if isinstance(node, (exp.Min, exp.Max)):
         return _extreme(made, node, over)
+    if type(node) in _PAIRS:
+        return _pairs(made, node, over)
+    if isinstance(node, (exp.ArgMax, exp.ArgMin)):
+        only(node, "this", "expression")
+        return _chosen(made, node.this, node.expression, over, most=isinstance(node, exp.ArgMax))
+    if isinstance(node, exp.AnyValue) and isinstance(node.this, exp.HavingMax):
+        only(node.this, "this", "expression", "max")
+        return _chosen(made, node.this.this, node.this.expression, over, most=bool(node.this.args.get("max")))
     function, of_floats = _PLAIN[type(node)]
     only(node, "this")
-    argument = _argument(made, node.this, macro="__float" if of_floats else "")
+    of_bits = function.startswith("bit_")
+    argument = _argument(made, node.this, macro="__float" if of_floats else "__whole" if of_bits else "")
     return over(exp.Anonymous(this=function, expressions=[argument]))
+
+
+def _pairs(made: Expressions, node: exp.Expression, over: Over) -> exp.Expression:
+    """CORR and COVAR_…, of the rows where neither is NULL."""
+    only(node, "this", "expression")
+    values = [call("__float", made.of(part)) for part in (node.this, node.expression)]
+    result = over(call(_PAIRS[type(node)], *values))
+    if not isinstance(node, exp.Corr):
+        return result
+    known = over(call("regr_count", *(value.copy() for value in values)))
+    return case((exp.GT(this=known, expression=exp.Literal.number(1)), result))
+
+
+def _chosen(made: Expressions, value: exp.Expression, by: exp.Expression, over: Over, *, most: bool) -> exp.Expression:
+    """A value of the row where another is greatest or least."""
+    return over(call("arg_max_null" if most else "arg_min_null", made.of(value), call("__ordered", made.of(by))))
+
+
+def quantiles(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """APPROX_QUANTILES([DISTINCT] x, n [{IGNORE | RESPECT} NULLS]), exactly."""
+    kept = not isinstance(node, exp.RespectNulls)
+    inner = node.this if isinstance(node, (exp.IgnoreNulls, exp.RespectNulls)) else node
+    only(inner, "this", "expression")
+    value, count = inner.this, inner.args.get("expression")
+    distinct = isinstance(value, exp.Distinct)
+    if distinct:
+        value, count = value.expressions
+    argument: exp.Expression = exp.Distinct(expressions=[value]) if distinct else value
+    array = _array(made, exp.ArrayAgg(this=_sorted(argument)), lambda raw: raw, ignore_nulls=kept)
+    return call("__approx_quantiles", array, made.of(count))
+
+
+def distinct_count(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """APPROX_COUNT_DISTINCT, exactly."""
+    only(node, "this")
+    return exp.Anonymous(this="count", expressions=[exp.Distinct(expressions=[made.of(node.this)])])
+
+
+def grouping(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """GROUPING: 1 where a row is of all values of an expression."""
+    only(node, "expressions")
+    if len(node.expressions) != 1:
+        raise invalid_query("GROUPING takes one argument")
+    return call("grouping", made.of(node.expressions[0]))
+
+
+def _percentile(made: Expressions, node: exp.Expression, over: Over, *, respect_nulls: bool) -> exp.Expression:
+    """PERCENTILE_CONT and PERCENTILE_DISC over a window."""
+    only(node, "this", "expression")
+    if respect_nulls:
+        raise not_emulated(f"RESPECT NULLS of {name_of(node)}")
+    continuous = isinstance(node, exp.PercentileCont)
+    part = node.expression
+    if not isinstance(part, exp.Literal):
+        raise not_emulated(f"{name_of(node)} of a percentile that is not written out")
+    if not 0 <= float(part.name) <= 1:
+        raise invalid_query("Percentile must be between 0 and 1")
+    if isinstance(node.this, exp.Distinct):
+        raise not_emulated(f"DISTINCT in {name_of(node)}")
+    array = _array(made, exp.ArrayAgg(this=_sorted(node.this)), over, ignore_nulls=True)
+    percentile = cast(exp.Literal.string(part.name), "DOUBLE")
+    return call("__percentile_cont" if continuous else "__percentile_disc", array, percentile)
+
+
+def _sorted(value: exp.Expression) -> exp.Expression:
+    """What an ARRAY_AGG takes, in its own order."""
+    inner = value.expressions[0] if isinstance(value, exp.Distinct) else value
+    return exp.Order(this=value, expressions=[exp.Ordered(this=inner.copy(), nulls_first=True)])
 
 
 def _argument(made: Expressions, node: exp.Expression, *, macro: str = "") -> exp.Expression:
@@ -173,6 +258,10 @@ def window(made: Expressions, node: exp.Expression) -> exp.Expression:
                 "lag" if isinstance(inner, exp.Lag) else "lead", *(made.of(part) for part in parts if part is not None)
             )
         )
+    if isinstance(inner, (exp.PercentileCont, exp.PercentileDisc)):
+        if node.args.get("order") is not None or node.args.get("spec") is not None:
+            raise invalid_query(f"Window ORDER BY is not allowed for analytic function {name_of(inner)}")
+        return _percentile(made, inner, over, respect_nulls=nulls is exp.RespectNulls)
     if type(inner) not in AGGREGATES or (nulls is not None and not isinstance(inner, exp.ArrayAgg)):
         raise not_emulated(f"{name_of(inner)} over a window")
     return _aggregate(made, function, over)
@@ -181,19 +270,38 @@ def window(made: Expressions, node: exp.Expression) -> exp.Expression:
 def _frame(made: Expressions, node: exp.Expression) -> dict[str, object]:
     """The window itself; made anew each time, since nodes have one parent."""
     frame: dict[str, object] = {}
-    if node.args.get("alias") is not None:
-        if node.args.get("partition_by") or node.args.get("order") or node.args.get("spec"):
-            raise not_emulated("a named window with additions")
-        return {"alias": node.args["alias"].copy()}
-    if node.args.get("partition_by"):
-        frame["partition_by"] = [made.of(part) for part in node.args["partition_by"]]
-    spec = node.args.get("spec")
+    partition, order, spec = _parts(node)
+    if partition:
+        frame["partition_by"] = [made.of(part) for part in partition]
     ranged = spec is not None and str(spec.args.get("kind")).upper() == "RANGE" and _numeric(spec)
-    if node.args.get("order") is not None:
-        frame["order"] = exp.Order(expressions=made.orders(node.args["order"].expressions, plain=ranged))
+    if order is not None:
+        frame["order"] = exp.Order(expressions=made.orders(order.expressions, plain=ranged))
     if spec is not None:
         frame["spec"] = _spec(made, spec)
     return frame
+
+
+_Parts = tuple[Sequence[exp.Expression], exp.Expression | None, exp.Expression | None]
+
+
+def _parts(node: exp.Expression) -> _Parts:
+    """What a window says of its partitions, order and frame, with what it takes from a named one."""
+    own = node.args.get("partition_by") or (), node.args.get("order"), node.args.get("spec")
+    alias = node.args.get("alias")
+    if alias is None:
+        return own
+    partition, order, spec = _parts(_window_named(node, alias.name))
+    if own[0] or (own[1] is not None and order is not None) or (own[2] is not None and spec is not None):
+        raise invalid_query(f"A window cannot change what the named window {alias.name} says")
+    return partition, own[1] if order is None else order, own[2] if spec is None else spec
+
+
+def _window_named(node: exp.Expression, name: str) -> exp.Expression:
+    select = node.find_ancestor(exp.Select)
+    for window_ in (select.args.get("windows") or ()) if select is not None else ():
+        if window_.name.lower() == name.lower() and window_ is not node:
+            return window_
+    raise invalid_query(f"Unrecognized window alias {name}")
 
 
 def _numeric(spec: exp.Expression) -> bool:
@@ -215,27 +323,24 @@ def _spec(made: Expressions, spec: exp.Expression) -> exp.Expression:
     return exp.WindowSpec(**parts)
 
 
-def named_window(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """WINDOW w AS (…)."""
-    only(node, "this", "partition_by", "order", "spec", "alias", "over")
-    if node.args.get("alias") is not None:
-        raise not_emulated("a named window made of another")
-    return exp.Window(this=node.this.copy(), **_frame(made, node))
-
-
 def array_or_nulls(made: Expressions, node: exp.Expression) -> exp.Expression:
     """IGNORE NULLS outside of a window: only ARRAY_AGG has it."""
+    if isinstance(node.this, exp.ApproxQuantiles):
+        return quantiles(made, node)
     if not isinstance(node.this, exp.ArrayAgg):
         raise not_emulated(f"IGNORE NULLS of {name_of(node.this)} without a window")
     return _aggregate(made, node, lambda raw: raw)
 
 
 AGGREGATES: Final[dict[type[exp.Expression], Handler]] = {
-    **dict.fromkeys(_PLAIN, aggregated),
+    **dict.fromkeys((*_PLAIN, *_PAIRS, exp.ArgMax, exp.ArgMin), aggregated),
     **dict.fromkeys((exp.ArrayAgg, exp.GroupConcat, exp.Count, exp.CountIf, exp.Sum, exp.Min, exp.Max), aggregated),
 }
 
 WINDOWS: Final[dict[type[exp.Expression], Handler]] = {
+    exp.ApproxQuantiles: quantiles,
+    exp.ApproxDistinct: distinct_count,
+    exp.Grouping: grouping,
     exp.Window: window,
     exp.IgnoreNulls: array_or_nulls,
     exp.RespectNulls: array_or_nulls,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlglot import exp
 
+from cloudmlops.emulators.google.bigquery.dialect.written import WRITTEN
 from cloudmlops.emulators.google.bigquery.refusals import not_emulated
 
 
@@ -80,8 +81,14 @@ _NAMES: Final = {
 }
 
 
+_PREFIXED: Final = (exp.NetFunc, exp.SafeFunc)
+
+
 def name_of(node: Any) -> str:
     """What a node is called in GoogleSQL, as near as is known."""
+    written = node.meta.get(WRITTEN) or (node.this.meta.get(WRITTEN) if isinstance(node, _PREFIXED) else None)
+    if written:
+        return str(written[0]).upper()
     if isinstance(node, exp.Anonymous):
         return str(node.this).upper()
     kind = type(node).__name__

@@ -10,12 +10,26 @@ from sqlglot import exp
 
 from cloudmlops.emulators.google.bigquery.dialect.aggregates import AGGREGATES, WINDOWS
 from cloudmlops.emulators.google.bigquery.dialect.building import call, conjunction, name_of, only
+from cloudmlops.emulators.google.bigquery.dialect.documents import DOCUMENTS
 from cloudmlops.emulators.google.bigquery.dialect.functions import FUNCTIONS
+from cloudmlops.emulators.google.bigquery.dialect.moment_texts import MOMENT_TEXTS
 from cloudmlops.emulators.google.bigquery.dialect.operators import OPERATORS, Handler, compared_at_top
+from cloudmlops.emulators.google.bigquery.dialect.safety import SAFETY
+from cloudmlops.emulators.google.bigquery.dialect.texts import TEXTS
 from cloudmlops.emulators.google.bigquery.dialect.times import TIMES
 from cloudmlops.emulators.google.bigquery.refusals import not_emulated
 
-KNOWN: Final[dict[type[exp.Expression], Handler]] = {**OPERATORS, **FUNCTIONS, **TIMES, **AGGREGATES, **WINDOWS}
+KNOWN: Final[dict[type[exp.Expression], Handler]] = {
+    **OPERATORS,
+    **FUNCTIONS,
+    **TEXTS,
+    **DOCUMENTS,
+    **SAFETY,
+    **TIMES,
+    **MOMENT_TEXTS,
+    **AGGREGATES,
+    **WINDOWS,
+}
 
 _COMPARED: Final = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 
@@ -23,11 +37,13 @@ _COMPARED: Final = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 class Expressions:
     """Rewrites expressions of GoogleSQL for DuckDB."""
 
-    def __init__(self, query: Callable[[exp.Expression], exp.Expression], *, now: datetime) -> None:
+    def __init__(self, query: Callable[[exp.Expression], exp.Expression], *, now: datetime, user: str) -> None:
         self.query: Final = query
         """Rewrites a query inside an expression."""
         self.now: Final = now
         """The moment at which the statement began."""
+        self.user: Final = user
+        """Whose statement it is."""
 
     def of(self, node: exp.Expression) -> exp.Expression:
         """Rewrite an expression.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
@@ -12,7 +11,6 @@ from cloudmlops.emulators.google.bigquery.dialect.building import (
     case,
     cast,
     disjunction,
-    name_of,
     only,
     whole,
 )
@@ -29,7 +27,7 @@ _SIMPLE: Final[dict[type[exp.Expression], tuple[str, tuple[str, ...]]]] = {
     exp.Round: ("__round", ("this", "decimals")),
     exp.Ceil: ("__ceil", ("this",)),
     exp.Floor: ("__floor", ("this",)),
-    exp.Trunc: ("__trunc", ("this",)),
+    exp.Trunc: ("__trunc", ("this", "decimals")),
     exp.Sqrt: ("__sqrt", ("this",)),
     exp.Ln: ("__ln", ("this",)),
     exp.Exp: ("__exp", ("this",)),
@@ -50,7 +48,6 @@ _SIMPLE: Final[dict[type[exp.Expression], tuple[str, tuple[str, ...]]]] = {
     exp.Repeat: ("__repeat", ("this", "times")),
     exp.StartsWith: ("__starts_with", ("this", "expression")),
     exp.EndsWith: ("__ends_with", ("this", "expression")),
-    exp.StrPosition: ("__strpos", ("this", "substr")),
     exp.Split: ("__split", ("this", "expression")),
     exp.ByteLength: ("__byte_length", ("this",)),
     exp.Unhex: ("unhex", ("this",)),
@@ -58,24 +55,59 @@ _SIMPLE: Final[dict[type[exp.Expression], tuple[str, tuple[str, ...]]]] = {
     exp.FromBase64: ("from_base64", ("this",)),
     exp.MD5Digest: ("__md5", ("this",)),
     exp.SHA1Digest: ("__sha1", ("this",)),
+    exp.SafeConvertBytesToString: ("__safe_convert_bytes_to_string", ("this",)),
+    exp.ToBase32: ("__to_base32", ("this",)),
+    exp.FromBase32: ("__from_base32", ("this",)),
+    exp.Ascii: ("__ascii", ("this",)),
+    exp.Unicode: ("__unicode", ("this",)),
+    exp.ToCodePoints: ("__to_code_points", ("this",)),
+    exp.CodePointsToString: ("__code_points_to_string", ("this",)),
+    exp.CodePointsToBytes: ("__code_points_to_bytes", ("this",)),
+    exp.Translate: ("__translate", ("this", "from_", "to")),
+    exp.Levenshtein: ("__edit_distance", ("this", "expression", "max_dist")),
+    exp.Soundex: ("__soundex", ("this",)),
+    exp.ArrayToString: ("__array_to_string", ("this", "expression", "null")),
+    exp.RangeBucket: ("__range_bucket", ("this", "expression")),
+    exp.BitwiseCount: ("__bit_count", ("this",)),
+    exp.Sin: ("__sin", ("this",)),
+    exp.Cos: ("__cos", ("this",)),
+    exp.Tan: ("__tan", ("this",)),
+    exp.Asin: ("__asin", ("this",)),
+    exp.Acos: ("__acos", ("this",)),
+    exp.Atan: ("__atan", ("this",)),
+    exp.Atan2: ("__atan2", ("this", "expression")),
+    exp.Sinh: ("__sinh", ("this",)),
+    exp.Cosh: ("__cosh", ("this",)),
+    exp.Tanh: ("__tanh", ("this",)),
+    exp.Cbrt: ("__cbrt", ("this",)),
+    exp.JSONType: ("__json_type", ("this",)),
+    exp.Int64: ("__json_int64", ("this",)),
+    exp.Float64: ("__json_float64", ("this",)),
+    exp.JSONBool: ("__json_bool", ("this",)),
     exp.ArraySize: ("len", ("this",)),
     exp.ArrayReverse: ("list_reverse", ("this",)),
 }
+
+_OF_FLOATS: Final = frozenset({exp.Sqrt, exp.Ln, exp.Exp, exp.Pow, exp.Cbrt})
+"""Those whose value of NUMERIC is NUMERIC, which is not emulated."""
 
 
 def simple(made: Expressions, node: exp.Expression) -> exp.Expression:
     """One that is a macro or a function of DuckDB with the same arguments."""
     function, names = _SIMPLE[type(node)]
     only(node, *names)
-    return call(function, *(made.of(node.args[name]) for name in names if node.args.get(name) is not None))
+    values = [made.of(node.args[name]) for name in names if node.args.get(name) is not None]
+    if type(node) in _OF_FLOATS:
+        values = [call("__float", value) for value in values]
+    return call(function, *values)
 
 
 def logarithm(made: Expressions, node: exp.Expression) -> exp.Expression:
     """LOG(x, base) and LOG10, which sqlglot reads as base first."""
     only(node, "this", "expression")
     if isinstance(node.this, exp.Literal) and node.this.name == "10":
-        return call("__log10", made.of(node.expression))
-    return call("__log", made.of(node.expression), made.of(node.this))
+        return call("__log10", call("__float", made.of(node.expression)))
+    return call("__log", call("__float", made.of(node.expression)), call("__float", made.of(node.this)))
 
 
 def not_a_number(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -114,6 +146,12 @@ def uuid(_: Expressions, node: exp.Expression) -> exp.Expression:
     return cast(call("uuid"), "VARCHAR")
 
 
+def user(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """SESSION_USER."""
+    only(node)
+    return cast(exp.Literal.string(made.user), "VARCHAR")
+
+
 def length(made: Expressions, node: exp.Expression) -> exp.Expression:
     """LENGTH and CHAR_LENGTH."""
     only(node, "this", "binary")
@@ -140,47 +178,6 @@ def padded(made: Expressions, node: exp.Expression) -> exp.Expression:
     )
 
 
-def _pattern(node: exp.Expression) -> str:
-    if isinstance(node, exp.RawString):
-        return str(node.this)
-    if isinstance(node, exp.Literal) and node.is_string:
-        return str(node.name)
-    raise not_emulated("a regular expression that is not written out")
-
-
-def matches(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """REGEXP_CONTAINS; both are RE2."""
-    only(node, "this", "expression")
-    return call("regexp_matches", made.of(node.this), made.of(node.expression))
-
-
-def match(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """REGEXP_EXTRACT: the group if there is one, NULL where nothing matches."""
-    only(node, "this", "expression", "group", "null_if_pos_overflow", "null_if_no_match")
-    pattern = _pattern(node.expression)
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        raise not_emulated(f"the regular expression {pattern!r}") from error
-    if groups > 1:
-        raise invalid_query("Regular expression has more than 1 capturing group")
-    value = made.of(node.this)
-    written = exp.Literal.string(pattern)
-    return case(
-        (
-            call("regexp_matches", value.copy(), written.copy()),
-            call("regexp_extract", value, written, exp.Literal.number(groups)),
-        )
-    )
-
-
-def replaced(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """REGEXP_REPLACE, all of them."""
-    only(node, "this", "expression", "replacement")
-    parts = [made.of(node.args[name]) for name in ("this", "expression", "replacement")]
-    return call("regexp_replace", *parts, "g")
-
-
 def hexadecimal(made: Expressions, node: exp.Expression) -> exp.Expression:
     """TO_HEX, in small letters."""
     only(node, "this")
@@ -190,18 +187,21 @@ def hexadecimal(made: Expressions, node: exp.Expression) -> exp.Expression:
 def digest_text(made: Expressions, node: exp.Expression) -> exp.Expression:
     """TO_HEX of a digest, which sqlglot reads as one function."""
     only(node, "this", "length")
-    if isinstance(node, exp.SHA2) and node.args["length"].name != "256":
-        raise not_emulated(f"SHA{node.args['length'].name}")
-    macro = {exp.MD5: "__md5", exp.SHA: "__sha1", exp.SHA2: "__sha256"}[type(node)]
+    macro = _sha2(node) if isinstance(node, exp.SHA2) else {exp.MD5: "__md5", exp.SHA: "__sha1"}[type(node)]
     return call("lower", call("hex", call(macro, made.of(node.this))))
 
 
+def _sha2(node: exp.Expression) -> str:
+    length = node.args["length"].name
+    if length not in {"256", "512"}:
+        raise not_emulated(f"SHA{length}")
+    return f"__sha{length}"
+
+
 def digest(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """SHA256."""
+    """SHA256 and SHA512."""
     only(node, "this", "length")
-    if node.args["length"].name != "256":
-        raise not_emulated(f"SHA{node.args['length'].name}")
-    return call("__sha256", made.of(node.this))
+    return call(_sha2(node), made.of(node.this))
 
 
 def series(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -221,38 +221,6 @@ def concatenated(made: Expressions, node: exp.Expression) -> exp.Expression:
     return result
 
 
-def array_text(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """ARRAY_TO_STRING, without the NULLs."""
-    only(node, "this", "expression")
-    return call("array_to_string", made.of(node.this), made.of(node.expression))
-
-
-def json_value(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """JSON_VALUE with a written path: NULL for what is no scalar."""
-    only(node, "this", "expression", "scalar_only")
-    path = node.expression
-    if not isinstance(path, exp.JSONPath):
-        raise not_emulated(f"{name_of(node)} with a path that is not written out")
-    parts = ["$"]
-    for step in path.expressions:
-        if isinstance(step, exp.JSONPathRoot):
-            continue
-        if isinstance(step, exp.JSONPathKey) and isinstance(step.this, str) and '"' not in step.this:
-            parts.append(f'."{step.this}"')
-        elif isinstance(step, exp.JSONPathSubscript) and isinstance(step.this, int):
-            parts.append(f"[{step.this}]")
-        else:
-            raise not_emulated("this JSON path")
-    written = exp.Literal.string("".join(parts))
-    value = made.of(node.this)
-    kind = call("json_type", value.copy(), written.copy())
-    unfit = exp.In(
-        this=call("coalesce", kind, exp.Literal.string("NULL")),
-        expressions=[exp.Literal.string(word) for word in ("OBJECT", "ARRAY", "NULL")],
-    )
-    return case((exp.paren(exp.Not(this=unfit), copy=False), call("json_extract_string", value, written)))
-
-
 _NAMED: Final = {
     "IEEE_DIVIDE": ("__ieee_div", 2),
     "ERROR": ("error", 1),
@@ -270,19 +238,6 @@ def named(made: Expressions, node: exp.Expression) -> exp.Expression:
     return call(function, *map(made.of, node.expressions))
 
 
-def safe(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """SAFE.function: NULL where the function fails. Only of those that fail by themselves, not by a macro's error."""
-    only(node, "this")
-    inner = node.this
-    if isinstance(inner, (exp.StrToDate, exp.StrToTime, exp.ParseDatetime, exp.DateFromParts)):
-        return call("try", made.of(inner))
-    if isinstance(inner, exp.Date) and inner.args.get("zone") is None:
-        return call("__safe_date", made.of(inner.this))
-    if isinstance(inner, exp.Timestamp) and inner.args.get("zone") is None:
-        return call("__safe_timestamp", made.of(inner.this))
-    raise not_emulated(f"SAFE.{name_of(inner)}")
-
-
 FUNCTIONS: Final[dict[type[exp.Expression], Handler]] = {
     **dict.fromkeys(_SIMPLE, simple),
     exp.Log: logarithm,
@@ -293,19 +248,14 @@ FUNCTIONS: Final[dict[type[exp.Expression], Handler]] = {
     exp.Coalesce: first_known,
     exp.Nullif: null_if,
     exp.Uuid: uuid,
+    exp.SessionUser: user,
     exp.Length: length,
     exp.Trim: trimmed,
     exp.Pad: padded,
-    exp.RegexpLike: matches,
-    exp.RegexpExtract: match,
-    exp.RegexpReplace: replaced,
     exp.LowerHex: hexadecimal,
     exp.SHA2Digest: digest,
     **dict.fromkeys((exp.MD5, exp.SHA, exp.SHA2), digest_text),
     exp.GenerateSeries: series,
     exp.ArrayConcat: concatenated,
-    exp.ArrayToString: array_text,
-    exp.JSONExtractScalar: json_value,
     exp.Anonymous: named,
-    exp.SafeFunc: safe,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -40,10 +41,13 @@ _ARITHMETIC: Final = {
     exp.Mod: "__mod",
     exp.IntDiv: "__int_div",
 }
-_BITS: Final = (
-    exp.BitwiseAnd,
-    exp.BitwiseOr,
-)
+_BITS: Final = {
+    exp.BitwiseAnd: "__bit_and",
+    exp.BitwiseOr: "__bit_or",
+    exp.BitwiseXor: "__bit_xor",
+    exp.BitwiseLeftShift: "__shift_left",
+    exp.BitwiseRightShift: "__shift_right",
+}
 
 _CASTS: Final = {
     exp.DataType.Type.BIGINT: "int64",
@@ -224,9 +228,15 @@ def negated(made: Expressions, node: exp.Expression) -> exp.Expression:
 
 
 def bits(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """& and |, of INT64."""
+    """&, |, ^, << and >>, of INT64."""
     only(node, "this", "expression")
-    return exp.paren(type(node)(this=made.of(node.this), expression=made.of(node.expression)), copy=False)
+    return call(_BITS[type(node)], made.of(node.this), made.of(node.expression))
+
+
+def inverted(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """~, of INT64."""
+    only(node, "this")
+    return call("__bit_not", made.of(node.this))
 
 
 def joined(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -272,16 +282,24 @@ def distinct_from(made: Expressions, node: exp.Expression) -> exp.Expression:
 
 
 def like(made: Expressions, node: exp.Expression) -> exp.Expression:
-    r"""LIKE, whose escape is the backslash."""
+    r"""LIKE, whose escape is the backslash; of several patterns, ANY or ALL."""
     only(node, "this", "expression", "negate")
-    if not isinstance(node.expression, exp.Literal) and node.expression.find(exp.Any, exp.All) is not None:
-        raise not_emulated("LIKE ANY, LIKE SOME and LIKE ALL")
-    made_like = exp.Escape(
-        this=exp.Like(this=made.of(node.this), expression=made.of(node.expression)),
-        expression=exp.Literal.string("\\"),
-    )
-    result = exp.paren(made_like, copy=False)
+    several = node.expression
+    if isinstance(several, (exp.Any, exp.All)):
+        patterns = several.this
+        if not isinstance(patterns, (exp.Tuple, exp.Paren)):
+            raise not_emulated("LIKE ANY, LIKE SOME and LIKE ALL of what is not written out")
+        written = patterns.expressions if isinstance(patterns, exp.Tuple) else [patterns.this]
+        parts = [_like(made, node.this.copy(), pattern) for pattern in written]
+        result = exp.paren(disjunction(parts) if isinstance(several, exp.Any) else conjunction(parts), copy=False)
+    else:
+        result = _like(made, node.this, several)
     return exp.paren(exp.Not(this=result), copy=False) if node.args.get("negate") else result
+
+
+def _like(made: Expressions, value: exp.Expression, pattern: exp.Expression) -> exp.Expression:
+    matching = exp.Like(this=made.of(value), expression=made.of(pattern))
+    return exp.paren(exp.Escape(this=matching, expression=exp.Literal.string("\\")), copy=False)
 
 
 def literal(_: Expressions, node: exp.Expression, *, sign: str = "") -> exp.Expression:
@@ -295,6 +313,12 @@ def literal(_: Expressions, node: exp.Expression, *, sign: str = "") -> exp.Expr
         if not -(2**63) <= int(sign + text) < 2**63:
             raise invalid_query(f"Invalid integer literal: {sign}{text}")
         return cast(exp.Literal.string(sign + text), "BIGINT") if int(text) >= 2**63 else whole(int(sign + text))
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise invalid_query(f"Syntax error: Unexpected floating point literal {text}") from error
+    if math.isinf(number):
+        raise invalid_query(f"Invalid floating point literal: {sign}{text}")
     return cast(exp.Literal.string(sign + text), "DOUBLE")
 
 
@@ -375,7 +399,7 @@ def converted(made: Expressions, node: exp.Expression) -> exp.Expression:
         return cast(exp.null(), _DUCKDB[word])
     if word == "json":
         raise not_emulated("CAST to JSON")
-    if safe and word in {"string", "bytes"}:
+    if safe and word == "bytes":
         raise not_emulated(f"SAFE_CAST to {word.upper()}")
     return call(f"__{'safe' if safe else 'to'}_{word}", made.of(node.this))
 
@@ -518,6 +542,7 @@ OPERATORS: Final[dict[type[exp.Expression], Handler]] = {
     **dict.fromkeys(_ORDER, compared),
     **dict.fromkeys(_ARITHMETIC, arithmetic),
     **dict.fromkeys(_BITS, bits),
+    exp.BitwiseNot: inverted,
     exp.Neg: negated,
     exp.In: contained,
     exp.Between: between,

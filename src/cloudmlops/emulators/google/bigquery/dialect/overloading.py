@@ -18,13 +18,24 @@ from cloudmlops.emulators.google.bigquery.refusals import invalid_query
 _AGGREGATES: Final = frozenset(
     {
         "any_value",
+        "arg_max_null",
+        "arg_min_null",
         "array_agg",
         "avg",
+        "bit_and",
+        "bit_or",
+        "bit_xor",
         "bool_and",
         "bool_or",
+        "corr",
         "count",
+        "covar_pop",
+        "covar_samp",
         "max",
         "min",
+        "quantile_cont",
+        "quantile_disc",
+        "regr_count",
         "stddev_pop",
         "stddev_samp",
         "string_agg",
@@ -114,10 +125,8 @@ def _types(arguments: Sequence[exp.Expression], select: exp.Select, unnesting: U
         for place, argument in enumerate(arguments)
     ]
     probe = exp.Select(expressions=[exp.Anonymous(this="struct_pack", expressions=parts)])
-    for name in ("from_", "windows"):
-        if select.args.get(name) is not None:
-            value = select.args[name]
-            probe.set(name, [one.copy() for one in value] if isinstance(value, list) else value.copy())
+    if select.args.get("from_") is not None:
+        probe.set("from_", select.args["from_"].copy())
     if select.args.get("joins"):
         probe.set("joins", [join.copy() for join in select.args["joins"]])
     group = select.args.get("group")

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from cloudmlops.emulators.google.bigquery.dialect.aggregates import named_window
 from cloudmlops.emulators.google.bigquery.dialect.building import call, only
 from cloudmlops.emulators.google.bigquery.dialect.expressions import Expressions
 from cloudmlops.emulators.google.bigquery.dialect.overloading import choose_forms
+from cloudmlops.emulators.google.bigquery.dialect.pivoting import pivoted
+from cloudmlops.emulators.google.bigquery.dialect.recursion import bounded, check_recursion, reads_itself, with_of
 from cloudmlops.emulators.google.bigquery.dialect.strictness import check_common_types, check_names
 from cloudmlops.emulators.google.bigquery.dialect.unnesting import Unnesting
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
@@ -41,8 +42,8 @@ TypeOf = Callable[[str], Any]
 class Queries:
     """Rewrites queries whose tables are resolved."""
 
-    def __init__(self, *, now: datetime, type_of: TypeOf) -> None:
-        self.expressions: Final = Expressions(self.query, now=now)
+    def __init__(self, *, now: datetime, user: str, type_of: TypeOf) -> None:
+        self.expressions: Final = Expressions(self.query, now=now, user=user)
         self._unnesting = Unnesting(self.expressions, type_of)
 
     def query(self, node: exp.Expression) -> exp.Expression:
@@ -61,13 +62,26 @@ class Queries:
                 only(cte, "this", "alias")
                 if cte.args["alias"].columns:
                     raise not_emulated("a list of columns in WITH")
-                made.append(exp.CTE(this=self.query(cte.this), alias=cte.args["alias"].copy()))
-                self._unnesting.add_cte(made[-1])
+                for named in self._named_query(cte, recursive=bool(with_.args.get("recursive"))):
+                    made.append(named)
+                    self._unnesting.add_cte(named)
             result = self._query(node)
             if isinstance(result, exp.Subquery):
                 result = exp.Select(expressions=[exp.Star()]).from_(result, copy=False)
-            result.set("with_", exp.With(expressions=made, recursive=with_.args.get("recursive")))
+            result.set("with_", with_of(made))
         return result
+
+    def _named_query(self, cte: exp.Expression, *, recursive: bool) -> list[exp.CTE]:
+        """A query of a WITH; the recursive term of one that reads itself sees its base."""
+        if not recursive or not reads_itself(cte):
+            return [exp.CTE(this=self.query(cte.this), alias=cte.args["alias"].copy())]
+        check_recursion(cte)
+        with self._unnesting.nested():
+            base = self.query(cte.this.this)
+            self._unnesting.add_cte(exp.CTE(this=base.copy(), alias=cte.args["alias"].copy()))
+            step = self.query(cte.this.expression)
+        check_common_types(exp.Union(this=base.copy(), expression=step.copy()), self._unnesting)
+        return bounded(base, step, cte.args["alias"])
 
     def _query(self, node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Select):
@@ -111,16 +125,18 @@ class Queries:
         if node.args.get("kind") == "STRUCT":
             made.set("expressions", [_packed(projections)])
         elif node.args.get("kind"):
-            raise not_emulated(f"SELECT AS {node.args['kind']}")
+            if len(projections) != 1 or not isinstance(projections[0], exp.Alias):
+                raise invalid_query("SELECT AS VALUE query must have exactly one column")
+            if not _is_value(node):
+                raise not_emulated("SELECT AS VALUE that is no value itself")
+            made.set("expressions", projections)
         else:
             made.set("expressions", projections)
         for part, kind in (("where", exp.Where), ("having", exp.Having), ("qualify", exp.Qualify)):
             if node.args.get(part) is not None:
                 made.set(part, kind(this=self.expressions.condition(node.args[part].this)))
         if node.args.get("group") is not None:
-            made.set("group", self._group(node.args["group"]))
-        if node.args.get("windows"):
-            made.set("windows", [named_window(self.expressions, part) for part in node.args["windows"]])
+            made.set("group", self._group(node.args["group"], node.expressions))
         if node.args.get("distinct") is None:
             return self._ordered(made, node, projections, written=node.expressions)
         only(node.args["distinct"])
@@ -199,11 +215,31 @@ class Queries:
             exp.Ordered(this=column, **direction),
         ]
 
-    def _group(self, node: exp.Expression) -> exp.Expression:
-        only(node, "expressions", "all")
+    def _group(self, node: exp.Expression, selected: Sequence[exp.Expression]) -> exp.Expression:
+        only(node, "expressions", "all", "rollup", "cube", "grouping_sets")
         if node.args.get("all"):
-            raise not_emulated("GROUP BY ALL")
-        return exp.Group(expressions=[_number_or(self.expressions, part) for part in node.expressions])
+            if any(part.is_star for part in selected):
+                raise not_emulated("GROUP BY ALL with *")
+            return exp.Group(
+                expressions=[
+                    exp.Literal.number(place)
+                    for place, part in enumerate(selected, start=1)
+                    if part.find(exp.AggFunc, exp.Window, exp.Query) is None and part.find(exp.Column) is not None
+                ]
+            )
+        made = exp.Group(expressions=[self._group_part(part) for part in node.expressions])
+        for part in ("rollup", "cube", "grouping_sets"):
+            if node.args.get(part):
+                made.set(part, [self._group_part(one) for one in node.args[part]])
+        return made
+
+    def _group_part(self, node: exp.Expression) -> exp.Expression:
+        if isinstance(node, (exp.Rollup, exp.Cube, exp.GroupingSets, exp.Tuple)):
+            only(node, "expressions")
+            return type(node)(expressions=[self._group_part(part) for part in node.expressions])
+        if isinstance(node, exp.Paren):
+            return exp.paren(self._group_part(node.this), copy=False)
+        return _number_or(self.expressions, node)
 
     def _projections(self, nodes: Sequence[exp.Expression], shared: Sequence[str]) -> list[exp.Expression]:
         """Rewrite what is selected; of `*` the columns that USING shares come first."""
@@ -283,6 +319,8 @@ class Queries:
             if not node.alias:
                 made.set("alias", exp.TableAlias(this=exp.to_identifier(node.name, quoted=True)))
         elif isinstance(node, exp.Subquery):
+            if node.args.get("pivots"):
+                return self._source(self._without_pivot(node))
             only(node, "this", "alias")
             _check_alias(node)
             if isinstance(node.this, exp.Table):
@@ -296,6 +334,26 @@ class Queries:
             raise not_emulated(f"{type(node).__name__.upper()} in FROM")
         self._unnesting.add_source(made)
         return made
+
+    def _without_pivot(self, node: exp.Subquery) -> exp.Subquery:
+        """The query that a subquery with one PIVOT or UNPIVOT stands for."""
+        if len(node.args["pivots"]) != 1:
+            raise not_emulated("several PIVOTs")
+        plain = exp.Subquery(this=node.this.copy(), alias=node.args.get("alias"))
+        row = exp.to_identifier("__row", quoted=True)
+        source = exp.Subquery(this=self.query(node.this.copy()), alias=exp.TableAlias(this=row))
+        probe = exp.Select(expressions=[exp.column(row.copy())]).from_(source, copy=False)
+        kind = self._unnesting.type_of(self._unnesting.around(probe, 0).sql(dialect="duckdb", identify=True))
+        return pivoted(plain, node.args["pivots"][0], [name for name, _ in kind.children])
+
+
+def _is_value(node: exp.Expression) -> bool:
+    """Whether a query is an ARRAY's or an expression, and not what rows come from."""
+    parent = node.parent
+    if isinstance(parent, exp.Subquery):
+        parent = parent.parent
+        return parent is not None and not isinstance(parent, (exp.From, exp.Join, exp.SetOperation, exp.CTE))
+    return isinstance(parent, (exp.Array, exp.In))
 
 
 def _check_alias(node: exp.Expression) -> None:

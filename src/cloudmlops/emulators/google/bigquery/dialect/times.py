@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlglot import exp
 
 from cloudmlops.emulators.google.bigquery.dialect.building import call, cast, name_of, only, whole
+from cloudmlops.emulators.google.bigquery.library.moments import zone_of
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
 
 if TYPE_CHECKING:
@@ -29,27 +30,39 @@ _CALENDAR: Final = {
     "QUARTER": ("to_months", 3),
     "YEAR": ("to_months", 12),
 }
-_DATE_UNITS: Final = frozenset({"DAY", "WEEK", "ISOWEEK", "MONTH", "QUARTER", "YEAR"})
-_TRUNCATED: Final = _DATE_UNITS | {"MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR"}
+_WEEKDAYS: Final = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
+_DATE_UNITS: Final = frozenset({"DAY", "WEEK", "ISOWEEK", "MONTH", "QUARTER", "YEAR", "ISOYEAR"}) | {
+    f"WEEK({day})" for day in _WEEKDAYS
+}
+_TIME_UNITS: Final = frozenset({"MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR"})
+_TRUNCATED: Final = _DATE_UNITS | _TIME_UNITS
 
 
 def unit_of(node: exp.Expression | None, default: str = "") -> str:
-    """The unit that a function is given; weeks begin on Sunday unless they say Monday.
+    """The unit that a function is given; one of weeks says its first day, unless that is Sunday.
 
     Raises:
-        Refused: It is not emulated.
+        Refused: There is no such day.
     """
     if node is None:
         return default
     if isinstance(node, exp.WeekStart):
         start = node.this.name.upper() if isinstance(node.this, exp.Expression) else str(node.this).upper()
-        if start not in {"SUNDAY", "MONDAY", ""}:
-            raise not_emulated(f"WEEK({start})")
-        return "ISOWEEK" if start == "MONDAY" else "WEEK"
-    unit = str(node.name).upper()
-    if unit in {"WEEK(MONDAY)", "WEEK(SUNDAY)"}:
-        return "ISOWEEK" if "MONDAY" in unit else "WEEK"
-    return unit
+        unit = f"WEEK({start})" if start else "WEEK"
+    else:
+        unit = str(node.name).upper()
+    if (day := re.fullmatch(r"WEEK\((\w+)\)", unit)) and day[1] not in _WEEKDAYS:
+        raise invalid_query(f"A valid date part argument for WEEK is required, but found {day[1]}")
+    return "WEEK" if unit == "WEEK(SUNDAY)" else unit
+
+
+def _first_day(unit: str) -> int | None:
+    """The first day of a unit of weeks, Monday is 0; None of another unit."""
+    if unit == "WEEK":
+        return 6
+    if unit == "ISOWEEK":
+        return 0
+    return _WEEKDAYS.index(unit[5:-1]) if unit.startswith("WEEK(") else None
 
 
 def _count(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -100,7 +113,7 @@ def shifted(made: Expressions, node: exp.Expression) -> exp.Expression:
     count = node.expression
     if isinstance(count, exp.Interval):
         count, unit = count.this, unit_of(count.args.get("unit"), unit)
-    moment = _moment(made, node.this, kind)
+    moment = moment_of(made, node.this, kind)
     operator = exp.Sub if back else exp.Add
     result: exp.Expression = exp.paren(
         operator(this=moment, expression=_duration(_count(made, count), unit)), copy=False
@@ -108,10 +121,10 @@ def shifted(made: Expressions, node: exp.Expression) -> exp.Expression:
     return cast(result, "DATE") if kind == "date" else result
 
 
-_KINDS: Final = {"timestamp": "TIMESTAMPTZ", "date": "DATE", "datetime": "TIMESTAMP"}
+_KINDS: Final = {"timestamp": "TIMESTAMPTZ", "date": "DATE", "datetime": "TIMESTAMP", "time": "TIME"}
 
 
-def _moment(made: Expressions, node: exp.Expression, kind: str) -> exp.Expression:
+def moment_of(made: Expressions, node: exp.Expression, kind: str) -> exp.Expression:
     """A date or time; one that is written as a text is converted."""
     value = made.of(node)
     if isinstance(value, exp.Literal) and value.is_string:
@@ -126,7 +139,7 @@ def difference(made: Expressions, node: exp.Expression) -> exp.Expression:
     only(node, "this", "expression", "unit", "date_part_boundary")
     unit = unit_of(node.args.get("unit"), "DAY")
     kind = {exp.TimestampDiff: "timestamp", exp.DateDiff: "date", exp.DatetimeDiff: "datetime"}[type(node)]
-    later, earlier = _moment(made, node.this, kind), _moment(made, node.expression, kind)
+    later, earlier = moment_of(made, node.this, kind), moment_of(made, node.expression, kind)
     if kind == "timestamp":
         if unit not in MICROSECONDS:
             raise invalid_query(f"TIMESTAMP_DIFF does not support the {unit} date part")
@@ -134,39 +147,51 @@ def difference(made: Expressions, node: exp.Expression) -> exp.Expression:
         return exp.paren(exp.IntDiv(this=exp.paren(span), expression=whole(MICROSECONDS[unit])), copy=False)
     if unit not in (_DATE_UNITS if kind == "date" else _TRUNCATED):
         raise not_emulated(f"{name_of(node)} with {unit}")
-    if unit in {"WEEK", "ISOWEEK"}:
-        if unit == "WEEK":
-            later, earlier = _day_later(later), _day_later(earlier)
-        mondays = [call("date_trunc", "week", moment) for moment in (earlier, later)]
-        return exp.paren(exp.IntDiv(this=call("date_diff", "day", *mondays), expression=whole(7)), copy=False)
+    first = _first_day(unit)
+    if first is not None:
+        weeks = [call("date_trunc", "week", _days_later(moment, (7 - first) % 7)) for moment in (earlier, later)]
+        return exp.paren(exp.IntDiv(this=call("date_diff", "day", *weeks), expression=whole(7)), copy=False)
+    if unit == "ISOYEAR":
+        years = [cast(call("date_part", "isoyear", moment), "BIGINT") for moment in (later, earlier)]
+        return exp.paren(exp.Sub(this=years[0], expression=years[1]), copy=False)
     return call("date_diff", unit.lower(), earlier, later)
 
 
-def _day_later(node: exp.Expression) -> exp.Expression:
-    return exp.paren(exp.Add(this=node, expression=call("to_days", cast(exp.Literal.number(1), "INTEGER"))), copy=False)
+def _days_later(node: exp.Expression, count: int) -> exp.Expression:
+    if not count:
+        return node
+    days = call("to_days", cast(exp.Literal.number(abs(count)), "INTEGER"))
+    return exp.paren((exp.Add if count > 0 else exp.Sub)(this=node, expression=days), copy=False)
+
+
+def _beginning(moment: exp.Expression, unit: str) -> exp.Expression:
+    """When the unit began in which a moment is."""
+    first = _first_day(unit)
+    if first is None:
+        return call("date_trunc", unit.lower(), moment)
+    shift = (7 - first) % 7
+    return _days_later(call("date_trunc", "week", _days_later(moment, shift)), -shift)
+
+
+def _is_utc(zone: exp.Expression | None) -> bool:
+    return zone is None or (isinstance(zone, exp.Literal) and zone.name.upper() in {"UTC", "+00", "+00:00"})
 
 
 def truncated(made: Expressions, node: exp.Expression) -> exp.Expression:
     """TIMESTAMP_TRUNC, DATE_TRUNC, DATETIME_TRUNC."""
     only(node, "this", "unit", "zone", "input_type_preserved")
     zone = node.args.get("zone")
-    if zone is not None and zone.name.upper() not in {"UTC", "+00", "+00:00"}:
-        raise not_emulated(f"{name_of(node)} in a time zone other than UTC")
     unit = unit_of(node.args.get("unit"), "DAY")
     kind = {exp.TimestampTrunc: "timestamp", exp.DateTrunc: "date", exp.DatetimeTrunc: "datetime"}[type(node)]
     if unit not in (_DATE_UNITS if kind == "date" else _TRUNCATED):
         raise not_emulated(f"{name_of(node)} to {unit}")
-    moment = _moment(made, node.this, kind)
-    if unit == "WEEK":
-        result: exp.Expression = exp.paren(
-            exp.Sub(
-                this=call("date_trunc", "week", _day_later(moment)),
-                expression=call("to_days", cast(exp.Literal.number(1), "INTEGER")),
-            ),
-            copy=False,
-        )
-    else:
-        result = call("date_trunc", "week" if unit == "ISOWEEK" else unit.lower(), moment)
+    moment = moment_of(made, node.this, kind)
+    if not _is_utc(zone):
+        if unit not in _DATE_UNITS:
+            raise not_emulated(f"{name_of(node)} to {unit} in a time zone other than UTC")
+        local = cast(_beginning(call("__in_zone", moment, made.of(zone)), unit), "TIMESTAMP")
+        return call("__from_zone", local, made.of(zone))
+    result = _beginning(moment, unit)
     return cast(result, "DATE") if kind == "date" else result
 
 
@@ -190,7 +215,9 @@ def extracted(made: Expressions, node: exp.Expression) -> exp.Expression:
     part = unit_of(node.this)
     value = node.expression
     if isinstance(value, exp.AtTimeZone):
-        moment: exp.Expression = call("timezone", made.of(value.args["zone"]), made.of(value.this))
+        moment: exp.Expression = call(
+            "__in_zone", moment_of(made, value.this, "timestamp"), made.of(value.args["zone"])
+        )
     else:
         moment = made.of(value)
     if part in _PARTS:
@@ -200,6 +227,8 @@ def extracted(made: Expressions, node: exp.Expression) -> exp.Expression:
         return exp.paren(exp.Add(this=day, expression=exp.Literal.number(1)), copy=False)
     if part == "WEEK":
         return call("__week_of", moment)
+    if part.startswith("WEEK("):
+        return call("__week_from", moment, whole(_WEEKDAYS.index(part[5:-1])))
     if part in {"MICROSECOND", "MILLISECOND"}:
         within = exp.Literal.number(1_000_000 if part == "MICROSECOND" else 1_000)
         return exp.paren(
@@ -215,7 +244,7 @@ def to_timestamp(made: Expressions, node: exp.Expression) -> exp.Expression:
     only(node, "this", "zone", "with_tz")
     value = made.of(node.this)
     if node.args.get("zone") is not None:
-        return call("timezone", made.of(node.args["zone"]), call("__to_datetime", value))
+        return call("__from_zone", call("__to_datetime", value), made.of(node.args["zone"]))
     return call("__to_timestamp", value)
 
 
@@ -224,14 +253,25 @@ def to_date(made: Expressions, node: exp.Expression) -> exp.Expression:
     only(node, "this", "zone")
     value = made.of(node.this)
     if node.args.get("zone") is not None:
-        value = call("timezone", made.of(node.args["zone"]), value)
+        value = call("__in_zone", value, made.of(node.args["zone"]))
     return call("__to_date", value)
 
 
 def to_datetime(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """DATETIME(x)."""
-    only(node, "this")
+    """DATETIME(x[, zone]) and DATETIME(date, time)."""
+    only(node, "this", "expression")
+    if node.args.get("expression") is not None:
+        return call("__date_and_time", made.of(node.this), made.of(node.expression))
     return call("__to_datetime", made.of(node.this))
+
+
+def to_time(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """TIME(x[, zone])."""
+    only(node, "this", "zone")
+    value = made.of(node.this)
+    if node.args.get("zone") is not None:
+        value = call("__in_zone", value, made.of(node.args["zone"]))
+    return call("__to_time", value)
 
 
 def from_parts(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -267,14 +307,14 @@ def to_unix(made: Expressions, node: exp.Expression) -> exp.Expression:
     """UNIX_SECONDS, UNIX_MILLIS, UNIX_MICROS: rounded down."""
     only(node, "this")
     times = {exp.UnixSeconds: 1_000_000, exp.UnixMillis: 1_000, exp.UnixMicros: 1}[type(node)]
-    count = call("epoch_us", _moment(made, node.this, "timestamp"))
+    count = call("epoch_us", moment_of(made, node.this, "timestamp"))
     return call("__floor_div", count, whole(times)) if times > 1 else count
 
 
 def unix_date(made: Expressions, node: exp.Expression) -> exp.Expression:
     """UNIX_DATE."""
     only(node, "this")
-    return call("date_diff", "day", cast(exp.Literal.string("1970-01-01"), "DATE"), _moment(made, node.this, "date"))
+    return call("date_diff", "day", cast(exp.Literal.string("1970-01-01"), "DATE"), moment_of(made, node.this, "date"))
 
 
 def date_from_unix(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -285,11 +325,21 @@ def date_from_unix(made: Expressions, node: exp.Expression) -> exp.Expression:
 
 
 def last_day(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """LAST_DAY of a month."""
+    """LAST_DAY of a unit."""
     only(node, "this", "unit")
-    if unit_of(node.args.get("unit"), "MONTH") != "MONTH":
-        raise not_emulated("LAST_DAY of anything but a MONTH")
-    return call("last_day", _moment(made, node.this, "date"))
+    unit = unit_of(node.args.get("unit"), "MONTH")
+    if unit not in _DATE_UNITS - {"DAY"}:
+        raise invalid_query(f"LAST_DAY does not support the {unit} date part")
+    value = call("__to_date", made.of(node.this))
+    start = _beginning(value, unit)
+    if _first_day(unit) is not None:
+        return cast(_days_later(start, 6), "DATE")
+    if unit == "ISOYEAR":
+        # In 53 weeks the next one has begun, and its first week has not ended.
+        return cast(_days_later(_beginning(_days_later(start, 371), unit), -1), "DATE")
+    months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}[unit]
+    after = exp.Add(this=start, expression=call("to_months", cast(exp.Literal.number(months), "INTEGER")))
+    return cast(_days_later(exp.paren(after, copy=False), -1), "DATE")
 
 
 def date_array(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -298,68 +348,58 @@ def date_array(made: Expressions, node: exp.Expression) -> exp.Expression:
     step = node.args.get("step")
     if not isinstance(step, exp.Interval):
         raise not_emulated("GENERATE_DATE_ARRAY without a written step")
-    bounds = [_moment(made, node.args[name], "date") for name in ("start", "end")]
+    bounds = [moment_of(made, node.args[name], "date") for name in ("start", "end")]
     return cast(call("generate_series", *bounds, interval(made, step)), "DATE[]")
 
 
-def text(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """STRING(x)."""
-    only(node, "this", "zone")
-    if node.args.get("zone") is not None:
-        raise not_emulated("STRING of a TIMESTAMP in a time zone")
-    return call("__to_string", made.of(node.this))
+def moment_array(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """GENERATE_TIMESTAMP_ARRAY."""
+    only(node, "start", "end", "step")
+    step = node.args.get("step")
+    if not isinstance(step, exp.Interval) or unit_of(step.args.get("unit")) not in MICROSECONDS:
+        raise not_emulated("GENERATE_TIMESTAMP_ARRAY without a written step of days or less")
+    bounds = [moment_of(made, node.args[name], "timestamp") for name in ("start", "end")]
+    return call("generate_series", *bounds, interval(made, step))
 
 
-_TOKENS: Final = frozenset("YmdHMSfybBaApIj%")
+def time_shifted(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """TIME_ADD and TIME_SUB, which go round at midnight."""
+    only(node, "this", "expression", "unit")
+    unit = unit_of(node.args.get("unit"))
+    if unit not in _TIME_UNITS:
+        raise invalid_query(f"{name_of(node)} does not support the {unit} date part")
+    count = _count(made, node.expression)
+    times = MICROSECONDS[unit] * (-1 if isinstance(node, exp.TimeSub) else 1)
+    product = exp.paren(exp.Mul(this=exp.paren(count, copy=False), expression=whole(times)), copy=False)
+    return call("__time_add", moment_of(made, node.this, "time"), product)
 
 
-def _format(node: exp.Expression) -> str:
-    """A format whose every element is known to mean the same in DuckDB.
-
-    Raises:
-        Refused: An element is not, or the format is not written out.
-    """
-    if not isinstance(node, (exp.Literal, exp.RawString)):
-        raise not_emulated("a format that is not written out")
-    written = node.name if isinstance(node, exp.Literal) else str(node.this)
-    for token in re.findall(r"%(-?.|$)", written):
-        if token not in _TOKENS:
-            raise not_emulated(f"format element %{token}")
-    return written
+def time_difference(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """TIME_DIFF, which counts the boundaries between."""
+    only(node, "this", "expression", "unit")
+    unit = unit_of(node.args.get("unit"))
+    if unit not in _TIME_UNITS:
+        raise invalid_query(f"TIME_DIFF does not support the {unit} date part")
+    moments = [
+        call("make_timestamp", call("epoch_us", moment_of(made, part, "time"))) for part in (node.expression, node.this)
+    ]
+    return call("date_diff", unit.lower(), *moments)
 
 
-def formatted(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """FORMAT_TIMESTAMP, FORMAT_DATE, FORMAT_DATETIME."""
-    only(node, "this", "format", "zone")
-    zone = node.args.get("zone")
-    if zone is not None and zone.name.upper() not in {"UTC", "+00"}:
-        raise not_emulated("FORMAT_TIMESTAMP in a time zone other than UTC")
-    kinds = {exp.TsOrDsToTimestamp: "timestamp", exp.TsOrDsToDate: "date", exp.TsOrDsToDatetime: "datetime"}
-    kind = kinds.get(type(node.this))
-    if kind is None:
-        raise not_emulated(name_of(node))
-    moment = call(f"__to_{kind}", made.of(node.this.this))
-    return call("strftime", moment, exp.Literal.string(_format(node.args["format"])))
-
-
-def parsed(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """PARSE_TIMESTAMP, PARSE_DATE, PARSE_DATETIME."""
-    only(node, "this", "format", "zone", "default_year")
-    zone = node.args.get("zone")
-    if zone is not None and zone.name.upper() not in {"UTC", "+00"}:
-        raise not_emulated("PARSE_TIMESTAMP in a time zone other than UTC")
-    pattern = _format(node.args["format"])
-    if "%Y" not in pattern or "%d" not in pattern or not ("%m" in pattern or "%b" in pattern or "%B" in pattern):
-        raise not_emulated("parsing without a year, a month and a day")
-    value = call("strptime", made.of(node.this), exp.Literal.string(pattern))
-    if isinstance(node, exp.StrToTime):
-        return cast(value, "TIMESTAMPTZ")
-    return cast(value, "DATE") if isinstance(node, exp.StrToDate) else value
+def time_truncated(made: Expressions, node: exp.Expression) -> exp.Expression:
+    """TIME_TRUNC."""
+    only(node, "this", "unit")
+    unit = unit_of(node.args.get("unit"))
+    if unit not in _TIME_UNITS:
+        raise invalid_query(f"TIME_TRUNC does not support the {unit} date part")
+    moment = call("epoch_us", moment_of(made, node.this, "time"))
+    rest = exp.Mod(this=moment, expression=whole(MICROSECONDS[unit]))
+    return call("__time_add", moment_of(made, node.this, "time"), exp.paren(exp.Neg(this=exp.paren(rest)), copy=False))
 
 
 def current(made: Expressions, node: exp.Expression) -> exp.Expression:
     """CURRENT_TIMESTAMP and the like: the emulator's clock when the query began."""
-    only(node)
+    only(node, "this")
     kind = {
         exp.CurrentTimestamp: "TIMESTAMPTZ",
         exp.CurrentDate: "DATE",
@@ -367,6 +407,14 @@ def current(made: Expressions, node: exp.Expression) -> exp.Expression:
         exp.CurrentTime: "TIME",
     }[type(node)]
     now = made.now
+    zone = node.args.get("this")
+    if zone is not None:
+        if not isinstance(zone, exp.Literal):
+            raise not_emulated(f"{name_of(node)} in a time zone that is not written out")
+        try:
+            now = now.astimezone(zone_of(zone.name))
+        except ValueError as error:
+            raise invalid_query(str(error)) from error
     written = {
         "TIMESTAMPTZ": now.isoformat(sep=" "),
         "DATE": now.date().isoformat(),
@@ -386,7 +434,12 @@ TIMES: Final[dict[type[exp.Expression], Handler]] = {
     exp.Extract: extracted,
     exp.Timestamp: to_timestamp,
     exp.Date: to_date,
-    exp.TsOrDsToDatetime: to_datetime,
+    **dict.fromkeys((exp.TsOrDsToDatetime, exp.Datetime), to_datetime),
+    **dict.fromkeys((exp.TsOrDsToTime, exp.Time), to_time),
+    **dict.fromkeys((exp.TimeAdd, exp.TimeSub), time_shifted),
+    exp.TimeDiff: time_difference,
+    exp.TimeTrunc: time_truncated,
+    exp.GenerateTimestampArray: moment_array,
     **dict.fromkeys((exp.DateFromParts, exp.TimestampFromParts, exp.TimeFromParts), from_parts),
     exp.UnixToTime: from_unix,
     **dict.fromkeys((exp.UnixSeconds, exp.UnixMillis, exp.UnixMicros), to_unix),
@@ -394,8 +447,5 @@ TIMES: Final[dict[type[exp.Expression], Handler]] = {
     exp.DateFromUnixDate: date_from_unix,
     exp.LastDay: last_day,
     exp.GenerateDateArray: date_array,
-    exp.String: text,
-    exp.TimeToStr: formatted,
-    **dict.fromkeys((exp.StrToTime, exp.StrToDate, exp.ParseDatetime), parsed),
     **dict.fromkeys((exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentDatetime, exp.CurrentTime), current),
 }

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, fields_of
 from cloudmlops.emulators.google.bigquery.dialect.reading import parse
 from cloudmlops.emulators.google.bigquery.dialect.selecting import Queries
@@ -26,6 +27,10 @@ from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emu
 from cloudmlops.emulators.google.bigquery.warehouse import count, place
 
 UNTYPED: Final = "NULL"
+
+_FIRST: Final = {"DATE": -719_162, "TIMESTAMP": -62_135_596_800_000_000, "DATETIME": -62_135_596_800_000_000}
+_LAST: Final = {"DATE": 2_932_896, "TIMESTAMP": 253_402_300_799_999_999, "DATETIME": 253_402_300_799_999_999}
+"""Days and microseconds since 1970 of 0001-01-01 and of the end of 9999-12-31."""
 
 _KINDS: Final = {
     exp.Insert: "INSERT",
@@ -62,6 +67,7 @@ class Translator:
         *,
         now: datetime,
         project: str,
+        caller: Caller,
         default: DatasetName | None = None,
         parameters: Sequence[Mapping[str, Any]] = (),
     ) -> None:
@@ -70,8 +76,11 @@ class Translator:
         self._parameters = parameters
         self._made_tables = 0
         self.project: Final = project
-        self.sources: Final = Sources(catalog, project=project, default=default, information=self._information)
-        self.queries: Final = Queries(now=now, type_of=lambda sql: cursor.sql(sql).types[0])
+        self.caller: Final = caller
+        self.sources: Final = Sources(
+            catalog, project=project, default=default, information=self._information, caller=caller
+        )
+        self.queries: Final = Queries(now=now, user=caller.principal, type_of=self._type_of)
 
     def translate(self, text: str) -> Statement:
         """Read one statement; a query is made ready to run.
@@ -102,10 +111,11 @@ class Translator:
         tree = expand_features(tree, lambda query: self._fields(self.queries.query(query)))
         return self.queries.query(tree)
 
-    @staticmethod
-    def sql(tree: exp.Expression) -> str:
-        """Write a rewritten node in DuckDB's SQL."""
-        return str(tree.sql(dialect="duckdb", identify=True, comments=False))
+    def sql(self, tree: exp.Expression) -> str:
+        """Write a rewritten node in DuckDB's SQL, whose functions are known then."""
+        made = str(tree.sql(dialect="duckdb", identify=True, comments=False))
+        self._catalog.warehouse.define_functions(made)
+        return made
 
     def fields(self, sql: str) -> list[dict[str, Any]]:
         """The columns of a query in DuckDB's SQL, which is not run.
@@ -134,6 +144,8 @@ class Translator:
         for place_, one in enumerate(fields):
             if one["mode"] == "REPEATED":
                 _check_members(rows.column(place_), one)
+            elif one["type"] in _LAST and rows.num_rows:
+                _check_range(rows.column(place_), one)
         return fields, rows
 
     def described(self, sql: str) -> list[dict[str, Any]]:
@@ -155,11 +167,20 @@ class Translator:
             total += table_bytes(self._cursor, place(name), fields_of(table), rows, columns=statement.columns)
         return total
 
+    def _type_of(self, sql: str) -> Any:
+        self._catalog.warehouse.define_functions(sql)
+        return self._cursor.sql(sql).types[0]
+
     def _fields(self, tree: exp.Expression) -> list[dict[str, Any]]:
         relation = self._cursor.sql(self.sql(tree))
         return [field_of(name, kind) for name, kind in zip(relation.columns, relation.types, strict=True)]
 
     def _information(self, view: str, parent: DatasetName | None, project: str) -> str:
+        regional = parent is not None and parent.dataset.lower().startswith("region-")
+        self.caller.need(
+            "bigquery.datasets.get" if view == "SCHEMATA" else "bigquery.tables.list",
+            project if parent is None or regional else parent,
+        )
         self._made_tables += 1
         name = f"__information_{self._made_tables}"
         self._cursor.register(name, information_schema(self._catalog, view, parent, project))
@@ -179,6 +200,17 @@ def _checked_fields(relation: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
 def _check_members(values: pa.ChunkedArray, one: Field) -> None:
     if pc.sum(pc.is_null(pc.list_flatten(values))).as_py():
         raise invalid_query(f"Array cannot have a null element; error in writing field {one['name']}")
+
+
+def _check_range(values: pa.ChunkedArray, one: Field) -> None:
+    """Refuse dates and times that GoogleSQL has not."""
+    bounds = pc.min_max(values)
+    kind = pa.date32() if one["type"] == "DATE" else pa.int64()
+    least, most = (
+        bounds[side].cast(kind).cast(pa.int32() if kind == pa.date32() else kind).as_py() for side in ("min", "max")
+    )
+    if least is not None and (least < _FIRST[one["type"]] or most > _LAST[one["type"]]):
+        raise invalid_query(f"{one['type']} value out of range: date or time overflow in field {one['name']}")
 
 
 def _kind(tree: exp.Expression) -> str:

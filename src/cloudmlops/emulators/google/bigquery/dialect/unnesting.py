@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from cloudmlops.emulators.google.bigquery.dialect.building import call, only
 from cloudmlops.emulators.google.bigquery.dialect.expressions import Expressions
+from cloudmlops.emulators.google.bigquery.dialect.recursion import with_of
 from cloudmlops.emulators.google.bigquery.refusals import not_emulated
 
 
@@ -54,7 +55,7 @@ class Unnesting:
                     outer = outer.join(source.copy(), join_type="cross", copy=False)
             select = outer
         if self._ctes:
-            select.set("with_", exp.With(expressions=[cte.copy() for cte in self._ctes]))
+            select.set("with_", with_of([cte.copy() for cte in self._ctes]))
         return select
 
     def source(self, node: exp.Unnest) -> exp.Expression:
@@ -104,7 +105,7 @@ class Unnesting:
             else:
                 select = select.join(source.copy(), join_type="cross", copy=False)
         if self._ctes:
-            select.set("with_", exp.With(expressions=[cte.copy() for cte in self._ctes]))
+            select.set("with_", with_of([cte.copy() for cte in self._ctes]))
         try:
             kind = self.type_of(select.sql(dialect="duckdb", identify=True))
         except duckdb.Error:
