@@ -118,12 +118,13 @@ class AzureCloud:
         runs = Runs(world.surroundings, self.event_grid.events)
         self.images = Images(world.surroundings.state.folder / "images")
         """Which interpreters stand for which images; extend it with `let`."""
-        executor = Executor(world, runs, Data(world), self.identities, self.images)
+        executor = Executor(world, runs, Data(world), self.identities, self.images, self.clusters)
         self.pace = executor.pace
         """How long jobs are on their way before they run."""
         runner = Runner(world.surroundings, runs)
         self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor))
         """What is executed."""
+        self.schedules.starter = self.jobs.start
         self.history = History(world, runs, runner)
         """What went on."""
 

@@ -24,6 +24,7 @@ from cloudmlops.emulators.azure.jobs.runs import Run, Runs
 from cloudmlops.emulators.azure.jobs.stopping import Canceled, Stop
 from cloudmlops.emulators.azure.jobs.surroundings import HIDDEN, variables_of
 from cloudmlops.emulators.azure.jobs.tasks import DIRECT, Output, Task, Value
+from cloudmlops.emulators.azure.ml.clusters import Clusters
 from cloudmlops.emulators.azure.ml.data import Data
 from cloudmlops.emulators.azure.ml.data_addresses import Storage
 from cloudmlops.emulators.azure.ml.default_datastores import ARTIFACT_STORE, BLOB_STORE
@@ -51,12 +52,21 @@ class Pace:
 class Executor:
     """Executes commands."""
 
-    def __init__(self, world: World, runs: Runs, data: Data, identities: ManagedIdentities, images: Images) -> None:
+    def __init__(
+        self,
+        world: World,
+        runs: Runs,
+        data: Data,
+        identities: ManagedIdentities,
+        images: Images,
+        clusters: Clusters,
+    ) -> None:
         self._world = world
         self._runs = runs
         self._data = data
         self._identities = identities
         self.images = images
+        self._clusters = clusters
         self._blobs = Blobs(world.surroundings)
         self._assets = Assets(world.resources, runs)
         self.pace = Pace()
@@ -98,7 +108,7 @@ class Executor:
         self._runs.move(run, "Queued")
         stop.pause(self.pace.queued)
         variables = self._variables(run, task, inputs, outputs)
-        with self._timed(run, task, stop) as own:
+        with self._node(run, stop), self._timed(run, task, stop) as own:
             self._runs.move(run, "Running")
             status = self._wait(command, variables, own, work, log)
         self._runs.move(run, "Finalizing")
@@ -144,6 +154,20 @@ class Executor:
         """Return the image of an environment; one that is not in the workspace stands for itself."""
         found: dict[str, Any] | None = self._world.resources.get(environment.removeprefix("azureml:"))
         return str((found or {}).get("properties", {}).get("image") or environment)
+
+    @contextmanager
+    def _node(self, run: Run, stop: Stop) -> Iterator[None]:
+        """Have a node of the run's compute, once there is one; what runs serverless needs none."""
+        compute = f"{run.workspace}/computes/{run.compute}"
+        if self._clusters.get(compute) is None:
+            yield
+            return
+        try:
+            with stop.waited() as ready:
+                self._clusters.allocate(compute, run.name, ready)
+            yield
+        finally:
+            self._clusters.release(compute, run.name)
 
     @contextmanager
     def _timed(self, run: Run, task: Task, stop: Stop) -> Iterator[Stop]:
