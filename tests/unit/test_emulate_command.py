@@ -280,7 +280,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_command_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["moon"], 2, "'moon' is not 'vertex'"),
+        (["moon"], 2, "'moon' is not one of 'azureml', 'vertex'"),
         ([], 2, "Missing argument"),
         (["vertex", "--port", "70000"], 2, "70000"),
         (["vertex", "--", "no-such-program-here"], 127, "no program 'no-such-program-here'"),

@@ -21,7 +21,10 @@ from cloudmlops.errors import ConfigurationError, ProviderNotInstalledError
 if TYPE_CHECKING:
     from cloudmlops.emulators.core.emulator import Cloud, Emulator
 
-_CLOUDS: Final = {"vertex": "cloudmlops.emulators.google:vertex_cloud"}
+_CLOUDS: Final = {
+    "azureml": "cloudmlops.emulators.azure:azure_cloud",
+    "vertex": "cloudmlops.emulators.google:vertex_cloud",
+}
 _LOCATION: Final = "europe-west4"
 _IMAGE_HINT: Final = "Write PATTERN=COMMAND, such as '*/trainer:*=python -m trainer'."
 _COMMAND: Final = "cloudmlops.emulate.command"
@@ -60,6 +63,18 @@ class _Around(click.Command):
     metavar="PATTERN=COMMAND",
     help="What runs for container images, such as '*/trainer:*=python -m trainer'; several may be, the last counts.",
 )
+@click.option(
+    "--workspace",
+    "workspaces",
+    multiple=True,
+    metavar="[LOCATION/]GROUP/NAME",
+    help="A workspace of Azure ML that is there from the start, with its storage; several may be.",
+)
+@click.option(
+    "--principals",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A TOML file of who there is in Azure and who may do what; without it one owner.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print address and environment in JSON.")
 @click.pass_context
 def emulate(
@@ -69,9 +84,11 @@ def emulate(
     port: int,
     buckets: tuple[str, ...],
     images: tuple[str, ...],
+    workspaces: tuple[str, ...],
+    principals: Path | None,
     as_json: bool,
 ) -> None:
-    """Run clouds (vertex) on this machine: alone until Ctrl-C, or around a command.
+    """Run clouds (azureml, vertex) on this machine: alone until Ctrl-C, or around a command.
 
     COMMAND reaches nothing but the emulated services: every other host is refused, and listed at the end. Its exit code
     is passed on.
@@ -79,27 +96,29 @@ def emulate(
     command: tuple[str, ...] = ctx.meta[_COMMAND]
     with ExitStack() as stack:
         stopping = stack.enter_context(_stopped_by_signals())
-        emulator = stack.enter_context(_running(clouds, state=state, port=port, images=_read_images(images)))
+        # What a cloud is given when it is built.
+        given = {"azureml": principals, "vertex": _read_images(images)}
+        _check_clouds(clouds, azureml={"workspace": workspaces, "principals": principals}, vertex={"bucket": buckets})
+        emulator = stack.enter_context(_running(clouds, given, state=state, port=port))
         _make_buckets(emulator, buckets)
+        _make_workspaces(emulator, workspaces)
         code = _run(command, emulator, stopping) if command else _serve(emulator, stopping, as_json=as_json)
         _tell_refused(emulator.refused, as_json=as_json)
     ctx.exit(code)
 
 
 @contextmanager
-def _running(
-    clouds: Sequence[str], *, state: Path | None, port: int, images: Mapping[str, Sequence[str]]
-) -> Iterator[Emulator]:
+def _running(clouds: Sequence[str], given: Mapping[str, Any], *, state: Path | None, port: int) -> Iterator[Emulator]:
     try:
         from cloudmlops.emulators.core.emulator import Emulator
 
-        built = [_cloud(name, images) for name in dict.fromkeys(clouds)]
+        built = [_cloud(name, given[name]) for name in dict.fromkeys(clouds)]
         emulator = Emulator(built, state=state, port=port)
         emulator.begin()
     except ImportError as error:
         raise ProviderNotInstalledError(
             f"the emulator of {', '.join(clouds)} needs {error.name or error}, which is not installed",
-            hint='Install it: pip install "cloudmlops[emulators,vertex]".',
+            hint=f'Install it: pip install "cloudmlops[emulators,{",".join(sorted(set(clouds)))}]".',
         ) from error
     except OSError as error:
         raise ConfigurationError(
@@ -112,16 +131,31 @@ def _running(
         emulator.__exit__(None, None, None)
 
 
-def _cloud(name: str, images: Mapping[str, Sequence[str]]) -> Cloud:
+def _check_clouds(clouds: Sequence[str], **options: Mapping[str, object]) -> None:
+    faults = [
+        f"--{option} is for {cloud}, which is not to run"
+        for cloud, given in options.items()
+        for option, value in given.items()
+        if value and cloud not in clouds
+    ]
+    if faults:
+        raise ConfigurationError("; ".join(faults), hint="Name the cloud, or leave the option out.")
+
+
+def _cloud(name: str, given: Any) -> Cloud:
     from cloudmlops.emulators.core.faults import Refused
 
     module, _, attribute = _CLOUDS[name].partition(":")
     try:
-        cloud: Cloud = getattr(import_module(module), attribute)(images)
+        cloud: Cloud = getattr(import_module(module), attribute)(given)
     except Refused as refused:
         raise ConfigurationError(
             f"nothing can run for an image: {refused.message}", hint="Name a program that is installed with --image."
         ) from refused
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the principals are not understood: {error}", hint="docs/emulators.md shows such a file."
+        ) from error
     return cloud
 
 
@@ -156,6 +190,22 @@ def _make_buckets(emulator: Emulator, wanted: Sequence[str]) -> None:
                 f"the bucket {given!r} cannot be made: {refused.message}",
                 hint="Write NAME or LOCATION/NAME, such as europe-west4/flights.",
             ) from refused
+
+
+def _make_workspaces(emulator: Emulator, wanted: Sequence[str]) -> None:
+    if not wanted:
+        return
+    from cloudmlops.emulators.azure.cloud import AzureCloud
+
+    azure = emulator.cloud(AzureCloud)
+    for given in wanted:
+        *location, group, name = ["", *given.split("/")]
+        if not group or len(location) > 2:
+            raise ConfigurationError(
+                f"the workspace {given!r} cannot be made",
+                hint="Write GROUP/NAME or LOCATION/GROUP/NAME, such as westeurope/ml/flights.",
+            )
+        azure.ensure_workspace(name, group=group, location=location[-1])
 
 
 class _Stopping:

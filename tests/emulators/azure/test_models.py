@@ -196,6 +196,13 @@ def test_which_api_versions_an_sdk_asks_for_is_known(azure: Azure) -> None:
     assert azure.cloud.versions["PUT workspaces/models/versions"] == {API}
 
 
+def test_every_answer_has_an_id_to_ask_about_it_by(azure: Azure) -> None:
+    found, missing = (call(azure, "GET", path, params={"api-version": API}) for path in ("/models", "/models/nothing"))
+
+    assert (found.status_code, missing.status_code) == (200, 404)
+    assert len({reply.headers["x-ms-request-id"] for reply in (found, missing)}) == 2
+
+
 def test_what_is_not_emulated_names_itself(azure: Azure) -> None:
     reply = call(azure, "GET", "/serverlessEndpoints/x", params={"api-version": API})
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from google.api_core.exceptions import BadRequest
+from google.api_core.exceptions import BadRequest, MethodNotImplemented
 from google.cloud import bigquery
 
 FOREIGN: list[tuple[str, str]] = [
@@ -94,3 +96,72 @@ def test_rows_are_deleted_without_from(client: bigquery.Client, dataset: str) ->
     client.query_and_wait(f"CREATE TABLE {dataset}.short AS SELECT x FROM UNNEST([1, 2]) AS x")
     client.query_and_wait(f"DELETE {dataset}.short WHERE x = 1")
     assert [row.x for row in client.query_and_wait(f"SELECT x FROM {dataset}.short")] == [2]
+
+
+UNLIKE: list[tuple[str, str]] = [
+    ("SELECT COALESCE(1, 'a')", "function COALESCE\n  Argument types: INT64, STRING\n.*{INT64, STRING} at [1:8]"),
+    ("SELECT IFNULL(x, 'a') FROM UNNEST([1]) AS x", "function IFNULL\n.*{INT64, STRING}"),
+    ("SELECT IF(TRUE, 1, 'a')", "function IF\n.*{INT64, STRING}"),
+    ("SELECT CASE WHEN TRUE THEN 1 ELSE 'a' END", "operator CASE\n.*{INT64, STRING}"),
+    ("SELECT SUM(IF(x > 1, 1, b'a')) FROM UNNEST([1]) AS x", "No matching signature for operator CASE: its values"),
+    ("SELECT y, COALESCE(SUM(x), 'a') FROM (SELECT 1 AS x, 2 AS y) GROUP BY 1", "{INT64, STRING}"),
+    ("SELECT SUM(IF(x > 1, 1, 'a')) FROM UNNEST([1]) AS x", "function IF\n.*{INT64, STRING}"),
+    ("SELECT x FROM UNNEST([1]) AS x WHERE COALESCE(x, 'a') = 'a'", "{INT64, STRING}"),
+    ("SELECT (SELECT COALESCE(x, 'a')) FROM UNNEST([1]) AS x", "{INT64, STRING}"),
+    ("SELECT COALESCE(d, s) FROM (SELECT DATE '2020-01-01' AS d, 'a' AS s)", "{DATE, STRING}"),
+    ("SELECT COALESCE(DATE '2020-01-01', TIMESTAMP '2020-01-01')", "{DATE, TIMESTAMP}"),
+    ("SELECT [1, 'a']", "Array elements of types {INT64, STRING} do not have a common supertype"),
+    ("SELECT DISTINCT JSON '1'", "Grouping by expressions of type JSON is not allowed"),
+    ("SELECT x FROM UNNEST([JSON '1']) AS x GROUP BY x", "Grouping by expressions of type JSON is not allowed"),
+    ("SELECT x FROM UNNEST([JSON '1']) AS x ORDER BY x", "ORDER BY does not support expressions of type JSON"),
+    ("SELECT 1 ORDER BY JSON '1'", "ORDER BY does not support expressions of type JSON"),
+    ("SELECT x FROM UNNEST([1]) AS x EXCEPT ALL SELECT 2", "EXCEPT ALL is not supported"),
+    ("SELECT x FROM UNNEST([1]) AS x INTERSECT ALL SELECT 2", "INTERSECT ALL is not supported"),
+    ("SELECT x FROM UNNEST([1]) AS x LIMIT 1.5", "Unexpected floating point literal 1.5"),
+    ("SELECT APPROX_TOP_SUM(x) FROM UNNEST([1]) AS x", "No matching signature for a function"),
+    ("SELECT 1 + '1'", "No matching signature for operator +"),
+    ("SELECT SAFE_DIVIDE('a', 1)", "No matching signature for function SAFE_DIVIDE"),
+    ("SELECT a_project.a.b.c FROM (SELECT 1 AS x)", "Unrecognized name: a_project.a.b"),
+]
+
+
+@pytest.mark.parametrize(("query", "message"), UNLIKE, ids=[case[0] for case in UNLIKE])
+def test_values_that_have_no_common_type_or_no_order_are_an_error_of_the_query(
+    client: bigquery.Client, query: str, message: str
+) -> None:
+    with pytest.raises(BadRequest, match="(?s)" + re.escape(message).replace(r"\.\*", ".*")):
+        client.query_and_wait(query)
+
+
+ALIKE: list[tuple[str, object]] = [
+    ("SELECT COALESCE(x, 1.5) FROM UNNEST([1]) AS x", 1.0),
+    ("SELECT COALESCE(NULL, 'a')", "a"),
+    ("SELECT CASE WHEN FALSE THEN NULL ELSE 'a' END", "a"),
+    ("SELECT COALESCE(DATE '2020-01-01', '2020-01-02') = DATE '2020-01-01'", True),
+    ("SELECT IF(x = 1, STRUCT(1 AS a), STRUCT(2 AS a)).a FROM UNNEST([1]) AS x", 1),
+    ("SELECT COALESCE(SUM(x), 0) AS s FROM UNNEST([1]) AS x ORDER BY s", 1),
+    ("SELECT [1, 1.5][OFFSET(0)]", 1.0),
+    ("SELECT INTERVAL 1 DAY + DATE '2020-01-01' = DATETIME '2020-01-02 00:00:00'", True),
+]
+
+
+@pytest.mark.parametrize(("query", "value"), ALIKE, ids=[case[0] for case in ALIKE])
+def test_values_with_a_common_type_are_chosen_from(client: bigquery.Client, query: str, value: object) -> None:
+    assert [tuple(row) for row in client.query_and_wait(query)] == [(value,)]
+
+
+UNKNOWN: list[tuple[str, str]] = [
+    ("SELECT CAST(TIMESTAMP '2020-01-01' - TIMESTAMP '2019-01-01' AS STRING)", "INTERVAL"),
+    ("SELECT DATE '2020-01-01' - DATE '2019-01-01'", "INTERVAL"),
+    ("SELECT INTERVAL 1 DAY / 2", "INTERVAL"),
+    ("SELECT 2 * INTERVAL 1 DAY", "INTERVAL"),
+    ("SELECT PARSE_JSON('{}').a", "a field of JSON"),
+]
+
+
+@pytest.mark.parametrize(("query", "name"), UNKNOWN, ids=[case[0] for case in UNKNOWN])
+def test_what_googlesql_has_and_the_emulator_has_not_is_no_error_of_the_query(
+    client: bigquery.Client, query: str, name: str
+) -> None:
+    with pytest.raises(MethodNotImplemented, match=f"{name}.*is not emulated"):
+        client.query_and_wait(query)

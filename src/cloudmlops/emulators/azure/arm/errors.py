@@ -88,7 +88,12 @@ def error_body(refused: Refused, *, now: datetime, location: str) -> dict[str, A
 def answer_error(refused: Refused, *, now: datetime, location: str) -> Answer:
     """Return the answer of an error."""
     status = refused.status if isinstance(refused, UserError) and refused.status else HTTP_STATUS.get(refused.code, 500)
-    headers = {"x-ms-response-type": "error"}
+    request = str(uuid4())
+    headers = {
+        "x-ms-request-id": request,
+        "x-ms-correlation-request-id": request,
+        "x-ms-response-type": "error",
+    }
     if refused.code == "UNAUTHENTICATED":
         headers["www-authenticate"] = (
             'Bearer authorization_uri="https://login.microsoftonline.com/", error="invalid_token", '

@@ -142,6 +142,7 @@ _PLAIN: Final = (
         "__div",
         {
             "a BIGINT, b BIGINT": "a / __nonzero(b)",
+            "a INTERVAL, b BIGINT": _OF_INTERVALS,
             "a DOUBLE, b DOUBLE": "a / __nonzero(b)",
             "a DECIMAL(38,9), b DECIMAL(38,9)": numeric_quotient("a", "__nonzero(b)"),
         },
@@ -176,6 +177,7 @@ _PLAIN: Final = (
             "a DOUBLE, b DOUBLE": "a * b",
             "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a * b AS DECIMAL(38,9))",
             "a INTERVAL, b BIGINT": _OF_INTERVALS,
+            "a BIGINT, b INTERVAL": _OF_INTERVALS,
         },
     ),
     overloaded(
@@ -189,6 +191,8 @@ _PLAIN: Final = (
             "a DATE, b INTERVAL": "a + b",
             "a TIMESTAMP, b INTERVAL": "a + b",
             "a TIMESTAMPTZ, b INTERVAL": _in_days("a + b"),
+            "a INTERVAL, b DATE": "b + a",
+            "a INTERVAL, b TIMESTAMP": "b + a",
             "a INTERVAL, b INTERVAL": _OF_INTERVALS,
         },
     ),
@@ -409,6 +413,7 @@ _PLAIN: Final = (
             "x TIMESTAMP": f"strftime(x, '%Y-%m-%d %H:%M:%S') || {_FRACTION.format('x')}",
             "x TIMESTAMPTZ": f"strftime(x, '%Y-%m-%d %H:%M:%S') || {_FRACTION.format('x')} || '+00'",
             "x BLOB": "decode(x)",
+            "x INTERVAL": "CAST(error('not emulated: CAST of an INTERVAL to STRING') AS VARCHAR)",
             "x": "CAST(error('Invalid cast to STRING') AS VARCHAR)",
         },
     ),

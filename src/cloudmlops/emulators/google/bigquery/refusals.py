@@ -29,6 +29,27 @@ _NOBODY: Final = {
     "locationType": "header",
 }
 
+_SIGNATURES: Final = {
+    "add": "operator +",
+    "sub": "operator -",
+    "mul": "operator *",
+    "div": "operator /",
+    "neg": "operator -",
+    "bit_and": "operator &",
+    "bit_or": "operator |",
+    "bit_xor": "operator ^",
+    "bit_not": "operator ~",
+    "shift_left": "operator <<",
+    "shift_right": "operator >>",
+    "int_div": "function DIV",
+    "ieee_div": "function IEEE_DIVIDE",
+    "safe_add": "function SAFE_ADD",
+    "safe_sub": "function SAFE_SUBTRACT",
+    "safe_mul": "function SAFE_MULTIPLY",
+    "safe_div": "function SAFE_DIVIDE",
+    "safe_neg": "function SAFE_NEGATE",
+}
+
 NOT_EMULATED: Final = "not emulated: "
 """How an error that a rewritten query raises begins, when what it met is not emulated."""
 
@@ -72,6 +93,11 @@ def invalid(message: str) -> Refused:
     return Refused("INVALID_ARGUMENT", message, reason="invalid")
 
 
+def signature(macro: str) -> str:
+    """What BigQuery calls the function or operator that a macro is of."""
+    return _SIGNATURES.get(macro.lower(), f"function or operator {macro.upper()}")
+
+
 def of_duckdb(error: duckdb.Error) -> Refused:
     """Say in BigQuery's words what DuckDB refused."""
     text = str(error)
@@ -93,8 +119,15 @@ def of_duckdb(error: duckdb.Error) -> Refused:
         column := re.search(r'does not have a column named "([^"]+)"|[cC]olumn "([^"]+)" referenced that exists', text)
     ):
         return invalid_query(f"Unrecognized name: {next(filter(None, column.groups()))}")
+    if unlike := re.match(r"Cannot mix values of type .+ and .+ in (CASE|COALESCE)", first):
+        kind = "operator CASE" if unlike[1] == "CASE" else "function COALESCE"
+        return invalid_query(f"No matching signature for {kind}: its values do not have a common supertype")
+    if table := re.match(r'Referenced table "([^"]+)" not found', first):
+        return invalid_query(f"Unrecognized name: {table[1]}")
     if macro := re.match(r"Macro __([a-z0-9_]+)\(\) (?:does not support|has multiple overloads)", first, re.IGNORECASE):
-        return invalid_query(f"No matching signature for function or operator {macro[1].upper()}")
+        return invalid_query(f"No matching signature for {signature(macro[1])}")
+    if "struct_extract(JSON" in first:
+        return not_emulated("a field of JSON by its name")
     if isinstance(error, duckdb.OutOfRangeException) and "verflow" in text:
         return invalid_query(f"int64 overflow: {first}")
     if isinstance(error, duckdb.ConversionException) and not failed:

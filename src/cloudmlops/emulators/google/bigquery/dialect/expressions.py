@@ -15,6 +15,7 @@ from cloudmlops.emulators.google.bigquery.dialect.functions import FUNCTIONS
 from cloudmlops.emulators.google.bigquery.dialect.moment_texts import MOMENT_TEXTS
 from cloudmlops.emulators.google.bigquery.dialect.operators import OPERATORS, Handler, compared_at_top
 from cloudmlops.emulators.google.bigquery.dialect.safety import SAFETY
+from cloudmlops.emulators.google.bigquery.dialect.supertypes import remember
 from cloudmlops.emulators.google.bigquery.dialect.texts import TEXTS
 from cloudmlops.emulators.google.bigquery.dialect.times import TIMES
 from cloudmlops.emulators.google.bigquery.refusals import not_emulated
@@ -54,7 +55,9 @@ class Expressions:
         handler = KNOWN.get(type(node))
         if handler is None:
             raise not_emulated(name_of(node))
-        return handler(self, node)
+        made = handler(self, node)
+        remember(made, node)
+        return made
 
     def condition(self, node: exp.Expression) -> exp.Expression:
         """Rewrite what filters rows: what is not TRUE is out, so that a comparison may be one that a join can use."""

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from cloudmlops.emulators.google.bigquery.dialect.unnesting import Unnesting
 from cloudmlops.emulators.google.bigquery.macros import OVERLOADS, variant
-from cloudmlops.emulators.google.bigquery.refusals import invalid_query
+from cloudmlops.emulators.google.bigquery.refusals import invalid_query, signature
 
 _AGGREGATES: Final = frozenset(
     {
@@ -112,14 +112,15 @@ def _aggregates(node: exp.Expression) -> bool:
 
 def _choose(nodes: Sequence[exp.Anonymous], select: exp.Select, unnesting: Unnesting, around: int) -> None:
     arguments = [argument for node in nodes for argument in node.expressions]
-    kinds = iter(_types(arguments, select, unnesting, around))
+    kinds = iter(types_of(arguments, select, unnesting, around))
     for node in nodes:
         name = str(node.this)
         given = [next(kinds) for _ in node.expressions]
         node.set("this", variant(name, _form(name, given)))
 
 
-def _types(arguments: Sequence[exp.Expression], select: exp.Select, unnesting: Unnesting, around: int) -> list[str]:
+def types_of(arguments: Sequence[exp.Expression], select: exp.Select, unnesting: Unnesting, around: int) -> list[str]:
+    """The types in DuckDB of expressions of a query."""
     parts = [
         exp.PropertyEQ(this=exp.to_identifier(f"c{place}"), expression=argument.copy())
         for place, argument in enumerate(arguments)
@@ -130,13 +131,13 @@ def _types(arguments: Sequence[exp.Expression], select: exp.Select, unnesting: U
     if select.args.get("joins"):
         probe.set("joins", [join.copy() for join in select.args["joins"]])
     group = select.args.get("group")
-    attempts = [None] if group is None else [group.expressions, _substituted(group.expressions, select.expressions)]
+    attempts = [None] if group is None else [group.expressions, substituted(group.expressions, select.expressions)]
     failed: duckdb.Error | None = None
     for attempt in attempts:
         if attempt is not None:
             probe.set(
                 "group",
-                exp.Group(expressions=[one.copy() for one in _substituted(attempt, select.expressions, ordinals=True)]),
+                exp.Group(expressions=[one.copy() for one in substituted(attempt, select.expressions, ordinals=True)]),
             )
         whole = unnesting.around(probe.copy(), around)
         try:
@@ -148,10 +149,10 @@ def _types(arguments: Sequence[exp.Expression], select: exp.Select, unnesting: U
     raise failed if failed is not None else invalid_query("the types of aggregates are not known")
 
 
-def _substituted(
+def substituted(
     group: Sequence[exp.Expression], projections: Sequence[exp.Expression], *, ordinals: bool = False
 ) -> list[exp.Expression]:
-    """Groups with what is selected in the places of ordinals or of aliases."""
+    """Groups or keys with what is selected in the places of ordinals or of aliases."""
     made = []
     named = {part.alias.lower(): part.this for part in projections if isinstance(part, exp.Alias)}
     for one in group:
@@ -176,8 +177,7 @@ def _form(name: str, given: Sequence[str]) -> int:
                 best = (total, number)
     if best is None:
         raise invalid_query(
-            f"No matching signature for function or operator {name.strip('_').upper()} for argument types: "
-            f"{', '.join(given)}"
+            f"No matching signature for {signature(name.strip('_'))} for argument types: {', '.join(given)}"
         )
     return best[1]
 

@@ -91,6 +91,13 @@ def _first_number(token: Token) -> str:
     return found[0] if found is not None else ""
 
 
+def _lacks_an_argument(description: str) -> bool:
+    """Say whether sqlglot misses an argument of a function, not an operand."""
+    found = re.match(r"Required keyword: '\w+' missing for <class '[\w.]*?(\w+)'>", description)
+    kind = getattr(exp, found[1], None) if found is not None else None
+    return isinstance(kind, type) and issubclass(kind, exp.Func) and not issubclass(kind, exp.Connector)
+
+
 def parse(text: str) -> exp.Expression:
     """Parse one statement.
 
@@ -109,7 +116,7 @@ def parse(text: str) -> exp.Expression:
         if found:
             first = found[0]
             at = f" at [{first.get('line')}:{first.get('col')}]"
-            if str(first.get("description")).startswith("Required keyword"):
+            if _lacks_an_argument(str(first.get("description"))):
                 raise invalid_query(f"No matching signature for a function: an argument is missing{at}") from error
             raise invalid_query(f"Syntax error: {first.get('description')}{at}") from error
         raise invalid_query(f"Syntax error: {str(error).splitlines()[0]}") from error

@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlglot import exp
 
 from cloudmlops.emulators.google.bigquery.dialect.building import call, only
 from cloudmlops.emulators.google.bigquery.dialect.expressions import Expressions
-from cloudmlops.emulators.google.bigquery.dialect.overloading import choose_forms
+from cloudmlops.emulators.google.bigquery.dialect.overloading import choose_forms, substituted, types_of
 from cloudmlops.emulators.google.bigquery.dialect.pivoting import pivoted
 from cloudmlops.emulators.google.bigquery.dialect.recursion import bounded, check_recursion, reads_itself, with_of
 from cloudmlops.emulators.google.bigquery.dialect.strictness import check_common_types, check_names
+from cloudmlops.emulators.google.bigquery.dialect.supertypes import check_alternatives, check_orderable
 from cloudmlops.emulators.google.bigquery.dialect.unnesting import Unnesting
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
 
@@ -89,6 +91,7 @@ class Queries:
                 made = self._select(node)
                 choose_forms(made, self._unnesting, around)
                 check_names(made, node, self._unnesting, around)
+                self._check_types(made, node, around)
                 return made
         if isinstance(node, exp.SetOperation):
             return self._set_operation(node)
@@ -101,8 +104,24 @@ class Queries:
             return inner
         raise not_emulated(f"a query of the kind {type(node).__name__.upper()}")
 
+    def _check_types(self, made: exp.Expression, node: exp.Select, around: int) -> None:
+        if not isinstance(made, exp.Select):
+            return
+        known = partial(types_of, select=made, unnesting=self._unnesting, around=around)
+        check_alternatives(made, known)
+        group, order = made.args.get("group"), made.args.get("order")
+        if group is not None:
+            check_orderable("GROUP BY", substituted(group.expressions, made.expressions), known)
+        if node.args.get("distinct") is not None:
+            check_orderable("DISTINCT", [part.unalias() for part in made.expressions], known)
+        if order is not None:
+            keys = [key.this for key in order.expressions if key.this.name != "__nan_order"]
+            check_orderable("ORDER BY", substituted(keys, made.expressions), known)
+
     def _set_operation(self, node: exp.Expression) -> exp.Expression:
         only(node, "with_", "this", "expression", "distinct", "order", "limit", "offset")
+        if isinstance(node, (exp.Except, exp.Intersect)) and not node.args.get("distinct"):
+            raise invalid_query(f"{type(node).__name__.upper()} ALL is not supported")
         made = type(node)(
             this=self.query(node.this), expression=self.query(node.expression), distinct=node.args.get("distinct")
         )
@@ -170,6 +189,7 @@ class Queries:
                 if not isinstance(given, kind):
                     raise not_emulated(part.upper())
                 only(given, "expression")
+                _check_count(given.expression)
                 made.set(part, kind(expression=_number_or(self.expressions, given.expression)))
         return made
 
@@ -371,6 +391,12 @@ def _number_or(made: Expressions, node: exp.Expression) -> exp.Expression:
     if isinstance(node, exp.Literal) and not node.is_string and node.name.isdigit():
         return node.copy()
     return made.of(node)
+
+
+def _check_count(node: exp.Expression) -> None:
+    if isinstance(node, exp.Literal) and not (node.name.isdigit() and not node.is_string):
+        kind = "string" if node.is_string else "floating point"
+        raise invalid_query(f"Syntax error: Unexpected {kind} literal {node.name}")
 
 
 def _packed(projections: Sequence[exp.Expression]) -> exp.Expression:
