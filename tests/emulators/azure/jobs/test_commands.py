@@ -295,3 +295,20 @@ def test_a_schedule_makes_jobs_that_run(jobs: Jobs) -> None:
     clock.advance(timedelta(hours=1))
 
     assert jobs.ended("hourly-20270301T123000Z")["status"] == "Completed"
+
+
+def test_a_log_can_be_followed_while_it_is_written(
+    jobs: Jobs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go = tmp_path / "go"
+    name = str(jobs.submit(jobs.command(f"echo begun; until [ -e {go} ]; do sleep 0.05; done; echo done")).name)
+    assert jobs.became(name, "Running")
+    while "begun" not in jobs.log(name):
+        assert jobs.run(name)["status"] == "Running"
+    go.touch()
+
+    jobs.client.jobs.stream(name)
+
+    assert jobs.ended(name)["status"] == "Completed"
+    assert jobs.log(name) == "begun\ndone\n"
+    assert f"RunId: {name}" in capsys.readouterr().out
