@@ -14,7 +14,7 @@ from cloudmlops.emulators.core.emulator import Emulator
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Azure
+    from tests.emulators.azure.conftest import Azure
 
 API = "2023-08-01-preview"
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from azure.ai.ml.entities import JobSchedule
+    from tests.emulators.azure.conftest import Azure
 
     from cloudmlops.emulators.azure.entra.tokens import Caller
-    from conftest import Azure
 
 pytestmark = pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
 """azure-ai-ml 1.35 is written for marshmallow 3, which tells of its fourth."""

@@ -37,9 +37,14 @@ from cloudmlops.emulators.azure.ml.environments import Environments
 from cloudmlops.emulators.azure.ml.jobs import Jobs
 from cloudmlops.emulators.azure.ml.long_running import add_long_running
 from cloudmlops.emulators.azure.ml.models import add_models
+from cloudmlops.emulators.azure.ml.online_deployments import OnlineDeployments
+from cloudmlops.emulators.azure.ml.online_endpoints import add_online_endpoints
 from cloudmlops.emulators.azure.ml.schedules import Schedules
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
 from cloudmlops.emulators.azure.rbac.assignments import Access
+from cloudmlops.emulators.azure.scoring.credentials import Credentials
+from cloudmlops.emulators.azure.scoring.fleet import Fleet
+from cloudmlops.emulators.azure.scoring.service import scoring_service
 from cloudmlops.emulators.core.service import Service, Surroundings
 
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-00000000e001"
@@ -100,6 +105,11 @@ class AzureCloud:
         add_computes(world, self.clusters)
         self.schedules = Schedules(world)
         """What is made again and again; `schedules.starter` makes the jobs."""
+        self.fleet = Fleet(world)
+        """What serves deployments: images, the quota, how traffic is shared by chance."""
+        credentials = Credentials(world)
+        add_online_endpoints(world, self.fleet, credentials)
+        self._deployments = OnlineDeployments(world, self.fleet)
         self.identities = ManagedIdentities(surroundings, self.tokens)
         """Whose tokens processes get without a secret."""
         self._add_jobs(world)
@@ -107,6 +117,7 @@ class AzureCloud:
             entra_service(surroundings, self.tokens),
             self.identities.service(),
             replace(arm_service(world), resume=self._resume),
+            scoring_service(world, self.fleet, credentials),
             blob_service(surroundings, self.tokens, self.access),
             self.event_grid.service(),
             self.history.service(),
@@ -118,12 +129,13 @@ class AzureCloud:
         runs = Runs(world.surroundings, self.event_grid.events)
         self.images = Images(world.surroundings.state.folder / "images")
         """Which interpreters stand for which images; extend it with `let`."""
-        executor = Executor(world, runs, Data(world), self.identities, self.images)
+        executor = Executor(world, runs, Data(world), self.identities, self.images, self.clusters)
         self.pace = executor.pace
         """How long jobs are on their way before they run."""
         runner = Runner(world.surroundings, runs)
         self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor))
         """What is executed."""
+        self.schedules.starter = self.jobs.start
         self.history = History(world, runs, runner)
         """What went on."""
 
@@ -156,11 +168,13 @@ class AzureCloud:
         self.event_grid.reset()
         self.pace.preparing = self.pace.queued = timedelta(0)
         self.billing.reset()
+        self.fleet.reset()
 
     def _resume(self) -> None:
         """Go on where an emulator with this state was."""
         self.clusters.release_all()
         self.schedules.resume()
+        self._deployments.resume()
 
     def _built(self) -> World:
         if self._world is None:

@@ -249,3 +249,66 @@ def test_inputs_of_tables_are_refused_by_name(jobs: Jobs) -> None:
         jobs.submit(job)
 
     assert refused.value.status_code == 501
+
+
+def test_a_job_takes_a_node_of_its_compute_and_gives_it_back(jobs: Jobs, tmp_path: Path) -> None:
+    from azure.ai.ml.entities import AmlCompute
+
+    compute = f"{jobs.azure.workspace_id}/computes/small"
+    jobs.client.compute.begin_create_or_update(
+        AmlCompute(name="small", size="STANDARD_DS3_V2", min_instances=0, max_instances=1)
+    ).result()
+    go = tmp_path / "go"
+    first, second = (
+        str(jobs.submit(jobs.command(f"until [ -e {go} ]; do sleep 0.05; done", compute="small")).name)
+        for _ in range(2)
+    )
+    assert jobs.became(first, "Running")
+    assert jobs.became(second, "Queued")
+
+    go.touch()
+
+    assert {jobs.ended(name)["status"] for name in (first, second)} == {"Completed"}
+    cluster = jobs.azure.cloud.clusters.get(compute)
+    assert cluster is not None
+    assert (cluster.busy, jobs.azure.cloud.clusters.waiting(compute)) == (0, 0)
+
+
+def test_a_schedule_makes_jobs_that_run(jobs: Jobs) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from azure.ai.ml import dsl
+    from azure.ai.ml.entities import JobSchedule, RecurrenceTrigger
+
+    step = jobs.command("echo ${{inputs.said}}", inputs={"said": "nothing"})
+
+    @dsl.pipeline(default_compute="serverless")
+    def build() -> None:
+        step(said="again")
+
+    clock = jobs.azure.emulator.clock
+    clock.freeze(datetime(2027, 3, 1, 12, tzinfo=UTC))
+    trigger = RecurrenceTrigger(frequency="hour", interval=1, start_time="2027-03-01T12:30:00")
+    schedule = JobSchedule(name="hourly", trigger=trigger, create_job=build())
+    jobs.client.schedules.begin_create_or_update(schedule).result()
+
+    clock.advance(timedelta(hours=1))
+
+    assert jobs.ended("hourly-20270301T123000Z")["status"] == "Completed"
+
+
+def test_a_log_can_be_followed_while_it_is_written(
+    jobs: Jobs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go = tmp_path / "go"
+    name = str(jobs.submit(jobs.command(f"echo begun; until [ -e {go} ]; do sleep 0.05; done; echo done")).name)
+    assert jobs.became(name, "Running")
+    while "begun" not in jobs.log(name):
+        assert jobs.run(name)["status"] == "Running"
+    go.touch()
+
+    jobs.client.jobs.stream(name)
+
+    assert jobs.ended(name)["status"] == "Completed"
+    assert jobs.log(name) == "begun\ndone\n"
+    assert f"RunId: {name}" in capsys.readouterr().out

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from cloudmlops.emulators.azure.jobs.runs import Run, Runs
 from cloudmlops.emulators.azure.jobs.stopping import Canceled, Stop
 from cloudmlops.emulators.azure.jobs.surroundings import HIDDEN, variables_of
 from cloudmlops.emulators.azure.jobs.tasks import DIRECT, Output, Task, Value
+from cloudmlops.emulators.azure.ml.clusters import Clusters
 from cloudmlops.emulators.azure.ml.data import Data
 from cloudmlops.emulators.azure.ml.data_addresses import Storage
 from cloudmlops.emulators.azure.ml.default_datastores import ARTIFACT_STORE, BLOB_STORE
@@ -50,12 +52,21 @@ class Pace:
 class Executor:
     """Executes commands."""
 
-    def __init__(self, world: World, runs: Runs, data: Data, identities: ManagedIdentities, images: Images) -> None:
+    def __init__(
+        self,
+        world: World,
+        runs: Runs,
+        data: Data,
+        identities: ManagedIdentities,
+        images: Images,
+        clusters: Clusters,
+    ) -> None:
         self._world = world
         self._runs = runs
         self._data = data
         self._identities = identities
         self.images = images
+        self._clusters = clusters
         self._blobs = Blobs(world.surroundings)
         self._assets = Assets(world.resources, runs)
         self.pace = Pace()
@@ -96,8 +107,10 @@ class Executor:
         command = filled(task.command, inputs, {name: str(path) for name, path in outputs.items()})
         self._runs.move(run, "Queued")
         stop.pause(self.pace.queued)
-        self._runs.move(run, "Running")
-        status = self._wait(run, task, command, self._variables(run, task, inputs, outputs), stop, work, log)
+        variables = self._variables(run, task, inputs, outputs)
+        with self._node(run, stop), self._timed(run, task, stop) as own:
+            self._runs.move(run, "Running")
+            status = self._wait(command, variables, own, work, log)
         self._runs.move(run, "Finalizing")
         for name in _LEFT:
             if (work / name).is_dir():
@@ -142,18 +155,42 @@ class Executor:
         found: dict[str, Any] | None = self._world.resources.get(environment.removeprefix("azureml:"))
         return str((found or {}).get("properties", {}).get("image") or environment)
 
-    def _wait(
-        self, run: Run, task: Task, command: str, variables: Mapping[str, str], stop: Stop, work: Path, log: Log
-    ) -> int:
-        processes, clock = self._world.surroundings.processes, self._world.surroundings.clock
-        late = threading.Event()
+    @contextmanager
+    def _node(self, run: Run, stop: Stop) -> Iterator[None]:
+        """Have a node of the run's compute, once there is one; what runs serverless needs none."""
+        compute = f"{run.workspace}/computes/{run.compute}"
+        if self._clusters.get(compute) is None:
+            yield
+            return
+        try:
+            with stop.waited() as ready:
+                self._clusters.allocate(compute, run.name, ready)
+            yield
+        finally:
+            self._clusters.release(compute, run.name)
+
+    @contextmanager
+    def _timed(self, run: Run, task: Task, stop: Stop) -> Iterator[Stop]:
+        """Have a stop that is asked, too, when the task's timeout is over on the clock."""
+        own, late = stop.below(), threading.Event()
 
         def end() -> None:
             late.set()
-            processes.end(process)
+            own.ask()
 
+        timer = self._world.surroundings.clock.after(task.timeout, end) if task.timeout else None
+        try:
+            yield own
+        except Canceled:
+            if late.is_set() and not stop.asked.is_set():
+                self._runs.move(run, "Canceled", error=f"The job ran longer than its timeout of {task.timeout}.")
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _wait(self, command: str, variables: Mapping[str, str], stop: Stop, work: Path, log: Log) -> int:
         process = stop.start([_SHELL, "-c", command], environment=variables, folder=work, log=log.file)
-        timer = clock.after(task.timeout, end) if task.timeout else None
         try:
             while True:
                 try:
@@ -161,15 +198,10 @@ class Executor:
                     break
                 except subprocess.TimeoutExpired:
                     log.ship()
-            status = processes.wait(process)
+            status = self._world.surroundings.processes.wait(process)
         finally:
             stop.ended(process)
-            if timer is not None:
-                timer.cancel()
             log.ship()
-        if late.is_set():
-            self._runs.move(run, "Canceled", error=f"The job ran longer than its timeout of {task.timeout}.")
-            raise Canceled
         stop.check()
         return status
 

@@ -76,6 +76,8 @@ class Runs:
         self._surroundings = surroundings
         self._events = events
         self._kept = surroundings.state.table("ml_runs")
+        known = [_run(data) for _, data in self._kept.items("")]
+        self._cut_short = [run for run in known if run.status not in TERMINAL]
 
     def now(self) -> str:
         """Return the time as it is written."""
@@ -133,9 +135,8 @@ class Runs:
 
     def interrupt(self) -> None:
         """Let runs that an emulator's end cut short be failed ones."""
-        for _, data in self._kept.items(""):
-            if (run := _run(data)).status not in TERMINAL:
-                self._move(run, "Failed", STOPPED, {})
+        for run in self._cut_short:
+            self._move(run, "Failed", STOPPED, {})
 
     def _move(self, run: Run, status: str, error: str, more: Mapping[str, Any]) -> None:
         with self._surroundings.state.transaction():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -75,16 +76,27 @@ class Stop:
             Canceled: It was asked to end.
         """
         if delay:
-            over = threading.Event()
-            timer = self._surroundings.clock.after(delay, over.set)
-            with self._lock:
-                self._pauses.add(over)
-                if self.asked.is_set():
-                    over.set()
-            over.wait()
+            with self.waited() as over:
+                timer = self._surroundings.clock.after(delay, over)
             timer.cancel()
-            with self._lock:
-                self._pauses.discard(over)
+        self.check()
+
+    @contextmanager
+    def waited(self) -> Iterator[Callable[[], None]]:
+        """Wait, at the end of the block, until what it is given was called.
+
+        Raises:
+            Canceled: It was asked to end.
+        """
+        over = threading.Event()
+        yield over.set
+        with self._lock:
+            self._pauses.add(over)
+            if self.asked.is_set():
+                over.set()
+        over.wait()
+        with self._lock:
+            self._pauses.discard(over)
         self.check()
 
     def check(self) -> None:

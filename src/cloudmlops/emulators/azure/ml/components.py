@@ -18,6 +18,7 @@ from cloudmlops.emulators.azure.ml.assets import Assets, described, unchanged
 
 ANONYMOUS: Final = "azureml_anonymous"
 EMULATED: Final = ("command", "pipeline")
+_DESCRIBING: Final = ("description", "display_name", "tags", "$schema")
 _CURATED: Final = re.compile(r"azureml:(AzureML-[\w.-]+):([\w.-]+)")
 
 
@@ -29,8 +30,9 @@ class Components(Assets):
     def address(self, request: ArmRequest, given: Mapping[str, Any]) -> str:
         if not given.get("isAnonymous"):
             return request.path
-        content = json.dumps(_specification(given, request), sort_keys=True)
-        return f"{request.path.rpartition('/')[0]}/{derived_id('component', request.path.lower() + content)}"
+        content = json.dumps({**_specification(given, request), "version": None}, sort_keys=True)
+        versions = request.path.rpartition("/")[0]
+        return f"{versions}/{derived_id('component', versions.lower() + content)}"
 
     def version_properties(
         self, given: Mapping[str, Any], known: Mapping[str, Any] | None, request: ArmRequest
@@ -44,7 +46,7 @@ class Components(Assets):
             "provisioningState": "Succeeded",
             "stage": "Logged" if specification.get("name") == ANONYMOUS else "Development",
         }
-        unchanged(known, kept, "componentSpec")
+        unchanged(known and _deciding(known), _deciding(kept), "componentSpec")
         return kept
 
     def always_created(self, kept: Mapping[str, Any]) -> bool:
@@ -73,6 +75,11 @@ def _specification(given: Mapping[str, Any], request: ArmRequest) -> dict[str, A
             )
         specification.setdefault("resources", {}).setdefault("instance_count", "1")
     return specification
+
+
+def _deciding(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a component may not change: all but what describes it."""
+    return {"componentSpec": {key: value for key, value in kept["componentSpec"].items() if key not in _DESCRIBING}}
 
 
 def _text(value: Any) -> Any:

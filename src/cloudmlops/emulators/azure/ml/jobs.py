@@ -88,6 +88,24 @@ class Jobs:
         self._runner.cancel(self._run(workspace_of(self._world, request), request))
         return Answer(status=200)
 
+    def start(self, workspace: str, name: str, definition: Mapping[str, Any], caller: Caller) -> None:
+        """Submit a job for another part of the service, such as a schedule.
+
+        Args:
+            workspace: The id of it.
+            name: Of the job.
+            definition: Its properties.
+            caller: For whom: they must be allowed to.
+
+        Raises:
+            Refused: As `submit`, or the caller may not.
+        """
+        found = self._world.resources.get(workspace)
+        if found is None:
+            raise UserError("NOT_FOUND", f"There is no workspace {workspace}.")
+        self._world.access.check(caller, SUBMIT, workspace)
+        self.submit(found, name, definition, caller)
+
     def submit(self, workspace: Mapping[str, Any], name: str, given: Mapping[str, Any], caller: Caller) -> Run:
         """Submit a job; return it as it is before anything of it has happened.
 

@@ -64,7 +64,7 @@ _OF_KIND: Final[Mapping[str, Mapping[str, Any]]] = {
 class JobStarter(Protocol):
     """Makes jobs."""
 
-    def __call__(self, workspace: str, name: str, definition: Mapping[str, Any], caller: Caller) -> None:
+    def __call__(self, workspace: str, name: str, definition: Mapping[str, Any], caller: Caller, /) -> None:
         """Make a job and let it begin.
 
         Args:

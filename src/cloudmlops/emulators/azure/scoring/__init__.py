@@ -1,0 +1,1 @@
+"""Online endpoints at work: processes that score, and the front door at the hosts `*.inference.ml.azure.com`."""
