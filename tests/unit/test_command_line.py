@@ -78,7 +78,7 @@ def test_a_wrong_request_ends_with_2_and_says_what_to_do(tmp_path: Path) -> None
 
     assert done.returncode == 2
     assert done.stderr.startswith("error: no provider is named 'moon'")
-    assert "Installed providers: local" in done.stderr
+    assert "Installed providers: azureml, local, vertex" in done.stderr
 
 
 def test_an_error_is_json_where_json_was_asked_for(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ _PIECE: Final = 1 << 18
 _LONGEST_HEAD: Final = 1 << 16
 _PATIENCE_SECONDS: Final = 10
 _BACKLOG: Final = 128
-_TLS_PORT: Final = 443
+_PLAIN_PORT: Final = 80
+"""Where no TLS is spoken; elsewhere it is, at 443 and at others."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """What the system lacks when no connection can be accepted for a while."""
 _PAUSE_SECONDS: Final = 0.5
@@ -137,9 +138,9 @@ class Front:
         if first == b"CONN":
             head = first + await reader.readuntil(b"\r\n\r\n")
             host, port = _asked_for(head)
-            spoken = self._speaks(host) if port == _TLS_PORT else frozenset[str]()
+            spoken = self._speaks(host) if port != _PLAIN_PORT else frozenset[str]()
             if not spoken:
-                self.refuse(host if port == _TLS_PORT else head.split(b"\r\n")[0].decode("latin-1"))
+                self.refuse(host if host and port != _PLAIN_PORT else head.split(b"\r\n")[0].decode("latin-1"))
                 writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
                 await writer.drain()
                 return
