@@ -16,7 +16,7 @@ from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.jobs.assets import Assets
-from cloudmlops.emulators.azure.jobs.expressions import filled
+from cloudmlops.emulators.azure.jobs.expressions import filled, substituted
 from cloudmlops.emulators.azure.jobs.images import Images
 from cloudmlops.emulators.azure.jobs.logs import NAME as LOG_NAME
 from cloudmlops.emulators.azure.jobs.logs import Log
@@ -70,6 +70,8 @@ class Executor:
         self._blobs = Blobs(world.surroundings)
         self._assets = Assets(world.resources, runs)
         self.pace = Pace()
+        self._folder = world.surroundings.state.folder / "jobs"
+        shutil.rmtree(self._folder, ignore_errors=True)  # what a killed emulator left
 
     def execute(self, run: Run, task: Task, stop: Stop) -> str:
         """Execute a command to its end, and tell of it in its run.
@@ -77,7 +79,7 @@ class Executor:
         Returns:
             How the run ended: `Completed`, `Failed` or `Canceled`.
         """
-        folder = self._world.surroundings.state.folder / "jobs" / run.uuid
+        folder = self._folder / run.uuid
         try:
             outputs = self._execute(run, task, stop, folder)
         except (Failed, Refused, OSError) as error:
@@ -232,6 +234,8 @@ class Executor:
     def _place(self, run: Run, name: str, output: Output) -> tuple[str, Storage]:
         end = name if output.kind == "uri_file" else f"{name}/"
         uri = output.uri or f"azureml://datastores/{BLOB_STORE}/paths/azureml/{run.name}/{end}"
+        named = {"name": run.name, "output_name": name, "default_datastore": BLOB_STORE}
+        uri = substituted(uri, lambda one: named.get(one, one))
         return uri, self._assets.storage(run.workspace, uri)
 
     def _taken(self, run: Run, name: str, output: Output, path: Path) -> str:
@@ -246,9 +250,9 @@ class Executor:
         asset = output.asset_name or f"azureml_{run.name}_output_data_{name}"
         version = output.asset_version or ("" if output.asset_name else "1")
         made = self._data.register(run.workspace, asset, version, kind=output.kind, uri=uri, caller=run.caller)
-        return {"assetId": self.asset_id(run.workspace, made), "type": output.kind, "uri": uri}
+        return {"assetId": self._asset_id(run.workspace, made), "type": output.kind, "uri": uri}
 
-    def asset_id(self, workspace: str, resource: str) -> str:
+    def _asset_id(self, workspace: str, resource: str) -> str:
         """Return the id of an asset as run history writes it."""
         known = self._world.resources.get(workspace) or {}
         below = resource[len(workspace) :]
