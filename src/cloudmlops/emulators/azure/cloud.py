@@ -38,7 +38,7 @@ from cloudmlops.emulators.azure.ml.jobs import Jobs
 from cloudmlops.emulators.azure.ml.long_running import add_long_running
 from cloudmlops.emulators.azure.ml.models import add_models
 from cloudmlops.emulators.azure.ml.online_deployments import OnlineDeployments
-from cloudmlops.emulators.azure.ml.online_endpoints import add_online_endpoints
+from cloudmlops.emulators.azure.ml.online_endpoints import OnlineEndpoints
 from cloudmlops.emulators.azure.ml.schedules import Schedules
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
 from cloudmlops.emulators.azure.rbac.assignments import Access
@@ -108,7 +108,7 @@ class AzureCloud:
         self.fleet = Fleet(world)
         """What serves deployments: images, the quota, how traffic is shared by chance."""
         credentials = Credentials(world)
-        add_online_endpoints(world, self.fleet, credentials)
+        self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
         self._deployments = OnlineDeployments(world, self.fleet)
         self.identities = ManagedIdentities(surroundings, self.tokens)
         """Whose tokens processes get without a secret."""
@@ -174,6 +174,7 @@ class AzureCloud:
         """Go on where an emulator with this state was."""
         self.clusters.release_all()
         self.schedules.resume()
+        self._endpoints.resume()
         self._deployments.resume()
 
     def _built(self) -> World:
