@@ -30,7 +30,7 @@ from cloudmlops.emulators.azure.ml.billing import Billing
 from cloudmlops.emulators.azure.ml.clusters import Clusters
 from cloudmlops.emulators.azure.ml.codes import Codes
 from cloudmlops.emulators.azure.ml.components import Components
-from cloudmlops.emulators.azure.ml.computes import add_computes
+from cloudmlops.emulators.azure.ml.computes import Computes
 from cloudmlops.emulators.azure.ml.data import Data
 from cloudmlops.emulators.azure.ml.datastores import add_datastores
 from cloudmlops.emulators.azure.ml.environments import Environments
@@ -102,7 +102,7 @@ class AzureCloud:
         """The nodes of computes: what runs takes them here, and gives them back."""
         self.billing = Billing(self.clusters)
         """What the nodes have cost, busy and idle."""
-        add_computes(world, self.clusters)
+        self._computes = Computes(world, self.clusters)
         self.schedules = Schedules(world)
         """What is made again and again; `schedules.starter` makes the jobs."""
         self.fleet = Fleet(world)
@@ -173,6 +173,7 @@ class AzureCloud:
     def _resume(self) -> None:
         """Go on where an emulator with this state was."""
         self.clusters.release_all()
+        self._computes.resume()
         self.schedules.resume()
         self._endpoints.resume()
         self._deployments.resume()
