@@ -236,6 +236,29 @@ def test_steps_take_nodes_of_the_pipelines_compute(jobs: "Jobs") -> None:
     assert account.busy_node_seconds > 0
 
 
+def test_a_pipeline_tells_which_steps_have_begun_and_ended(
+    jobs: "Jobs", tmp_path: "Path", capsys: pytest.CaptureFixture[str]
+) -> None:
+    from azure.ai.ml import dsl
+
+    go = tmp_path / "go"
+    wait = jobs.command(f"until [ -e {go} ]; do sleep 0.05; done")
+
+    @dsl.pipeline(default_compute="serverless")
+    def build() -> None:
+        wait().name = "wait"
+
+    name = str(jobs.submit(build(), experiment_name="flights").name)
+    threading.Timer(1, go.touch).start()
+    jobs.client.jobs.stream(name)
+
+    assert jobs.ended(name)["status"] == "Completed"
+    step = children(jobs, name)["wait"].name
+    said = capsys.readouterr().out
+    assert "Streaming logs/azureml/executionlogs.txt" in said
+    assert f"Submitting 1 runs, first five are: wait:{step}" in said
+
+
 def test_a_pipeline_is_shown_with_what_it_runs_as(jobs: "Jobs") -> None:
     run = jobs.finished(diamond(jobs), experiment_name="flights")
 

@@ -95,7 +95,7 @@ class Executor:
 
     def _execute(self, run: Run, task: Task, stop: Stop, folder: Path) -> Mapping[str, Mapping[str, str]]:
         self._runs.move(run, "Preparing")
-        artifacts = self._assets.storage(run.workspace, f"azureml://datastores/{ARTIFACT_STORE}/paths/{run.artifacts}")
+        artifacts = self._artifacts(run)
         log = Log(self._blobs, artifacts, folder / LOG_NAME)
         log.begin()
         work, mounts = folder / "exe" / "wd", folder / "cap" / "data-capability" / "wd"
@@ -128,6 +128,15 @@ class Executor:
                 f"Please check log file '{LOG_NAME}' for error details. Error: {log.end()}"
             )
         return {name: self._registered(run, name, task.outputs[name], uri) for name, uri in taken.items()}
+
+    def say(self, run: Run, name: str, line: str) -> None:
+        """Append a line to one of a run's logs."""
+        place, now = self._artifacts(run), self._world.surroundings.clock.now()
+        text = f"[{now:%Y-%m-%d %H:%M:%SZ}] {line}\n"
+        self._blobs.append(place.account, place.container, f"{place.path}/{name}", text.encode())
+
+    def _artifacts(self, run: Run) -> Storage:
+        return self._assets.storage(run.workspace, f"azureml://datastores/{ARTIFACT_STORE}/paths/{run.artifacts}")
 
     def _variables(
         self, run: Run, task: Task, inputs: Mapping[str, str | None], outputs: Mapping[str, Path]
@@ -205,7 +214,7 @@ class Executor:
             stop.ended(process)
             log.ship()
         stop.check()
-        return status
+        return status if status >= 0 else 128 - status  # of a signal, as a shell tells it
 
     def _bring(self, run: Run, address: str, folder: Path) -> None:
         """Write what lies at an address into a folder."""

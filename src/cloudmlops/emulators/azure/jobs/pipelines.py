@@ -25,6 +25,8 @@ from cloudmlops.emulators.core.faults import Refused
 
 STEP: Final = "azureml.StepRun"
 PIPELINE: Final = "azureml.PipelineRun"
+LOG_NAME: Final = "logs/azureml/executionlogs.txt"
+"""Of a pipeline: which steps have begun and ended."""
 
 
 class Pipelines:
@@ -64,10 +66,12 @@ class Pipelines:
         self._end(run, graph, going, stop)
 
     def _step(self, pipeline: Run, step: Step, going: _Going, stop: Stop) -> None:
-        status = "Failed"
+        status, name = "Failed", str(uuid4())
         outputs: Mapping[str, Mapping[str, str]] = {}
         try:
-            status, outputs = self._carried(pipeline, step, going, stop)
+            self._executor.say(pipeline, LOG_NAME, f"Submitting 1 runs, first five are: {step.name}:{name}")
+            status, outputs = self._carried(pipeline, self._child(pipeline, step, name), step, going, stop)
+            self._executor.say(pipeline, LOG_NAME, f"Completing processing run id {name}.")
         finally:
             with going.changed:
                 going.ended(step.name, status, outputs)
@@ -76,9 +80,8 @@ class Pipelines:
                 stop.ask()
 
     def _carried(
-        self, pipeline: Run, step: Step, going: _Going, stop: Stop
+        self, pipeline: Run, run: Run, step: Step, going: _Going, stop: Stop
     ) -> tuple[str, Mapping[str, Mapping[str, str]]]:
-        run = self._child(pipeline, step)
         try:
             with going.changed:
                 task = bound_task(step, going.graph, going.results)
@@ -120,8 +123,7 @@ class Pipelines:
         ended = self._runs.get(run.workspace, run.name) or run
         return ended.status, ended.outputs
 
-    def _child(self, pipeline: Run, step: Step) -> Run:
-        name = str(uuid4())
+    def _child(self, pipeline: Run, step: Step, name: str) -> Run:
         node = hashlib.sha256(f"{pipeline.name}/{step.name}".encode()).hexdigest()[:8]
         compute = step.compute or pipeline.compute
         return Run(
