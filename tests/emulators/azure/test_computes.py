@@ -350,6 +350,26 @@ def test_nodes_and_accounts_are_there_after_a_restart_and_runs_are_not(tmp_path:
         assert found.busy_node_seconds > 0
 
 
+def test_a_compute_that_was_being_made_is_there_after_a_restart(tmp_path: Path, principals_file: Path) -> None:
+    with Emulator([AzureCloud(principals_file)], state=tmp_path / "state") as emulator:
+        cloud = emulator.cloud(AzureCloud)
+        cloud.operations.stuck = True
+        path = cloud.ensure_workspace("w", group="g") + "/computes/cpu"
+        token = cloud.tokens.issue(cloud.tokens.directory.by_name("owner"), "https://management.azure.com")
+        scale = {"scaleSettings": {"minNodeCount": 1, "maxNodeCount": 2}}
+        httpx.put(
+            f"{emulator.url}{path}?api-version={API}",
+            headers={"authorization": f"Bearer {token}"},
+            json=body(**scale),
+            trust_env=False,
+        ).raise_for_status()
+        assert cloud.clusters.get(path) is None
+    with Emulator([AzureCloud(principals_file)], state=tmp_path / "state") as emulator:
+        found = emulator.cloud(AzureCloud).clusters.get(path)
+        assert found is not None
+        assert found.idle == 1
+
+
 def test_time_is_counted_to_the_moment_at_which_a_node_went() -> None:
     made = Cluster(vm_size="x", priority="Dedicated", minimum=0, maximum=3, idle_seconds=100)
     taken = occupied(made, "run", 3, 0)

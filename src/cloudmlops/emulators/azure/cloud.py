@@ -30,7 +30,7 @@ from cloudmlops.emulators.azure.ml.billing import Billing
 from cloudmlops.emulators.azure.ml.clusters import Clusters
 from cloudmlops.emulators.azure.ml.codes import Codes
 from cloudmlops.emulators.azure.ml.components import Components
-from cloudmlops.emulators.azure.ml.computes import add_computes
+from cloudmlops.emulators.azure.ml.computes import Computes
 from cloudmlops.emulators.azure.ml.data import Data
 from cloudmlops.emulators.azure.ml.datastores import add_datastores
 from cloudmlops.emulators.azure.ml.environments import Environments
@@ -38,7 +38,7 @@ from cloudmlops.emulators.azure.ml.jobs import Jobs
 from cloudmlops.emulators.azure.ml.long_running import add_long_running
 from cloudmlops.emulators.azure.ml.models import add_models
 from cloudmlops.emulators.azure.ml.online_deployments import OnlineDeployments
-from cloudmlops.emulators.azure.ml.online_endpoints import add_online_endpoints
+from cloudmlops.emulators.azure.ml.online_endpoints import OnlineEndpoints
 from cloudmlops.emulators.azure.ml.schedules import Schedules
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
 from cloudmlops.emulators.azure.rbac.assignments import Access
@@ -102,13 +102,13 @@ class AzureCloud:
         """The nodes of computes: what runs takes them here, and gives them back."""
         self.billing = Billing(self.clusters)
         """What the nodes have cost, busy and idle."""
-        add_computes(world, self.clusters)
+        self._computes = Computes(world, self.clusters)
         self.schedules = Schedules(world)
         """What is made again and again; `schedules.starter` makes the jobs."""
         self.fleet = Fleet(world)
         """What serves deployments: images, the quota, how traffic is shared by chance."""
         credentials = Credentials(world)
-        add_online_endpoints(world, self.fleet, credentials)
+        self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
         self._deployments = OnlineDeployments(world, self.fleet)
         self.identities = ManagedIdentities(surroundings, self.tokens)
         """Whose tokens processes get without a secret."""
@@ -173,7 +173,9 @@ class AzureCloud:
     def _resume(self) -> None:
         """Go on where an emulator with this state was."""
         self.clusters.release_all()
+        self._computes.resume()
         self.schedules.resume()
+        self._endpoints.resume()
         self._deployments.resume()
 
     def _built(self) -> World:

@@ -312,3 +312,22 @@ def test_a_log_can_be_followed_while_it_is_written(
     assert jobs.ended(name)["status"] == "Completed"
     assert jobs.log(name) == "begun\ndone\n"
     assert f"RunId: {name}" in capsys.readouterr().out
+
+
+def test_a_compute_that_there_is_not_is_not_found(jobs: Jobs) -> None:
+    with pytest.raises(HttpResponseError, match="Unable to find compute target"):
+        jobs.submit(jobs.command("true", compute="nowhere"))
+
+
+def test_an_outputs_place_can_name_the_job(jobs: Jobs) -> None:
+    from azure.ai.ml import Output
+
+    path = "azureml://datastores/workspaceblobstore/paths/kept/${{name}}/${{output_name}}/"
+    job = jobs.command(
+        "echo 1 > ${{outputs.left}}/a.txt", outputs={"left": Output(type="uri_folder", path=path, name="numbers")}
+    )
+
+    run = jobs.finished(job)
+
+    assert run["status"] == "Completed", run["error"]
+    assert jobs.client.data.get("numbers", "1").path.endswith(f"/paths/kept/{run['runId']}/left/")

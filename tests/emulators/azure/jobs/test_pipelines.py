@@ -185,6 +185,80 @@ def test_a_cancel_ends_all_steps(jobs: "Jobs") -> None:
     assert {step.status for step in children(jobs, name).values()} == {"Canceled"}
 
 
+def test_a_pipeline_can_be_a_step_of_another(jobs: "Jobs", tmp_path: "Path") -> None:
+    from azure.ai.ml import Input, dsl
+
+    write, join = writing(jobs), joining(jobs)
+
+    @dsl.pipeline()
+    def inner(said: str, given: Input(type="uri_folder")) -> dict[str, Any]:  # type: ignore[valid-type]
+        own = write(said=said)
+        both = join(one=own.outputs.left, other=given)
+        return {"joined": both.outputs.left}
+
+    @dsl.pipeline(default_compute="serverless")
+    def outer(said: str) -> dict[str, Any]:
+        first = write(said="first")
+        nested = inner(said=said, given=first.outputs.left)
+        last = join(one=nested.outputs.joined, other=first.outputs.left)
+        return {"whole": last.outputs.left}
+
+    run = jobs.finished(outer(said="hello"), experiment_name="flights")
+
+    assert run["status"] == "Completed", run["error"]
+    assert said(jobs, run["runId"], tmp_path) == "hello\nfirst\nfirst\n"
+    steps = children(jobs, run["runId"])
+    assert set(steps) == {"first", "nested", "last"}
+    within = jobs.call("GET", f"/history/v1.0{jobs.azure.workspace_id}/runs/{steps['nested'].name}/children").json()
+    assert {one["displayName"] for one in within["value"]} == {"own", "both"}
+    assert {one["rootRunId"] for one in within["value"]} == {run["runId"]}
+
+
+def test_steps_take_nodes_of_the_pipelines_compute(jobs: "Jobs") -> None:
+    from azure.ai.ml import dsl
+    from azure.ai.ml.entities import AmlCompute
+
+    size = AmlCompute(name="small", size="STANDARD_DS3_V2", min_instances=0, max_instances=1)
+    jobs.client.compute.begin_create_or_update(size).result()
+    step = jobs.command("true")
+
+    @dsl.pipeline(default_compute="small")
+    def build() -> None:
+        step()
+        step()
+
+    run = jobs.finished(build(), experiment_name="flights")
+
+    assert run["status"] == "Completed"
+    assert {one.compute for one in children(jobs, run["runId"]).values()} == {"small"}
+    account = jobs.azure.cloud.clusters.get(f"{jobs.azure.workspace_id}/computes/small")
+    assert account is not None
+    assert account.busy_node_seconds > 0
+
+
+def test_a_pipeline_tells_which_steps_have_begun_and_ended(
+    jobs: "Jobs", tmp_path: "Path", capsys: pytest.CaptureFixture[str]
+) -> None:
+    from azure.ai.ml import dsl
+
+    go = tmp_path / "go"
+    wait = jobs.command(f"until [ -e {go} ]; do sleep 0.05; done")
+
+    @dsl.pipeline(default_compute="serverless")
+    def build() -> None:
+        wait().name = "wait"
+
+    name = str(jobs.submit(build(), experiment_name="flights").name)
+    threading.Timer(1, go.touch).start()
+    jobs.client.jobs.stream(name)
+
+    assert jobs.ended(name)["status"] == "Completed"
+    step = children(jobs, name)["wait"].name
+    said = capsys.readouterr().out
+    assert "Streaming logs/azureml/executionlogs.txt" in said
+    assert f"Submitting 1 runs, first five are: wait:{step}" in said
+
+
 def test_a_pipeline_is_shown_with_what_it_runs_as(jobs: "Jobs") -> None:
     run = jobs.finished(diamond(jobs), experiment_name="flights")
 

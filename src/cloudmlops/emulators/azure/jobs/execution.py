@@ -16,7 +16,7 @@ from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.jobs.assets import Assets
-from cloudmlops.emulators.azure.jobs.expressions import filled
+from cloudmlops.emulators.azure.jobs.expressions import filled, substituted
 from cloudmlops.emulators.azure.jobs.images import Images
 from cloudmlops.emulators.azure.jobs.logs import NAME as LOG_NAME
 from cloudmlops.emulators.azure.jobs.logs import Log
@@ -70,6 +70,8 @@ class Executor:
         self._blobs = Blobs(world.surroundings)
         self._assets = Assets(world.resources, runs)
         self.pace = Pace()
+        self._folder = world.surroundings.state.folder / "jobs"
+        shutil.rmtree(self._folder, ignore_errors=True)  # what a killed emulator left
 
     def execute(self, run: Run, task: Task, stop: Stop) -> str:
         """Execute a command to its end, and tell of it in its run.
@@ -77,7 +79,7 @@ class Executor:
         Returns:
             How the run ended: `Completed`, `Failed` or `Canceled`.
         """
-        folder = self._world.surroundings.state.folder / "jobs" / run.uuid
+        folder = self._folder / run.uuid
         try:
             outputs = self._execute(run, task, stop, folder)
         except (Failed, Refused, OSError) as error:
@@ -93,7 +95,7 @@ class Executor:
 
     def _execute(self, run: Run, task: Task, stop: Stop, folder: Path) -> Mapping[str, Mapping[str, str]]:
         self._runs.move(run, "Preparing")
-        artifacts = self._assets.storage(run.workspace, f"azureml://datastores/{ARTIFACT_STORE}/paths/{run.artifacts}")
+        artifacts = self._artifacts(run)
         log = Log(self._blobs, artifacts, folder / LOG_NAME)
         log.begin()
         work, mounts = folder / "exe" / "wd", folder / "cap" / "data-capability" / "wd"
@@ -126,6 +128,15 @@ class Executor:
                 f"Please check log file '{LOG_NAME}' for error details. Error: {log.end()}"
             )
         return {name: self._registered(run, name, task.outputs[name], uri) for name, uri in taken.items()}
+
+    def say(self, run: Run, name: str, line: str) -> None:
+        """Append a line to one of a run's logs."""
+        place, now = self._artifacts(run), self._world.surroundings.clock.now()
+        text = f"[{now:%Y-%m-%d %H:%M:%SZ}] {line}\n"
+        self._blobs.append(place.account, place.container, f"{place.path}/{name}", text.encode())
+
+    def _artifacts(self, run: Run) -> Storage:
+        return self._assets.storage(run.workspace, f"azureml://datastores/{ARTIFACT_STORE}/paths/{run.artifacts}")
 
     def _variables(
         self, run: Run, task: Task, inputs: Mapping[str, str | None], outputs: Mapping[str, Path]
@@ -203,7 +214,7 @@ class Executor:
             stop.ended(process)
             log.ship()
         stop.check()
-        return status
+        return status if status >= 0 else 128 - status  # of a signal, as a shell tells it
 
     def _bring(self, run: Run, address: str, folder: Path) -> None:
         """Write what lies at an address into a folder."""
@@ -232,6 +243,8 @@ class Executor:
     def _place(self, run: Run, name: str, output: Output) -> tuple[str, Storage]:
         end = name if output.kind == "uri_file" else f"{name}/"
         uri = output.uri or f"azureml://datastores/{BLOB_STORE}/paths/azureml/{run.name}/{end}"
+        named = {"name": run.name, "output_name": name, "default_datastore": BLOB_STORE}
+        uri = substituted(uri, lambda one: named.get(one, one))
         return uri, self._assets.storage(run.workspace, uri)
 
     def _taken(self, run: Run, name: str, output: Output, path: Path) -> str:
@@ -246,9 +259,9 @@ class Executor:
         asset = output.asset_name or f"azureml_{run.name}_output_data_{name}"
         version = output.asset_version or ("" if output.asset_name else "1")
         made = self._data.register(run.workspace, asset, version, kind=output.kind, uri=uri, caller=run.caller)
-        return {"assetId": self.asset_id(run.workspace, made), "type": output.kind, "uri": uri}
+        return {"assetId": self._asset_id(run.workspace, made), "type": output.kind, "uri": uri}
 
-    def asset_id(self, workspace: str, resource: str) -> str:
+    def _asset_id(self, workspace: str, resource: str) -> str:
         """Return the id of an asset as run history writes it."""
         known = self._world.resources.get(workspace) or {}
         below = resource[len(workspace) :]

@@ -18,7 +18,7 @@ _COMPONENT_INPUTS: Final = ("uri_file", "uri_folder", "custom_model", "mlflow_mo
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One command step."""
+    """One step: a command, or a pipeline, whose task has no more than inputs and outputs."""
 
     name: str
     component: str
@@ -37,6 +37,8 @@ class Step:
     deterministic: bool
     content: Mapping[str, Any]
     """What of its component decides what it does."""
+    graph: Graph | None = None
+    """Of a step that is itself a pipeline: without values for what it is given."""
 
     @property
     def needs(self) -> frozenset[str]:
@@ -81,15 +83,16 @@ def graph_of(job: Mapping[str, Any], resources: Resources) -> Graph:
 
 def _step(name: str, node: Mapping[str, Any], resources: Resources) -> Step:
     kind = node.get("type", "command")
-    if kind != "command":
+    if kind not in ("command", "pipeline"):
         raise UserError("UNIMPLEMENTED", f"A pipeline step of type {kind!r} is not emulated: {name}.")
     component = str(node.get("componentId") or "").removeprefix("azureml:")
     found = resources.get(component)
     if found is None:
         raise UserError("NOT_FOUND", f"Not found component {component or 'of no id'} of the step {name}.")
     specification: Mapping[str, Any] = found["properties"]["componentSpec"]
-    if specification.get("type", "command") != "command":
-        raise UserError("UNIMPLEMENTED", f"A component of type {specification['type']!r} is not emulated: {name}.")
+    if specification.get("type", "command") != kind:
+        raise UserError("INVALID_ARGUMENT", f"The component of the step {name} is not of type {kind!r}.")
+    inner = _inner(specification, resources) if kind == "pipeline" else None
     for part in (node, specification):
         if part.get("distribution"):
             raise UserError("UNIMPLEMENTED", f"The distribution of a step is not emulated: {name}.")
@@ -103,9 +106,9 @@ def _step(name: str, node: Mapping[str, Any], resources: Resources) -> Step:
         component=component,
         component_name=component.split("/")[-3],
         task=Task(
-            command=str(specification["command"]),
+            command=str(specification.get("command") or ""),
             code=specification.get("code"),
-            environment=str(specification["environment"]),
+            environment=str(specification.get("environment") or ""),
             variables={
                 key: str(value)
                 for part in (specification, node)
@@ -125,12 +128,28 @@ def _step(name: str, node: Mapping[str, Any], resources: Resources) -> Step:
         optional=frozenset(key for key, one in declared.items() if _true(one.get("optional"), default=False)),
         bound=bound,
         compute=str(node.get("computeId") or "").rpartition("/")[2],
+        graph=inner,
         deterministic=_true(specification.get("is_deterministic"), default=True),
         content={
             key: specification.get(key)
             for key in ("command", "code", "environment", "environment_variables", "outputs")
         },
     )
+
+
+def _inner(specification: Mapping[str, Any], resources: Resources) -> Graph:
+    """Read the pipeline that a component is; its inputs stand for what it will be given."""
+    declared: Mapping[str, Mapping[str, Any]] = specification.get("inputs") or {}
+    graph = Graph(
+        steps={name: _step(name, node, resources) for name, node in (specification.get("jobs") or {}).items()},
+        inputs={name: Value(kind=_input_kind("", name, one), text="") for name, one in declared.items()},
+        outputs={name: output_of(one, name) for name, one in (specification.get("outputs") or {}).items()},
+        goes_on=True,
+        rerun=False,
+        datastore="",
+    )
+    _check(graph)
+    return graph
 
 
 def _outputs(

@@ -24,6 +24,9 @@ from cloudmlops.emulators.azure.ml.default_datastores import BLOB_STORE
 from cloudmlops.emulators.core.faults import Refused
 
 STEP: Final = "azureml.StepRun"
+PIPELINE: Final = "azureml.PipelineRun"
+LOG_NAME: Final = "logs/azureml/executionlogs.txt"
+"""Of a pipeline: which steps have begun and ended."""
 
 
 class Pipelines:
@@ -63,25 +66,27 @@ class Pipelines:
         self._end(run, graph, going, stop)
 
     def _step(self, pipeline: Run, step: Step, going: _Going, stop: Stop) -> None:
-        status = "Failed"
+        status, name = "Failed", str(uuid4())
         outputs: Mapping[str, Mapping[str, str]] = {}
         try:
-            status, outputs = self._carried(pipeline, step, going, stop)
+            self._executor.say(pipeline, LOG_NAME, f"Submitting 1 runs, first five are: {step.name}:{name}")
+            status, outputs = self._carried(pipeline, self._child(pipeline, step, name), step, going, stop)
+            self._executor.say(pipeline, LOG_NAME, f"Completing processing run id {name}.")
         finally:
             with going.changed:
                 going.ended(step.name, status, outputs)
-                if status == "Failed" and not going.graph.goes_on:
-                    stop_others = threading.Thread(target=going.give_up, args=(stop,), daemon=True)
-                    stop_others.start()
                 going.changed.notify_all()
+            if status == "Failed" and not going.graph.goes_on:
+                stop.ask()
 
     def _carried(
-        self, pipeline: Run, step: Step, going: _Going, stop: Stop
+        self, pipeline: Run, run: Run, step: Step, going: _Going, stop: Stop
     ) -> tuple[str, Mapping[str, Mapping[str, str]]]:
-        run = self._child(pipeline, step)
         try:
             with going.changed:
                 task = bound_task(step, going.graph, going.results)
+            if step.graph is not None:
+                return self._nested(run, step.graph, task, going.graph, stop.below())
             digest = self._digest(pipeline.workspace, step, task)
             reused = (
                 self._reusable(pipeline.workspace, digest) if step.deterministic and not going.graph.rerun else None
@@ -101,8 +106,24 @@ class Pipelines:
             self._known.put(digest, run.name.encode())
         return status, ended.outputs
 
-    def _child(self, pipeline: Run, step: Step) -> Run:
-        name = str(uuid4())
+    def _nested(
+        self, run: Run, graph: Graph, task: Task, within: Graph, stop: Stop
+    ) -> tuple[str, Mapping[str, Mapping[str, str]]]:
+        """Carry out a step that is a pipeline, in the way of the pipeline that it is in."""
+        self._runs.create(run)
+        inner = replace(
+            graph,
+            inputs={name: value for name, value in task.inputs.items() if value is not None},
+            outputs=task.outputs,
+            goes_on=within.goes_on,
+            rerun=within.rerun,
+            datastore=within.datastore,
+        )
+        self.carry_out(run, inner, stop)
+        ended = self._runs.get(run.workspace, run.name) or run
+        return ended.status, ended.outputs
+
+    def _child(self, pipeline: Run, step: Step, name: str) -> Run:
         node = hashlib.sha256(f"{pipeline.name}/{step.name}".encode()).hexdigest()[:8]
         compute = step.compute or pipeline.compute
         return Run(
@@ -115,7 +136,7 @@ class Pipelines:
             status="NotStarted",
             job=None,
             number=self._runs.next_number(),
-            run_type=STEP,
+            run_type=PIPELINE if step.graph is not None else STEP,
             parent=pipeline.name,
             root=pipeline.root or pipeline.name,
             tags={"azureml.nodeid": node, "azureml.pipeline": pipeline.name},
@@ -205,10 +226,6 @@ class _Going:
         self.outputs[name] = outputs
         self.results[name] = {key: Value(kind=one["type"], text=one["uri"]) for key, one in outputs.items()}
 
-    def give_up(self, stop: Stop) -> None:
-        """End what still goes."""
-        stop.ask()
-
 
 def _placed(run: Run, task: Task, datastore: str) -> Task:
     """Return a task whose outputs have places: in a pipeline's own datastore, if it has one."""
@@ -237,7 +254,7 @@ def _properties(run: Run, graph: Graph) -> dict[str, str]:
     return {
         "azureml.DevPlatv2": "true",
         "azureml.DatasetAccessMode": "Asset",
-        "azureml.runsource": "azureml.PipelineRun",
+        "azureml.runsource": PIPELINE,
         "runSource": "MFE",
         "runType": "HTTP",
         "azureml.parameters": json.dumps(literals),

@@ -47,8 +47,7 @@ class Run:
     error: str = ""
     revision: int = 1
     outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By name: `assetId` and `type`."""
-    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By name: `assetId`, `type` and `uri`."""
     component: str | None = None
     """Name of the component of a step."""
     compute: str = ""

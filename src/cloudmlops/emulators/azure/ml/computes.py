@@ -35,17 +35,13 @@ _IDLE: Final = "PT2M"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]|[A-Za-z][A-Za-z0-9-]")
 
 
-def add_computes(world: World, clusters: Clusters) -> None:
-    """Let computes be made, changed, started, stopped and removed."""
-    Computes(world, clusters)
-
-
 class Computes:
     """The handlers."""
 
     def __init__(self, world: World, clusters: Clusters) -> None:
         self._world = world
         self._clusters = clusters
+        self._known = world.surroundings.state.table("ml_computes")
         add = world.routes.add
         add("GET", COMPUTES, self.list)
         add("GET", COMPUTE, self.get)
@@ -56,6 +52,16 @@ class Computes:
         add("POST", f"{COMPUTE}/resize", self.resize)
         for verb in ("start", "stop", "restart"):
             add("POST", f"{COMPUTE}/{verb}", self.switch)
+
+    def resume(self) -> None:
+        """Finish what an emulator that was before had begun."""
+        for compute in dict(self._known.items()).values():
+            found = self._world.resources.get(compute.decode())
+            state = found["properties"]["provisioningState"] if found is not None else ""
+            if state == "Creating":
+                self._provide(compute.decode())
+            elif state == "Deleting":
+                self._end(compute.decode())
 
     def list(self, request: ArmRequest) -> Answer:
         workspace_of(self._world, request)
@@ -91,6 +97,7 @@ class Computes:
         if request.body.get("identity"):
             beside["identity"] = self._identity(request.body["identity"], request.path)
         made, _ = self._world.resources.put(request.path, TYPE, kept, request.caller, **beside)
+        self._known.put(made["id"].lower(), made["id"].encode())
         return self._begun(request, made, lambda: self._provide(request.path), status=201)
 
     def patch(self, request: ArmRequest) -> Answer:
@@ -204,6 +211,7 @@ class Computes:
 
     def _end(self, path: str) -> None:
         self._world.resources.delete(path)
+        self._known.delete(path.lower())
         self._clusters.remove(path)
 
     def _begun(self, request: ArmRequest, made: Mapping[str, Any] | None, work: Any, *, status: int = 202) -> Answer:

@@ -30,6 +30,7 @@ from cloudmlops.emulators.core.answering import Answer, answer_json
 JOB: Final = f"{WORKSPACE}/jobs/{{name}}"
 SUBMIT: Final = f"{PROVIDER}/workspaces/experiments/runs/submit/action"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_COMPUTE: Final = re.compile(r"/subscriptions/.+/computes/(?!serverless$)[^/]+", re.IGNORECASE)
 _RUN_TYPES: Final[Mapping[str, str]] = {"Command": "azureml.scriptrun", "Pipeline": "azureml.PipelineRun"}
 _FIRST: Final[Mapping[str, str]] = {"Command": "Starting", "Pipeline": "NotStarted"}
 """The status that a job is answered with when it is submitted."""
@@ -124,7 +125,9 @@ class Jobs:
         if kind not in _RUN_TYPES:
             raise UserError("UNIMPLEMENTED", f"A job of type {kind!r} is not emulated.")
         kept = definition(given, name)
-        cluster = str(kept["computeId"]).rpartition("/")[2] if kept["computeId"] else None
+        compute = kept["computeId"] or (given.get("settings") or {}).get("default_compute")
+        self._check_compute(compute)
+        cluster = str(compute).rpartition("/")[2] if compute else None
         run = Run(
             workspace=str(workspace["id"]),
             name=name,
@@ -151,6 +154,10 @@ class Jobs:
             raise UserError("INVALID_ARGUMENT", f"A job with the name {name} exists: choose another one.")
         self._runner.start(run, work)
         return run
+
+    def _check_compute(self, compute: str | None) -> None:
+        if compute and _COMPUTE.fullmatch(compute) and self._world.resources.get(compute) is None:
+            raise UserError("INVALID_ARGUMENT", f"Unable to find compute target {compute.rpartition('/')[2]}.")
 
     def _work(self, run: Run, given: Mapping[str, Any]) -> Any:
         if run.run_type == "azureml.PipelineRun":

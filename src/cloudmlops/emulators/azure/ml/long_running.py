@@ -81,6 +81,8 @@ def in_background(
         try:
             work()
         except Refused as refused:
+            if world.surroundings.clock.stopped:
+                return  # it was cut short by the emulator's end: the next one goes on with it
             failed(refused)
             world.operations.fail(name, refused)
         else:

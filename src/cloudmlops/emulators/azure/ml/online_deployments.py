@@ -62,6 +62,9 @@ class OnlineDeployments:
             found = self._world.resources.get(data.decode())
             if found is None or found["properties"]["provisioningState"] == "Failed":
                 continue
+            if found["properties"]["provisioningState"] == "Deleting":
+                self._end(found["id"])
+                continue
             self._fleet.take(found["id"], _size(found))
             operation = _operation(found)
             in_background(

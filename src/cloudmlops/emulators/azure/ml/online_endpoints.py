@@ -32,11 +32,6 @@ _WHOLE: Final = 100
 _MOST_MIRRORED: Final = 50
 
 
-def add_online_endpoints(world: World, fleet: Fleet, credentials: Credentials) -> None:
-    """Let endpoints be made, changed, listed and removed, and be scored at."""
-    OnlineEndpoints(world, fleet, credentials)
-
-
 class OnlineEndpoints:
     """The handlers."""
 
@@ -53,6 +48,16 @@ class OnlineEndpoints:
         add("POST", f"{ENDPOINT}/listKeys", self.list_keys)
         add("POST", f"{ENDPOINT}/regenerateKeys", self.regenerate_keys)
         add("POST", f"{ENDPOINT}/token", self.token)
+
+    def resume(self) -> None:
+        """Finish what an emulator that was before had begun."""
+        for host, endpoint in self._hosts.items():
+            found = self._world.resources.get(endpoint.decode())
+            state = found["properties"]["provisioningState"] if found is not None else ""
+            if found is not None and state == "Deleting":
+                self._end(found)
+            elif found is not None and state != "Succeeded":
+                self._provided(found["id"], host)
 
     def list(self, request: ArmRequest) -> Answer:
         workspace_of(self._world, request)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from random import Random
 from threading import Condition, Lock, Thread
@@ -47,6 +48,7 @@ class Fleet:
         self._sizes: dict[str, Size] = {}
         self._threads: list[Thread] = []
         self._lock = Lock()
+        self._order = count()
         self.images = ServingImages()
         """What runs for a container image."""
         self.cores: int | None = None
@@ -93,14 +95,17 @@ class Fleet:
             Refused: It did not become ready; the message has the end of its log.
         """
         with self._lock:
-            known = self._servers.get(deployment.lower())
+            known, order = self._servers.get(deployment.lower()), next(self._order)
         if known is not None and known.plan == plan and known.ready:
             return
-        server = Server(self._world, self._blobs, plan, self.log_of(deployment), self.patience_seconds)
+        server = Server(self._world, self._blobs, plan, self.log_of(deployment), self.patience_seconds, order=order)
         server.start()
         with self._lock:
-            former = self._servers.get(deployment.lower())
-            self._servers[deployment.lower()] = server
+            former: Server | None = self._servers.get(deployment.lower())
+            if former is not None and former.order > order:
+                former = server  # another plan was brought up meanwhile, and is the one to stay
+            else:
+                self._servers[deployment.lower()] = server
         if former is not None:
             former.stop(drain_seconds=_DRAIN_SECONDS)
 
@@ -150,8 +155,12 @@ class Fleet:
 class Server:
     """The container of one deployment, by one plan."""
 
-    def __init__(self, world: World, blobs: Blobs, plan: Plan, log: Path, patience_seconds: float) -> None:
+    def __init__(
+        self, world: World, blobs: Blobs, plan: Plan, log: Path, patience_seconds: float, *, order: int
+    ) -> None:
         self.plan = plan
+        self.order = order
+        """The later wins."""
         self._world = world
         self._blobs = blobs
         self._log = log
