@@ -408,3 +408,25 @@ def test_bodies_are_json(served: Served) -> None:
     answer = requests.post(f"{served.address}/bigquery/v2/projects/a-project/queries", data=b"{", timeout=10)
     assert answer.status_code == 400
     assert json.loads(answer.content)["error"]["errors"][0]["reason"] == "parseError"
+
+
+def test_rows_that_are_deleted_between_pages_hide_no_others(client: bigquery.Client, dataset: str) -> None:
+    client.query_and_wait(f"CREATE OR REPLACE TABLE {dataset}.paged AS SELECT x FROM UNNEST(GENERATE_ARRAY(1, 12)) x")
+    pages = client.list_rows(f"{client.project}.{dataset}.paged", page_size=5).pages
+    seen = [row["x"] for row in next(pages)]
+
+    client.query_and_wait(f"DELETE FROM {dataset}.paged WHERE x IN ({', '.join(map(str, seen))})")
+    seen += [row["x"] for page in pages for row in page]
+
+    assert sorted(seen) == list(range(1, 13))
+
+
+def test_a_query_reads_only_what_lies_in_the_location_that_it_is_asked_for_in(
+    client: bigquery.Client, dataset: str
+) -> None:
+    client.query_and_wait(f"CREATE OR REPLACE TABLE {dataset}.located AS SELECT 1 AS x")
+    where = client.get_dataset(f"{client.project}.{dataset}").location
+
+    assert [row.x for row in client.query_and_wait(f"SELECT x FROM {dataset}.located", location=where.lower())] == [1]
+    with pytest.raises(NotFound, match="was not found in location asia-east1"):
+        client.query_and_wait(f"SELECT x FROM {dataset}.located", location="asia-east1")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.core.clock import Clock
+from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog
 from cloudmlops.emulators.google.bigquery.dialect.translating import Translator
@@ -81,7 +82,7 @@ class Queries:
         return self._jobs.make(
             project,
             configuration,
-            lambda job: self._work(job, query, dry=dry),
+            lambda job: self._work(job, query, dry=dry, located=str(reference.get("location") or "")),
             reference=reference,
             caller=caller,
         )
@@ -99,7 +100,15 @@ class Queries:
                 raise invalid_query("a view is a SELECT")
             return translator.fields(statement.sql)
 
-    def _work(self, job: Job, query: Mapping[str, Any], *, dry: bool) -> Outcome:
+    def _check_location(self, located: str, datasets: Iterable[DatasetName]) -> None:
+        """Let a job that is asked for in a location read only what lies there."""
+        for dataset in sorted(datasets):
+            if located and self._catalog.dataset(dataset)["location"].lower() != located.lower():
+                raise Refused(
+                    "NOT_FOUND", f"Not found: Dataset {dataset} was not found in location {located}", reason="notFound"
+                )
+
+    def _work(self, job: Job, query: Mapping[str, Any], *, dry: bool, located: str) -> Outcome:
         default = query.get("defaultDataset")
         translator = Translator(
             self._catalog,
@@ -111,6 +120,7 @@ class Queries:
             parameters=query.get("queryParameters") or (),
         )
         statement = translator.translate(str(query["query"]))
+        self._check_location(located, {name.parent for name in statement.reads})
         statements = Statements(self._catalog, translator, job)
         outcome = statements.run(statement, dry=True) if dry else None
         counted = translator.bytes_read(statement)

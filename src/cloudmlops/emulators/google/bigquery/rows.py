@@ -27,6 +27,8 @@ REMEMBERED: Final = timedelta(minutes=1)
 """How long the id of a streamed row keeps it from being inserted again."""
 
 _MOST: Final = 50_000
+_ROW: Final = "__ROOT__row"
+"""No column of a user is called so: BigQuery keeps the prefix to itself."""
 """Rows in one streamed insert; also in a page when no size is asked for."""
 
 
@@ -50,19 +52,24 @@ class Rows:
             if any("." in part for part in names):
                 raise not_emulated("a part of a RECORD in selectedFields")
             fields = [field for field in fields if field["name"].lower() in names]
-        first = number(asked.query, "startIndex", 0) if not asked.query.get("pageToken") else 0
-        first = number(asked.query, "pageToken", first)
+        # A page begins after the last row of the one before: rows that are deleted meanwhile hide no others.
+        after = number(asked.query, "pageToken", -1)
+        first = number(asked.query, "startIndex", 0) if after < 0 else 0
         most = number(asked.query, "maxResults", _MOST)
         with self._catalog.warehouse.reading() as cursor:
             total = count(cursor, place(name))
-            columns = ", ".join(quoted(field["name"]) for field in fields) or "1"
-            rows = cursor.sql(
-                f"SELECT {columns} FROM {place(name)} LIMIT {most} OFFSET {first}"  # noqa: S608 quoted and numbers
+            columns = ", ".join([*(quoted(field["name"]) for field in fields), f"rowid AS {_ROW}"])
+            found = cursor.sql(
+                f"SELECT {columns} FROM {place(name)} WHERE rowid > {after} ORDER BY rowid "  # noqa: S608 quoted and numbers
+                f"LIMIT {most + 1} OFFSET {first}"
             ).to_arrow_table()
-        text = rows_json(rows, fields, as_microseconds=flag(asked.query, "formatOptions.useInt64Timestamp"))
+        rows = found.slice(0, most)
+        text = rows_json(
+            rows.drop_columns([_ROW]), fields, as_microseconds=flag(asked.query, "formatOptions.useInt64Timestamp")
+        )
         head = {"kind": "bigquery#tableDataList", "etag": "list", "totalRows": str(total)}
-        if rows.num_rows and first + rows.num_rows < total:
-            head["pageToken"] = str(first + rows.num_rows)
+        if rows.num_rows and found.num_rows > rows.num_rows:
+            head["pageToken"] = str(rows[_ROW][-1])
         return with_rows(head, text)
 
     def insert_all(self, asked: Asked, path: Mapping[str, str], _: Caller) -> Answer:
