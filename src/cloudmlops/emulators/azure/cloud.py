@@ -105,13 +105,13 @@ class AzureCloud:
         self._computes = Computes(world, self.clusters)
         self.schedules = Schedules(world)
         """What is made again and again; `schedules.starter` makes the jobs."""
-        self.fleet = Fleet(world)
+        self.identities = ManagedIdentities(surroundings, self.tokens)
+        """Whose tokens processes get without a secret."""
+        self.fleet = Fleet(world, self.identities)
         """What serves deployments: images, the quota, how traffic is shared by chance."""
         credentials = Credentials(world)
         self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
         self._deployments = OnlineDeployments(world, self.fleet)
-        self.identities = ManagedIdentities(surroundings, self.tokens)
-        """Whose tokens processes get without a secret."""
         self._add_jobs(world)
         return (
             entra_service(surroundings, self.tokens),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from cloudmlops.emulators.azure.arm.operations import POLL_MILLISECONDS
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.ml import PROVIDER
@@ -17,6 +18,8 @@ from cloudmlops.emulators.core.faults import Refused
 
 _LOCATION: Final = f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{location}}"
 _PENDING: Final = "InProgress"
+_AGAIN: Final = {"retry-after-ms": POLL_MILLISECONDS}
+"""azure-ai-ml waits for 5 s where nobody says when to look again."""
 
 
 def add_long_running(world: World) -> None:
@@ -27,14 +30,15 @@ def add_long_running(world: World) -> None:
         found = kept.status(request.names["operation"], request.path)
         if found is None:
             raise _unknown(request)
-        return answer_json(found)
+        return answer_json(found, headers=_AGAIN)
 
     def of_compute(request: ArmRequest) -> Answer:
         found = kept.status(request.names["operation"], request.path)
         if found is None:
             raise _unknown(request)
         shown: dict[str, object] = {name: found[name] for name in ("status", "error") if name in found}
-        return answer_json(shown if found["status"] == _PENDING else {**shown, "percentComplete": 100.0})
+        told = shown if found["status"] == _PENDING else {**shown, "percentComplete": 100.0}
+        return answer_json(told, headers=_AGAIN)
 
     def result(request: ArmRequest) -> Answer:
         found = kept.status(request.names["operation"], request.path)

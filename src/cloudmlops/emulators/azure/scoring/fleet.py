@@ -12,11 +12,12 @@ from itertools import count
 from pathlib import Path
 from random import Random
 from threading import Condition, Lock, Thread
-from typing import Final
+from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import Detail, UserError
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
+from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.scoring.containers import Container, Unavailable
 from cloudmlops.emulators.azure.scoring.images import ServingImages
 from cloudmlops.emulators.azure.scoring.plans import Plan, provided
@@ -24,6 +25,8 @@ from cloudmlops.emulators.core.faults import Refused
 
 _PATIENCE_SECONDS: Final = 60.0
 _DRAIN_SECONDS: Final = 60.0
+_MAKERS: Final = frozenset({"AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"})
+"""Variables of who runs the emulator: no container has them."""
 _LOG_BYTES: Final = 4_000
 """How much of the log's end an error quotes."""
 
@@ -40,8 +43,9 @@ class Size:
 class Fleet:
     """All machines of one emulator, and what a test may set about them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, identities: ManagedIdentities) -> None:
         self._world = world
+        self._identities = identities
         self._blobs = Blobs(world.surroundings)
         self._folder = world.surroundings.state.folder / "scoring"
         self._servers: dict[str, Server] = {}
@@ -98,7 +102,15 @@ class Fleet:
             known, order = self._servers.get(deployment.lower()), next(self._order)
         if known is not None and known.plan == plan and known.ready:
             return
-        server = Server(self._world, self._blobs, plan, self.log_of(deployment), self.patience_seconds, order=order)
+        server = Server(
+            self._world,
+            self._blobs,
+            plan,
+            log=self.log_of(deployment),
+            identity=self._identity(deployment),
+            patience_seconds=self.patience_seconds,
+            order=order,
+        )
         server.start()
         with self._lock:
             former: Server | None = self._servers.get(deployment.lower())
@@ -108,6 +120,21 @@ class Fleet:
                 self._servers[deployment.lower()] = server
         if former is not None:
             former.stop(drain_seconds=_DRAIN_SECONDS)
+
+    def _identity(self, deployment: str) -> dict[str, str]:
+        """Return the variables by which a deployment gets tokens: as its endpoint's identity, and never as its maker.
+
+        The identity is one that the file of principals knows: a user-assigned one by its name, the endpoint's own by
+        the `principalId` that the endpoint shows. Of another nothing could be decided: there are no tokens for it.
+        """
+        endpoint = self._world.resources.get(deployment.partition("/deployments/")[0]) or {}
+        identity: Mapping[str, Any] = endpoint.get("identity") or {}
+        names = {one.rpartition("/")[2].lower() for one in identity.get("userAssignedIdentities") or {}}
+        for known in self._world.tokens.directory.principals:
+            own = known.object_id == str(identity.get("principalId")).lower()
+            if known.kind == "ManagedIdentity" and (own or known.name.lower() in names):
+                return self._identities.environment(known)
+        return {}
 
     def server(self, deployment: str) -> Server | None:
         """Return the server of a deployment, if it ever was ready."""
@@ -156,7 +183,15 @@ class Server:
     """The container of one deployment, by one plan."""
 
     def __init__(
-        self, world: World, blobs: Blobs, plan: Plan, log: Path, patience_seconds: float, *, order: int
+        self,
+        world: World,
+        blobs: Blobs,
+        plan: Plan,
+        *,
+        log: Path,
+        identity: Mapping[str, str],
+        patience_seconds: float,
+        order: int,
     ) -> None:
         self.plan = plan
         self.order = order
@@ -164,6 +199,7 @@ class Server:
         self._world = world
         self._blobs = blobs
         self._log = log
+        self._identity = identity
         self._patience_seconds = patience_seconds
         self._folder = Path(tempfile.mkdtemp(prefix="cloudmlops-deployment-"))
         self._container: Container | None = None
@@ -237,7 +273,8 @@ class Server:
         with self._log.open("a", encoding="utf-8") as log:
             log.write(told)
         begin = self._log.stat().st_size
-        environment = {**surroundings.environment(), "PYTHONUNBUFFERED": "1", **variables}
+        base = {name: value for name, value in surroundings.environment().items() if name not in _MAKERS}
+        environment = {**base, "PYTHONUNBUFFERED": "1", **self._identity, **variables}
         try:
             container = Container(
                 surroundings.processes, command, environment=environment, folder=self._folder, log=self._log
