@@ -161,7 +161,7 @@ class AzureCloud:
         }
 
     def reset(self) -> None:
-        """Let operations be done at once again, and assignments count at once."""
+        """Let operations be done at once and assignments count at once again; forget the api-versions asked for."""
         self.operations.takes = timedelta(0)
         self.operations.stuck = False
         self.access.delay = timedelta(0)
@@ -169,6 +169,7 @@ class AzureCloud:
         self.pace.preparing = self.pace.queued = timedelta(0)
         self.billing.reset()
         self.fleet.reset()
+        self._built().versions.clear()
 
     def _resume(self) -> None:
         """Go on where an emulator with this state was."""
