@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint format conformance bench bench-setup clean
+.PHONY: help quickstart test slice lint format conformance bench bench-setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ quickstart: $(VENV)/.local  ## Install, then run the flight-delay project from r
 
 test: $(VENV)/.dev  ## Run all tests (about five minutes on two cores)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not conformance" -r sxX
+
+slice: $(VENV)/.dev  ## Run the part of conformance that every CI run includes (some minutes)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "conformance(ci=True)" -r sxX
 
 lint: $(VENV)/.dev  ## Check style, types and the import contracts
 	@$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ from hypothesis import settings
 # Speed is measured in benchmarks/, never asserted in a test: a loaded machine is no failure.
 settings.register_profile("cloudmlops", deadline=None)
 settings.load_profile("cloudmlops")
+
+# Who runs in the background may ignore these, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 NOBODY = 65534
 

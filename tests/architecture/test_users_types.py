@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 PROGRAM = """
 from datetime import timedelta
 

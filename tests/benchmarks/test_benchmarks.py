@@ -21,6 +21,7 @@ def tiny(folder: Path, *topics: str) -> dict[str, list[dict[str, object]]]:
     return {name: topic["rows"] for name, topic in json.loads(file.read_text())["topics"].items()}
 
 
+@pytest.mark.conformance(ci=True)
 @pytest.mark.parametrize(
     ("topic", "rows"),
     [

@@ -108,7 +108,7 @@ def check_kills(tmp_path: Path, source: Path, nulls: str, kills: int) -> None:
             assert seen(platform, view) == expected
 
 
-@pytest.mark.parametrize("nulls", ["row", "last_value"])
+@pytest.mark.parametrize("nulls", ["row", pytest.param("last_value", marks=pytest.mark.conformance(ci=True))])
 def test_a_killed_materialisation_run_again_is_as_if_never_killed(tmp_path: Path, source: Path, nulls: str) -> None:
     check_kills(tmp_path, source, nulls, kills=2)
 

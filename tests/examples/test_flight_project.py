@@ -148,6 +148,7 @@ with cm.connect() as platform:
 """
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_run_killed_while_training_is_resumed_and_no_succeeded_step_runs_again(project: Project) -> None:
     running = project.start(RUN)
     try:

@@ -39,6 +39,7 @@ with cm.connect() as platform:
 """Train, serve and ask; the tables are left in the folder."""
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_part_of_the_year_gives_the_same_tables_and_forecasts_as_on_this_machine(project: Project) -> None:
     there = json.loads(on_vertex(project, *asked(LESS, "vertex")).splitlines()[-1])
 

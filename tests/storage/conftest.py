@@ -88,13 +88,13 @@ def gs(gs_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     return f"gs://{BUCKET}/{tmp_path.name}"
 
 
-@pytest.fixture(params=["s3", "gs"])
+@pytest.fixture(params=[pytest.param("s3", marks=pytest.mark.conformance(ci=True)), "gs"])
 def remote(request: pytest.FixtureRequest) -> str:
     """The address of an empty place in a bucket of each emulated service."""
     return str(request.getfixturevalue(request.param))
 
 
-@pytest.fixture(params=["folder", "s3", "gs"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.conformance(ci=True)), "gs"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     """An empty object store."""
     if request.param == "folder":

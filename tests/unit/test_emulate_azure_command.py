@@ -38,6 +38,7 @@ def test_a_program_for_azure_ml_is_sealed_with_a_workspace_and_an_identity() -> 
     assert "refused" not in done.stderr
 
 
+@pytest.mark.conformance(ci=True)
 def test_one_program_uses_both_clouds_at_once() -> None:
     done = run("azureml", "vertex", "--workspace", "ml/flights", "--", sys.executable, "-c", PROGRAM, "vertex")
 

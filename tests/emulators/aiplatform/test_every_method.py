@@ -27,7 +27,7 @@ NOT_OVER_REST: dict[str, type[Exception]] = {
 MAKING = [key for key in UNARY if METHODS[key].name.startswith(("Create", "Upload", "Deploy", "BatchCreate"))]
 
 
-@pytest.fixture(scope="module", params=["grpc", "rest"])
+@pytest.fixture(scope="module", params=["grpc", pytest.param("rest", marks=pytest.mark.conformance(ci=True))])
 def world(
     vertex_emulator_of_session: Emulator, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[World]:

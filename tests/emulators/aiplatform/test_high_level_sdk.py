@@ -8,6 +8,8 @@ import sys
 import uuid
 from typing import Any
 
+import pytest
+
 from cloudmlops.emulators.core.emulator import Emulator
 
 PROGRAM = """
@@ -44,6 +46,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.conformance(ci=True)
 def test_experiments_lineage_and_models_work_in_a_program_that_knows_nothing_of_the_emulator(
     vertex_emulator: Emulator, tmp_path: Any
 ) -> None:

@@ -261,6 +261,7 @@ def _listening() -> dict[int, str]:
     }
 
 
+@pytest.mark.conformance(ci=True)
 @pytest.mark.parametrize("sent", [b"", b"GET /-/emu", b"CONNECT toy.example:443 HTTP/1.1\r\n\r\n"])
 def test_connections_that_come_as_an_emulator_ends_are_ended_with_it(
     sent: bytes, toys: ModuleType, monkeypatch: pytest.MonkeyPatch
