@@ -10,32 +10,12 @@ order. `typeof` is known when a query is planned, so that what concerns other ty
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
+from cloudmlops.emulators.google.bigquery.arithmetic import ARITHMETIC
+from cloudmlops.emulators.google.bigquery.overloads import overloaded
+
 _NUMBER: Final = "('BIGINT', 'INTEGER', 'HUGEINT', 'DOUBLE', 'DECIMAL(38,9)')"
-
-
-OVERLOADS: Final[dict[str, list[tuple[str, ...]]]] = {}
-"""The types that each macro of several types takes; its n-th form is also a macro of its own, `NAME__n`."""
-
-
-def variant(name: str, number: int) -> str:
-    """The name of one form of a macro."""
-    return f"{name}__{number}"
-
-
-def overloaded(name: str, bodies: Mapping[str, str]) -> str:
-    """Return what makes a macro of several types, and one of each form."""
-    OVERLOADS[name] = [
-        tuple(re.sub(r"^\w+ ?", "", part.strip()) for part in re.split(r",(?![^(]*\))", types)) for types in bodies
-    ]
-    forms = [
-        f"CREATE MACRO {variant(name, number)}({types}) AS {body}"
-        for number, (types, body) in enumerate(bodies.items())
-    ]
-    whole = f"CREATE MACRO {name} " + ", ".join(f"({types}) AS {body}" for types, body in bodies.items())
-    return "; ".join([*forms, whole])
 
 
 def _compared(name: str, operator: str, doubles: str, sign: str) -> str:
@@ -78,49 +58,6 @@ def _refused(kind: str, what: str) -> str:
     return f"CAST(error('No matching signature for this function: {what} where a {kind} is expected') AS {kind})"
 
 
-_OF_INTERVALS: Final = "CAST(error('not emulated: arithmetic that gives an INTERVAL') AS INTERVAL)"
-
-
-def _finite(result: str) -> str:
-    """A FLOAT64, or NULL if it is infinite and nothing is that it is made of."""
-    return f"CASE WHEN isinf({result}) AND NOT isinf(a) AND NOT isinf(b) THEN NULL ELSE {result} END"
-
-
-def _in_days(sum_: str) -> str:
-    return (
-        "CASE WHEN datepart('year', b) <> 0 OR datepart('month', b) <> 0 THEN error('TIMESTAMP +/- INTERVAL is not "
-        f"supported for intervals with non-zero MONTH or YEAR part.') ELSE {sum_} END"
-    )
-
-
-def unscaled(x: str) -> str:
-    """A NUMERIC's billionths, as a HUGEINT."""
-    return f"CAST(replace(CAST({x} AS VARCHAR), '.', '') AS HUGEINT)"
-
-
-def scaled(x: str) -> str:
-    """The NUMERIC of so many billionths."""
-    return (
-        f"CAST(CASE WHEN {x} < 0 THEN '-' ELSE '' END || CAST(abs({x}) // 1000000000 AS VARCHAR) || '.' || "
-        f"lpad(CAST(abs({x}) % 1000000000 AS VARCHAR), 9, '0') AS DECIMAL(38,9))"
-    )
-
-
-def numeric_quotient(a: str, b: str) -> str:
-    """Divide NUMERICs: rounded half away from zero, as is documented.
-
-    The remainder's billionfold must be a HUGEINT, so that a divisor of 10^19 and more is not emulated.
-    """
-    top, under = f"abs({unscaled(a)})", f"abs({unscaled(b)})"
-    ninth = "CAST(1000000000 AS HUGEINT)"
-    quotient = f"(({top} // {under}) * {ninth} + (2 * ({top} % {under}) * {ninth} + {under}) // (2 * {under}))"
-    signed = f"(CASE WHEN ({a} < 0) = ({b} < 0) THEN {quotient} ELSE -{quotient} END)"
-    return (
-        f"CASE WHEN abs({b}) >= 10000000000000000000 THEN "
-        f"CAST(error('not emulated: division of NUMERIC by 1e19 or more') AS DECIMAL(38,9)) ELSE {scaled(signed)} END"
-    )
-
-
 _PLAIN: Final = (
     (
         "CREATE MACRO __type_name(t) AS CASE t WHEN 'BIGINT' THEN 'INT64' WHEN 'INTEGER' THEN 'INT64' "
@@ -131,116 +68,16 @@ _PLAIN: Final = (
     # Comparisons
     "CREATE MACRO __is_nan(x) AS CASE WHEN typeof(x) = 'DOUBLE' THEN isnan(TRY_CAST(x AS DOUBLE)) ELSE FALSE END",
     "CREATE MACRO __key(x) AS CASE WHEN typeof(x) = 'DOUBLE' AND isnan(TRY_CAST(x AS DOUBLE)) THEN NULL ELSE x END",
+    (
+        "CREATE MACRO __only_number(x) AS CASE WHEN typeof(x) = 'DOUBLE' AND isnan(TRY_CAST(x AS DOUBLE)) THEN "
+        "CAST('!not emulated: NaN in a column that RIGHT or FULL JOIN shares by USING' AS DOUBLE) ELSE x END"
+    ),
     "CREATE MACRO __nan_order(x) AS CASE WHEN typeof(x) = 'DOUBLE' THEN NOT isnan(TRY_CAST(x AS DOUBLE)) END",
     _compared("__eq", "=", f"a = b AND coalesce(NOT {_A} OR b IS NULL, TRUE)", "="),
     _compared("__ne", "<>", f"a <> b OR ({_A} AND {_B})", "!="),
     _compared("__lt", "<", f"a < b AND coalesce(NOT {_B} OR a IS NULL, TRUE)", "<"),
     _compared("__le", "<=", f"a <= b AND coalesce(NOT {_B} OR a IS NULL, TRUE)", "<="),
-    # Arithmetic
-    "CREATE MACRO __nonzero(x) AS CASE WHEN x = 0 THEN CAST('!division by zero' AS BIGINT) ELSE x END",
-    overloaded(
-        "__div",
-        {
-            "a BIGINT, b BIGINT": "a / __nonzero(b)",
-            "a INTERVAL, b BIGINT": _OF_INTERVALS,
-            "a DOUBLE, b DOUBLE": "a / __nonzero(b)",
-            "a DECIMAL(38,9), b DECIMAL(38,9)": numeric_quotient("a", "__nonzero(b)"),
-        },
-    ),
-    overloaded(
-        "__safe_div",
-        {
-            "a BIGINT, b BIGINT": "CASE WHEN b <> 0 THEN a / b END",
-            "a DOUBLE, b DOUBLE": "CASE WHEN b <> 0 THEN a / b END",
-            "a DECIMAL(38,9), b DECIMAL(38,9)": numeric_quotient("a", "nullif(b, 0)"),
-        },
-    ),
-    "CREATE MACRO __ieee_div(a DOUBLE, b DOUBLE) AS a / b",
-    overloaded(
-        "__int_div",
-        {
-            "a BIGINT, b BIGINT": "a // __nonzero(b)",
-            "a DECIMAL(38,9), b DECIMAL(38,9)": f"CAST({unscaled('a')} // {unscaled('__nonzero(b)')} AS DECIMAL(38,9))",
-        },
-    ),
-    overloaded(
-        "__mod",
-        {
-            "a BIGINT, b BIGINT": "a % __nonzero(b)",
-            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a % __nonzero(b) AS DECIMAL(38,9))",
-        },
-    ),
-    overloaded(
-        "__mul",
-        {
-            "a BIGINT, b BIGINT": "a * b",
-            "a DOUBLE, b DOUBLE": "a * b",
-            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a * b AS DECIMAL(38,9))",
-            "a INTERVAL, b BIGINT": _OF_INTERVALS,
-            "a BIGINT, b INTERVAL": _OF_INTERVALS,
-        },
-    ),
-    overloaded(
-        "__add",
-        {
-            "a BIGINT, b BIGINT": "a + b",
-            "a DOUBLE, b DOUBLE": "a + b",
-            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a + b AS DECIMAL(38,9))",
-            "a DATE, b BIGINT": "CAST(a + CAST(b AS INTEGER) AS DATE)",
-            "a BIGINT, b DATE": "CAST(b + CAST(a AS INTEGER) AS DATE)",
-            "a DATE, b INTERVAL": "a + b",
-            "a TIMESTAMP, b INTERVAL": "a + b",
-            "a TIMESTAMPTZ, b INTERVAL": _in_days("a + b"),
-            "a INTERVAL, b DATE": "b + a",
-            "a INTERVAL, b TIMESTAMP": "b + a",
-            "a INTERVAL, b INTERVAL": _OF_INTERVALS,
-        },
-    ),
-    overloaded(
-        "__sub",
-        {
-            "a BIGINT, b BIGINT": "a - b",
-            "a DOUBLE, b DOUBLE": "a - b",
-            "a DECIMAL(38,9), b DECIMAL(38,9)": "CAST(a - b AS DECIMAL(38,9))",
-            "a DATE, b BIGINT": "CAST(a - CAST(b AS INTEGER) AS DATE)",
-            "a DATE, b INTERVAL": "a - b",
-            "a TIMESTAMP, b INTERVAL": "a - b",
-            "a TIMESTAMPTZ, b INTERVAL": _in_days("a - b"),
-            "a INTERVAL, b INTERVAL": _OF_INTERVALS,
-            "a DATE, b DATE": _OF_INTERVALS,
-            "a TIMESTAMP, b TIMESTAMP": _OF_INTERVALS,
-            "a TIMESTAMPTZ, b TIMESTAMPTZ": _OF_INTERVALS,
-            "a TIME, b TIME": _OF_INTERVALS,
-        },
-    ),
-    overloaded(
-        "__safe_add",
-        {
-            "a BIGINT, b BIGINT": "TRY(a + b)",
-            "a DOUBLE, b DOUBLE": _finite("a + b"),
-            "a DECIMAL(38,9), b DECIMAL(38,9)": "TRY(CAST(a + b AS DECIMAL(38,9)))",
-        },
-    ),
-    overloaded(
-        "__safe_sub",
-        {
-            "a BIGINT, b BIGINT": "TRY(a - b)",
-            "a DOUBLE, b DOUBLE": _finite("a - b"),
-            "a DECIMAL(38,9), b DECIMAL(38,9)": "TRY(CAST(a - b AS DECIMAL(38,9)))",
-        },
-    ),
-    overloaded(
-        "__safe_mul",
-        {
-            "a BIGINT, b BIGINT": "TRY(a * b)",
-            "a DOUBLE, b DOUBLE": _finite("a * b"),
-            "a DECIMAL(38,9), b DECIMAL(38,9)": "TRY(CAST(a * b AS DECIMAL(38,9)))",
-        },
-    ),
-    overloaded(
-        "__safe_neg",
-        {"a BIGINT": "TRY(CAST(0 AS BIGINT) - a)", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"},
-    ),
+    *ARITHMETIC,
     overloaded(
         "__neg", {"a BIGINT": "CAST(0 AS BIGINT) - a", "a DOUBLE": "-a", "a DECIMAL(38,9)": "CAST(-a AS DECIMAL(38,9))"}
     ),
@@ -296,7 +133,19 @@ _PLAIN: Final = (
         },
     ),
     overloaded("__float", _ANY_FLOAT),
-    overloaded("__total", {"x HUGEINT": "CAST(x AS BIGINT)", "x DOUBLE": "x", "x DECIMAL(38,9)": "x"}),
+    overloaded(
+        "__total",
+        {
+            "x HUGEINT, f DOUBLE": "CAST(x AS BIGINT)",
+            "x DOUBLE, f DOUBLE": "CASE WHEN NOT isfinite(x) AND f = 0 THEN CAST('!double overflow' AS DOUBLE) "
+            "ELSE x END",
+            "x DECIMAL(38,9), f DOUBLE": "x",
+        },
+    ),
+    (
+        "CREATE MACRO __in_range(x DOUBLE, f DOUBLE) AS CASE WHEN NOT isfinite(x) AND f = 0 "
+        "THEN CAST('!not emulated: this aggregate of FLOAT64 so large' AS DOUBLE) ELSE x END"
+    ),
     overloaded("__number", {"x BIGINT": "x", "x DOUBLE": "x", "x DECIMAL(38,9)": "x"}),
     overloaded("__bool", {"x BOOLEAN": "x"}),
     overloaded("__date", {"x DATE": "x"}),

@@ -9,6 +9,7 @@ import duckdb
 
 from cloudmlops.emulators.core.answering import Answer, answer_json
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
+from cloudmlops.emulators.google.bigquery.arithmetic import ONCE
 
 _REASONS: Final = {
     "NOT_FOUND": "notFound",
@@ -95,7 +96,7 @@ def invalid(message: str) -> Refused:
 
 def signature(macro: str) -> str:
     """What BigQuery calls the function or operator that a macro is of."""
-    return _SIGNATURES.get(macro.lower(), f"function or operator {macro.upper()}")
+    return _SIGNATURES.get(macro.lower().removesuffix(ONCE), f"function or operator {macro.upper()}")
 
 
 def of_duckdb(error: duckdb.Error) -> Refused:

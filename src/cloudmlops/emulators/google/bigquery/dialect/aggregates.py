@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
 
+from cloudmlops.emulators.google.bigquery.dialect.arithmetic import naught
 from cloudmlops.emulators.google.bigquery.dialect.building import call, case, cast, name_of, only
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
 
@@ -64,7 +65,7 @@ def _aggregate(made: Expressions, node: exp.Expression, over: Over) -> exp.Expre
     if isinstance(node, exp.Sum):
         only(node, "this")
         argument = _argument(made, node.this, macro="__number")
-        return call("__total", over(exp.Anonymous(this="sum", expressions=[argument])))
+        return call("__total", over(exp.Anonymous(this="sum", expressions=[argument])), _known_finite(argument, over))
     if isinstance(node, (exp.Min, exp.Max)):
         return _extreme(made, node, over)
     if type(node) in _PAIRS:
@@ -79,14 +80,24 @@ def _aggregate(made: Expressions, node: exp.Expression, over: Over) -> exp.Expre
     only(node, "this")
     of_bits = function.startswith("bit_")
     argument = _argument(made, node.this, macro="__float" if of_floats else "__whole" if of_bits else "")
-    return over(exp.Anonymous(this=function, expressions=[argument]))
+    result = over(exp.Anonymous(this=function, expressions=[argument]))
+    return call("__in_range", result, _known_finite(argument, over)) if of_floats else result
+
+
+def _known_finite(argument: exp.Expression, over: Over) -> exp.Expression:
+    """What is 0 if all values of an aggregate are finite, and NaN or NULL if not: a sum, since that is cheapest."""
+    value = argument.expressions[0] if isinstance(argument, exp.Distinct) else argument
+    return over(exp.Anonymous(this="sum", expressions=[naught(value)]))
 
 
 def _pairs(made: Expressions, node: exp.Expression, over: Over) -> exp.Expression:
     """CORR and COVAR_…, of the rows where neither is NULL."""
     only(node, "this", "expression")
     values = [call("__float", made.of(part)) for part in (node.this, node.expression)]
-    result = over(call(_PAIRS[type(node)], *values))
+    left, right = map(naught, values)
+    both = exp.Add(this=left, expression=right)
+    raw = over(call(_PAIRS[type(node)], *values))
+    result = call("__in_range", raw, over(exp.Anonymous(this="sum", expressions=[both])))
     if not isinstance(node, exp.Corr):
         return result
     known = over(call("regr_count", *(value.copy() for value in values)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from sqlglot import exp
@@ -56,6 +56,16 @@ def conjunction(nodes: Iterable[exp.Expression]) -> exp.Expression:
 def disjunction(nodes: Iterable[exp.Expression]) -> exp.Expression:
     """One of them at least."""
     return exp.or_(*(exp.paren(node, copy=False) for node in nodes), copy=False)
+
+
+def bound(values: Sequence[exp.Expression], body: Callable[[list[exp.Expression]], exp.Expression]) -> exp.Expression:
+    """What `body` makes of values that are evaluated once, however often it mentions them."""
+    row = exp.to_identifier("__bound", quoted=True)
+    names = [exp.to_identifier(f"b{place}", quoted=True) for place in range(len(values))]
+    packed = [exp.PropertyEQ(this=name.copy(), expression=value) for name, value in zip(names, values, strict=True)]
+    rows = exp.Array(expressions=[exp.Anonymous(this="struct_pack", expressions=packed)])
+    made = body([exp.Dot(this=row.copy(), expression=name.copy()) for name in names])
+    return call("list_extract", call("list_transform", rows, exp.Lambda(this=made, expressions=[row])), 1)
 
 
 def only(node: exp.Expression, *allowed: str) -> None:

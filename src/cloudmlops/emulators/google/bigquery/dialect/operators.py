@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
 
+from cloudmlops.emulators.google.bigquery.dialect.arithmetic import ARITHMETIC, arithmetic
 from cloudmlops.emulators.google.bigquery.dialect.building import (
+    bound,
     call,
     case,
     cast,
@@ -32,14 +34,6 @@ _ORDER: Final = {
     exp.LTE: ("__le", False),
     exp.GT: ("__lt", True),
     exp.GTE: ("__le", True),
-}
-_ARITHMETIC: Final = {
-    exp.Add: "__add",
-    exp.Sub: "__sub",
-    exp.Mul: "__mul",
-    exp.Div: "__div",
-    exp.Mod: "__mod",
-    exp.IntDiv: "__int_div",
 }
 _BITS: Final = {
     exp.BitwiseAnd: "__bit_and",
@@ -120,11 +114,16 @@ def compared(made: Expressions, node: exp.Expression) -> exp.Expression:
     if rows[0] is not None or rows[1] is not None:
         return _compared_rows(made, node, *rows)
     macro, swapped = _ORDER[type(node)]
-    if node.find(exp.Query):
-        # Its macro would write the query many times.
-        return exp.paren(type(node)(this=made.of(left), expression=made.of(right)), copy=False)
     pair = [made.of(left), made.of(right)]
-    return exp.Anonymous(this=macro, expressions=pair[::-1] if swapped else pair)
+    pair = pair[::-1] if swapped else pair
+    # A macro would write a query many times.
+    queries = [place for place, side in enumerate(pair) if side.find(exp.Query) is not None]
+
+    def between_values(values: list[exp.Expression]) -> exp.Expression:
+        known = dict(zip(queries, values, strict=True))
+        return exp.Anonymous(this=macro, expressions=[known.get(place, side) for place, side in enumerate(pair)])
+
+    return bound([pair[place] for place in queries], between_values) if queries else between_values([])
 
 
 def compared_at_top(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -140,7 +139,12 @@ def compared_at_top(made: Expressions, node: exp.Expression) -> exp.Expression:
 
 
 def _key(node: exp.Expression) -> exp.Expression:
-    return node if isinstance(node, exp.Literal) or node.find(exp.Query) else call("__key", node)
+    """NULL for NaN, which is like nothing."""
+    if isinstance(node, exp.Literal):
+        return node
+    if node.find(exp.Query) is not None:
+        return bound([node], lambda values: call("__key", *values))
+    return call("__key", node)
 
 
 def _members(node: exp.Expression) -> list[exp.Expression] | None:
@@ -174,10 +178,20 @@ def contained(made: Expressions, node: exp.Expression) -> exp.Expression:
     """IN, where NaN is in nothing."""
     result = _contained(made, node)
     subject = result.this if isinstance(result, exp.In) else None
-    if subject is None or isinstance(subject, exp.Literal) or subject.find(exp.Query) is not None:
+    if subject is None or isinstance(subject, exp.Literal):
         return exp.paren(result, copy=False)
-    number = call("coalesce", exp.Not(this=call("__is_nan", subject.copy())), exp.true())
-    return exp.paren(conjunction([result, number]), copy=False)
+    source = None
+    if subject.find(exp.Query) is not None:
+        name = exp.to_identifier("__subject", quoted=True)
+        row = exp.Select(expressions=[exp.Alias(this=subject.copy(), alias=name)])
+        source = exp.Subquery(this=row, alias=exp.TableAlias(this=exp.to_identifier("__subjects", quoted=True)))
+        subject.replace(exp.column(name.copy()))
+    nan = call("coalesce", call("__is_nan", result.this.copy()), exp.false())
+    # Of two BOOLs: NULL stays NULL, and TRUE becomes FALSE.
+    found = exp.GT(this=exp.paren(result, copy=False), expression=nan)
+    if source is None:
+        return exp.paren(found, copy=False)
+    return exp.Subquery(this=exp.Select(expressions=[found]).from_(source, copy=False))
 
 
 def _contained(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -208,15 +222,6 @@ def between(made: Expressions, node: exp.Expression) -> exp.Expression:
     low = exp.GTE(this=node.this, expression=node.args["low"])
     high = exp.LTE(this=node.this.copy(), expression=node.args["high"])
     return conjunction([compared(made, low), compared(made, high)])
-
-
-def arithmetic(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """Numbers, and a date or time with an INTERVAL."""
-    if isinstance(node, exp.Div):
-        only(node, "this", "expression", "typed", "safe")
-    else:
-        only(node, "this", "expression")
-    return call(_ARITHMETIC[type(node)], made.of(node.this), made.of(node.expression))
 
 
 def negated(made: Expressions, node: exp.Expression) -> exp.Expression:
@@ -540,7 +545,7 @@ def parenthesized(made: Expressions, node: exp.Expression) -> exp.Expression:
 
 OPERATORS: Final[dict[type[exp.Expression], Handler]] = {
     **dict.fromkeys(_ORDER, compared),
-    **dict.fromkeys(_ARITHMETIC, arithmetic),
+    **dict.fromkeys(ARITHMETIC, arithmetic),
     **dict.fromkeys(_BITS, bits),
     exp.BitwiseNot: inverted,
     exp.Neg: negated,

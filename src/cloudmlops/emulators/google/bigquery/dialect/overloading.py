@@ -12,7 +12,7 @@ import duckdb
 from sqlglot import exp
 
 from cloudmlops.emulators.google.bigquery.dialect.unnesting import Unnesting
-from cloudmlops.emulators.google.bigquery.macros import OVERLOADS, variant
+from cloudmlops.emulators.google.bigquery.overloads import OVERLOADS, variant
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, signature
 
 _AGGREGATES: Final = frozenset(
@@ -84,29 +84,30 @@ def _waiting(select: exp.Select) -> list[exp.Anonymous]:
 
 def _calls(node: exp.Expression) -> Iterator[exp.Anonymous]:
     """The macros of several types, here and below, whose arguments hold an aggregate."""
-    for inner in _walk(node):
+    for inner in nodes_of(node):
         if (
             isinstance(inner, exp.Anonymous)
             and str(inner.this) in OVERLOADS
-            and any(map(_aggregates, inner.expressions))
+            and any(map(has_aggregates, inner.expressions))
         ):
             yield inner
 
 
-def _walk(node: exp.Expression) -> Iterator[exp.Expression]:
+def nodes_of(node: exp.Expression) -> Iterator[exp.Expression]:
     """All nodes of a query, not of those in it."""
     if isinstance(node, exp.Query):
         return
     yield node
     for child in node.iter_expressions():
-        yield from _walk(child)
+        yield from nodes_of(child)
 
 
-def _aggregates(node: exp.Expression) -> bool:
+def has_aggregates(node: exp.Expression) -> bool:
+    """Whether there is an aggregate or a window in an expression."""
     return any(
         isinstance(inner, (exp.Window, exp.Filter))
         or (isinstance(inner, exp.Anonymous) and str(inner.this).lower() in _AGGREGATES)
-        for inner in _walk(node)
+        for inner in nodes_of(node)
     )
 
 

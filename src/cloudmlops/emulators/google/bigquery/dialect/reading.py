@@ -53,6 +53,15 @@ class GoogleSql(BigQuery):  # type: ignore[misc] # sqlglot makes its dialects by
             tokens = super().tokenize(re.sub(r"[^\r\n]", " ", sql[:end]) + sql[end:], dialect)
         return [*done, *tokens]
 
+    def to_json_path(self, path: exp.Expression | None) -> exp.Expression | None:
+        """Read a JSON path; sqlglot's own adds the root that is not written."""
+        if isinstance(path, exp.Literal) and path.is_string and not path.name.startswith("$"):
+            if path.name.lower().startswith("lax"):
+                raise not_emulated("a JSON path that is lax")
+            raise invalid_query("JSONPath must start with '$'")
+        found: exp.Expression | None = super().to_json_path(path)
+        return found
+
     class Parser(BigQuery.Parser):  # type: ignore[misc] # likewise
         """With one function more."""
 

@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from cloudmlops.emulators.google.bigquery.dialect.building import call, only
 from cloudmlops.emulators.google.bigquery.dialect.expressions import Expressions
+from cloudmlops.emulators.google.bigquery.dialect.nested_arithmetic import settle
 from cloudmlops.emulators.google.bigquery.dialect.overloading import choose_forms, substituted, types_of
 from cloudmlops.emulators.google.bigquery.dialect.pivoting import pivoted
 from cloudmlops.emulators.google.bigquery.dialect.recursion import bounded, check_recursion, reads_itself, with_of
@@ -89,6 +90,8 @@ class Queries:
         if isinstance(node, exp.Select):
             with self._unnesting.nested() as around:
                 made = self._select(node)
+                if isinstance(made, exp.Select):
+                    settle(made, self._unnesting, around)
                 choose_forms(made, self._unnesting, around)
                 check_names(made, node, self._unnesting, around)
                 self._check_types(made, node, around)
@@ -312,10 +315,10 @@ class Queries:
     def _join(self, node: exp.Expression) -> exp.Expression:
         only(node, "this", "side", "kind", "on", "using")
         source = self._source(node.this)
-        made = exp.Join(this=source)
         side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
         if kind not in {"", "INNER", "CROSS", "OUTER"} or side not in {"", "LEFT", "RIGHT", "FULL"}:
             raise not_emulated(f"{side} {kind} JOIN".strip())
+        made = exp.Join(this=_keyed(source, node.args.get("using") or (), side))
         if node.args.get("using"):
             made.set("using", [part.copy() for part in node.args["using"]])
         elif node.args.get("on") is not None:
@@ -365,6 +368,18 @@ class Queries:
         probe = exp.Select(expressions=[exp.column(row.copy())]).from_(source, copy=False)
         kind = self._unnesting.type_of(self._unnesting.around(probe, 0).sql(dialect="duckdb", identify=True))
         return pivoted(plain, node.args["pivots"][0], [name for name, _ in kind.children])
+
+
+def _keyed(source: exp.Expression, keys: Sequence[exp.Expression], side: str) -> exp.Expression:
+    """What is joined on shared columns, where NaN meets nothing; a row that stays for itself keeps it."""
+    if not keys:
+        return source
+    macro = "__only_number" if side in {"RIGHT", "FULL"} else "__key"
+    names = [exp.to_identifier(key.name, quoted=True) for key in keys]
+    replaced = [_named(call(macro, exp.column(name.copy())), name.name) for name in names]
+    select = exp.Select(expressions=[exp.Star(replace=replaced)]).from_(source, copy=False)
+    alias = exp.to_identifier(source.alias_or_name, quoted=True)
+    return exp.Subquery(this=select, alias=exp.TableAlias(this=alias))
 
 
 def _is_value(node: exp.Expression) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from cloudmlops.emulators.google.bigquery.arithmetic import scaled, unscaled
 from cloudmlops.emulators.google.bigquery.library.definitions import Library, python
 from cloudmlops.emulators.google.bigquery.library.strings import STRINGS
-from cloudmlops.emulators.google.bigquery.macros import overloaded, scaled, unscaled
+from cloudmlops.emulators.google.bigquery.overloads import overloaded
 
 
 def _refused(what: str, kind: str) -> str:
@@ -52,13 +53,15 @@ def _bits(name: str, expression: str, sign: str) -> str:
 
 
 _NUMBERS: Final[Library] = {
+    "__python_recomputed": python("recomputing:recomputed", "VARCHAR; DOUBLE[]", "DOUBLE", takes_nulls=True),
     "__round": overloaded(
         "__round",
         {
             "x DOUBLE": "round(x)",
             "x BIGINT": "CAST(x AS DOUBLE)",
             "x DECIMAL(38,9)": "CAST(round(x) AS DECIMAL(38,9))",
-            "x DOUBLE, n BIGINT": "round(x, CAST(n AS INTEGER))",
+            "x DOUBLE, n BIGINT": "CASE WHEN n < -300 THEN "
+            "CAST('!not emulated: ROUND of FLOAT64 to so few digits' AS DOUBLE) ELSE round(x, CAST(n AS INTEGER)) END",
             "x BIGINT, n BIGINT": "round(CAST(x AS DOUBLE), CAST(n AS INTEGER))",
             "x DECIMAL(38,9), n BIGINT": _rounded_numeric("x", "n", "{0} // 2"),
         },
@@ -92,7 +95,7 @@ _NUMBERS: Final[Library] = {
     "__whole": overloaded("__whole", {"x BIGINT": "x"}),
     **{
         f"__{name}": f"CREATE MACRO __{name}(x DOUBLE) AS {name}(x)"
-        for name in ("sin", "cos", "tan", "atan", "tanh", "cbrt", "asinh")
+        for name in ("sin", "cos", "tan", "atan", "tanh", "asinh")
     },
     **{
         f"__{name}": f"CREATE MACRO __{name}(x DOUBLE) AS CASE WHEN NOT isnan(x) AND abs(x) > 1 "
@@ -104,6 +107,8 @@ _NUMBERS: Final[Library] = {
         f"THEN error('Floating point overflow in function: {name.upper()}') ELSE {name}(x) END"
         for name in ("sinh", "cosh")
     },
+    "__python_cube_root": python("cube_roots:cube_root", "DOUBLE", "DOUBLE"),
+    "__cbrt": "CREATE MACRO __cbrt(x DOUBLE) AS __python_cube_root(x)",
     "__atan2": "CREATE MACRO __atan2(y DOUBLE, x DOUBLE) AS atan2(y, x)",
     "__range_bucket": (
         "CREATE MACRO __range_bucket(p, a) AS CASE WHEN p IS NULL OR a IS NULL OR __is_nan(p) THEN NULL "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cloudmlops.emulators.google.bigquery.library.definitions import Library, python
-from cloudmlops.emulators.google.bigquery.macros import overloaded
+from cloudmlops.emulators.google.bigquery.overloads import overloaded
 
 _SPACES: Final = r"[\s\v\x{85}\p{Z}]+"
 _ODD_LETTERS: Final = r"[ßŉǰΐΰևİΣ\x{1E96}-\x{1E9E}\x{1F00}-\x{1FFF}\x{FB00}-\x{FB17}]"
