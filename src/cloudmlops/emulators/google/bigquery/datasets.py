@@ -8,6 +8,7 @@ from typing import Any, Final
 from cloudmlops.emulators.core.answering import Answer, Asked, answer_json
 from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, Resource, check_etag, patched
+from cloudmlops.emulators.google.bigquery.labels import check_labels
 from cloudmlops.emulators.google.bigquery.names import DatasetName
 from cloudmlops.emulators.google.bigquery.paging import flag, page
 from cloudmlops.emulators.google.bigquery.refusals import not_emulated
@@ -71,6 +72,7 @@ class Datasets:
 def _given(content: Mapping[str, Any]) -> Resource:
     for refused in _REFUSED & {key for key, value in content.items() if value}:
         raise not_emulated(f"{refused} of a dataset")
+    check_labels(content.get("labels"))
     return {key: value for key, value in content.items() if key not in _FIXED}
 
 

@@ -18,6 +18,7 @@ from cloudmlops.emulators.google.bigquery.dialect.translating import Statement, 
 from cloudmlops.emulators.google.bigquery.fields import checked, duckdb_type, quoted
 from cloudmlops.emulators.google.bigquery.files import Loaded
 from cloudmlops.emulators.google.bigquery.jobs import Job, Outcome, table_event
+from cloudmlops.emulators.google.bigquery.labels import check_labels
 from cloudmlops.emulators.google.bigquery.loading import write_rows
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
@@ -286,7 +287,9 @@ def _option(name: str, value: exp.Expression) -> Mapping[str, Any]:
         return {"location": value.name}
     if name == "labels" and isinstance(value, exp.Array):
         pairs = [pair.expressions for pair in value.expressions]
-        return {"labels": {key.name: label.name for key, label in pairs}}
+        labels = {key.name: label.name for key, label in pairs}
+        check_labels(labels)
+        return {"labels": labels}
     raise not_emulated(f"option {name}")
 
 

@@ -22,6 +22,7 @@ from cloudmlops.emulators.google.bigquery.callers import Caller, resource_of
 from cloudmlops.emulators.google.bigquery.catalog import LOCATION, Catalog
 from cloudmlops.emulators.google.bigquery.fields import Field
 from cloudmlops.emulators.google.bigquery.kept_jobs import KeptJob, KeptJobs, read_refusal, refusal_json
+from cloudmlops.emulators.google.bigquery.labels import check_labels
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.refusals import error_proto, invalid, of_duckdb
 
@@ -181,6 +182,7 @@ class Jobs:
         Raises:
             Refused: A job of that name is there, or none can have it.
         """
+        check_labels(configuration.get("labels"))
         identity = str(reference.get("jobId") or f"job_{uuid.uuid4().hex}")
         if not _ID.fullmatch(identity):
             raise invalid(

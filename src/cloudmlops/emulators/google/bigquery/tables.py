@@ -10,6 +10,7 @@ from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.catalog import Catalog, Resource, check_etag, fields_of, patched
 from cloudmlops.emulators.google.bigquery.estimating import table_bytes
 from cloudmlops.emulators.google.bigquery.fields import checked, duckdb_type, quoted
+from cloudmlops.emulators.google.bigquery.labels import check_labels
 from cloudmlops.emulators.google.bigquery.names import DatasetName, TableName
 from cloudmlops.emulators.google.bigquery.paging import page
 from cloudmlops.emulators.google.bigquery.queries import Queries
@@ -179,6 +180,7 @@ class Tables:
 def _given(content: Mapping[str, Any]) -> Resource:
     for refused in sorted(_REFUSED & {key for key, value in content.items() if value}):
         raise not_emulated(f"{refused} of a table")
+    check_labels(content.get("labels"))
     return {key: value for key, value in content.items() if key not in _FIXED}
 
 
