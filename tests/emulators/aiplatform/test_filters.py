@@ -76,6 +76,28 @@ def test_a_path_that_leads_nowhere_is_refused(models: Any, parent: str, text: st
         list(models.list_models(request={"parent": parent, "filter": text}))
 
 
+@pytest.mark.parametrize("transport", ["grpc", "rest"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"filter": "no_such_field=1"},
+        {"filter": 'display_name="zzz" AND no_such_field=1'},
+        {"filter": "deployed_models.no_such_field=1"},
+        {"order_by": "no_such_field"},
+    ],
+    ids=str,
+)
+def test_an_unknown_field_is_refused_where_nothing_is_listed(
+    connect: Connect, parent: str, transport: str, asked: dict[str, str]
+) -> None:
+    client = connect(v1.EndpointServiceClient, transport)
+
+    with pytest.raises(exceptions.BadRequest, match="no field"):
+        client.list_endpoints(request={"parent": parent, **asked})
+
+    assert not list(client.list_endpoints(request={"parent": parent, "filter": "deployed_models.display_name:x"}))
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -94,7 +116,7 @@ def test_a_filter_that_google_has_and_the_emulator_has_not_is_named(
 
 def refusal_of(field: str, one: Any) -> str | None:
     try:
-        filtered(f"{field}:*", {})(one)
+        filtered(f"{field}:*", {}, type(one))(one)
     except Refused as refused:
         return refused.code
     return None

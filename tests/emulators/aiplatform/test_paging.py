@@ -189,7 +189,7 @@ def test_what_was_there_throughout_is_shown_once(
     shown: list[str] = []
     request = v1.ListFeatureGroupsRequest.pb(v1.ListFeatureGroupsRequest(order_by=order, page_size=size))
     while True:
-        part, request.page_token = page(list(there.values()), request, natural=newest_first)
+        part, request.page_token = page(list(there.values()), request, kind=v1.Model.pb(), natural=newest_first)
         shown += [model.name for model in part]
         if not request.page_token:
             break

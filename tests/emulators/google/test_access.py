@@ -11,6 +11,7 @@ from google.api_core import exceptions
 from google.cloud import aiplatform_v1
 from google.cloud.aiplatform_v1.types import FeatureViewDirectWriteRequest, feature_online_store_service
 
+from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.access import Access
 
 LOCATION = "europe-west4"
@@ -175,3 +176,30 @@ def test_a_page_of_buckets_of_no_size_is_an_invalid_argument(google: Any, query:
     answer = google.ask("GET", f"https://storage.googleapis.com/storage/v1/b?project={google.project}&{query}")
 
     assert (answer.status_code, answer.json()["error"]["errors"][0]["reason"]) == (400, "invalid")
+
+
+@pytest.mark.parametrize("permission", ["", "nonsense", "aiplatform.models"])
+def test_what_is_no_permission_is_not_denied(google: Any, permission: str) -> None:
+    with pytest.raises(Refused, match="no permission's name"):
+        google.cloud.access.deny(permission)
+    answer = google.http.post("/-/emulator/google/permissions", json={"deny": permission})
+
+    assert answer.status_code == 400
+    assert "no permission's name" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("whom", [{"principal": ""}, {"resource": ""}], ids=str)
+def test_nobody_and_nothing_are_denied_nothing(google: Any, whom: dict[str, str]) -> None:
+    with pytest.raises(Refused, match="is none"):
+        google.cloud.access.deny(UPLOAD, **whom)
+
+
+def test_a_fault_that_is_set_over_http_has_a_reason_and_says_when_to_come_again(google: Any) -> None:
+    asked = {"matching": "bigquery/*", "status": "PERMISSION_DENIED", "reason": "rateLimitExceeded"}
+    google.http.post("/-/emulator/faults", json={**asked, "retry_after_seconds": 7})
+
+    answer = google.http.get("/bigquery/v2/projects/p/datasets")
+
+    assert answer.status_code == 403
+    assert answer.json()["error"]["errors"][0]["reason"] == "rateLimitExceeded"
+    assert answer.headers["retry-after"] == "7"

@@ -3,7 +3,8 @@
 GET  /-/emulator/status    services, time, refused hosts
 GET  /-/emulator/calls     what was asked, `?matching=` a part of `SERVICE/OPERATION`
 POST /-/emulator/clock     {"freeze": "2026-01-01T00:00:00Z" | null} | {"advance_seconds": 3600} | {"resume": true}
-POST /-/emulator/faults    {"matching": "bigquery/*", "status": "UNAVAILABLE", "first": 1, "times": 2, …}
+POST /-/emulator/faults    {"matching": "bigquery/*", "status": "UNAVAILABLE", "first": 1, "times": 2, …};
+                           with a status also "message", "reason" and "retry_after_seconds"
                            | {"clear": true}
 """
 
@@ -32,12 +33,15 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "matching": (str,),
     "status": (str, NoneType),
     "message": (str,),
+    "reason": (str,),
+    "retry_after_seconds": (int, float),
     "first": (int,),
     "times": (int, NoneType),
     "delay_seconds": (int, float),
     "drop": (bool,),
     "lose_response": (bool,),
 }
+_OF_STATUS: Final = ("message", "reason", "retry_after_seconds")
 _EFFECTS: Final = ("status", "delay_seconds", "drop", "lose_response")
 
 
@@ -112,9 +116,12 @@ def _set_fault(surroundings: Surroundings, asked: Mapping[str, Any]) -> None:
             raise TypeError(f"{field}: {asked[field]!r} is not {' or '.join(kind.__name__ for kind in kinds)}")
     if not any(asked.get(effect) for effect in _EFFECTS):
         raise ValueError(f"a fault without effect: give one of {', '.join(_EFFECTS)}")
-    if not math.isfinite(delay := asked.get("delay_seconds", 0)) or delay < 0:
-        raise ValueError(f"delay_seconds: {delay} is not a time to wait")
+    for wait in ("delay_seconds", "retry_after_seconds"):
+        if not math.isfinite(asked.get(wait, 0)) or asked.get(wait, 0) < 0:
+            raise ValueError(f"{wait}: {asked[wait]} is not a time to wait")
     status = asked.get("status")
+    if status is None and (idle := [name for name in _OF_STATUS if name in asked]):
+        raise ValueError(f"without a status there is no {', '.join(idle)}")
     if status is not None and status not in HTTP_STATUS:
         raise ValueError(f"{status!r} is no code of google.rpc.Code")
     surroundings.faults.set(
@@ -122,9 +129,18 @@ def _set_fault(surroundings: Surroundings, asked: Mapping[str, Any]) -> None:
             matching=asked["matching"],
             first=asked.get("first", 1),
             times=asked.get("times", 1),
-            refused=Refused(status, asked.get("message", "a fault was set")) if status else None,
-            delay_seconds=float(delay),
+            refused=_refused(status, asked) if status else None,
+            delay_seconds=float(asked.get("delay_seconds", 0)),
             drop=asked.get("drop", False),
             lose_response=asked.get("lose_response", False),
         )
+    )
+
+
+def _refused(status: str, asked: Mapping[str, Any]) -> Refused:
+    return Refused(
+        status,
+        asked.get("message", "a fault was set"),
+        reason=asked.get("reason", ""),
+        retry_after_seconds=asked.get("retry_after_seconds"),
     )

@@ -36,7 +36,15 @@ class Access:
                 one that names them: what a caller lacks, they do not.
             resource: Name of what is concerned with all that lies in it, such as `projects/p/locations/us-central1`, a
                 pattern. The project may be written by its id or by its number, whatever the caller wrote.
+
+        Raises:
+            Refused: No permission is called so, or nobody or nothing is meant.
         """
+        if "*" not in permission and permission.count(".") < 2:
+            told = f"{permission!r} is no permission's name; one is SERVICE.RESOURCE.VERB, or a pattern with *"
+            raise Refused("INVALID_ARGUMENT", told)
+        if not principal or not resource:
+            raise Refused("INVALID_ARGUMENT", "a principal or a resource that is empty is none; all are *")
         self._denied.put(json.dumps([permission, principal, resource]), b"")
 
     def allow(self, permission: str = "*", *, principal: str = "*", resource: str = "*") -> None:

@@ -33,13 +33,19 @@ _UNKNOWN_HERE: Final[Mapping[str, frozenset[str]]] = {
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {"=": eq, "!=": ne, "<": lt, ">": gt, "<=": le, ">=": ge}
 
 
-def test_of(text: str, functions: Functions) -> Test:
-    """Return what says whether a message passes a filter; an empty one lets all pass.
+def test_of(text: str, functions: Functions, kind: type[Message]) -> Test:
+    """Return what says whether a message of a kind passes a filter; an empty one lets all pass.
 
     Raises:
-        Refused: The filter is not understood.
+        Refused: The filter is not understood, or names a field that the kind has not.
     """
-    return _Parser(text, functions).parsed() if text.strip() else _always
+    if not text.strip():
+        return _always
+    parser = _Parser(text, functions)
+    test = parser.parsed()
+    for parts in parser.paths:
+        _reached(kind(), parts)
+    return test
 
 
 def _always(_: Message) -> bool:
@@ -52,6 +58,8 @@ class _Parser:
     def __init__(self, text: str, functions: Functions) -> None:
         self._text = text
         self._functions = functions
+        self.paths: list[tuple[str, ...]] = []
+        """Of the fields that were read."""
         self._tokens: list[tuple[str, str]] = []
         end = 0
         text = text.rstrip()
@@ -117,6 +125,7 @@ class _Parser:
 
     def _term(self, path: str, sign: str, wanted: str) -> Test:
         parts = parts_of(path)
+        self.paths.append(parts)
         if sign == ":":
             return lambda message: _has(message, parts, wanted)
 

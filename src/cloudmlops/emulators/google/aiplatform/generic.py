@@ -143,7 +143,7 @@ def _list(vertex: Vertex, method: Method) -> Handler | None:
     def listed(request: Any, _: Asking) -> Any:
         kind = method.response.DESCRIPTOR.fields_by_name[repeated].message_type._concrete_class  # noqa: SLF001 the only way from a descriptor to its class
         _check_parent(vertex, request.parent)
-        part, token = page(vertex.resources.list(request.parent, collection, kind), request)
+        part, token = page(vertex.resources.list(request.parent, collection, kind), request, kind=kind)
         response: Any = method.response()
         getattr(response, repeated).extend(part)
         if "next_page_token" in response.DESCRIPTOR.fields_by_name:

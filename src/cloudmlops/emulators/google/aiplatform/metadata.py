@@ -128,7 +128,7 @@ class Metadata:
             with self._resources.transaction():
                 self._resources.get(request.parent, message("MetadataStore"))
                 found = self._resources.list(request.parent, collection, message(kind))
-                part, token = page(found, request, functions=self._functions)
+                part, token = page(found, request, kind=message(kind), functions=self._functions)
             response: Any = methods("v1", _SERVICE)[method].response()
             getattr(response, collection).extend(part)
             response.next_page_token = token
@@ -143,7 +143,7 @@ class Metadata:
         def purge(request: Any, asking: Asking) -> Any:
             def found() -> list[Any]:
                 store = self._resources.get(request.parent, message("MetadataStore"))
-                test = test_of(request.filter, self._functions)
+                test = test_of(request.filter, self._functions, message(kind))
                 return [one for one in self._resources.list(store.name, collection, message(kind)) if test(one)]
 
             def work() -> Any:

@@ -125,7 +125,7 @@ class Models:
         with self._resources.transaction():
             heads = self._resources.list(request.parent, "models", self._model)
             shown = [self.get(head.name) for head in heads]
-        part, token = page(shown, request, natural=newest_first)
+        part, token = page(shown, request, kind=self._model, natural=newest_first)
         return message("ListModelsResponse")(models=part, next_page_token=token)
 
     def list_versions(self, request: Any, _: Asking) -> Any:
@@ -134,7 +134,7 @@ class Models:
             base = request.name.partition("@")[0]
             self._resources.get(base, self._model)
             shown = [self._shown(base, version) for version in self._versions(base)]
-        part, token = page(shown, request, natural=lambda model: [int(model.version_id)])
+        part, token = page(shown, request, kind=self._model, natural=lambda model: [int(model.version_id)])
         return message("ListModelVersionsResponse")(models=part, next_page_token=token)
 
     def update(self, request: Any, _: Asking) -> Any:

@@ -105,7 +105,7 @@ class Operations:
             raise Refused("INVALID_ARGUMENT", f"Invalid resource name {request.name!r} in name.")
         beginning = f"{name}/operations/" if place[3] else f"{name}/"
         found = [operations_pb2.Operation.FromString(data) for _, data in self._table.items(beginning)]
-        part, token = page(found, request)
+        part, token = page(found, request, kind=operations_pb2.Operation)
         return operations_pb2.ListOperationsResponse(operations=part, next_page_token=token)
 
     def cancel(self, name: str) -> Any:

@@ -42,9 +42,21 @@ def newest_first(message: Any) -> Key:
 
 
 def page(
-    found: Sequence[_MESSAGE], request: Any, *, natural: Natural = by_name, functions: Functions | None = None
+    found: Sequence[_MESSAGE],
+    request: Any,
+    *,
+    kind: type[_MESSAGE],
+    natural: Natural = by_name,
+    functions: Functions | None = None,
 ) -> tuple[list[_MESSAGE], str]:
     """Filter, order and cut what was found, as a list method's request asks.
+
+    Args:
+        found: All that there is.
+        request: Of the list method.
+        kind: What is listed: its fields are known also where nothing was found.
+        natural: The order that the request leaves open.
+        functions: What the filter may call.
 
     Returns:
         This page, and the token of the next; the token is empty on the last.
@@ -53,8 +65,10 @@ def page(
         Refused: Filter, order, size or token are not understood, or the token is of another question.
     """
     asked = {field.name for field in request.DESCRIPTOR.fields}
-    test = test_of(request.filter if "filter" in asked else "", functions or {})
+    test = test_of(request.filter if "filter" in asked else "", functions or {}, kind)
     order = _Order.read(request.order_by if "order_by" in asked else "", natural)
+    for path in order.paths:
+        _sortable(kind(), path)
     if request.page_size < 0:
         raise Refused("INVALID_ARGUMENT", f"The page size {request.page_size} is negative.")
     question = _question(request)

@@ -87,9 +87,15 @@ def found_at(message: Any, parts: Sequence[str]) -> list[Found]:
             found_at(value, rest)  # of an empty message: refuses what leads nowhere
         return []
     inner = list(value) if field.is_repeated else [value]
+    if rest and not inner:
+        found_at(_empty(kind), rest)  # likewise
     if not rest:
         return [Found(one, member=field.is_repeated) for one in inner]
     return [found for one in inner for found in found_at(one, rest)]
+
+
+def _empty(kind: Any) -> Any:
+    return kind._concrete_class()  # noqa: SLF001 the only way from a descriptor to its class
 
 
 def field_of(message: Any, name: str) -> Any:
@@ -112,6 +118,8 @@ def _entries(kind: Any, value: Any, rest: Sequence[str]) -> list[Found]:
         key = ".".join(rest)
         return [Found(value[key])] if key in value else []
     if rest[0] not in value:
+        if rest[1:]:
+            found_at(_empty(kind.fields_by_name["value"].message_type), rest[1:])  # refuses what leads nowhere
         return []
     return found_at(value[rest[0]], rest[1:]) if rest[1:] else [Found(value[rest[0]])]
 

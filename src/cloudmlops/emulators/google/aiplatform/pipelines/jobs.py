@@ -90,7 +90,7 @@ class PipelineJobs:
     def list(self, request: Any, _: Asking) -> Any:
         """List jobs, the newest first."""
         found = self._vertex.resources.list(request.parent, "pipelineJobs", self._kind)
-        part, token = page(found, request, natural=newest_first)
+        part, token = page(found, request, kind=self._kind, natural=newest_first)
         return message("ListPipelineJobsResponse")(pipeline_jobs=part, next_page_token=token)
 
     def cancel(self, name: str) -> Any:

@@ -74,7 +74,7 @@ class Schedules:
     def list(self, request: Any, _: Asking) -> Any:
         """List schedules, the newest first."""
         found = self._vertex.resources.list(request.parent, "schedules", self._kind)
-        part, token = page(found, request, natural=newest_first)
+        part, token = page(found, request, kind=self._kind, natural=newest_first)
         return message("ListSchedulesResponse")(schedules=part, next_page_token=token)
 
     def update(self, request: Any) -> Any:
