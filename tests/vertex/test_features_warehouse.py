@@ -127,6 +127,23 @@ def test_an_export_whose_answer_is_lost_is_looked_up(
     assert left(backends) == (["weather"], [])
 
 
+@pytest.mark.parametrize("rows", [10, 10**7], ids=["pages", "exported"])
+def test_a_query_whose_answer_is_lost_is_looked_up_where_it_runs(
+    warehouse: Warehouse, vertex_emulator: Emulator, rows: int
+) -> None:
+    vertex_emulator.calls.clear()
+    vertex_emulator.faults.set(Fault(matching=LOAD, lose_response=True))
+
+    statement = f"SELECT wind FROM {warehouse.name('weather')}"
+    found = warehouse.rows(statement, rows=rows, operation="features.training_table", resource="weather")
+
+    assert found["wind"].to_pylist() == [1.0]
+    (looked_up,) = vertex_emulator.calls.list("bigquery/jobs.get")[:1]
+    assert looked_up.request["location"] == warehouse._wire.settings.location
+    begun = [call.request for call in vertex_emulator.calls.list(LOAD)]
+    assert begun[0]["jobReference"]["location"] == warehouse._wire.settings.location
+
+
 def test_a_load_that_was_never_begun_fails_as_it_was_answered(
     platform: Platform, backends: VertexBackends, vertex_emulator: Emulator
 ) -> None:

@@ -430,3 +430,26 @@ def test_a_query_reads_only_what_lies_in_the_location_that_it_is_asked_for_in(
     assert [row.x for row in client.query_and_wait(f"SELECT x FROM {dataset}.located", location=where.lower())] == [1]
     with pytest.raises(NotFound, match="was not found in location asia-east1"):
         client.query_and_wait(f"SELECT x FROM {dataset}.located", location="asia-east1")
+
+
+def test_a_job_outside_of_the_us_and_the_eu_is_found_by_its_location_only(client: bigquery.Client) -> None:
+    made = bigquery.Dataset(f"{client.project}.elsewhere")
+    made.location = "europe-west4"
+    client.create_dataset(made)
+    client.query_and_wait("CREATE TABLE elsewhere.t AS SELECT 1 AS x")
+
+    for job in (
+        client.query("SELECT x FROM elsewhere.t"),
+        client.query("SELECT 1", location="europe-west4"),
+        client.load_table_from_json([{"x": 2}], "elsewhere.t"),
+        client.copy_table("elsewhere.t", "elsewhere.u"),
+    ):
+        job.result()
+        assert job.location == "europe-west4"
+        assert client.get_job(job.job_id, location="europe-west4").state == "DONE"
+        for location in (None, "us-east1"):
+            with pytest.raises(NotFound, match="Not found: Job"):
+                client.get_job(job.job_id, location=location, retry=None)
+
+    job = client.query("SELECT 1")
+    assert client.get_job(job.job_id).location == "US"

@@ -47,6 +47,11 @@ class Catalog:
             raise Refused("NOT_FOUND", f"Not found: Dataset {name}", reason="notFound")
         return dict(json.loads(found))
 
+    def location_of(self, name: DatasetName) -> str:
+        """Return where a dataset lies: of one that is not there, where most do."""
+        found = self._datasets.get(str(name))
+        return LOCATION if found is None else str(json.loads(found)["location"])
+
     def datasets(self, project: str) -> list[Resource]:
         """Return a project's datasets, by name."""
         return [json.loads(data) for _, data in self._datasets.items(f"{project}:")]

@@ -71,7 +71,7 @@ class Extracting:
                 job, name, bucket, path, lambda rows, fields: _file(rows, fields, kind, compression, extract)
             )
 
-        return self._jobs.make(project, configuration, work, reference=reference, caller=caller)
+        return self._jobs.make(project, configuration, work, reference=reference, caller=caller, beside=name.parent)
 
     def _extract(
         self,

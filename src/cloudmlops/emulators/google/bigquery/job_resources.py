@@ -89,13 +89,13 @@ class JobResources:
         return self._answer(job, settings, head)
 
     def results(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
-        job = self._job(path, caller, "bigquery.jobs.get")
+        job = self._job(asked, path, caller, "bigquery.jobs.get")
         if "query" not in job.configuration:
             raise invalid(f"Job {job.id} is not a query.")
         return self._answer(job, asked.query, {"kind": "bigquery#getQueryResultsResponse", "etag": job.id})
 
-    def get(self, _: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
-        return answer_json(self._job(path, caller, "bigquery.jobs.get").resource())
+    def get(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
+        return answer_json(self._job(asked, path, caller, "bigquery.jobs.get").resource())
 
     def list(self, asked: Asked, path: Mapping[str, str], _: Caller) -> Answer:
         jobs = self._jobs.list(path["project"])
@@ -115,20 +115,20 @@ class JobResources:
             entries.append({**made, "state": made["status"]["state"], **({"errorResult": failed} if failed else {})})
         return answer_json({"kind": "bigquery#jobList", "etag": "list", "jobs": entries, **rest})
 
-    def cancel(self, _: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
-        job = self._job(path, caller, "bigquery.jobs.update")
+    def cancel(self, asked: Asked, path: Mapping[str, str], caller: Caller) -> Answer:
+        job = self._job(asked, path, caller, "bigquery.jobs.update")
         self._jobs.cancel(job)
         return answer_json({"kind": "bigquery#jobCancelResponse", "job": job.resource()})
 
-    def delete(self, _: Asked, path: Mapping[str, str], __: Caller) -> Answer:
-        job = self._jobs.get(path["project"], path["job"])
+    def delete(self, asked: Asked, path: Mapping[str, str], _: Caller) -> Answer:
+        job = self._jobs.found(path["project"], path["job"], asked.query.get("location", ""))
         if not job.done.is_set():
             raise invalid(f"Job {job.id} is still running")
         self._jobs.delete(job)
         return Answer(status=204)
 
-    def _job(self, path: Mapping[str, str], caller: Caller, permission: str) -> Job:
-        job = self._jobs.get(path["project"], path["job"])
+    def _job(self, asked: Asked, path: Mapping[str, str], caller: Caller, permission: str) -> Job:
+        job = self._jobs.found(path["project"], path["job"], asked.query.get("location", ""))
         caller.need_for_job(permission, job.project, f"{job.location}.{job.id}", job.caller.principal)
         return job
 

@@ -33,6 +33,8 @@ KEPT: Final = 10_000
 """How many jobs are remembered."""
 
 _KEPT: Final = ("project", "id", "location", "method", "configuration", "created", "started", "ended")
+_ANYWHERE: Final = frozenset({"us", "eu"})
+"""Locations in which a job is looked for when none is named, as is documented."""
 _INTERRUPTIONS: Final = 40
 _INTERRUPTION_SECONDS: Final = 0.05
 
@@ -77,6 +79,8 @@ class Job:
     cancelled: bool = False
     done: threading.Event = field(default_factory=threading.Event)
     location: str = LOCATION
+    named_location: str = LOCATION
+    """Where it was said to be when it was made; a query's tables tell where it is."""
 
     @property
     def reference(self) -> dict[str, str]:
@@ -169,6 +173,7 @@ class Jobs:
         *,
         reference: Mapping[str, Any],
         caller: Caller,
+        beside: DatasetName | None = None,
     ) -> Job:
         """Remember a new job, which does not run yet.
 
@@ -178,6 +183,7 @@ class Jobs:
             work: What it does.
             reference: Its name and location, each if it was given.
             caller: Who asks for it.
+            beside: Where it runs, unless its location is given.
 
         Raises:
             Refused: A job of that name is there, or none can have it.
@@ -189,10 +195,12 @@ class Jobs:
                 f'Invalid job ID "{identity}". Job IDs must be alphanumeric (plus underscores and dashes) and must be '
                 "at most 1024 characters long."
             )
+        location = reference.get("location") or (self._catalog.location_of(beside) if beside is not None else LOCATION)
         job = Job(
             project=project,
             id=identity,
-            location=reference.get("location") or LOCATION,
+            location=location,
+            named_location=location,
             configuration=configuration,
             created=self._catalog.milliseconds(),
             work=work,
@@ -203,7 +211,7 @@ class Jobs:
             if (project, job.id) in self._jobs:
                 job.cursor.close()
                 raise Refused(
-                    "ALREADY_EXISTS", f"Already Exists: Job {project}:{LOCATION}.{job.id}", reason="duplicate"
+                    "ALREADY_EXISTS", f"Already Exists: Job {project}:{location}.{job.id}", reason="duplicate"
                 )
             self._jobs[project, job.id] = job
             while len(self._jobs) > KEPT and next(iter(self._jobs.values())).done.is_set():
@@ -253,8 +261,22 @@ class Jobs:
             job.ended = self._catalog.milliseconds()
             self._forget_results(job)
 
+    def found(self, project: str, job_id: str, location: str) -> Job:
+        """Return a job; outside of the US and the EU it is found by its location only.
+
+        Raises:
+            Refused: There is none.
+        """
+        job = self.get(project, job_id)
+        there = job.location.lower()
+        known = location.lower() in {there, job.named_location.lower()} if location else there in _ANYWHERE
+        if not known:
+            where = f"{location}." if location else ""
+            raise Refused("NOT_FOUND", f"Not found: Job {project}:{where}{job_id}", reason="notFound")
+        return job
+
     def get(self, project: str, job_id: str) -> Job:
-        """Return a job.
+        """Return a job, wherever it is.
 
         Raises:
             Refused: There is none.
@@ -322,6 +344,7 @@ class Jobs:
         cursor.close()
         job = Job(
             **{name: content[name] for name in _KEPT},
+            named_location=content["location"],
             caller=Caller(principal=content["principal"], access=access),
             work=_done_before,
             cursor=cursor,

@@ -78,6 +78,7 @@ class Loading:
             lambda job: self._load(job, load, name, body),
             reference=reference,
             caller=caller,
+            beside=name.parent,
         )
 
     def make_copy(
@@ -124,7 +125,7 @@ class Loading:
             )
             return Outcome(statistics={"copy": {"copiedRows": str(made)}})
 
-        return self.jobs.make(project, configuration, work, reference=reference, caller=caller)
+        return self.jobs.make(project, configuration, work, reference=reference, caller=caller, beside=target.parent)
 
     def _load(self, job: Job, load: Mapping[str, Any], name: TableName, body: bytes | None) -> Outcome:
         job.caller.need("bigquery.tables.update", name)

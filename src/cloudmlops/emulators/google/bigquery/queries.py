@@ -79,12 +79,14 @@ class Queries:
             raise invalid("Required parameter is missing: query")
         configuration = {"jobType": "QUERY", **configuration}
         dry = bool(configuration.get("dryRun"))
+        beside = query.get("destinationTable") or query.get("defaultDataset")
         return self._jobs.make(
             project,
             configuration,
             lambda job: self._work(job, query, dry=dry, located=str(reference.get("location") or "")),
             reference=reference,
             caller=caller,
+            beside=DatasetName.of(beside, project=project) if beside else None,
         )
 
     def fields_of_query(self, text: str, project: str, caller: Caller) -> list[dict[str, Any]]:
@@ -120,7 +122,10 @@ class Queries:
             parameters=query.get("queryParameters") or (),
         )
         statement = translator.translate(str(query["query"]))
-        self._check_location(located, {name.parent for name in statement.reads})
+        read = {name.parent for name in statement.reads}
+        self._check_location(located, read)
+        if not located:
+            job.location = self._catalog.location_of(min(read)) if read else job.location
         statements = Statements(self._catalog, translator, job)
         outcome = statements.run(statement, dry=True) if dry else None
         counted = translator.bytes_read(statement)

@@ -16,7 +16,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 import requests
-from google.api_core.exceptions import Conflict, GoogleAPIError, NotFound, RetryError, ServerError
+from google.api_core.exceptions import Conflict, Forbidden, GoogleAPIError, NotFound, RetryError, ServerError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
 
@@ -50,6 +50,7 @@ class Warehouse:
         self._project = wire.settings.project
         self._dataset = wire.settings.dataset
         self._made = False
+        self._lies_in: str | None = None
         self._making = Lock()
 
     @property
@@ -208,7 +209,8 @@ class Warehouse:
                 dataset.location = self._wire.settings.location
                 if key := self._wire.settings.encryption_key:
                     dataset.default_encryption_configuration = bigquery.EncryptionConfiguration(key)
-                self._client.create_dataset(dataset, exists_ok=True, **self._limits)
+                made = self._client.create_dataset(dataset, exists_ok=True, **self._limits)
+                self._lies_in = made.location
                 self._made = True
 
     def _load(self, name: str, table: pa.Table) -> None:
@@ -275,14 +277,24 @@ class Warehouse:
     def _job(self, job_id: str) -> Any:
         """Return a job of this dataset; None when none is found."""
         try:
-            dataset = self._client.get_dataset(f"{self._project}.{self._dataset}", **self._shortly)
-            return self._client.get_job(job_id, location=dataset.location, **self._shortly)
+            return self._client.get_job(job_id, location=self._location(**self._shortly), **self._shortly)
         except (GoogleAPIError, requests.RequestException):
             return None
 
     def _query(self, sql: str, configuration: bigquery.QueryJobConfig) -> Any:
         again = DEFAULT_JOB_RETRY.with_timeout(self._wire.timeout)
-        return self._client.query(sql, job_config=configuration, job_retry=again, **self._limits)
+        # A job whose answer was lost is found by its location; a dry run leaves none.
+        location = None if configuration.dry_run else self._location(**self._limits)
+        return self._client.query(sql, job_config=configuration, job_retry=again, location=location, **self._limits)
+
+    def _location(self, **limits: Any) -> str | None:
+        """Return where the dataset lies, and with it what its tables are joined with; None if that is not known."""
+        if self._lies_in is None:
+            try:
+                self._lies_in = self._client.get_dataset(f"{self._project}.{self._dataset}", **limits).location
+            except (NotFound, Forbidden):
+                return None  # BigQuery tells by the tables where a query runs.
+        return self._lies_in
 
     @cached_property
     def _limits(self) -> dict[str, Any]:
