@@ -73,3 +73,37 @@ def test_a_token_that_is_too_old_is_renewed_once_and_one_that_cannot_be_is_told(
     given = [call.status for call in vertex_emulator.calls.list("identity/token")]
     assert given[:2] == ["OK", "OK"]
     assert "OK" not in given[2:]
+
+
+ACTING = """
+import sys
+from cloudmlops.providers.vertex.backends import VertexBackends
+from cloudmlops.providers.vertex.settings import VertexSettings
+
+backends = VertexBackends(VertexSettings.from_target(sys.argv[1]))
+print(backends.actor().id)
+backends.wire.credentials.token = None
+print(bool(list(backends.wire.headers({}))))
+backends.close()
+"""
+
+
+def test_no_connection_is_left_open_by_who_asks_who_they_are(
+    vertex_emulator: Emulator, project: str, tmp_path: Path
+) -> None:
+    asked = {"authorized_user": "ada@example.com", "project": project}
+    made = httpx.post(f"{vertex_emulator.url}/-/emulator/google/credentials", json=asked).raise_for_status()
+    credentials = tmp_path / "credentials.json"
+    credentials.write_text(made.text)
+
+    done = subprocess.run(
+        [sys.executable, "-W", "always::ResourceWarning", "-c", ACTING, f"vertex://{project}/europe-west4?bucket=my-bucket"],
+        env={**vertex_emulator.environment(), "GOOGLE_APPLICATION_CREDENTIALS": str(credentials)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "ada@example.com" in done.stdout
+    assert "unclosed" not in done.stderr

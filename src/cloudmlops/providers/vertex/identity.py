@@ -23,8 +23,10 @@ def caller(wire: Wire) -> str:
         return named
     from google.auth.transport.requests import AuthorizedSession
 
-    with translated("identify the caller", wire.settings.address):
-        session = AuthorizedSession(wire.credentials)
+    with (
+        translated("identify the caller", wire.settings.address),
+        AuthorizedSession(wire.credentials) as session,
+    ):
         reply = session.get(_USERINFO, timeout=wire.timeout)
     if reply.ok and (email := reply.json().get("email")):
         return str(email)

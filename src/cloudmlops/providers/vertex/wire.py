@@ -201,7 +201,8 @@ class Wire:
                 raise
         from google.auth.transport.requests import Request
 
-        self.credentials.refresh(Request())
+        with requests.Session() as session:
+            self.credentials.refresh(Request(session))
         return method(request=request, retry=again, timeout=timeout)
 
     def _looked_at(self, begun: Operation, *, within: float) -> Operation:
@@ -259,6 +260,6 @@ class _Authorized(Mapping[str, str]):
         from google.auth.transport.requests import Request
 
         headers = dict(self._given)
-        with translated("log in", self._wire.settings.address):
-            self._wire.credentials.before_request(Request(), "POST", "", headers)
+        with translated("log in", self._wire.settings.address), requests.Session() as session:
+            self._wire.credentials.before_request(Request(session), "POST", "", headers)
         return headers
