@@ -97,7 +97,14 @@ def test_no_connection_is_left_open_by_who_asks_who_they_are(
     credentials.write_text(made.text)
 
     done = subprocess.run(
-        [sys.executable, "-W", "always::ResourceWarning", "-c", ACTING, f"vertex://{project}/europe-west4?bucket=my-bucket"],
+        [
+            sys.executable,
+            "-W",
+            "always::ResourceWarning",
+            "-c",
+            ACTING,
+            f"vertex://{project}/europe-west4?bucket=my-bucket",
+        ],
         env={**vertex_emulator.environment(), "GOOGLE_APPLICATION_CREDENTIALS": str(credentials)},
         capture_output=True,
         text=True,

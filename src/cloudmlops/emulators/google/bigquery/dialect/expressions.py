@@ -10,10 +10,11 @@ from sqlglot import exp
 
 from cloudmlops.emulators.google.bigquery.dialect.aggregates import AGGREGATES, WINDOWS
 from cloudmlops.emulators.google.bigquery.dialect.building import call, conjunction, name_of, only
+from cloudmlops.emulators.google.bigquery.dialect.comparing import compared_at_top
 from cloudmlops.emulators.google.bigquery.dialect.documents import DOCUMENTS
 from cloudmlops.emulators.google.bigquery.dialect.functions import FUNCTIONS
 from cloudmlops.emulators.google.bigquery.dialect.moment_texts import MOMENT_TEXTS
-from cloudmlops.emulators.google.bigquery.dialect.operators import OPERATORS, Handler, compared_at_top
+from cloudmlops.emulators.google.bigquery.dialect.operators import OPERATORS, Handler
 from cloudmlops.emulators.google.bigquery.dialect.safety import SAFETY
 from cloudmlops.emulators.google.bigquery.dialect.supertypes import remember
 from cloudmlops.emulators.google.bigquery.dialect.texts import TEXTS

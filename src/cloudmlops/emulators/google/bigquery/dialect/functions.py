@@ -14,7 +14,7 @@ from cloudmlops.emulators.google.bigquery.dialect.building import (
     only,
     whole,
 )
-from cloudmlops.emulators.google.bigquery.dialect.operators import compared
+from cloudmlops.emulators.google.bigquery.dialect.comparing import compared
 from cloudmlops.emulators.google.bigquery.refusals import invalid_query, not_emulated
 
 if TYPE_CHECKING:
