@@ -11,6 +11,7 @@ from typing import Final
 from cloudmlops.emulators.azure.arm.authorization import add_authorization
 from cloudmlops.emulators.azure.arm.operations import Operations
 from cloudmlops.emulators.azure.arm.resources import Resources
+from cloudmlops.emulators.azure.arm.routes import Routes
 from cloudmlops.emulators.azure.arm.service import arm_service
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.service import blob_service
@@ -138,6 +139,11 @@ class AzureCloud:
         self.schedules.starter = self.jobs.start
         self.history = History(world, runs, runner)
         """What went on."""
+
+    @property
+    def routes(self) -> Routes:
+        """What of Azure Resource Manager is answered."""
+        return self._built().routes
 
     @property
     def versions(self) -> Mapping[str, set[str]]:
