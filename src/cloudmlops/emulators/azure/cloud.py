@@ -35,6 +35,8 @@ from cloudmlops.emulators.azure.ml.computes import Computes
 from cloudmlops.emulators.azure.ml.data import Data
 from cloudmlops.emulators.azure.ml.datastores import add_datastores
 from cloudmlops.emulators.azure.ml.environments import Environments
+from cloudmlops.emulators.azure.ml.feature_entities import FeatureEntities
+from cloudmlops.emulators.azure.ml.feature_sets import FeatureSets
 from cloudmlops.emulators.azure.ml.jobs import Jobs
 from cloudmlops.emulators.azure.ml.long_running import add_long_running
 from cloudmlops.emulators.azure.ml.models import add_models
@@ -125,7 +127,7 @@ class AzureCloud:
         )
 
     def _add_jobs(self, world: World) -> None:
-        for kind in (Codes, Environments, Components):
+        for kind in (Codes, Environments, Components, FeatureEntities, FeatureSets):
             kind(world)
         runs = Runs(world.surroundings, self.event_grid.events)
         self.images = Images(world.surroundings.state.folder / "images")
