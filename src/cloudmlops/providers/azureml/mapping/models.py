@@ -181,6 +181,18 @@ def is_version(version: Model, number: str) -> bool:
     return properties.get(VERSION) == number and properties.get(NATIVE) == version.version
 
 
+def ledger_version(properties: Mapping[str, str], identifier: str, store: str) -> str | None:
+    """Return the ledger's number of a version by what it was made with; None for one that no ledger of ours knows.
+
+    Args:
+        properties: Of the version.
+        identifier: What it is called in Azure.
+        store: Address of the object store that holds our ledger.
+    """
+    ours = properties.get(NATIVE) == identifier and properties.get(STORE) == store
+    return properties.get(VERSION) if ours else None
+
+
 def tags_of(version: Model) -> dict[str, str]:
     """Return a version's tags."""
     return dict(version.tags or {})
