@@ -22,11 +22,14 @@ from cloudmlops.emulators.azure.entra.service import entra_service
 from cloudmlops.emulators.azure.entra.tokens import Tokens
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
 from cloudmlops.emulators.azure.history.service import History
+from cloudmlops.emulators.azure.jobs.batch import BatchScoring
 from cloudmlops.emulators.azure.jobs.execution import Executor
 from cloudmlops.emulators.azure.jobs.images import Images
 from cloudmlops.emulators.azure.jobs.pipelines import Pipelines
 from cloudmlops.emulators.azure.jobs.runner import Runner
 from cloudmlops.emulators.azure.jobs.runs import Runs
+from cloudmlops.emulators.azure.ml.batch_deployments import BatchDeployments
+from cloudmlops.emulators.azure.ml.batch_endpoints import BatchEndpoints
 from cloudmlops.emulators.azure.ml.billing import Billing
 from cloudmlops.emulators.azure.ml.clusters import Clusters
 from cloudmlops.emulators.azure.ml.codes import Codes
@@ -45,6 +48,7 @@ from cloudmlops.emulators.azure.ml.online_endpoints import OnlineEndpoints
 from cloudmlops.emulators.azure.ml.schedules import Schedules
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
 from cloudmlops.emulators.azure.rbac.assignments import Access
+from cloudmlops.emulators.azure.scoring.batch import BatchDoor
 from cloudmlops.emulators.azure.scoring.credentials import Credentials
 from cloudmlops.emulators.azure.scoring.fleet import Fleet
 from cloudmlops.emulators.azure.scoring.service import scoring_service
@@ -120,7 +124,8 @@ class AzureCloud:
             entra_service(surroundings, self.tokens),
             self.identities.service(),
             replace(arm_service(world), resume=self._resume),
-            scoring_service(world, self.fleet, credentials),
+            scoring_service(world, self.fleet, credentials, self.batch),
+            self.batch.service(),
             blob_service(surroundings, self.tokens, self.access),
             self.event_grid.service(),
             self.history.service(),
@@ -139,6 +144,10 @@ class AzureCloud:
         self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor))
         """What is executed."""
         self.schedules.starter = self.jobs.start
+        self._batch_endpoints = BatchEndpoints(world)
+        BatchDeployments(world)
+        self.batch = BatchDoor(world, runs, BatchScoring(world, runs, runner, executor), self.jobs)
+        """Which jobs requests to batch endpoints began."""
         self.history = History(world, runs, runner)
         """What went on."""
 
@@ -185,6 +194,7 @@ class AzureCloud:
         self._computes.resume()
         self.schedules.resume()
         self._endpoints.resume()
+        self._batch_endpoints.resume()
         self._deployments.resume()
 
     def _built(self) -> World:

@@ -7,7 +7,6 @@ traffic cannot be deleted is documented; the words of the refusal are not record
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
@@ -18,8 +17,9 @@ from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.ml import PROVIDER
 from cloudmlops.emulators.azure.ml.durations import duration
+from cloudmlops.emulators.azure.ml.endpoints import check_name, shown
 from cloudmlops.emulators.azure.ml.long_running import at_resource, in_background
-from cloudmlops.emulators.azure.ml.online_endpoints import ENDPOINT, endpoint_of, shown
+from cloudmlops.emulators.azure.ml.online_endpoints import ENDPOINT, endpoint_of
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.azure.scoring.fleet import Fleet, Size
 from cloudmlops.emulators.azure.scoring.plans import Plan, planned
@@ -29,7 +29,6 @@ from cloudmlops.emulators.core.faults import Refused
 DEPLOYMENTS: Final = f"{ENDPOINT}/deployments"
 DEPLOYMENT: Final = f"{DEPLOYMENTS}/{{name}}"
 TYPE: Final = f"{PROVIDER}/workspaces/onlineEndpoints/deployments"
-_NAME: Final = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{1,30}[A-Za-z0-9])")
 _IN_WORK: Final = frozenset({"Creating", "Updating", "Deleting"})
 _TIMEOUT: Final = "PT5S"
 _PROBE: Final[Mapping[str, Any]] = {
@@ -85,11 +84,7 @@ class OnlineDeployments:
     def put(self, request: ArmRequest) -> Answer:
         endpoint = endpoint_of(self._world, request)
         name = request.names["name"]
-        if not _NAME.fullmatch(name):
-            raise UserError(
-                "INVALID_ARGUMENT",
-                f"The name {name!r} is invalid: 3 to 32 letters, digits and '-', a letter first, no '-' last.",
-            )
+        check_name(name)
         known = self._world.resources.get(request.path)
         if known is not None:
             _check_idle(known)
