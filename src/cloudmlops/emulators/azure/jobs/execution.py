@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import threading
@@ -18,7 +19,6 @@ from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.jobs.assets import Assets
 from cloudmlops.emulators.azure.jobs.expressions import filled, substituted
 from cloudmlops.emulators.azure.jobs.images import Images
-from cloudmlops.emulators.azure.jobs.logs import NAME as LOG_NAME
 from cloudmlops.emulators.azure.jobs.logs import Log
 from cloudmlops.emulators.azure.jobs.runs import Run, Runs
 from cloudmlops.emulators.azure.jobs.stopping import Canceled, Stop
@@ -96,7 +96,7 @@ class Executor:
     def _execute(self, run: Run, task: Task, stop: Stop, folder: Path) -> Mapping[str, Mapping[str, str]]:
         self._runs.move(run, "Preparing")
         artifacts = self._artifacts(run)
-        log = Log(self._blobs, artifacts, folder / LOG_NAME)
+        log = Log(self._blobs, artifacts, folder / task.log, task.log)
         log.begin()
         work, mounts = folder / "exe" / "wd", folder / "cap" / "data-capability" / "wd"
         for one in (work, mounts):
@@ -107,6 +107,8 @@ class Executor:
         inputs = {name: self._input(run, name, value, mounts) for name, value in task.inputs.items()}
         outputs = {name: self._made(output, mounts / name) for name, output in task.outputs.items()}
         command = filled(task.command, inputs, {name: str(path) for name, path in outputs.items()})
+        if task.program:
+            command = shlex.join([*task.program, *shlex.split(command)])
         self._runs.move(run, "Queued")
         stop.pause(self.pace.queued)
         variables = self._variables(run, task, inputs, outputs)
@@ -125,7 +127,7 @@ class Executor:
         if status != 0:
             raise Failed(
                 f"Execution failed. User process '{_SHELL}' exited with status code {status}. "
-                f"Please check log file '{LOG_NAME}' for error details. Error: {log.end()}"
+                f"Please check log file '{task.log}' for error details. Error: {log.end()}"
             )
         return {name: self._registered(run, name, task.outputs[name], uri) for name, uri in taken.items()}
 

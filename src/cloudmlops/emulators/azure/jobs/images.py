@@ -50,10 +50,18 @@ class Images:
         self._table.pop(pattern, None)
         self._table[pattern] = image
 
+    def forget(self, pattern: str) -> None:
+        """Take back what was said of a pattern."""
+        self._table.pop(pattern, None)
+
     def of(self, image: str) -> Image:
         """Return what stands for an image."""
         fitting = [known for pattern, known in self._table.items() if fnmatchcase(image, pattern)]
         return fitting[-1] if fitting else Image()
+
+    def lets(self, image: str) -> bool:
+        """Say whether it was said what stands for an image."""
+        return any(fnmatchcase(image, pattern) for pattern in self._table)
 
     def environment(self, image: str, base: Mapping[str, str]) -> dict[str, str]:
         """Return an environment in which the image's interpreter is found first."""

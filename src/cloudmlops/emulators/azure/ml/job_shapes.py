@@ -36,6 +36,21 @@ _RESOURCES: Final[Mapping[str, Any]] = {
     "dockerArgs": None,
     "dockerArgsList": None,
 }
+_SPARK: Final = (
+    "resources",
+    "args",
+    "codeId",
+    "entry",
+    "environmentId",
+    "pyFiles",
+    "jars",
+    "files",
+    "archives",
+    "conf",
+    "environmentVariables",
+)
+"""What Spark jobs have of their own (azure-ai-ml 1.12, 2023-10, `feature_set`: materialisation jobs are Spark jobs)."""
+_STUDIO_ONLY: Final = ("Spark", "Sweep")
 _NOT_NEWER: Final[Mapping[str, frozenset[str]]] = {
     "": frozenset({"secretsConfiguration", "autologgerSettings"}),
     "resources": frozenset({"maxInstanceCount", "locations"}),
@@ -76,6 +91,14 @@ def definition(given: Mapping[str, Any], name: str) -> dict[str, Any]:
         "uri": f"azureml://datastores/{ARTIFACT_STORE}/ExperimentRun/dcid.{name}",
         "jobOutputType": "uri_folder",
     }
+    if given["jobType"] == "Spark":
+        return {
+            **common,
+            **{key: given.get(key) for key in _SPARK},
+            "inputs": common["inputs"] or None,
+            "outputs": {**outputs, "default": _output(default)},
+            "queueSettings": {"jobTier": "Null", "priority": None, **_given(given.get("queueSettings"))},
+        }
     return {
         **common,
         "resources": {**_RESOURCES, **_given(given.get("resources"))},
@@ -134,6 +157,8 @@ def _services(run: Run, workspace: Mapping[str, Any]) -> dict[str, Any]:
         "Tracking": f"{workspace['properties']['mlFlowTrackingUri']}?",
         "Studio": f"https://ml.azure.com/runs/{run.name}?wsid={short}",
     }
+    if run.job is not None and run.job["jobType"] in _STUDIO_ONLY:
+        del endpoints["Tracking"]
     empty = dict.fromkeys(("status", "errorMessage", "properties", "nodes"))
     return {
         kind: {"jobServiceType": kind, "port": None, "endpoint": endpoint, **empty}

@@ -19,11 +19,13 @@ from cloudmlops.emulators.azure.jobs.execution import Executor
 from cloudmlops.emulators.azure.jobs.pipelines import Pipelines
 from cloudmlops.emulators.azure.jobs.runner import Runner
 from cloudmlops.emulators.azure.jobs.runs import Run, Runs
+from cloudmlops.emulators.azure.jobs.spark import spark_task
 from cloudmlops.emulators.azure.jobs.stopping import Stop
 from cloudmlops.emulators.azure.jobs.tasks import command_task
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
 from cloudmlops.emulators.azure.ml.assets import properties_of
 from cloudmlops.emulators.azure.ml.job_shapes import NEWER, definition, shown
+from cloudmlops.emulators.azure.ml.views import in_view, tagged
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.core.answering import Answer, answer_json
 
@@ -31,8 +33,12 @@ JOB: Final = f"{WORKSPACE}/jobs/{{name}}"
 SUBMIT: Final = f"{PROVIDER}/workspaces/experiments/runs/submit/action"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 _COMPUTE: Final = re.compile(r"/subscriptions/.+/computes/(?!serverless$)[^/]+", re.IGNORECASE)
-_RUN_TYPES: Final[Mapping[str, str]] = {"Command": "azureml.scriptrun", "Pipeline": "azureml.PipelineRun"}
-_FIRST: Final[Mapping[str, str]] = {"Command": "Starting", "Pipeline": "NotStarted"}
+_RUN_TYPES: Final[Mapping[str, str]] = {
+    "Command": "azureml.scriptrun",
+    "Pipeline": "azureml.PipelineRun",
+    "Spark": "azureml.scriptrun",
+}
+_FIRST: Final[Mapping[str, str]] = {"Command": "Starting", "Pipeline": "NotStarted", "Spark": "Starting"}
 """The status that a job is answered with when it is submitted."""
 
 
@@ -54,15 +60,10 @@ class Jobs:
     def list(self, request: ArmRequest) -> Answer:
         """List jobs, the newest first; steps of pipelines are none."""
         workspace = workspace_of(self._world, request)
-        view = request.query("listViewType", "ActiveOnly").lower()
-        for name in ("scheduled", "scheduleId", "jobType", "tag"):
+        for name in ("scheduled", "scheduleId"):
             if request.query(name):
                 raise UserError("UNIMPLEMENTED", f"A list of jobs by {name} is not emulated.")
-        found = [
-            run
-            for run in self._runs.of_workspace(str(workspace["id"]))
-            if run.job is not None and (view == "all" or run.hidden == (view == "archivedonly"))
-        ]
+        found = [run for run in self._runs.of_workspace(str(workspace["id"])) if _listed(run, request)]
         return paged(request, [shown(run, workspace, request.version) for run in found])
 
     def get(self, request: ArmRequest) -> Answer:
@@ -167,7 +168,7 @@ class Jobs:
                 self._pipelines.carry_out(run, graph, stop)
 
         else:
-            task = command_task(given)
+            task = spark_task(given, self._executor.images) if given["jobType"] == "Spark" else command_task(given)
 
             def work(stop: Stop) -> None:
                 self._executor.execute(run, task, stop)
@@ -201,9 +202,23 @@ class Jobs:
         return found
 
 
+def _listed(run: Run, request: ArmRequest) -> bool:
+    """Say whether a list shows a run: it stands for a job, and is what the query asks for."""
+    if run.job is None or not in_view(run.hidden, request):
+        return False
+    kind, tag, properties = (request.query(name) for name in ("jobType", "tag", "properties"))
+    return (
+        (not kind or run.job["jobType"].lower() == kind.lower())
+        and (not tag or tagged(run.tags, tag))
+        and (not properties or tagged(run.properties, properties))
+    )
+
+
 def _of_compute(kind: str, cluster: str | None) -> dict[str, Any]:
     if kind == "Pipeline":
         return {}
+    if kind == "Spark":
+        return {"JobType": kind, "azureml.CloudSystem": "AmlSparkCloud", "_azureml.ComputeTargetType": "amlspark"}
     return {"_azureml.ComputeTargetType": "amlctrain", "_azureml.ClusterName": cluster}
 
 
