@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloudmlops.errors import ConfigurationError
 from cloudmlops.providers.azureml.sdk import ml
@@ -48,12 +48,27 @@ def look_up(wire: Wire) -> Place:
         ConfigurationError: It is not on Blob storage.
         ServiceError: There is none, or the caller may not see it.
     """
-    wanted = wire.settings.datastore
+    if wire.settings.datastore:
+        return named(wire, wire.settings.datastore, operation="connect")
     found = wire.ask(
-        lambda: wire.client.datastores.get(wanted) if wanted else wire.client.datastores.get_default(),
+        lambda: wire.client.datastores.get_default(),
         operation="connect",
-        resource=f"datastore {wanted}" if wanted else f"the default datastore of {wire.settings.workspace}",
+        resource=f"the default datastore of {wire.settings.workspace}",
     )
+    return _place(found)
+
+
+def named(wire: Wire, name: str, *, operation: str) -> Place:
+    """Ask where a datastore of the workspace has its files.
+
+    Raises:
+        ConfigurationError: It is not on Blob storage.
+        ServiceError: There is none, or the caller may not see it.
+    """
+    return _place(wire.ask(lambda: wire.client.datastores.get(name), operation=operation, resource=f"datastore {name}"))
+
+
+def _place(found: Any) -> Place:
     entities = ml().entities
     if isinstance(found, entities.AzureBlobDatastore):
         container = found.container_name

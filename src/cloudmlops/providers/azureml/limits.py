@@ -25,11 +25,6 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
         reason="this library's events are in the platform's own inbox; it sends none to Event Grid and takes none from "
         "there",
     ),
-    Capability.FEATURE_PUSH: Limit(
-        kind=Support.ABSENT,
-        reason="this library keeps no features on Azure ML",
-        instead="Keep them on another platform.",
-    ),
     Capability.GPU_STEPS: _NO_RUNS,
     Capability.MACHINE_TYPES: _NO_ENDPOINTS,
     Capability.MIRROR_TRAFFIC: _NO_ENDPOINTS,
