@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import timedelta
+import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -86,6 +87,23 @@ def call(azure: Azure, method: str, path: str, **more: Any) -> httpx.Response:
         trust_env=False,
         **more,
     )
+
+
+def ended(azure: Azure, job: str) -> Any:
+    """Wait for a job's end; return its run."""
+    waited = threading.Event()
+    for _ in range(600):
+        run = httpx.get(
+            f"{azure.emulator.url}/history/v1.0{azure.workspace_id}/runs/{job}",
+            headers={
+                "authorization": f"Bearer {azure.cloud.tokens.issue(azure.principal('owner'), 'https://management.azure.com')}"
+            },
+            trust_env=False,
+        ).json()
+        if run["status"] in ("Completed", "Failed", "Canceled"):
+            return run
+        waited.wait(0.05)
+    raise AssertionError(f"the job {job} goes on")
 
 
 def test_an_entity_has_columns_by_which_features_are_joined(azure: Azure) -> None:
@@ -278,3 +296,59 @@ def test_calls_are_recorded_faulted_and_their_versions_noticed(azure: Azure) -> 
     (first, second) = azure.emulator.calls.list("PUT workspaces/featurestoreEntities/versions")
     assert (first.status, second.status) == ("FAILED_PRECONDITION", "OK")
     assert azure.cloud.versions["PUT workspaces/featurestoreEntities/versions"] == {API}
+
+
+def test_a_backfill_is_a_job_that_says_that_it_cannot_be_run(azure: Azure, tmp_path: Path) -> None:
+    from azure.ai.ml.entities import MaterializationComputeResource, MaterializationSettings, MaterializationType
+
+    entity(azure)
+    settings = MaterializationSettings(
+        offline_enabled=True,
+        resource=MaterializationComputeResource(instance_type="standard_e4s_v3"),
+        spark_configuration={"spark.driver.cores": "2"},
+    )
+    feature_set(azure, tmp_path, materialization_settings=settings)
+    sets = azure.client().feature_sets
+
+    begun = sets.begin_backfill(
+        name="delays",
+        version="1",
+        feature_window_start_time=datetime(2013, 1, 1, tzinfo=UTC),
+        feature_window_end_time=datetime(2013, 2, 1, tzinfo=UTC),
+        data_status=["None"],
+    ).result()
+
+    (job,) = begun.job_ids
+    assert job.startswith("Featurestore-Materialization-BackfillJob-delays-1-")
+    (known,) = sets.list_materialization_operations("delays", "1")
+    assert (known.name, known.type) == (job, MaterializationType.BACKFILL_MATERIALIZATION)
+    assert known.feature_window_start_time == datetime(2013, 1, 1)  # noqa: DTZ001 so the SDK reads it
+    run = ended(azure, job)
+    assert run["status"] == "Failed"
+    assert "not emulated" in run["error"]["error"]["message"]
+    shown = azure.client().jobs.get(job)
+    assert (shown.type, shown.resources.instance_type, shown.driver_cores) == ("spark", "standard_e4s_v3", "2")
+    assert "--featureset-name delays --featureset-version 1" in shown.args
+    assert list(sets.list_materialization_operations("delays", "2")) == []
+
+
+def test_what_is_materialized_nowhere_cannot_be_backfilled(azure: Azure, tmp_path: Path) -> None:
+    entity(azure)
+    feature_set(azure, tmp_path)
+    window = {"featureWindowStart": "2013-01-01T00:00:00Z", "featureWindowEnd": "2013-02-01T00:00:00Z"}
+
+    reply = call(azure, "POST", "/featuresets/delays/versions/1/backfill", json={"featureWindow": window})
+
+    assert reply.status_code == 400
+    assert "has no store" in reply.json()["error"]["message"]
+
+
+def test_a_schedule_of_materialization_is_refused_by_name(azure: Azure, tmp_path: Path) -> None:
+    from azure.ai.ml.entities import MaterializationSettings, RecurrenceTrigger
+
+    entity(azure)
+    settings = MaterializationSettings(offline_enabled=True, schedule=RecurrenceTrigger(frequency="day", interval=1))
+
+    with pytest.raises(HttpResponseError, match="schedule of a feature set") as refused:
+        feature_set(azure, tmp_path, materialization_settings=settings)
+    assert refused.value.status_code == 501

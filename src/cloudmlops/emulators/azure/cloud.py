@@ -42,6 +42,7 @@ from cloudmlops.emulators.azure.ml.feature_entities import FeatureEntities
 from cloudmlops.emulators.azure.ml.feature_sets import FeatureSets
 from cloudmlops.emulators.azure.ml.jobs import Jobs
 from cloudmlops.emulators.azure.ml.long_running import add_long_running
+from cloudmlops.emulators.azure.ml.materialization import Materialization
 from cloudmlops.emulators.azure.ml.models import add_models
 from cloudmlops.emulators.azure.ml.online_deployments import OnlineDeployments
 from cloudmlops.emulators.azure.ml.online_endpoints import OnlineEndpoints
@@ -132,7 +133,7 @@ class AzureCloud:
         )
 
     def _add_jobs(self, world: World) -> None:
-        for kind in (Codes, Environments, Components, FeatureEntities, FeatureSets):
+        for kind in (Codes, Environments, Components, FeatureEntities):
             kind(world)
         runs = Runs(world.surroundings, self.event_grid.events)
         self.images = Images(world.surroundings.state.folder / "images")
@@ -143,6 +144,7 @@ class AzureCloud:
         runner = Runner(world.surroundings, runs)
         self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor))
         """What is executed."""
+        Materialization(world, FeatureSets(world), runs, self.jobs)
         self.schedules.starter = self.jobs.start
         self._batch_endpoints = BatchEndpoints(world)
         BatchDeployments(world)

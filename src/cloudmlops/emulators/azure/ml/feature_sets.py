@@ -80,7 +80,7 @@ class FeatureSets(FeatureAssets):
 
     def list_features(self, request: ArmRequest) -> Answer:
         """List the features that the specification names."""
-        made = self._version(request)
+        made = self.version_of(request, "/features")
         found = [_shown(made, one) for one in self._specification(made).features]
         if name := request.query("featureName"):
             found = [one for one in found if one["name"] == name]
@@ -92,15 +92,24 @@ class FeatureSets(FeatureAssets):
 
     def get_feature(self, request: ArmRequest) -> Answer:
         """Show a feature."""
-        made, name = self._version(request), request.names["feature"]
+        made, name = self.version_of(request, "/features"), request.names["feature"]
         found = next((one for one in self._specification(made).features if one.name == name), None)
         if found is None:
             raise not_found("FeatureNotFound", f"Feature {name} not found.")
         return answer_json(_shown(made, found))
 
-    def _version(self, request: ArmRequest) -> dict[str, Any]:
+    def version_of(self, request: ArmRequest, below: str) -> dict[str, Any]:
+        """Return the version that a request is about something of.
+
+        Args:
+            request: Any.
+            below: Where the version's own address ends, such as `/features`.
+
+        Raises:
+            Refused: There is none.
+        """
         workspace_of(self._world, request)
-        address = request.path.rpartition("/features")[0]
+        address = request.path.rpartition(below)[0]
         found = self._world.resources.get(address)
         if found is None:
             raise self.absent(request.names["name"], request.names["version"])

@@ -7,7 +7,8 @@ shown follows recorded traffic, see `job_shapes`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import Detail, UserError, not_found
@@ -108,7 +109,14 @@ class Jobs:
         self._world.access.check(caller, SUBMIT, workspace)
         self.submit(found, name, definition, caller)
 
-    def submit(self, workspace: Mapping[str, Any], name: str, given: Mapping[str, Any], caller: Caller) -> Run:
+    def submit(
+        self,
+        workspace: Mapping[str, Any],
+        name: str,
+        given: Mapping[str, Any],
+        caller: Caller,
+        does: Callable[[Run, Stop], None] | None = None,
+    ) -> Run:
         """Submit a job; return it as it is before anything of it has happened.
 
         Args:
@@ -116,6 +124,7 @@ class Jobs:
             name: Of the job.
             given: Its properties.
             caller: For whom.
+            does: What it does, to its end; None is what its properties say.
 
         Raises:
             Refused: It is malformed, wants what is not emulated, or its name is taken.
@@ -150,7 +159,7 @@ class Jobs:
             hidden=bool(given.get("isArchived", False)),
             compute=cluster or "serverless",
         )
-        work = self._work(run, given)
+        work = self._work(run, given) if does is None else partial(does, run)
         if not self._runs.create(run):
             raise UserError("INVALID_ARGUMENT", f"A job with the name {name} exists: choose another one.")
         self._runner.start(run, work)

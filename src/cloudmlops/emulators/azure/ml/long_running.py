@@ -44,6 +44,9 @@ def add_long_running(world: World) -> None:
         found = kept.status(request.names["operation"], request.path)
         if found is None:
             raise _unknown(request)
+        left = kept.result(request.names["operation"])
+        if left is not None:
+            return answer_json(left)
         return Answer(status=202 if found["status"] == _PENDING else 204)
 
     add = world.routes.add
