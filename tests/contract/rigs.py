@@ -58,12 +58,19 @@ class OnVertexWithTopic(OnVertex):
             yield platform
 
 
+# azure-ai-ml 1.35 is written for marshmallow 3, which tells of its fourth.
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
 class OnAzureML:
     """A workspace of its own for each test, by Azure's own names and credentials through the redirect."""
 
+    settings: ClassVar[Mapping[str, str]] = {
+        # Steps run in an image that was built from this environment.
+        "environment": "azureml:steps:1"
+    }
+
     @pytest.fixture
     def platform(self, azureml_emulator: Emulator) -> Iterator[Platform]:
-        with connect(azureml_target(azureml_emulator)) as platform:
+        with connect(azureml_target(azureml_emulator, **self.settings)) as platform:
             yield platform
 
 

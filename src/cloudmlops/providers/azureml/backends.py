@@ -129,6 +129,8 @@ class AzureMLBackends:
 
     def close(self) -> None:
         """Close connections; what runs goes on."""
+        if "features" in self.__dict__:
+            self.features.close()
         if "pipelines" in self.__dict__:
             self.pipelines.close()
         if "events" in self.__dict__:
