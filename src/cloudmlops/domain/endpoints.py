@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -130,6 +130,13 @@ class Scoring:
     """Read for every request: a token in them may be renewed."""
     timeout: timedelta = timedelta(seconds=90)
     """So long an answer is waited for: longer than the endpoint itself takes to give a request up."""
+    status_header: str = ""
+    """Header of an answer that has the server's own status, where something before the server answers with another."""
+    renew: Callable[[], None] | None = None
+    """Called when the caller is refused (401), before the request is sent once more: what the headers say may be too
+    old. None: it would be refused again."""
+    refusal_hint: str = ""
+    """What to do about a caller who is refused; empty says no more than that he is."""
 
 
 def check_spec(spec: DeploymentSpec) -> None:

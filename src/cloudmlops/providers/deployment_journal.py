@@ -55,6 +55,8 @@ class Act:
     actor: str
     traffic_percent: int | None = None
     """The share that was asked for, where the cloud is told of it after the deployment is healthy."""
+    environment: str = ""
+    """The cloud's id of what serves it; empty where the cloud chooses."""
     looks_up: bool = False
     """Whether it looks features up."""
     state: ActState = ActState.BEGUN

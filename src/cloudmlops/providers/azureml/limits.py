@@ -12,23 +12,19 @@ _NO_RUNS: Final = Limit(
     reason="this library runs no pipelines on Azure ML",
     instead="Run them on another platform, or submit a job with platform.native.jobs.",
 )
-_NO_ENDPOINTS: Final = Limit(
-    kind=Support.ABSENT,
-    reason="this library deploys nothing on Azure ML",
-    instead="Deploy a registered version with platform.native.online_endpoints.",
-)
 
 LIMITS: Final[Mapping[Capability, Limit]] = {
-    Capability.AUTOSCALE: _NO_ENDPOINTS,
     Capability.EVENT_DELIVERY: Limit(
         kind=Support.EMULATED,
         reason="this library's events are in the platform's own inbox; it sends none to Event Grid and takes none from "
         "there",
     ),
     Capability.GPU_STEPS: _NO_RUNS,
-    Capability.MACHINE_TYPES: _NO_ENDPOINTS,
-    Capability.MIRROR_TRAFFIC: _NO_ENDPOINTS,
-    Capability.SCALE_TO_ZERO: _NO_ENDPOINTS,
+    Capability.SCALE_TO_ZERO: Limit(
+        kind=Support.ABSENT,
+        reason="a managed online deployment keeps at least one machine",
+        instead="Call endpoints.undeploy when it is idle, or score in batches with endpoints.predict_batch.",
+    ),
     Capability.SHARED_REGISTRY: Limit(
         kind=Support.EMULATED,
         reason="a version's ledger belongs to one workspace: a copy in an Azure ML registry, made with "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -147,25 +147,29 @@ class Wire:
             hint="It goes on; look again later, or give the target a longer timeout=SECONDS.",
         )
 
-    def send(self, request: HttpRequest, *, operation: str, resource: str) -> HttpResponse:
+    def send(
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, operation: str, resource: str
+    ) -> HttpResponse:
         """Ask Azure Resource Manager for what its SDKs do not ask for, or not as this library needs it.
 
         Args:
-            request: With an address below the resource manager's own, such as `/subscriptions/…?api-version=…`.
+            method: Of HTTP; all but a POST may be repeated.
+            path: Below the resource manager's address, such as `/subscriptions/…?api-version=…`.
+            body: JSON to send.
             operation: The verb that it is asked for.
             resource: What is concerned, in our names.
 
         Raises:
             ServiceError: Azure's answer, as ours.
         """
+        with self._making, translated("connect", self.settings.address):
+            client, base = self._manager, self._cloud.resource_manager.rstrip("/")
 
         def answered() -> HttpResponse:
-            answer: HttpResponse = self._manager.send_request(request)
+            answer: HttpResponse = client.send_request(HttpRequest(method, f"{base}{path}", json=body))
             answer.raise_for_status()
             return answer
 
-        with self._making, translated("connect", self.settings.address):
-            self._manager  # noqa: B018 made once
         return self.ask(answered, operation=operation, resource=resource)
 
     def scoring_token(self) -> str:
