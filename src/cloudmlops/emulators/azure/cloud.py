@@ -49,6 +49,7 @@ from cloudmlops.emulators.azure.ml.online_endpoints import OnlineEndpoints
 from cloudmlops.emulators.azure.ml.schedules import Schedules
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
 from cloudmlops.emulators.azure.rbac.assignments import Access
+from cloudmlops.emulators.azure.redis.service import URL, Redis
 from cloudmlops.emulators.azure.scoring.batch import BatchDoor
 from cloudmlops.emulators.azure.scoring.credentials import Credentials
 from cloudmlops.emulators.azure.scoring.fleet import Fleet
@@ -121,6 +122,8 @@ class AzureCloud:
         self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
         self._deployments = OnlineDeployments(world, self.fleet)
         self._add_jobs(world)
+        self.redis = Redis(surroundings)
+        """What features are served from; it starts at first use."""
         return (
             entra_service(surroundings, self.tokens),
             self.identities.service(),
@@ -130,6 +133,7 @@ class AzureCloud:
             blob_service(surroundings, self.tokens, self.access),
             self.event_grid.service(),
             self.history.service(),
+            self.redis.service(),
         )
 
     def _add_jobs(self, world: World) -> None:
@@ -177,6 +181,7 @@ class AzureCloud:
             "AZURE_CLIENT_SECRET": principal.secret,
             "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
             "AZURE_CORE_COLLECT_TELEMETRY": "false",
+            URL: self.redis.url,
         }
 
     def reset(self) -> None:
@@ -188,6 +193,7 @@ class AzureCloud:
         self.pace.preparing = self.pace.queued = timedelta(0)
         self.billing.reset()
         self.fleet.reset()
+        self.redis.door.lose_answers(0)
         self._built().versions.clear()
 
     def _resume(self) -> None:
