@@ -135,25 +135,26 @@ def prepared_statement(view: FeatureView, source: str, *, nanoseconds: frozenset
     Args:
         view: The view.
         source: The relation of its source.
-        nanoseconds: Those of its time columns that hold whole nanoseconds since 1970 as numbers.
+        nanoseconds: Those of its columns that hold times as whole nanoseconds since 1970: times of rows are rounded
+            up, for nothing is known before its time; values are rounded down.
     """
 
-    def micros(name: str) -> str:
+    def time(name: str) -> str:
         column = f"s.{SPARK.quoted(name)}"
-        if name in nanoseconds:  # rounded up: nothing is known before its time
-            return f"CAST(ceil({column} / CAST(1000 AS DECIMAL(4, 0))) AS BIGINT)"
-        return f"unix_micros({column})"
+        return _whole_micros(column, "ceil") if name in nanoseconds else f"unix_micros({column})"
 
-    columns = [
-        f"CAST(s.{SPARK.quoted(name)} AS {SPARK.type_of(kind)}) AS k{place}"
-        for place, (name, kind) in enumerate(view.entity.keys.items())
-    ]
-    columns.append(f"{micros(view.timestamp)} AS ts")
-    columns.append(f"{micros(view.created) if view.created else 'CAST(NULL AS BIGINT)'} AS created")
-    columns += [
-        f"CAST(s.{SPARK.quoted(name)} AS {SPARK.type_of(kind)}) AS f{place}"
-        for place, (name, kind) in enumerate(view.features.items())
-    ]
+    def value(name: str, kind: FeatureType) -> str:
+        column = f"s.{SPARK.quoted(name)}"
+        if name not in nanoseconds:
+            return f"CAST({column} AS {SPARK.type_of(kind)})"
+        if is_scalar(kind):
+            return f"timestamp_micros({_whole_micros(column, 'floor')})"
+        return f"transform({column}, item -> timestamp_micros({_whole_micros('item', 'floor')}))"
+
+    columns = [f"{value(name, kind)} AS k{place}" for place, (name, kind) in enumerate(view.entity.keys.items())]
+    columns.append(f"{time(view.timestamp)} AS ts")
+    columns.append(f"{time(view.created) if view.created else 'CAST(NULL AS BIGINT)'} AS created")
+    columns += [f"{value(name, kind)} AS f{place}" for place, (name, kind) in enumerate(view.features.items())]
     told_apart = [
         f"s.{SPARK.quoted(name)}" for name, kind in view.features.items() if kind is float or not is_scalar(kind)
     ]
@@ -169,6 +170,10 @@ def entity_columns(views: Sequence[FeatureView]) -> dict[str, str]:
     """Return the join keys of views and the columns that hold them in the relation of entity rows."""
     names = dict.fromkeys(name for view in views for name in view.join_keys)
     return {name: f"e{place}" for place, name in enumerate(names)}
+
+
+def _whole_micros(column: str, rounding: str) -> str:
+    return f"CAST({rounding}({column} / CAST(1000 AS DECIMAL(4, 0))) AS BIGINT)"
 
 
 def _view_parts(
