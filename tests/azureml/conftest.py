@@ -6,11 +6,14 @@ from urllib.parse import urlencode
 
 import pytest
 
+from cloudmlops import Platform, connect
 from cloudmlops.emulators.azure import azureml_emulator as started
 from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.settings import AzureMLSettings
+
+from .event_grid import Namespace, made_namespace
 
 GROUP = "experiments"
 PRINCIPALS = """
@@ -98,3 +101,27 @@ def opened(workspace: str, as_somebody: Callable[[str], None]) -> Iterator[Opene
 @pytest.fixture
 def backends(opened: Opened) -> AzureMLBackends:
     return opened()
+
+
+@pytest.fixture
+def connected(opened: Opened, as_somebody: Callable[[str], None]) -> Iterator[Callable[..., Platform]]:
+    """Connects to the test's workspace, as somebody and with settings such as `topic="…"`."""
+    kept: list[Platform] = []
+
+    def platform(who: str = "owner", **settings: str) -> Platform:
+        target = opened(**settings).settings
+        as_somebody(who)
+        kept.append(connect(target))
+        kept[-1].actor  # noqa: B018 asked while the environment says who it is
+        as_somebody("owner")
+        return kept[-1]
+
+    yield platform
+    for one in kept:
+        one.close()
+
+
+@pytest.fixture
+def namespace(cloud: AzureCloud) -> Namespace:
+    """A namespace of Event Grid with a topic and a queue, which the owner may send to and receive from."""
+    return made_namespace(cloud, GROUP, "owner")

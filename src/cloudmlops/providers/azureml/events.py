@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from cloudmlops.domain.endpoints import DeploymentState
 from cloudmlops.domain.events import Envelope
-from cloudmlops.errors import PermissionDeniedError
+from cloudmlops.errors import NotFoundError, PermissionDeniedError
 from cloudmlops.ports.events import EventsPort, Pulled, PushReply, PushRequest
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import events as mapping
 from cloudmlops.providers.azureml.push_identity import PushIdentity
 
 if TYPE_CHECKING:
+    from cloudmlops.domain.runs import StepRecord
     from cloudmlops.providers.azureml.backends import AzureMLBackends
     from cloudmlops.providers.azureml.eventing.queue import Queue
     from cloudmlops.providers.azureml.eventing.topic import Topic
@@ -68,6 +70,10 @@ class AzureMLEvents(EventsPort):
         match found:
             case mapping.Registered():
                 return self._registered(event, found)
+            case mapping.Deployed():
+                return self._deployed(event, found)
+            case mapping.Ended():
+                return self._ended(event, found)
             case mapping.Drifted():
                 return mapping.drifted(event, found, platform=self._settings.address)
             case _:
@@ -109,7 +115,7 @@ class AzureMLEvents(EventsPort):
     def _queue(self) -> Queue:
         from cloudmlops.providers.azureml.eventing.queue import Queue
 
-        return Queue(self._topic)
+        return Queue(self._topic, self._backends.clock)
 
     def _agreed(self, request: PushRequest) -> PushReply:
         """Let an origin that is known send events, at whatever rate it asks for."""
@@ -136,3 +142,74 @@ class AzureMLEvents(EventsPort):
             version=version or found.number,
             run=found.properties.get(models.RUN) if version else None,
         )
+
+    def _deployed(self, event: Envelope, found: mapping.Deployed) -> Envelope:
+        """Tell of a deployment as the library itself tells of it, when it is one of its own.
+
+        An endpoint of others with several models is not read: nobody says which of them is new.
+        """
+        from cloudmlops.providers.azureml.mapping.models import is_called
+
+        try:
+            known = self._backends.endpoints.get(found.endpoint).deployments
+        except NotFoundError:  # it is gone
+            known = ()
+        ours = [
+            one
+            for one in known
+            if one.state is DeploymentState.HEALTHY
+            and any(one.model == model and is_called(number, one.version) for model, number in found.models)
+        ]
+        if ours:
+            newest = max(ours, key=lambda one: one.created_at)
+            return mapping.deployed(
+                event,
+                platform=self._settings.address,
+                model=newest.model,
+                version=newest.version,
+                endpoint=found.endpoint,
+                deployment=newest.name,
+                deployed_as=newest.deployed_as,
+            )
+        if len(found.models) > 1:
+            return event
+        model, number = found.models[0]
+        return mapping.deployed(
+            event,
+            platform=self._settings.address,
+            model=model,
+            version=number,
+            endpoint=found.endpoint,
+            deployment=found.endpoint,
+            deployed_as=event.id,
+        )
+
+    def _ended(self, event: Envelope, found: mapping.Ended) -> Envelope:
+        """Tell of a run's end as the library itself tells of it, when it is one of its own."""
+        from cloudmlops.providers.azureml.mapping.job_names import attempt_of, run_of
+        from cloudmlops.providers.azureml.mapping.pipelines import PIPELINE_TAG
+
+        ours = found.tags.get(PIPELINE_TAG)
+        platform = self._settings.address if ours else self._settings.workspace_id
+        pipeline, run = ours or found.experiment, run_of(found.run) if ours else found.run
+        if not found.failed:
+            return mapping.completed(event, platform=platform, pipeline=pipeline, run=run)
+        attempt = attempt_of(found.run) if ours else 1
+        step = self._failed_step(run, attempt) if ours else None
+        return mapping.failed(
+            event,
+            platform=platform,
+            pipeline=pipeline,
+            run=run,
+            attempt=attempt,
+            step=step.name if step else "",
+            error=step.error if step else "",
+        )
+
+    def _failed_step(self, run: str, attempt: int) -> StepRecord | None:
+        """Return the step that a run failed in; None when it is gone, or was resumed since."""
+        try:
+            record = self._backends.pipelines.get(run)
+        except NotFoundError:
+            return None
+        return record.failed_step if record.attempt == attempt else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -140,4 +141,16 @@ class AzureMLSettings(TargetSettings):
         return (
             f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.workspace}"
+        )
+
+    @property
+    def topic_id(self) -> str:
+        """The topic's resource id, in the workspace's own resource group; empty when there is none."""
+        if not self.topic:
+            return ""
+        parts = urlsplit(self.topic)
+        namespace = str(parts.hostname).partition(".")[0]
+        return (
+            f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.EventGrid/namespaces/{namespace}{parts.path}"
         )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from azure.eventgrid import EventGridConsumerClient
     from azure.eventgrid.models import ReceiveDetails
 
+    from cloudmlops.ports.clock import Clock
+
     Received = Sequence[ReceiveDetails[Any]]
 
 _log: Final = logging.getLogger("cloudmlops.events")
@@ -39,8 +41,9 @@ _FRESH_SECONDS: Final = 30.0
 class Queue:
     """What waits in one event subscription."""
 
-    def __init__(self, topic: Topic) -> None:
+    def __init__(self, topic: Topic, clock: Clock) -> None:
         self._topic = topic
+        self._clock = clock
         self._asked: _Asked | None = None
         self._out: set[str] = set()
         self._one_by_one = False
@@ -93,7 +96,7 @@ class Queue:
         for one in received:
             token = str(one.broker_properties.lock_token)
             try:
-                read.append(Pulled(event=mapping.envelope(one.event), receipt=token))
+                read.append(Pulled(event=mapping.envelope(one.event, self._clock.now()), receipt=token))
             except InvalidRequestError as error:
                 _log.warning("an event in the queue is rejected: %s", error)
                 rejected.append(token)

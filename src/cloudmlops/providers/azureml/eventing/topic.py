@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridConsumerClient, EventGridPublisherClient
 
-from cloudmlops.errors import NotFoundError
+from cloudmlops.errors import NotFoundError, PermissionDeniedError
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import events as mapping
+from cloudmlops.providers.azureml.mapping.roles import EVENT_RECEIVER, EVENT_SENDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,17 @@ class Topic:
                 provider=PROVIDER,
                 operation=operation,
                 resource=self._address,
+            ) from error
+        except PermissionDeniedError as error:
+            role = EVENT_SENDER if operation == "events.publish" else EVENT_RECEIVER
+            raise PermissionDeniedError(
+                error.message,
+                hint=f"Granted on the topic by: {role.name}. platform.check_access(['{operation}']) lists all that is "
+                "missing.",
+                provider=PROVIDER,
+                operation=operation,
+                resource=self._address,
+                request_id=error.request_id,
             ) from error
 
     @cached_property

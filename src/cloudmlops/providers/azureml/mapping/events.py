@@ -6,9 +6,10 @@ Names in the payloads are read in any letter case: Microsoft's examples write `M
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from cloudmlops.domain.events import (
@@ -112,22 +113,28 @@ def pushed(body: bytes) -> Sequence[Envelope] | Validation | None:
     return read
 
 
-def envelope(event: Any) -> Envelope:
+def envelope(event: Any, at: datetime) -> Envelope:
     """Return a `CloudEvent` of azure-core, as the SDK's consumer gives it.
 
+    Args:
+        event: It.
+        at: The time of an event that tells none.
+
     Raises:
-        InvalidRequestError: It has no id, source or type, or a payload that cannot be written again.
+        InvalidRequestError: It lacks an attribute without which it means nothing.
     """
-    data = event.data if isinstance(event.data, Mapping | list | str | int | float | bool) else None
-    if not (event.id and event.source and event.type):
-        raise InvalidRequestError(f"the event {event.id!r} has no id, source or type")
+    lacking = [name for name in ("id", "source", "type") if not getattr(event, name)]
+    if event.type == DriftDetected.kind and event.time is None:
+        lacking.append("time")  # it is part of what the event means: told twice, it would be two
+    if lacking:
+        raise InvalidRequestError(f"the event {event.id!r} of type {event.type!r} lacks {', '.join(lacking)}")
     return Envelope(
         id=str(event.id),
         source=str(event.source),
         type=str(event.type),
-        time=event.time.astimezone(UTC),
+        time=(event.time or at).astimezone(UTC),
         subject=str(event.subject or ""),
-        data=data if isinstance(data, Mapping) else {} if data is None else {"value": data},
+        data=_payload(event.data),
         extensions={name: str(value) for name, value in (event.extensions or {}).items() if value is not None},
     )
 
@@ -198,9 +205,10 @@ def completed(event: Envelope, *, platform: str, pipeline: str, run: str) -> Env
     return _ours(event, RunCompleted.kind, platform, {"pipeline": pipeline, "run": run})
 
 
-def failed(event: Envelope, *, platform: str, pipeline: str, run: str, attempt: int) -> Envelope:
-    """Return `RunFailed` in place of the workspace's event, which says neither where it failed nor why."""
-    return _ours(event, RunFailed.kind, platform, {"pipeline": pipeline, "run": run, "attempt": attempt})
+def failed(event: Envelope, *, platform: str, pipeline: str, run: str, attempt: int, step: str, error: str) -> Envelope:
+    """Return `RunFailed` in place of the workspace's event, which itself says neither where it failed nor why."""
+    data = {"pipeline": pipeline, "run": run, "attempt": attempt, "step": step, "error": error}
+    return _ours(event, RunFailed.kind, platform, data)
 
 
 def drifted(event: Envelope, found: Drifted, *, platform: str) -> Envelope:
@@ -235,7 +243,7 @@ def _event(content: Mapping[str, Any]) -> Envelope:
         type=_text(content, "eventType"),
         time=moment(_text(content, "eventTime")),
         subject=text_of(content, "subject"),
-        data=data if isinstance(data, Mapping) else {} if data is None else {"value": data},
+        data=_payload(data),
         extensions={"dataversion": version} if version else {},
     )
 
@@ -248,9 +256,17 @@ def _cloud_event(content: Mapping[str, Any]) -> Envelope:
         type=_text(content, "type"),
         time=moment(_text(content, "time")),
         subject=str(content.get("subject") or ""),
-        data=data if isinstance(data, Mapping) else {} if data is None else {"value": data},
+        data=_payload(data),
         extensions={name: str(value) for name, value in content.items() if name not in _STANDARD and value is not None},
     )
+
+
+def _payload(data: object) -> Mapping[str, object]:
+    if isinstance(data, Mapping):
+        return data
+    if isinstance(data, bytes):
+        return {"value": base64.b64encode(data).decode("ascii")}
+    return {"value": data} if isinstance(data, list | str | int | float) else {}
 
 
 def _text(content: Mapping[str, object], name: str) -> str:

@@ -71,6 +71,11 @@ def identifiers(new: NewVersion) -> Sequence[str]:
     return new.version, f"{new.version}-{digest[:8]}"
 
 
+def is_called(identifier: str, version: str) -> bool:
+    """Say whether a version with the ledger's number may be called so in Azure."""
+    return identifier == version or identifier.startswith(f"{version}-")
+
+
 def registered(new: NewVersion, *, identifier: str, path: str, store: str) -> dict[str, Any]:
     """Return what `azure.ai.ml.entities.Model` is made with for a new version.
 
