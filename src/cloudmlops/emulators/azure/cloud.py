@@ -28,6 +28,7 @@ from cloudmlops.emulators.azure.jobs.images import Images
 from cloudmlops.emulators.azure.jobs.pipelines import Pipelines
 from cloudmlops.emulators.azure.jobs.runner import Runner
 from cloudmlops.emulators.azure.jobs.runs import Runs
+from cloudmlops.emulators.azure.jobs.sweeps import Sweeps
 from cloudmlops.emulators.azure.ml.batch_deployments import BatchDeployments
 from cloudmlops.emulators.azure.ml.batch_endpoints import BatchEndpoints
 from cloudmlops.emulators.azure.ml.billing import Billing
@@ -146,7 +147,9 @@ class AzureCloud:
         self.pace = executor.pace
         """How long jobs are on their way before they run."""
         runner = Runner(world.surroundings, runs)
-        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor))
+        self.sweeps = Sweeps(world.surroundings.clock, runs, executor)
+        """What tries parameters; `sweeps.metrics` tells how good trials are."""
+        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor), self.sweeps)
         """What is executed."""
         Materialization(world, FeatureSets(world), runs, self.jobs)
         self.schedules.starter = self.jobs.start

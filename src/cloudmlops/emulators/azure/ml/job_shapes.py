@@ -91,6 +91,8 @@ def definition(given: Mapping[str, Any], name: str) -> dict[str, Any]:
         "uri": f"azureml://datastores/{ARTIFACT_STORE}/ExperimentRun/dcid.{name}",
         "jobOutputType": "uri_folder",
     }
+    if given["jobType"] == "Sweep":
+        return {**common, **_sweep(given), "outputs": {**outputs, "default": _output(default)}}
     if given["jobType"] == "Spark":
         return {
             **common,
@@ -112,6 +114,40 @@ def definition(given: Mapping[str, Any], name: str) -> dict[str, Any]:
         "environmentVariables": given.get("environmentVariables") or {},
         "parameters": {},
         "queueSettings": {"jobTier": "Null", "priority": None, **_given(given.get("queueSettings"))},
+    }
+
+
+def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what sweep jobs have of their own (azure-ai-ml 1.32, 2026-03, `sweep_job`)."""
+    trial, limits = given.get("trial") or {}, given.get("limits") or {}
+    resources = {**_RESOURCES, **_given(trial.get("resources"))}
+    sampling = given.get("samplingAlgorithm") or {}
+    random = (
+        {"seed": None, "logbase": None, "rule": "Random"} if sampling.get("samplingAlgorithmType") == "Random" else {}
+    )
+    return {
+        "searchSpace": given.get("searchSpace"),
+        "samplingAlgorithm": {**random, **_given(sampling)},
+        "limits": {
+            "timeout": limits.get("timeout"),
+            "jobLimitsType": "Sweep",
+            "maxTotalTrials": limits.get("maxTotalTrials"),
+            "maxConcurrentTrials": limits.get("maxConcurrentTrials"),
+            "trialTimeout": limits.get("trialTimeout"),
+        },
+        "earlyTermination": given.get("earlyTermination"),
+        "objective": given.get("objective"),
+        "trial": {
+            "codeId": trial.get("codeId"),
+            "command": trial.get("command"),
+            "environmentId": trial.get("environmentId"),
+            "environmentVariables": trial.get("environmentVariables") or {},
+            "distribution": trial.get("distribution"),
+            "resources": resources,
+        },
+        "queueSettings": {"jobTier": "Null", "priority": None, **_given(given.get("queueSettings"))},
+        "resources": resources,
+        "componentConfiguration": given.get("componentConfiguration"),
     }
 
 

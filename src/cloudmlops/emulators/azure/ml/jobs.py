@@ -22,6 +22,8 @@ from cloudmlops.emulators.azure.jobs.runner import Runner
 from cloudmlops.emulators.azure.jobs.runs import Run, Runs
 from cloudmlops.emulators.azure.jobs.spark import spark_task
 from cloudmlops.emulators.azure.jobs.stopping import Stop
+from cloudmlops.emulators.azure.jobs.sweeps import RUN_TYPE as SWEEP_RUN
+from cloudmlops.emulators.azure.jobs.sweeps import Sweeps, read_sweep
 from cloudmlops.emulators.azure.jobs.tasks import command_task
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
 from cloudmlops.emulators.azure.ml.assets import properties_of
@@ -38,20 +40,29 @@ _RUN_TYPES: Final[Mapping[str, str]] = {
     "Command": "azureml.scriptrun",
     "Pipeline": "azureml.PipelineRun",
     "Spark": "azureml.scriptrun",
+    "Sweep": SWEEP_RUN,
 }
-_FIRST: Final[Mapping[str, str]] = {"Command": "Starting", "Pipeline": "NotStarted", "Spark": "Starting"}
+_FIRST: Final[Mapping[str, str]] = {
+    "Command": "Starting",
+    "Pipeline": "NotStarted",
+    "Spark": "Starting",
+    "Sweep": "NotStarted",
+}
 """The status that a job is answered with when it is submitted."""
 
 
 class Jobs:
     """The handlers, and what lets other parts of the service submit jobs."""
 
-    def __init__(self, world: World, runs: Runs, runner: Runner, executor: Executor, pipelines: Pipelines) -> None:
+    def __init__(
+        self, world: World, runs: Runs, runner: Runner, executor: Executor, pipelines: Pipelines, sweeps: Sweeps
+    ) -> None:
         self._world = world
         self._runs = runs
         self._runner = runner
         self._executor = executor
         self._pipelines = pipelines
+        self._sweeps = sweeps
         add = world.routes.add
         add("GET", f"{WORKSPACE}/jobs", self.list)
         add("GET", JOB, self.get)
@@ -176,6 +187,12 @@ class Jobs:
             def work(stop: Stop) -> None:
                 self._pipelines.carry_out(run, graph, stop)
 
+        elif given["jobType"] == "Sweep":
+            sweep = read_sweep(given)
+
+            def work(stop: Stop) -> None:
+                self._sweeps.carry_out(run, sweep, stop)
+
         else:
             task = spark_task(given, self._executor.images) if given["jobType"] == "Spark" else command_task(given)
 
@@ -212,8 +229,8 @@ class Jobs:
 
 
 def _listed(run: Run, request: ArmRequest) -> bool:
-    """Say whether a list shows a run: it stands for a job, and is what the query asks for."""
-    if run.job is None or not in_view(run.hidden, request):
+    """Say whether a list shows a run: it stands for a job below no other, and is what the query asks for."""
+    if run.job is None or run.parent or not in_view(run.hidden, request):
         return False
     kind, tag, properties = (request.query(name) for name in ("jobType", "tag", "properties"))
     return (
