@@ -15,15 +15,24 @@ from typing import TYPE_CHECKING, Any, Final
 from cloudmlops.domain.graph import StepSpec, graph_to_json
 from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, StepRecord, StepState
 from cloudmlops.domain.schedules import Schedule
-from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError, ServiceError, UnsupportedError
+from cloudmlops.errors import (
+    ConflictError,
+    InvalidPipelineError,
+    InvalidRequestError,
+    NotFoundError,
+    ServiceError,
+    UnsupportedError,
+)
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
 from cloudmlops.providers.azureml.mapping.job_names import job_of, nodes, run_of
 from cloudmlops.providers.azureml.mapping.pipeline_spec import RECORD, Place, faults, pipeline_job
 from cloudmlops.providers.azureml.mapping.step_logs import attempts
+from cloudmlops.providers.azureml.mapping.time_zones import windows_zone
 from cloudmlops.providers.azureml.pipeline_runs.code import Code
 from cloudmlops.providers.azureml.pipeline_runs.jobs import Jobs
+from cloudmlops.providers.azureml.pipeline_runs.schedules import Schedules
 from cloudmlops.providers.azureml.pipeline_runs.step_logs import StepLogs
 from cloudmlops.providers.run_artifacts import Artifacts
 from cloudmlops.providers.run_records import Kept, StepRecords, outputs_from_json
@@ -55,6 +64,7 @@ class AzureMLPipelines(PipelinesPort):
         self._logs = StepLogs(backends.wire)
         self._code = Code(backends.objects)
         self._kept = Kept(backends.objects, image=backends.settings.environment)
+        self._schedules = Schedules(backends.wire, self._jobs, self._kept)
         self._records = StepRecords(self._left)
         self._artifacts = Artifacts(self._left, PROVIDER)
 
@@ -159,13 +169,29 @@ class AzureMLPipelines(PipelinesPort):
         self._kept.announce(run)
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
-        raise NotImplementedError
+        self._check(request, RunMode.DETACHED)
+        zone = windows_zone(schedule.timezone, self._clock.now())
+        if zone is None:
+            raise InvalidRequestError(
+                f"schedule {schedule.name!r} cannot be kept",
+                faults=[f"Azure ML has no time zone whose clocks show the same as those of {schedule.timezone}"],
+                hint="Write the times in UTC.",
+            )
+        self._schedules.check_name(schedule.name)
+        mark = self._kept.add_schedule(schedule, request)
+        tags = {
+            mapping.PIPELINE_TAG: request.graph.name,
+            mapping.SCHEDULE_TAG: schedule.name,
+            mapping.REQUEST_TAG: mark,
+        }
+        job = pipeline_job(request, self._written_for(request, {}))
+        self._schedules.put(schedule, zone, {**job, "display_name": schedule.name, "tags": tags})
 
     def schedules(self) -> Sequence[Schedule]:
-        raise NotImplementedError
+        return self._schedules.list()
 
     def unschedule(self, name: str) -> None:
-        raise NotImplementedError
+        self._schedules.drop(name)
 
     def run_schedules(
         self,
