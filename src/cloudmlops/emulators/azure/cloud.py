@@ -55,6 +55,7 @@ from cloudmlops.emulators.azure.scoring.batch import BatchDoor
 from cloudmlops.emulators.azure.scoring.credentials import Credentials
 from cloudmlops.emulators.azure.scoring.fleet import Fleet
 from cloudmlops.emulators.azure.scoring.service import scoring_service
+from cloudmlops.emulators.azure.tracking.service import Tracking
 from cloudmlops.emulators.core.service import Service, Surroundings
 
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-00000000e001"
@@ -134,6 +135,7 @@ class AzureCloud:
             blob_service(surroundings, self.tokens, self.access),
             self.event_grid.service(),
             self.history.service(),
+            *self.tracking.services(),
             self.redis.service(),
         )
 
@@ -159,6 +161,8 @@ class AzureCloud:
         """Which jobs requests to batch endpoints began."""
         self.history = History(world, runs, runner)
         """What went on."""
+        self.tracking = Tracking(world, runs)
+        """What runs have logged; `tracking.measures` has their metrics."""
 
     @property
     def routes(self) -> Routes:

@@ -22,7 +22,13 @@ from cloudmlops.emulators.azure.jobs.images import Images
 from cloudmlops.emulators.azure.jobs.logs import Log
 from cloudmlops.emulators.azure.jobs.runs import Run, Runs
 from cloudmlops.emulators.azure.jobs.stopping import Canceled, Stop
-from cloudmlops.emulators.azure.jobs.surroundings import HIDDEN, variables_of
+from cloudmlops.emulators.azure.jobs.surroundings import (
+    HIDDEN,
+    RUN_AUDIENCE,
+    RUN_TOKEN_SECONDS,
+    token_variables,
+    variables_of,
+)
 from cloudmlops.emulators.azure.jobs.tasks import DIRECT, Output, Task, Value
 from cloudmlops.emulators.azure.ml.clusters import Clusters
 from cloudmlops.emulators.azure.ml.data import Data
@@ -161,7 +167,8 @@ class Executor:
         principal = directory.by_client(str(named)) if managed and named else directory.by_object(run.by["object_id"])
         if principal is None:
             raise Failed(f"The identity {named or run.by['object_id']} of the job is not known.")
-        return self._identities.environment(principal)
+        token = self._world.tokens.issue(principal, RUN_AUDIENCE, seconds=RUN_TOKEN_SECONDS)
+        return {**self._identities.environment(principal), **token_variables(token)}
 
     def _image(self, environment: str) -> str:
         """Return the image of an environment; one that is not in the workspace stands for itself."""
