@@ -122,7 +122,7 @@ class AzureCloud:
         """What serves deployments: images, the quota, how traffic is shared by chance."""
         credentials = Credentials(world)
         self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
-        self._deployments = OnlineDeployments(world, self.fleet)
+        self._deployments = OnlineDeployments(world, self.fleet, self.event_grid.events)
         self._add_jobs(world)
         self.redis = Redis(surroundings)
         """What features are served from; it starts at first use."""
