@@ -20,6 +20,7 @@ from cloudmlops.domain.endpoints import (
 )
 from cloudmlops.errors import ConflictError, InvalidRequestError, NotFoundError
 from cloudmlops.ports.endpoints import EndpointsPort, Fetch
+from cloudmlops.providers.azureml.deployments.batches import Batches
 from cloudmlops.providers.azureml.deployments.callers import Caller
 from cloudmlops.providers.azureml.deployments.deploying import Deploying
 from cloudmlops.providers.azureml.deployments.resources import Resources
@@ -164,8 +165,9 @@ class AzureMLEndpoints(EndpointsPort):
         caller = Caller(self._wire, endpoint, str(shown.endpoint.auth_mode))
         return mapping.scoring(shown, headers=caller, renew=caller.renew)
 
-    def predict_batch(self, model: str, version: str, *, fetch: Fetch, input_uri: str, output_uri: str) -> None:
-        raise NotImplementedError
+    def predict_batch(self, model: str, version: str, *, fetch: Fetch, input_uri: str, output_uri: str) -> None:  # noqa: ARG002 Azure ML fetches it
+        native = self._deploying.native_model(model, version, operation="endpoints.predict_batch")
+        Batches(self._backends).score(native, self._deploying.image_environment(), input_uri, output_uri)
 
     def _unknown(self, endpoint: str) -> NotFoundError:
         return _no_such(f"endpoint {endpoint!r}", self._resources.names())

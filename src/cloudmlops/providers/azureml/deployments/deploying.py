@@ -36,10 +36,9 @@ class Deploying:
             ConflictError: Another deployment has that name.
             ServiceError: Azure ML refuses it.
         """
-        self._check_image()
+        environment = "" if self._settings.serving == "mlflow" else self.image_environment()
         _, shown = self._settling.settled(spec.endpoint)
         native = self.native_model(spec.model, spec.version)
-        environment = self._environment()
         begun = False
 
         def decide(record: Record) -> Change | None:
@@ -82,16 +81,20 @@ class Deploying:
             raise missing
         return model_mapping.native_name(found)
 
-    def _check_image(self) -> None:
-        if self._settings.serving == "image" and not self._settings.serving_image:
+    def image_environment(self) -> str:
+        """Return Azure's id of what our serving image is registered as.
+
+        Raises:
+            ConfigurationError: Nothing says which image that is.
+        """
+        image = self._settings.serving_image
+        if not image:
             raise ConfigurationError(
                 "nothing says which container image serves models",
                 hint="Set serving_image to the one that docs/endpoints.md has built, such as "
                 "myregistry.azurecr.io/cloudmlops/serving:latest; or serving=mlflow, and Azure ML makes one.",
             )
-
-    def _environment(self) -> str:
-        return "" if self._settings.serving == "mlflow" else self._resources.environment(self._settings.serving_image)
+        return self._resources.environment(image)
 
     def _asked(self, spec: DeploymentSpec, native: str, environment: str, actor: str) -> dict[str, object]:
         return {
