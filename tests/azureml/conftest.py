@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from cloudmlops import Platform, connect
 from cloudmlops.emulators.azure import azureml_emulator as started
 from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
+from cloudmlops.emulators.azure.redis.service import Redis
 from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.settings import AzureMLSettings
 
@@ -52,6 +56,44 @@ def azureml_emulator_of_session(tmp_path_factory: pytest.TempPathFactory) -> Ite
     principals.write_text(PRINCIPALS)
     with started(principals=principals) as emulator:
         yield emulator
+
+
+class JustRedis:
+    """An emulated cloud of nothing but Redis."""
+
+    def services(self, surroundings: Surroundings) -> Sequence[Service]:
+        self.redis = Redis(surroundings)
+        return (self.redis.service(),)
+
+    def environment(self, folder: Path) -> Mapping[str, str | None]:
+        return {}
+
+    def reset(self) -> None:
+        self.redis.door.lose_answers(0)
+
+
+@pytest.fixture(scope="session", params=["redis-server", "substitute"])
+def redis_of_session(request: pytest.FixtureRequest) -> Iterator[Redis]:
+    """Redis beside the emulator: the system's own and the substitute, in turn."""
+    with pytest.MonkeyPatch.context() as environment:
+        if request.param == "substitute":
+            environment.setenv("PATH", "")
+        elif shutil.which("redis-server") is None:
+            pytest.skip("the system has no redis-server: only the substitute is tested (apt-get install redis-server)")
+        cloud = JustRedis()
+        running = Emulator([cloud])
+        running.begin()
+    try:
+        yield cloud.redis
+    finally:
+        running.__exit__(None, None, None)
+
+
+@pytest.fixture
+def redis(redis_of_session: Redis) -> Iterator[Redis]:
+    """The same, without what another test has set; what it holds stays, so let a test use views of its own."""
+    yield redis_of_session
+    redis_of_session.door.lose_answers(0)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.entra.principals import Directory, default_directory, load_directory
 from cloudmlops.emulators.azure.entra.service import entra_service
-from cloudmlops.emulators.azure.entra.tokens import Tokens
+from cloudmlops.emulators.azure.entra.tokens import LIFETIME_SECONDS, Tokens
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
 from cloudmlops.emulators.azure.history.service import History
 from cloudmlops.emulators.azure.jobs.batch import BatchScoring
@@ -201,6 +201,7 @@ class AzureCloud:
         self.billing.reset()
         self.fleet.reset()
         self.redis.door.lose_answers(0)
+        self.tokens.lifetime_seconds = LIFETIME_SECONDS
         self._built().versions.clear()
 
     def _resume(self) -> None:
