@@ -151,7 +151,7 @@ class AzureCloud:
         runner = Runner(world.surroundings, runs)
         self.sweeps = Sweeps(world.surroundings.clock, runs, executor)
         """What tries parameters; `sweeps.metrics` tells how good trials are."""
-        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor), self.sweeps)
+        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor, self.sweeps), self.sweeps)
         """What is executed."""
         Materialization(world, FeatureSets(world), runs, self.jobs)
         self.schedules.starter = self.jobs.start

@@ -195,3 +195,25 @@ def test_a_real_spark_reads_and_writes_what_a_job_is_given(jobs: Jobs, tmp_path:
     assert sorted(written.read_text().splitlines()) == ["AA,3", "BB,5", "carrier,delay"]
     log = (tmp_path / "got" / "artifacts" / "logs" / "azureml" / "driver" / "stdout").read_text()
     assert "partitions 3" in log
+
+
+@pytest.mark.usefixtures("spark_is_this_interpreter")
+def test_a_spark_job_is_a_step_of_a_pipeline(jobs: Jobs, tmp_path: Path) -> None:
+    from azure.ai.ml import Input, dsl
+
+    step = spark_job(jobs, tmp_path, TELLS, "a w ${{inputs.data}} ${{outputs.left}}", name="tells")
+    show = jobs.command("cat ${{inputs.told}}/told.json", inputs={"told": Input(type="uri_folder")}, name="show")
+
+    @dsl.pipeline(default_compute="serverless")
+    def told() -> None:
+        begun = step()
+        show(told=begun.outputs.left)
+
+    job = told()
+    job.experiment_name = "flights"
+    submitted = jobs.submit(job)
+    run = jobs.ended(submitted.name)
+
+    assert run["status"] == "Completed", run["error"]
+    steps = {one.display_name: one.name for one in jobs.client.jobs.list(parent_job_name=submitted.name)}
+    assert json.loads(jobs.log(steps["show"]))["given"] == ["a", "w"]

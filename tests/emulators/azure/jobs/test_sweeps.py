@@ -334,3 +334,41 @@ def test_a_policy_waits_for_its_interval_and_its_delay() -> None:
 def test_a_policy_that_is_none_is_refused(given: Any) -> None:
     with pytest.raises(Refused):
         read_policy(given, minimizes=False)
+
+
+def test_a_sweep_is_a_step_of_a_pipeline_whose_best_trial_feeds_the_next_one(
+    jobs: Jobs, logged: Logged, tmp_path: Path
+) -> None:
+    from azure.ai.ml import Input, Output, dsl
+    from azure.ai.ml.sweep import Choice
+
+    train = jobs.command(
+        "python train.py ${{inputs.rate}} ${{inputs.depth}} ${{outputs.model}} ${{inputs.word}}",
+        code=str(jobs.code(train=TRAIN.replace('os.environ["LOGGED"]', repr(str(logged.folder))))),
+        inputs={"rate": 0.5, "depth": 1, "word": "none"},
+        outputs={"model": Output(type="uri_folder")},
+        name="train",
+    )
+    show = jobs.command("cat ${{inputs.model}}/model.txt", inputs={"model": Input(type="uri_folder")}, name="show")
+
+    @dsl.pipeline(default_compute="serverless")
+    def tuned() -> dict[str, Any]:
+        trial = train(rate=Choice([0.25, 0.5]), depth=Choice([1, 2]), word="piped")
+        step = trial.sweep(primary_metric="score", goal="Maximize", sampling_algorithm="grid")
+        step.set_limits(max_total_trials=4, max_concurrent_trials=2, trial_timeout=600)
+        show(model=step.outputs.model)
+        return {"model": step.outputs.model}
+
+    job = tuned()
+    job.experiment_name = "flights"
+    submitted = jobs.submit(job)
+    run = jobs.ended(submitted.name)
+
+    steps = {one.display_name: one.name for one in jobs.client.jobs.list(parent_job_name=submitted.name)}
+    assert run["status"] == "Completed", jobs.run(steps["step"])["error"]
+    best = jobs.run(steps["step"])["properties"]["best_child_run_id"]
+    assert best == f"{steps['step']}_3"
+    assert jobs.log(best) == "trained piped\n"
+    assert jobs.log(steps["show"]) == "0.5 2"
+    jobs.client.jobs.download(str(submitted.name), download_path=tmp_path / "got", output_name="model")
+    assert (tmp_path / "got" / "named-outputs" / "model" / "model.txt").read_text() == "0.5 2"

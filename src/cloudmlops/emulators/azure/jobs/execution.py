@@ -110,7 +110,7 @@ class Executor:
         stop.pause(self.pace.preparing)
         if task.code:
             self._bring(run, task.code, work)
-        inputs = {name: self._input(run, name, value, mounts) for name, value in task.inputs.items()}
+        inputs = {name: self._input(run, name, value, mounts, task) for name, value in task.inputs.items()}
         outputs = {name: self._made(output, mounts / name) for name, output in task.outputs.items()}
         command = filled(task.command, inputs, {name: str(path) for name, path in outputs.items()})
         if task.program:
@@ -231,10 +231,10 @@ class Executor:
         if not self._blobs.download(place.account, place.container, place.path, folder):
             raise Failed(f"Error Code: ScriptExecution.StreamAccess.NotFound: there is nothing at {address}.")
 
-    def _input(self, run: Run, name: str, value: Value | None, mounts: Path) -> str | None:
+    def _input(self, run: Run, name: str, value: Value | None, mounts: Path, task: Task) -> str | None:
         if value is None or value.literal:
             return value.text if value is not None else None
-        if value.mode == DIRECT:
+        if value.mode == DIRECT and not task.local:
             return self._assets.uri(run.workspace, value.text)
         folder = mounts / f"INPUT_{name}"
         folder.mkdir()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError
@@ -88,13 +87,40 @@ def spark_task(job: Mapping[str, Any], images: Images) -> Task:
             "SPARK_LOCAL_IP": "127.0.0.1",
             **{name: str(value) for name, value in (job.get("environmentVariables") or {}).items()},
         },
-        inputs={name: replace(value_of(one, name), mode=None) for name, one in given.items()},
-        outputs={
-            name: replace(output_of(one, name), mode=None) for name, one in outputs.items() if name != "default" and one
-        },
+        inputs={name: value_of(one, name) for name, one in given.items()},
+        outputs={name: output_of(one, name) for name, one in outputs.items() if name != "default" and one},
         identity=job.get("identity"),
         log=LOG_NAME,
+        local=True,
     )
+
+
+def spark_step(node: Mapping[str, Any], specification: Mapping[str, Any], images: Images) -> Task:
+    """Read what a step of a pipeline does that is a Spark job, but for its inputs and outputs.
+
+    Args:
+        node: The step.
+        specification: Of its component.
+        images: Where an interpreter stands for its runtime.
+
+    Raises:
+        Refused: As `spark_task`.
+    """
+    entry: Mapping[str, Any] = specification.get("entry") or {}
+    resources: Mapping[str, Any] = node.get("resources") or {}
+    job = {
+        "codeId": specification.get("code"),
+        "entry": {"sparkJobEntryType": PYTHON_ENTRY if entry.get("file") else "SparkJobScalaEntry", **entry},
+        "args": node.get("args") or specification.get("args"),
+        "conf": {**(specification.get("conf") or {}), **(node.get("conf") or {})},
+        "resources": {"runtimeVersion": resources.get("runtime_version")},
+        **{
+            key: specification.get(name)
+            for key, name in (("pyFiles", "py_files"), ("jars", "jars"), ("files", "files"))
+        },
+        "archives": specification.get("archives"),
+    }
+    return spark_task(job, images)
 
 
 def _submitted(job: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -23,7 +23,7 @@ from cloudmlops.emulators.azure.jobs.expressions import substituted
 from cloudmlops.emulators.azure.jobs.runs import Run, Runs
 from cloudmlops.emulators.azure.jobs.search_spaces import Distribution, Point, read_space, sampler_of
 from cloudmlops.emulators.azure.jobs.stopping import Stop
-from cloudmlops.emulators.azure.jobs.tasks import Task, command_task, duration_of
+from cloudmlops.emulators.azure.jobs.tasks import Task, Value, command_task, duration_of
 from cloudmlops.emulators.azure.ml.job_shapes import definition
 from cloudmlops.emulators.core.clock import Clock
 
@@ -159,7 +159,11 @@ class Sweeps:
         try:
             made = self._child(run, trial)
             self._runs.create(made)
-            task = replace(sweep.task, command=substituted(sweep.task.command, trial.value))
+            task = replace(
+                sweep.task,
+                command=substituted(sweep.task.command, trial.value),
+                inputs={**sweep.task.inputs, **trial.inputs(sweep.task.inputs)},
+            )
             status = self._executor.execute(made, task, trial.stop)
         finally:
             with going.changed:
@@ -234,7 +238,9 @@ class Sweeps:
             error = f"The sweep ran longer than its timeout of {sweep.timeout}." if late else ""
             self._runs.move(run, "Canceled", error=error, **more)
         elif going.begun and all(trial.status == "Failed" for trial in going.begun):
-            self._runs.move(run, "Failed", error="All trials of the sweep have failed.", **more)
+            last = self._runs.get(run.workspace, f"{run.name}_{going.begun[-1].number}")
+            error = f"All trials of the sweep have failed. The last one: {last.error if last else ''}"
+            self._runs.move(run, "Failed", error=error, **more)
         else:
             self._runs.move(run, "Completed", **more)
 
@@ -258,6 +264,10 @@ class _Trial:
         if name == expression or name not in self.point:
             return f"${{{{{expression}}}}}"
         return str(self.point[name])
+
+    def inputs(self, declared: Iterable[str]) -> dict[str, Value]:
+        """Return those of the declared inputs that are parameters: a component's trial has them so."""
+        return {name: Value(kind="literal", text=str(self.point[name])) for name in declared if name in self.point}
 
 
 class _Going:

@@ -65,6 +65,8 @@ class Task:
     program: tuple[str, ...] = ()
     log: str = "user_logs/std_log.txt"
     """Where what it prints is kept among its artifacts."""
+    local: bool = False
+    """Whether it is given local paths even for what it is to reach directly."""
 
 
 def value_of(given: Mapping[str, Any], where: str) -> Value:
