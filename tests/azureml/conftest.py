@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
@@ -94,6 +96,15 @@ def redis(redis_of_session: Redis) -> Iterator[Redis]:
     """The same, without what another test has set; what it holds stays, so let a test use views of its own."""
     yield redis_of_session
     redis_of_session.door.lose_answers(0)
+
+
+@pytest.fixture(scope="session")
+def spark_python() -> str:
+    """An interpreter with pyspark, which no extra of ours has: an environment of its own."""
+    script = Path(__file__).parents[2] / "tools" / "spark_environment.py"
+    made = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return made.stdout.splitlines()[-1]
 
 
 @pytest.fixture

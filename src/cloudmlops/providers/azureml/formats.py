@@ -91,4 +91,12 @@ Origins = Annotated[
 ContainerImage = Annotated[
     str, looking(r"(?:[a-z0-9.:-]+/)?[a-z0-9._/-]*(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", "a container image")
 ]
+ComputeMachine = Annotated[
+    str, looking(r"(?:[A-Za-z][A-Za-z0-9_]{2,63})?", "a size of machines such as Standard_DS3_v2")
+]
 Machine = Annotated[str, looking(r"[A-Za-z][A-Za-z0-9_]{2,63}", "a size of machines such as Standard_DS3_v2")]
+SparkInstance = Annotated[
+    str,
+    looking(r"(?i:standard_e(?:4|8|16|32|64)s_v3)", "a size of machines that Spark jobs have, such as standard_e8s_v3"),
+]
+SparkRuntime = Annotated[str, looking(r"[0-9]+\.[0-9]+", "a version of Spark such as 3.5")]

@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from cloudmlops.providers.azureml.formats import (
     Application,
     Compute,
+    ComputeMachine,
     ContainerImage,
     Datastore,
     Environment,
@@ -20,6 +21,8 @@ from cloudmlops.providers.azureml.formats import (
     Machine,
     Origins,
     RedisUrl,
+    SparkInstance,
+    SparkRuntime,
     Subscription,
     Tenant,
     Topic,
@@ -60,6 +63,26 @@ class AzureMLSettings(TargetSettings):
     """What steps run in, such as `azureml:flights:3`; a step may name an image."""
     compute: Compute = ""
     """Where runs run; empty is serverless compute."""
+    compute_machine: ComputeMachine = ""
+    """Size of the machines of `compute` where it is to be made when it is not there; empty makes none."""
+    compute_max_nodes: Annotated[int, Field(ge=1, le=1000)] = 4
+    """How many machines a compute that is made may have."""
+    compute_min_nodes: Annotated[int, Field(ge=0, le=1000)] = 0
+    """How many it keeps though nothing runs; above 0, `compute_idle_cost` must agree."""
+    compute_idle_cost: Annotated[float, Field(ge=0)] = 0.0
+    """US dollars a month that you agree to pay for machines that are kept though nothing runs; a compute that costs
+    more of them is refused, whoever made it, and the message says how much."""
+    feature_store: Workspace | Literal[""] = ""
+    """Workspace of kind FeatureStore, in the same resource group, that shows the feature sets; empty is the workspace
+    itself where it is of that kind, else none."""
+    spark_from_mib: Annotated[int, Field(ge=0)] = 2048
+    """Features whose sources hold so many MiB, as they are stored, are joined and reduced by a Spark job of the
+    workspace; of less, on this machine."""
+    spark_instance: SparkInstance = "standard_e8s_v3"
+    """Size of the machines of such a job, which has one more than `spark_executors`."""
+    spark_executors: Annotated[int, Field(ge=1, le=256)] = 4
+    spark_runtime: SparkRuntime = "3.5"
+    """Version of Spark."""
     redis_url: Annotated[RedisUrl | None, OrNone] = None
     """What features are served from, such as `rediss://flights.redis.cache.windows.net:6380`: with TLS, and with
     tokens of Entra; `redis://` is for this machine's own, without both. None, in a target `none`, serves none."""
