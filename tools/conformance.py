@@ -16,8 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OTHERS = ("3.12", "3.13")
 OF_THE_SDKS = (
-    *("tests/emulators", "tests/vertex", "tests/contract"),
-    *("-m", "not conformance", "-k", "Vertex or vertex or emulators"),
+    *("tests/emulators", "tests/vertex", "tests/azureml", "tests/contract"),
+    *("-m", "not conformance", "-k", "Vertex or vertex or AzureML or azureml or emulators"),
 )
 
 
