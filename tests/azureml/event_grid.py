@@ -113,7 +113,7 @@ def managing() -> Iterator[EventGridManagementClient]:
 @contextmanager
 def served(platform: Platform, *, port: int = 0) -> Iterator[str]:
     """Answer pushes on loopback."""
-    config = uvicorn.Config(platform.events.asgi(), port=port, log_level="error", lifespan="off")
+    config = uvicorn.Config(platform.events.asgi(), port=port, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -126,13 +126,15 @@ def served(platform: Platform, *, port: int = 0) -> Iterator[str]:
         thread.join()
 
 
-def subscribe(platform: Platform, url: str, *, name: str = "learning", **more: Any) -> EventSubscription:
-    """Let the workspace's events be pushed to an address."""
+def subscribe(
+    platform: Platform, url: str, *, name: str = "learning", source: str = "", **more: Any
+) -> EventSubscription:
+    """Let the workspace's events, or another source's, be pushed to an address."""
     destination = WebHookEventSubscriptionDestination(endpoint_url=url, **more.pop("webhook", {}))
     info = EventSubscription(destination=destination, **more)
     with managing() as manage:
         made: EventSubscription = manage.event_subscriptions.begin_create_or_update(
-            workspace_id(platform), name, info
+            source or workspace_id(platform), name, info
         ).result()
     return made
 
