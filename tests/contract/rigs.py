@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from tests.azureml.event_grid import made_namespace
 
 from cloudmlops import Platform, connect
+from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 
-from .conftest import azureml_target, target_in_new_project, vertex_target
+from .conftest import azureml_target, azureml_target_of, target_in_new_project, vertex_target
 
 
 class OnDisk:
@@ -74,6 +77,16 @@ class OnAzureML:
             yield platform
 
 
+class OnAzureMLWithNamespace(OnAzureML):
+    """What is published comes back by a subscription."""
+
+    @pytest.fixture
+    def platform(self, azureml_emulator: Emulator) -> Iterator[Platform]:
+        namespace = made_namespace(azureml_emulator.cloud(AzureCloud), "contract", "owner")
+        with connect(azureml_target(azureml_emulator, **self.settings, **namespace.settings)) as platform:
+            yield platform
+
+
 class OnVertexSealed(OnVertex):
     """Google's own addresses and credentials, in a process whose every way leads to an emulator."""
 
@@ -82,4 +95,20 @@ class OnVertexSealed(OnVertex):
     @pytest.fixture
     def platform(self) -> Iterator[Platform]:
         with connect(target_in_new_project(os.environ["CLOUDMLOPS_EMULATOR"], **self.settings)) as platform:
+            yield platform
+
+
+WORKSPACES: Final = 100
+"""As many as there are tests of any contract, with room for more."""
+_numbers = itertools.count()
+
+
+class OnAzureMLSealed(OnAzureML):
+    """The same in a process that was started behind the redirect, with its workspaces there from the start."""
+
+    @pytest.fixture
+    def platform(self) -> Iterator[Platform]:
+        number = next(_numbers)
+        assert number < WORKSPACES
+        with connect(azureml_target_of(f"w{number}", **self.settings)) as platform:
             yield platform
