@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
@@ -98,9 +97,9 @@ class OnVertexSealed(OnVertex):
             yield platform
 
 
-WORKSPACES: Final = 100
-"""As many as there are tests of any contract, with room for more."""
-_numbers = itertools.count()
+WORKSPACES: Final = tuple(f"sealed-{number}" for number in range(100))
+"""As many as a contract has tests, with room for more."""
+_unused = iter(WORKSPACES)
 
 
 class OnAzureMLSealed(OnAzureML):
@@ -108,7 +107,5 @@ class OnAzureMLSealed(OnAzureML):
 
     @pytest.fixture
     def platform(self) -> Iterator[Platform]:
-        number = next(_numbers)
-        assert number < WORKSPACES
-        with connect(azureml_target_of(f"w{number}", **self.settings)) as platform:
+        with connect(azureml_target_of(next(_unused), **self.settings)) as platform:
             yield platform
