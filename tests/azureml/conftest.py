@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from cloudmlops import Platform, connect
+import cloudmlops as cm
 from cloudmlops.emulators.azure import azureml_emulator as started
 from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.emulators.azure.redis.service import Redis
@@ -19,6 +20,7 @@ from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.settings import AzureMLSettings
 
+from .deployments import Deployer
 from .event_grid import Namespace, made_namespace
 
 GROUP = "experiments"
@@ -50,6 +52,7 @@ kind = "User"
 """
 _numbers = itertools.count(1)
 Opened = Callable[..., AzureMLBackends]
+Connected = Callable[..., cm.Platform]
 
 
 @pytest.fixture(scope="session")
@@ -178,3 +181,33 @@ def connected(opened: Opened, as_somebody: Callable[[str], None]) -> Iterator[Ca
 def namespace(cloud: AzureCloud) -> Namespace:
     """A namespace of Event Grid with a topic and a queue, which the owner may send to and receive from."""
     return made_namespace(cloud, GROUP, "owner")
+
+
+@pytest.fixture
+def deployer(opened: Opened, workspace: str, cloud: AzureCloud, tmp_path: Path) -> Iterator[Deployer]:
+    """Registers and deploys; the test's endpoints are deleted at its end."""
+    settings = {"serving_image": "quick.azurecr.io/scaling:1", "compute": "scoring"}
+    with connect(opened(**settings).settings.target) as platform:
+        one = Deployer(
+            platform=platform, cloud=cloud, folder=tmp_path, endpoint=f"scaling-{workspace}", settings=settings
+        )
+        one.let_be_quick()
+        yield one
+        cloud.fleet.settle()
+        for status in platform.endpoints.list():
+            platform.endpoints.delete(status.name)
+
+
+@pytest.fixture
+def connected(opened: Opened) -> Iterator[Connected]:
+    """Connects to the test's workspace, whose steps run in this environment, with settings such as `compute="cpu"`."""
+    kept: list[cm.Platform] = []
+
+    def platform(**settings: str) -> cm.Platform:
+        target = opened(**{"environment": "azureml:steps:1", **settings}).settings.target
+        kept.append(cm.connect(target))
+        return kept[-1]
+
+    yield platform
+    for one in kept:
+        one.close()

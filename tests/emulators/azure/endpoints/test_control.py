@@ -296,3 +296,17 @@ def test_endpoints_are_for_those_whose_role_allows_it(endpoints: Endpoints, who:
 
     assert (endpoints.call("PUT", path, who=who, json=body).status_code == 200) == allowed
     assert (endpoints.call("POST", f"{path}/listKeys", who=who).status_code == 200) == allowed
+
+
+def test_an_endpoint_that_is_deleted_while_a_deployment_starts_leaves_no_machine(endpoints: Endpoints) -> None:
+    path = endpoints.endpoint()
+    code = {"codeId": endpoints.code("import time\ndef init(): time.sleep(0.5)\ndef run(data): ...\n")}
+    body = deployment(codeConfiguration={**code, "scoringScript": "score.py"}, environmentId=endpoints.environment())
+    assert endpoints.call("PUT", f"{path}/deployments/blue", json=body).status_code == 201
+
+    endpoints.followed(endpoints.call("DELETE", path))
+
+    endpoints.cloud.fleet.settle()
+    blue = f"{endpoints.workspace}{path}/deployments/blue".lower()
+    assert endpoints.cloud.fleet.server(blue) is None
+    assert blue not in endpoints.cloud.fleet.deployments()
