@@ -25,11 +25,15 @@ from cloudmlops.errors import InvalidRequestError
 from cloudmlops.materializers.snapshots import unpack
 from cloudmlops.runtime.failures import told
 from cloudmlops.runtime.logged import read_logged
+from cloudmlops.runtime.mirrored import taken_from
 from cloudmlops.runtime.steps import find_step, run_step
 
 RUN_VARIABLE: Final = "CLOUDMLOPS_RUN"
 RECORD: Final = "record.json"
 """Of a folder for a record: what `Contained` says of a success."""
+
+TRACKED: Final = "mlflow"
+"""The folder that MLflow writes to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +74,18 @@ def carry_out(contained: Contained) -> int:
     contained.error.unlink(missing_ok=True)
     begun = _now()
     work = Path(mkdtemp(prefix=f"{contained.step}-"))
+    of_cloud = taken_from(os.environ)
     try:
         record = _performed(contained, work)
     except BaseException as error:  # noqa: BLE001 what a user's function raises fails the step, whatever it is
         traceback.print_exc()
         _end_mlflow_run("FAILED")
+        if of_cloud is not None:
+            of_cloud.log(work / TRACKED)
         _leave(contained, told(error), begun, retryable=not isinstance(error, InvalidRequestError))
         return 1
+    if of_cloud is not None:
+        of_cloud.log(work / TRACKED)
     text = json.dumps({**record, **_tried(contained, begun)})
     if contained.cache is not None:
         _write(contained.cache / f"{record['key']}.json", text)
@@ -97,7 +106,7 @@ def _performed(contained: Contained, work: Path) -> dict[str, Any]:
     folder.mkdir()
     os.chdir(folder)
     os.environ |= {
-        "MLFLOW_TRACKING_URI": (work / "mlflow").as_uri(),
+        "MLFLOW_TRACKING_URI": (work / TRACKED).as_uri(),
         "MLFLOW_EXPERIMENT_NAME": contained.pipeline,
         # Plain files need neither a server nor SQLAlchemy.
         "MLFLOW_ALLOW_FILE_STORE": "true",
@@ -126,7 +135,7 @@ def _performed(contained: Contained, work: Path) -> dict[str, Any]:
         "step": contained.step,
         "key": content_key(contained.content, _input_digests(contained)),
         "outputs": {name: output.to_json() for name, output in kept.items()},
-        "logged": read_logged(work / "mlflow"),
+        "logged": read_logged(work / TRACKED),
     }
 
 
