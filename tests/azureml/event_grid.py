@@ -127,10 +127,11 @@ def served(platform: Platform, *, port: int = 0) -> Iterator[str]:
 
 
 def subscribe(
-    platform: Platform, url: str, *, name: str = "learning", source: str = "", **more: Any
+    platform: Platform, url: str = "", *, name: str = "learning", source: str = "", **more: Any
 ) -> EventSubscription:
-    """Let the workspace's events, or another source's, be pushed to an address."""
-    destination = WebHookEventSubscriptionDestination(endpoint_url=url, **more.pop("webhook", {}))
+    """Let the workspace's events, or another source's, be pushed to an address, or to another destination."""
+    webhook = more.pop("webhook", {})
+    destination = more.pop("destination", None) or WebHookEventSubscriptionDestination(endpoint_url=url, **webhook)
     info = EventSubscription(destination=destination, **more)
     with managing() as manage:
         made: EventSubscription = manage.event_subscriptions.begin_create_or_update(

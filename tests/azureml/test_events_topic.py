@@ -12,10 +12,14 @@ import pytest
 from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridPublisherClient
 from azure.identity import DefaultAzureCredential
-from azure.mgmt.eventgrid.models import DeadLetterWithResourceIdentity, StorageBlobDeadLetterDestination
+from azure.mgmt.eventgrid.models import (
+    DeadLetterWithResourceIdentity,
+    NamespaceTopicEventSubscriptionDestination,
+    StorageBlobDeadLetterDestination,
+)
 
 from cloudmlops import Platform
-from cloudmlops.domain.events import Event, UnknownEvent
+from cloudmlops.domain.events import Event, ModelRegistered, UnknownEvent
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
@@ -23,7 +27,7 @@ from cloudmlops.errors import InvalidRequestError, NotFoundError, PermissionDeni
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
-from .event_grid import Namespace, drift
+from .event_grid import PATIENCE, Namespace, drift, subscribe
 
 Connected = Callable[..., Platform]
 
@@ -95,6 +99,22 @@ def test_another_programs_events_are_pulled_and_kept(platform: Platform, namespa
         "com.example.bytes": {"value": "aGVsbG8="},
         "com.example.none": {},
     }
+    assert namespace.waiting() == []
+
+
+def test_what_the_workspace_tells_can_be_pulled_so_that_nothing_is_reachable_from_outside(
+    connected: Connected, namespace: Namespace, tmp_path: Path
+) -> None:
+    platform = connected(reporter="event-grid", **namespace.settings)
+    topic = NamespaceTopicEventSubscriptionDestination(resource_id=f"{namespace.id}/topics/mlops")
+    subscribe(platform, destination=topic, event_delivery_schema="CloudEventSchemaV1_0")
+
+    platform.models.register("churn", written_model(tmp_path / "model"))
+    assert namespace.cloud.event_grid.deliveries.settle(PATIENCE)
+    platform.events.process()
+
+    (event,) = platform.events.list(kind=ModelRegistered)
+    assert (event.platform, event.model, event.version) == (platform.address, "churn", "1")
     assert namespace.waiting() == []
 
 

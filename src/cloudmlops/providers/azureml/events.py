@@ -13,13 +13,13 @@ from cloudmlops.errors import NotFoundError, PermissionDeniedError
 from cloudmlops.ports.events import EventsPort, Pulled, PushReply, PushRequest
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import events as mapping
-from cloudmlops.providers.azureml.push_identity import PushIdentity
 
 if TYPE_CHECKING:
     from cloudmlops.domain.runs import StepRecord
     from cloudmlops.providers.azureml.backends import AzureMLBackends
     from cloudmlops.providers.azureml.eventing.queue import Queue
     from cloudmlops.providers.azureml.eventing.topic import Topic
+    from cloudmlops.providers.azureml.push_identity import PushIdentity
 
 _ORIGIN: Final = "webhook-request-origin"
 _RATE: Final = "webhook-request-rate"
@@ -103,6 +103,8 @@ class AzureMLEvents(EventsPort):
 
     @cached_property
     def _identity(self) -> PushIdentity:
+        from cloudmlops.providers.azureml.push_identity import PushIdentity  # here, because it loads cryptography
+
         return PushIdentity(self._settings, self._backends.wire)
 
     @cached_property

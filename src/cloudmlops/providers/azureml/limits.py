@@ -16,8 +16,9 @@ _NO_RUNS: Final = Limit(
 LIMITS: Final[Mapping[Capability, Limit]] = {
     Capability.EVENT_DELIVERY: Limit(
         kind=Support.EMULATED,
-        reason="this library's events are in the platform's own inbox; it sends none to Event Grid and takes none from "
-        "there",
+        reason="this library's events are in the platform's own inbox, and at the topic of an Event Grid namespace "
+        "where the setting topic names one; what others register, deploy and run is known where an event subscription "
+        "of the workspace brings it (docs/azureml.md)",
     ),
     Capability.GPU_STEPS: _NO_RUNS,
     Capability.SCALE_TO_ZERO: Limit(
