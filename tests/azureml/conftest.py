@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 import pytest
 
 from cloudmlops import Platform, connect
-import cloudmlops as cm
 from cloudmlops.emulators.azure import azureml_emulator as started
 from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.emulators.azure.redis.service import Redis
@@ -52,7 +51,7 @@ kind = "User"
 """
 _numbers = itertools.count(1)
 Opened = Callable[..., AzureMLBackends]
-Connected = Callable[..., cm.Platform]
+Connects = Callable[..., Platform]
 
 
 @pytest.fixture(scope="session")
@@ -199,13 +198,12 @@ def deployer(opened: Opened, workspace: str, cloud: AzureCloud, tmp_path: Path) 
 
 
 @pytest.fixture
-def connected(opened: Opened) -> Iterator[Connected]:
+def connect_to_run(opened: Opened) -> Iterator[Connects]:
     """Connects to the test's workspace, whose steps run in this environment, with settings such as `compute="cpu"`."""
-    kept: list[cm.Platform] = []
+    kept: list[Platform] = []
 
-    def platform(**settings: str) -> cm.Platform:
-        target = opened(**{"environment": "azureml:steps:1", **settings}).settings.target
-        kept.append(cm.connect(target))
+    def platform(**settings: str) -> Platform:
+        kept.append(connect(opened(**{"environment": "azureml:steps:1", **settings}).settings))
         return kept[-1]
 
     yield platform

@@ -27,10 +27,11 @@ from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
 from cloudmlops.providers.azureml.mapping.job_names import job_of, nodes, run_of
-from cloudmlops.providers.azureml.mapping.pipeline_spec import RECORD, Place, faults, pipeline_job
-from cloudmlops.providers.azureml.mapping.step_logs import attempts
+from cloudmlops.providers.azureml.mapping.pipeline_spec import RECORD, Place, faults, machine_faults, pipeline_job
+from cloudmlops.providers.azureml.mapping.step_logs import attempts, unheard
 from cloudmlops.providers.azureml.mapping.time_zones import windows_zone
 from cloudmlops.providers.azureml.pipeline_runs.code import Code
+from cloudmlops.providers.azureml.pipeline_runs.computes import Computes
 from cloudmlops.providers.azureml.pipeline_runs.jobs import Jobs
 from cloudmlops.providers.azureml.pipeline_runs.schedules import Schedules
 from cloudmlops.providers.azureml.pipeline_runs.step_logs import StepLogs
@@ -61,6 +62,7 @@ class AzureMLPipelines(PipelinesPort):
             backends.place.store(""), tokens=backends.wire.storage_token, timeout=backends.settings.timeout
         )
         self._jobs = Jobs(backends.wire)
+        self._computes = Computes(backends.wire)
         self._logs = StepLogs(backends.wire)
         self._code = Code(backends.objects)
         self._kept = Kept(backends.objects, image=backends.settings.environment)
@@ -214,7 +216,10 @@ class AzureMLPipelines(PipelinesPort):
                 "Azure ML runs steps in containers of its own, not in this process",
                 hint="To debug a pipeline, run it on local://:memory: with in_process=True.",
             )
-        if listed := faults(request, self._settings.environment):
+        listed = faults(request, self._settings.environment)
+        if not (self._settings.compute and listed):  # what is wrong anyway is told before anything is asked
+            listed += machine_faults(request, self._computes.ready)
+        if listed:
             raise InvalidPipelineError(f"pipeline {request.graph.name!r} cannot run on Azure ML", faults=listed)
 
     def _start(self, request: RunRequest, attempt: int, kept: Mapping[str, Mapping[str, OutputRecord]]) -> None:
@@ -237,7 +242,7 @@ class AzureMLPipelines(PipelinesPort):
             datastore=self._place.datastore,
             root=f"{self._left.uri}/{_LEFT}",
             environment=self._settings.environment,
-            compute=self._settings.compute,
+            compute=self._computes.ready,
             target=self._settings.target,
             cache=f"{self._native(f'{self._objects.uri}/{self._kept.cache}')}/",
             code=self._code.folder(request.source),
@@ -315,10 +320,17 @@ class AzureMLPipelines(PipelinesPort):
             attempt=tried + (0 if state is StepState.CACHED else int(said.get("attempt", 1))),
             **_times(child, state, said),
             outputs=outputs_from_json(said.get("outputs", {})) if state.succeeded else {},
-            error=str(said.get("error", "")),
+            error=self._why(child, step, said) if state is StepState.FAILED else "",
             logged=said.get("logged", {}),
             cached_from=str(said.get("run", "")) if state is StepState.CACHED else "",
         )
+
+    def _why(self, child: Any, step: StepSpec, said: Mapping[str, Any]) -> str:
+        """Return why a step failed: in the words of its process, else by the last that it printed."""
+        if "error" in said:
+            return str(said["error"])
+        job = mapping.done_by(child)
+        return unheard(self._logs.printed(job), job, step.options.image or self._settings.environment)
 
 
 def _times(child: Any, state: StepState, said: Mapping[str, Any]) -> dict[str, datetime | None]:

@@ -17,7 +17,9 @@ from typing import Any, Final
 
 from cloudmlops.domain.graph import OutputRef, StepSpec
 from cloudmlops.domain.runs import OutputRecord, RunRequest, step_content
+from cloudmlops.providers.azureml.mapping.computes import Compute
 from cloudmlops.providers.azureml.mapping.job_names import nodes, run_faults
+from cloudmlops.providers.azureml.mapping.machines import Machine, known, lacks, machine_for
 from cloudmlops.runtime.contained import inert
 
 CONTENT: Final = "cloudmlops_step"
@@ -41,8 +43,7 @@ class Place:
     """Address of the folder in which each step's run has one with its outputs."""
     environment: str
     """Of steps that name no image."""
-    compute: str
-    """Empty is serverless compute."""
+    compute: Compute
     target: str
     """Connects a step to the platform."""
     cache: str
@@ -61,7 +62,7 @@ def pipeline_job(request: RunRequest, place: Place) -> dict[str, Any]:
         "type": "pipeline",
         "experiment_name": graph.name,
         "settings": {
-            "default_compute": f"azureml:{place.compute or 'serverless'}",
+            "default_compute": f"azureml:{place.compute.name or 'serverless'}",
             "default_datastore": f"azureml:{place.datastore}",
             # What does not need a step that failed goes on, as on every platform.
             "continue_on_step_failure": True,
@@ -75,7 +76,7 @@ def pipeline_job(request: RunRequest, place: Place) -> dict[str, Any]:
 
 
 def faults(request: RunRequest, environment: str) -> list[str]:
-    """List why a run cannot be written for Azure ML, in words."""
+    """List why a run cannot be written for Azure ML, in words; what depends on the compute is `machine_faults`."""
     found = run_faults(request.id)
     for step in request.graph.steps:
         about = f"step {step.name!r}"
@@ -93,6 +94,24 @@ def faults(request: RunRequest, environment: str) -> list[str]:
             for name in names
             if not _NAME.fullmatch(name) or name.startswith(_OURS)
         ]
+    return found
+
+
+def machine_faults(request: RunRequest, compute: Compute) -> list[str]:
+    """List which steps ask for what no machine, or not that of the compute, has."""
+    found: list[str] = []
+    for step in request.graph.steps:
+        wanted = step.options.resources
+        machine = known(compute.machine)
+        # Of a machine that is in no table only the cluster's owner knows what it has.
+        why = lacks(machine, wanted) if machine else "" if compute.name else machine_for(wanted)
+        if isinstance(why, str) and why:
+            found.append(f"step {step.name!r}: {why}")
+        if compute.name and wanted.spot and not compute.low_priority:
+            found.append(
+                f"step {step.name!r} asks for a machine that may be taken away, and compute {compute.name!r} has none: "
+                "make it with tier low_priority, or name no compute, for serverless compute"
+            )
     return found
 
 
@@ -143,7 +162,21 @@ def _node(step: StepSpec, request: RunRequest, place: Place, names: Mapping[str,
         "inputs": given,
         "outputs": outputs,
         "environment_variables": {**step.options.environment, "CLOUDMLOPS_TARGET": place.target},
+        **_machine(step, place.compute),
     }
+
+
+def _machine(step: StepSpec, compute: Compute) -> dict[str, Any]:
+    """Say which machine serverless compute is to have; a cluster has its own."""
+    wanted = step.options.resources
+    if compute.name:
+        return {}
+    chosen: dict[str, Any] = {}
+    if (wanted.cpu or wanted.memory_gib or wanted.accelerator) and isinstance(found := machine_for(wanted), Machine):
+        chosen["resources"] = {"instance_type": found.name, "instance_count": 1}
+    if wanted.spot:
+        chosen["queue_settings"] = {"job_tier": "spot"}
+    return chosen
 
 
 def _command(step: StepSpec, request: RunRequest, place: Place) -> list[str]:
