@@ -80,9 +80,11 @@ class ScoringClient:
         """Return status and body of the answer; None when the endpoint is not there."""
         parts = urlsplit(scoring.url)
         body = b'{"%s":%s}' % (scoring.key.encode(), instances)
+        # Read before the connection is there: who may not have the token is refused, and no connection broke off.
+        headers = {"content-type": "application/json", **scoring.headers}
         connection = self._connection(parts, timeout_s=scoring.timeout.total_seconds())
         try:
-            connection.request("POST", parts.path, body, {"content-type": "application/json", **scoring.headers})
+            connection.request("POST", parts.path, body, headers)
             response = connection.getresponse()
             read = response.read()
         except ConnectionRefusedError:
