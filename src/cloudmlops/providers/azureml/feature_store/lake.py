@@ -27,6 +27,7 @@ from cloudmlops.errors import (
 )
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.feature_store.files import File
+from cloudmlops.storage.remote import RemoteStore
 
 if TYPE_CHECKING:
     from cloudmlops.providers.azureml.wire import Wire
@@ -103,15 +104,22 @@ class Lake:
         with _translated(operation, resource):
             return table.to_pyarrow_table(columns=columns)
 
-    def files(self, folder: str, *, operation: str) -> list[File]:
+    def files(self, folder: str) -> list[File]:
         """Return all files below an address, by their paths from there, in their order."""
-        with _translated(operation, folder):
-            found = pyarrow.fs.PyFileSystem(DeltaStorageHandler(folder, self._options(folder)))
-            listed = found.get_file_info(pyarrow.fs.FileSelector("", recursive=True))
+        parts = urlsplit(folder)
+        store = RemoteStore.at(
+            parts.scheme,
+            parts.netloc,
+            parts.path.strip("/"),
+            tokens=self._wire.storage_token,
+            timeout=self._wire.settings.timeout,
+        )
+        sizes = dict(store.sizes())
+        # deltalake holds the interpreter while it lists or asks for a size, and lets go while it reads.
+        found = pyarrow.fs.PyFileSystem(DeltaStorageHandler(folder, self._options(folder), sizes))
         return [
-            File(name=one.path, size=one.size, open=partial(found.open_input_file, one.path))
-            for one in sorted(listed, key=lambda one: one.path)
-            if one.is_file
+            File(name=name, size=size, open=partial(found.open_input_file, name))
+            for name, size in sorted(sizes.items())
         ]
 
     def _overwrite(self, uri: str, table: pa.Table, mark: str) -> None:

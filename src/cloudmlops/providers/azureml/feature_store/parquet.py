@@ -54,20 +54,19 @@ class ParquetFiles:
             raise unfit(self.view, [f"its data is damaged: {error}"]) from error
 
 
-def find_files(view: FeatureView, uri: str, lake: Lake, *, operation: str) -> ParquetFiles:
+def find_files(view: FeatureView, uri: str, lake: Lake) -> ParquetFiles:
     """Look up a Parquet source's files and their columns.
 
     Args:
         view: The view.
         uri: A file, a folder, or a pattern in the last part, in a store or on this machine.
         lake: For what lies on Blob storage.
-        operation: The verb that it is asked for.
 
     Raises:
         InvalidEntitiesError: There is none, one cannot be read, or its columns do not fit; all faults are listed.
     """
     if uri.startswith("abfss://"):
-        folder, files = _blobs(uri, lake, operation)
+        folder, files = _blobs(uri, lake)
     else:
         folder, files = "", _others(uri)
     faults = [] if files else [f"there is no Parquet file at {uri}"]
@@ -95,18 +94,18 @@ def unfit(view: FeatureView, faults: Sequence[str]) -> InvalidEntitiesError:
     )
 
 
-def _blobs(uri: str, lake: Lake, operation: str) -> tuple[str, list[File]]:
+def _blobs(uri: str, lake: Lake) -> tuple[str, list[File]]:
     folder, _, last = uri.rstrip("/").rpartition("/")
     if any(mark in folder for mark in _MARKS):
         raise UnsupportedError(f"{uri} has a pattern in a folder's name", hint="Use patterns in the last part only.")
     if any(mark in last for mark in _MARKS):
-        found = lake.files(folder, operation=operation)
+        found = lake.files(folder)
         return folder, [file for file in found if "/" not in file.name and fnmatchcase(file.name, last)]
     whole = uri.rstrip("/")
-    found = [file for file in lake.files(whole, operation=operation) if file.name.endswith(".parquet")]
+    found = [file for file in lake.files(whole) if file.name.endswith(".parquet")]
     if found:
         return whole, found
-    return folder, [file for file in lake.files(folder, operation=operation) if file.name == last]
+    return folder, [file for file in lake.files(folder) if file.name == last]
 
 
 def _others(uri: str) -> list[File]:

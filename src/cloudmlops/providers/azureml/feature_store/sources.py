@@ -144,4 +144,4 @@ class Sources:
         return found
 
     def _files(self, view: FeatureView, uri: str, operation: str) -> ParquetFiles:
-        return find_files(view, self._addresses.resolved(uri, operation=operation), self._lake, operation=operation)
+        return find_files(view, self._addresses.resolved(uri, operation=operation), self._lake)

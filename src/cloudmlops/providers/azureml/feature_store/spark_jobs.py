@@ -67,7 +67,7 @@ class SparkJobs:
         try:
             self._write(folder, plan, entities)
             self._run(name, folder, plan, operation, resource)
-            yield self._answered(folder, operation)
+            yield self._answered(folder)
         finally:
             self._remove(folder)
 
@@ -144,8 +144,8 @@ class SparkJobs:
         except ServiceError as error:
             _log.warning("a Spark job that is not needed any more may go on: %s", error)
 
-    def _answered(self, folder: str, operation: str) -> Iterator[pa.Table]:
-        for file in self._lake.files(self._abfss(f"{folder}/result"), operation=operation):
+    def _answered(self, folder: str) -> Iterator[pa.Table]:
+        for file in self._lake.files(self._abfss(f"{folder}/result")):
             if file.name.endswith(".parquet"):
                 yield pq.ParquetFile(file.open()).read()
 
