@@ -156,7 +156,7 @@ class AzureCloud:
         Materialization(world, FeatureSets(world), runs, self.jobs)
         self.schedules.starter = self.jobs.start
         self._batch_endpoints = BatchEndpoints(world)
-        BatchDeployments(world)
+        self._batch_deployments = BatchDeployments(world)
         self.batch = BatchDoor(world, runs, BatchScoring(world, runs, runner, executor), self.jobs)
         """Which jobs requests to batch endpoints began."""
         self.history = History(world, runs, runner)
@@ -211,6 +211,7 @@ class AzureCloud:
         self.schedules.resume()
         self._endpoints.resume()
         self._batch_endpoints.resume()
+        self._batch_deployments.resume()
         self._deployments.resume()
 
     def _built(self) -> World:

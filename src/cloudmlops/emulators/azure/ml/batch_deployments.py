@@ -19,7 +19,7 @@ from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.ml import PROVIDER
 from cloudmlops.emulators.azure.ml.batch_endpoints import ENDPOINT, TIMEOUT, batch_endpoint_of
 from cloudmlops.emulators.azure.ml.durations import duration
-from cloudmlops.emulators.azure.ml.endpoints import check_name, shown
+from cloudmlops.emulators.azure.ml.endpoints import EndpointHosts, check_name, shown
 from cloudmlops.emulators.azure.ml.long_running import at_resource
 from cloudmlops.emulators.core.answering import Answer, answer_json
 from cloudmlops.emulators.core.faults import Refused
@@ -47,6 +47,13 @@ class BatchDeployments:
         add("GET", DEPLOYMENT, self.get)
         add("PUT", DEPLOYMENT, self.put)
         add("DELETE", DEPLOYMENT, self.delete)
+
+    def resume(self) -> None:
+        """Finish what an emulator that was before had begun."""
+        for _, endpoint in list(EndpointHosts(self._world.surroundings.state, "batchEndpoints")):
+            for found in self._world.resources.directly_below(f"{endpoint}/deployments"):
+                if found["properties"]["provisioningState"] != "Succeeded":
+                    self._provided(found["id"])
 
     def list(self, request: ArmRequest) -> Answer:
         batch_endpoint_of(self._world, request)
@@ -96,12 +103,12 @@ class BatchDeployments:
             request.names["subscription"],
             endpoint["location"],
             request.path,
-            work=lambda: self._gone(request.path),
+            work=partial(self._end, request.path),
             version=request.version,
         )
         return answer_json(None, status=202, headers={**headers, **TIMEOUT})
 
-    def _gone(self, path: str) -> None:
+    def _end(self, path: str) -> None:
         self._world.resources.delete(path)
 
     def _provided(self, path: str) -> None:
