@@ -47,6 +47,9 @@ from cloudmlops.emulators.azure.ml.materialization import Materialization
 from cloudmlops.emulators.azure.ml.models import add_models
 from cloudmlops.emulators.azure.ml.online_deployments import OnlineDeployments
 from cloudmlops.emulators.azure.ml.online_endpoints import OnlineEndpoints
+from cloudmlops.emulators.azure.ml.registries import Registries
+from cloudmlops.emulators.azure.ml.registry_assets import RegistryAssets
+from cloudmlops.emulators.azure.ml.registry_service import registry_services
 from cloudmlops.emulators.azure.ml.schedules import Schedules
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
 from cloudmlops.emulators.azure.rbac.assignments import Access
@@ -104,6 +107,7 @@ class AzureCloud:
         self.blobs = Blobs(surroundings)
         """What lies in storage accounts."""
         add_workspaces(world)
+        self._registries = Registries(world)
         add_datastores(world)
         self.event_grid = EventGrid(world, write=self.blobs.write)
         """What is told of what happens, and what is published."""
@@ -135,6 +139,7 @@ class AzureCloud:
             blob_service(surroundings, self.tokens, self.access),
             self.event_grid.service(),
             self.history.service(),
+            *registry_services(world, RegistryAssets(world)),
             *self.tracking.services(),
             self.redis.service(),
         )
@@ -177,6 +182,10 @@ class AzureCloud:
     def ensure_workspace(self, name: str, *, group: str, subscription: str = SUBSCRIPTION, location: str = "") -> str:
         """Make a workspace with its storage, unless it is there; return its id."""
         return str(ensure_workspace(self._built(), subscription, group, name, location=location)["id"])
+
+    def ensure_registry(self, name: str, *, group: str, subscription: str = SUBSCRIPTION, location: str = "") -> str:
+        """Make a registry with its storage, unless it is there; return its id."""
+        return str(self._registries.ensure(subscription, group, name, location=location)["id"])
 
     def environment(self, folder: Path) -> Mapping[str, str | None]:  # noqa: ARG002 no file is needed
         """Return what Azure's SDKs need in a child's environment: who it is."""

@@ -243,7 +243,7 @@ def test_traffic_that_makes_no_sense_is_refused(endpoints: Endpoints, properties
     [
         ({"endpointComputeType": "Kubernetes"}, 501, "Kubernetes"),
         ({"dataCollector": {"collections": {}}}, 501, "data collector"),
-        ({"model": "azureml://registries/azureml/models/x/versions/1"}, 501, "azureml://registries"),
+        ({"model": "azureml://registries/azureml/models/x/versions/1"}, 400, "azureml://registries"),
         ({"instanceType": None}, 400, "instanceType"),
         ({"scaleSettings": {"scaleType": "TargetUtilization"}}, 400, "scale settings"),
         ({}, 400, "mlflow_model"),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
@@ -34,6 +34,7 @@ from cloudmlops.emulators.azure.ml.clusters import Clusters
 from cloudmlops.emulators.azure.ml.data import Data
 from cloudmlops.emulators.azure.ml.data_addresses import Storage
 from cloudmlops.emulators.azure.ml.default_datastores import ARTIFACT_STORE, BLOB_STORE
+from cloudmlops.emulators.azure.ml.registry_addresses import in_registry
 from cloudmlops.emulators.core.faults import Refused
 
 _LOOK: Final = 0.1
@@ -171,8 +172,9 @@ class Executor:
         return {**self._identities.environment(principal), **token_variables(token)}
 
     def _image(self, environment: str) -> str:
-        """Return the image of an environment; one that is not in the workspace stands for itself."""
-        found: dict[str, Any] | None = self._world.resources.get(environment.removeprefix("azureml:"))
+        """Return the image of an environment; one that is in no workspace and no registry stands for itself."""
+        resources = self._world.resources
+        found = in_registry(resources, environment) or resources.get(environment.removeprefix("azureml:"))
         return str((found or {}).get("properties", {}).get("image") or environment)
 
     @contextmanager

@@ -16,6 +16,7 @@ from cloudmlops.emulators.azure.jobs.sweep_nodes import FIELDS as SWEEP_FIELDS
 from cloudmlops.emulators.azure.jobs.sweep_nodes import sweep_of_node
 from cloudmlops.emulators.azure.jobs.sweeps import Sweep
 from cloudmlops.emulators.azure.jobs.tasks import Output, Task, Value, duration_of, output_of, value_of
+from cloudmlops.emulators.azure.ml.registry_addresses import in_registry
 from cloudmlops.emulators.core.faults import Refused
 
 _CONTENT: Final = ("command", "code", "environment", "environment_variables", "outputs", "entry", "args", "conf")
@@ -100,8 +101,9 @@ def _step(name: str, node: Mapping[str, Any], resources: Resources, images: Imag
     if kind not in ("command", "pipeline", "spark", "sweep"):
         raise UserError("UNIMPLEMENTED", f"A pipeline step of type {kind!r} is not emulated: {name}.")
     of_component = (node.get("trial") or {}) if kind == "sweep" else node
-    component = str(of_component.get("componentId") or "").removeprefix("azureml:")
-    found = resources.get(component)
+    given_id = str(of_component.get("componentId") or "")
+    component = given_id.removeprefix("azureml:")
+    found = in_registry(resources, given_id) or resources.get(component)
     if found is None:
         raise UserError("NOT_FOUND", f"Not found component {component or 'of no id'} of the step {name}.")
     specification: Mapping[str, Any] = found["properties"]["componentSpec"]

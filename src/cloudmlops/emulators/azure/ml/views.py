@@ -53,7 +53,8 @@ def in_view(archived: bool, request: ArmRequest) -> bool:
     Raises:
         Refused: The list view type is none.
     """
-    view = request.query("listViewType", "ActiveOnly").lower()
+    # azure-ai-ml 1.35 sends `ListViewType.ACTIVE_ONLY` to registries: what the service makes of that is not known.
+    view = request.query("listViewType", "ActiveOnly").rpartition(".")[2].replace("_", "").lower()
     if view not in _VIEWS:
         raise UserError("INVALID_ARGUMENT", f"The list view type {view!r} is not supported.")
     return view == "all" or archived == (view == "archivedonly")

@@ -17,7 +17,7 @@ from cloudmlops.emulators.azure.ml.default_datastores import make_default_datast
 from cloudmlops.emulators.core.answering import Answer, answer_json
 
 TYPE: Final = f"{PROVIDER}/workspaces"
-_SYSTEM: Final = Caller(object_id="", client_id="emulator", name="emulator", kind="Application", audience="")
+SYSTEM: Final = Caller(object_id="", client_id="emulator", name="emulator", kind="Application", audience="")
 
 
 def add_workspaces(world: World) -> None:
@@ -84,7 +84,7 @@ def ensure_workspace(world: World, subscription: str, group: str, name: str, *, 
         id_,
         TYPE,
         properties,
-        _SYSTEM,
+        SYSTEM,
         location=location,
         kind="Default",
         tags={},
@@ -92,7 +92,7 @@ def ensure_workspace(world: World, subscription: str, group: str, name: str, *, 
         identity=identity,
         sku={"name": "Basic", "tier": "Basic"},
     )
-    make_default_datastores(world, made, _SYSTEM)
+    make_default_datastores(world, made, SYSTEM)
     return made
 
 
