@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from cloudmlops.domain.endpoints import (
@@ -43,10 +44,21 @@ class AzureMLEndpoints(EndpointsPort):
         self._backends = backends
         self._settings = backends.settings
         self._wire = backends.wire
-        self._journal = Journal(backends.objects, backends.clock)
         self._resources = Resources(backends.wire)
-        self._settling = Settling(backends.settings, self._resources, self._journal, backends.clock)
-        self._deploying = Deploying(backends.wire, self._resources, self._journal, self._settling)
+
+    # The store is looked up in these, which asking for predictions needs none of.
+
+    @cached_property
+    def _journal(self) -> Journal:
+        return Journal(self._backends.objects, self._backends.clock)
+
+    @cached_property
+    def _settling(self) -> Settling:
+        return Settling(self._settings, self._resources, self._journal, self._backends.clock)
+
+    @cached_property
+    def _deploying(self) -> Deploying:
+        return Deploying(self._wire, self._resources, self._journal, self._settling)
 
     def deploy(self, spec: DeploymentSpec, *, fetch: Fetch, actor: str) -> DeploymentStatus:  # noqa: ARG002 Azure ML fetches it
         _check_spec(spec)

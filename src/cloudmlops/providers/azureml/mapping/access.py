@@ -67,39 +67,62 @@ _READ: Final = (f"{_ML}/datastores/read", f"{CONTAINERS}/blobs/read")
 _WRITE: Final = (*_READ, f"{CONTAINERS}/blobs/write", f"{CONTAINERS}/blobs/delete")
 _MODEL: Final = (f"{_ML}/models/read", f"{_ML}/models/versions/read")
 _DRAW: Final = (*_MODEL, f"{_ML}/models/versions/write")
-_JOB: Final = (f"{_ML}/jobs/read",)
+_JOB: Final = (f"{_ML}/jobs/read", f"{_ML}/read", f"{_ML}/experiments/runs/read")
 _RUN: Final = (
     *_JOB,
     f"{_ML}/jobs/write",
     f"{_ML}/experiments/runs/submit/action",
+    f"{_ML}/codes/versions/read",
     f"{_ML}/codes/versions/write",
+    f"{_ML}/codes/versions/startPendingUpload/action",
     f"{_ML}/components/versions/write",
+    f"{_ML}/computes/read",
     f"{_ML}/environments/read",
+    f"{_ML}/environments/versions/write",
 )
 _ENDPOINT: Final = (f"{_ML}/onlineEndpoints/read", f"{_ML}/onlineEndpoints/deployments/read")
+_SPLIT: Final = (*_ENDPOINT, f"{_ML}/onlineEndpoints/write")
+_CLEAR: Final = (*_SPLIT, f"{_ML}/onlineEndpoints/deployments/delete", f"{_ML}/onlineEndpoints/delete")
+"""What failed is removed, by whoever looks next."""
+_SERVE: Final = (f"{_ML}/read", f"{_ML}/environments/versions/write")
 _DEPLOY: Final = (
-    *_ENDPOINT,
-    f"{_ML}/onlineEndpoints/write",
+    *_CLEAR,
+    *_SERVE,
     f"{_ML}/onlineEndpoints/deployments/write",
-    f"{_ML}/onlineEndpoints/deployments/delete",
+    f"{_ML}/onlineEndpoints/deployments/getLogs/action",
+)
+_BATCH: Final = tuple(
+    f"{_ML}/batchEndpoints/{what}"
+    for what in ("read", "write", "deployments/read", "deployments/write", "deployments/delete", "jobs/write")
 )
 _FEATURES: Final = (f"{_ML}/featuresets/read", f"{_ML}/featurestoreentities/read")
 _MAKE_FEATURES: Final = (*_FEATURES, f"{_ML}/featuresets/write", f"{_ML}/featurestoreentities/write")
 
 _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
-    "endpoints.delete": (Role.DEPLOYER, (*_DEPLOY, f"{_ML}/onlineEndpoints/delete", *_WRITE)),
+    "endpoints.delete": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/delete", *_WRITE)),
     "endpoints.deploy": (Role.DEPLOYER, (*_DEPLOY, *_MODEL, *_WRITE)),
     "endpoints.list": (Role.READER, (*_ENDPOINT, *_READ)),
     "endpoints.logs": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/deployments/getLogs/action", *_READ)),
     "endpoints.predict": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/score/action")),
     "endpoints.predict_batch": (
         Role.TRAINER,
-        (*_MODEL, *_RUN, f"{_ML}/batchEndpoints/read", f"{_ML}/batchEndpoints/write", *_WRITE),
+        (
+            *_MODEL,
+            *_BATCH,
+            *_SERVE,
+            f"{_ML}/codes/versions/read",
+            f"{_ML}/codes/versions/startPendingUpload/action",
+            f"{_ML}/codes/versions/write",
+            f"{_ML}/computes/read",
+            f"{_ML}/experiments/runs/submit/action",
+            f"{_ML}/jobs/read",
+            *_WRITE,
+        ),
     ),
-    "endpoints.rollback": (Role.DEPLOYER, (*_DEPLOY, *_WRITE)),
-    "endpoints.shift_traffic": (Role.DEPLOYER, (*_DEPLOY, *_WRITE)),
+    "endpoints.rollback": (Role.DEPLOYER, (*_SPLIT, *_WRITE)),
+    "endpoints.shift_traffic": (Role.DEPLOYER, (*_SPLIT, *_WRITE)),
     "endpoints.status": (Role.READER, (*_ENDPOINT, *_READ)),
-    "endpoints.undeploy": (Role.DEPLOYER, (*_DEPLOY, *_WRITE)),
+    "endpoints.undeploy": (Role.DEPLOYER, (*_CLEAR, *_WRITE)),
     "events.dead_letters": (Role.READER, _READ),
     "events.list": (Role.READER, _READ),
     "events.process": (Role.DEPLOYER, (*_WRITE, *_MODEL)),
@@ -141,8 +164,11 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "pipelines.resume": (Role.TRAINER, (*_RUN, *_WRITE)),
     "pipelines.run": (Role.TRAINER, (*_RUN, *_WRITE)),
     "pipelines.schedule": (Role.TRAINER, (*_RUN, f"{_ML}/schedules/read", f"{_ML}/schedules/write", *_WRITE)),
-    "pipelines.schedules": (Role.READER, (f"{_ML}/schedules/read", *_READ)),
-    "pipelines.unschedule": (Role.TRAINER, (f"{_ML}/schedules/read", f"{_ML}/schedules/delete", *_WRITE)),
+    "pipelines.schedules": (Role.READER, (f"{_ML}/schedules/read", *_JOB, *_READ)),
+    "pipelines.unschedule": (
+        Role.TRAINER,
+        (f"{_ML}/schedules/read", f"{_ML}/schedules/write", f"{_ML}/schedules/delete", *_WRITE),
+    ),
     "pipelines.wait": (Role.TRAINER, (*_JOB, *_WRITE)),
 }
 PERMISSIONS: Final[Mapping[str, Sequence[Permission]]] = {
@@ -191,6 +217,11 @@ def verb_of(operation: str) -> str | None:
     """Return the verb that can be asked about before what is refused is tried again; None where there is none."""
     verb = _ASKED_WITHIN.get(operation, operation)
     return verb if verb in _VERBS else None
+
+
+def is_principal(actor: str) -> bool:
+    """Say whether an actor may be one that Entra knows."""
+    return _UUID.fullmatch(actor) is not None
 
 
 def checked_principal(principal: str) -> str:
