@@ -185,3 +185,9 @@ def ordered(journal: str, missing: str) -> int:
     """Have an order without data."""
     made = make(journal)
     return one.with_options(after=[made], name="later")(2)
+
+
+@cm.pipeline
+def pictured() -> int:
+    """Run in an image of its own."""
+    return one.with_options(image="mine:1")()

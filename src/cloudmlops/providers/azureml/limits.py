@@ -7,12 +7,6 @@ from typing import Final
 
 from cloudmlops.domain.capabilities import Capability, Limit, Support
 
-_NO_RUNS: Final = Limit(
-    kind=Support.ABSENT,
-    reason="this library runs no pipelines on Azure ML",
-    instead="Run them on another platform, or submit a job with platform.native.jobs.",
-)
-
 LIMITS: Final[Mapping[Capability, Limit]] = {
     Capability.EVENT_DELIVERY: Limit(
         kind=Support.EMULATED,
@@ -20,7 +14,6 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
         "where the setting topic names one; what others register, deploy and run is known where an event subscription "
         "of the workspace brings it (docs/azureml.md)",
     ),
-    Capability.GPU_STEPS: _NO_RUNS,
     Capability.SCALE_TO_ZERO: Limit(
         kind=Support.ABSENT,
         reason="a managed online deployment keeps at least one machine",
@@ -31,6 +24,4 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
         reason="a version's ledger belongs to one workspace: a copy in an Azure ML registry, made with "
         "platform.native.models.share, is Azure's own asset without stages of ours",
     ),
-    Capability.SPOT_STEPS: _NO_RUNS,
-    Capability.STEP_IMAGES: _NO_RUNS,
 }

@@ -122,7 +122,7 @@ class AzureMLPipelines(PipelinesPort):
                 f"run {run!r} has no step {step!r}",
                 hint=f"Its steps: {', '.join(request.graph.by_name)}.",
                 provider=PROVIDER,
-                operation="pipelines.log",
+                operation="pipelines.logs",
                 resource=f"{run}/{step}",
             )
         said: list[str] = []
