@@ -24,6 +24,7 @@ from cloudmlops.providers.azureml.feature_store.columns import (
 from cloudmlops.providers.azureml.feature_store.engine import answer
 from cloudmlops.providers.azureml.feature_store.lake import Lake
 from cloudmlops.providers.azureml.feature_store.online import OnlineStore
+from cloudmlops.providers.azureml.feature_store.shown import Shown
 from cloudmlops.providers.azureml.feature_store.sources import Source, Sources
 from cloudmlops.providers.azureml.feature_store.spark_jobs import SparkJobs
 from cloudmlops.providers.azureml.feature_store.spark_plans import join_plan, kept_plan
@@ -44,6 +45,7 @@ class AzureMLFeatures(FeaturesPort):
         self._online = OnlineStore(backends.wire)
         self._tables = Tables(backends, lake)
         self._sources = Sources(self._tables, lake, Addresses(backends))
+        self._shown = Shown(backends, self._tables)
         self._spark = SparkJobs(backends, lake)
         self._spark_from = backends.settings.spark_from_mib * _MIB
 
@@ -52,6 +54,7 @@ class AzureMLFeatures(FeaturesPort):
 
     def register(self, view: FeatureView) -> None:
         """Show a view as a feature set of its entity, where there is a feature store."""
+        self._shown.show(view)
 
     def join(self, views: Sequence[FeatureView], entities: Table) -> Table:
         operation = "features.training_table"

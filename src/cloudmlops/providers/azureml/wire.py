@@ -73,6 +73,11 @@ class Wire:
         with self._making, translated("connect", self.settings.address):
             return self._client
 
+    def client_of(self, workspace: str) -> MLClient:
+        """Make a client of azure-ai-ml for another workspace of the resource group."""
+        with self._making, translated("connect", workspace):
+            return self._client_of(workspace)
+
     @property
     def authorization(self) -> AuthorizationManagementClient:
         """The client of roles and their assignments; made once."""
@@ -271,12 +276,15 @@ class Wire:
 
     @cached_property
     def _client(self) -> MLClient:
+        return self._client_of(self.settings.workspace)
+
+    def _client_of(self, workspace: str) -> MLClient:
         settings, cloud = self.settings, self._cloud
         client: MLClient = ml().MLClient(
             self._credential,
             settings.subscription,
             settings.resource_group,
-            settings.workspace,
+            workspace,
             enable_telemetry=False,
             show_progress=False,
             **({} if settings.cloud_url is None else {"cloud": cloud.name, "cloud_metadata": cloud.metadata}),
