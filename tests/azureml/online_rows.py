@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 _numbers = count()
 
 
-def store_at(url: str, *, target: str = HERE, timeout: float = 20, **settings: Any) -> OnlineStore:
+def store_at(url: str, *, target: str = HERE, timeout: float = 60, **settings: Any) -> OnlineStore:
     """Return the store of a platform, whose Redis is at an address."""
     named = AzureMLSettings.from_target(target)
     return OnlineStore(

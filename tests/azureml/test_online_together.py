@@ -51,7 +51,7 @@ class Writer:
 
     def write(self, redis: Redis, view: FeatureView, rows: Rows, folder: Path, instead: str = "") -> None:
         """Let it write rows; it goes on while we do."""
-        described, data = folder / f"{view.name}.json", folder / f"{view.name}-{self.process.pid}.parquet"
+        described, data = (folder / f"{self.process.pid}.{kind}" for kind in ("json", "parquet"))
         described.write_text(view_to_json(view))
         pq.write_table(table_of(view, rows), data)
         assert self.process.stdin is not None

@@ -209,20 +209,27 @@ class _Work:
         """Remove what generations hold that are before the served one, also those that were begun and never served."""
 
         def call(client: redis.Redis) -> None:
-            served, cursor = int(client.get(self._keys.generation) or 0), 0
-            while True:
-                cursor, listed = client.scan(cursor, match=self._keys.root + b"*", count=_KEYS_A_PIPELINE)
-                with client.pipeline(transaction=False) as pipeline:
-                    found: list[Any] = list(listed)
-                    for key in found:
-                        generation = self._keys.generation_of(key)
-                        if generation is not None and generation < served:
-                            pipeline.unlink(key)
-                    _answered(pipeline)
-                if not cursor:
-                    return
+            served = int(client.get(self._keys.generation) or 0)
+            # Others may write into them still, or remove the same: until there is nothing to be found.
+            while self._remove_some(client, served):
+                pass
 
         self._ask(call)
+
+    def _remove_some(self, client: redis.Redis, served: int) -> bool:
+        removed, cursor = False, 0
+        while True:
+            cursor, listed = client.scan(cursor, match=self._keys.root + b"*", count=_KEYS_A_PIPELINE)
+            found: list[Any] = list(listed)
+            with client.pipeline(transaction=False) as pipeline:
+                for key in found:
+                    generation = self._keys.generation_of(key)
+                    if generation is not None and generation < served:
+                        pipeline.unlink(key)
+                        removed = True
+                _answered(pipeline)
+            if not cursor:
+                return removed
 
     def _ask(self, call: Callable[[redis.Redis], _REPLY]) -> _REPLY:
         return self._redis.ask(call, operation=self._operation, resource=self._view.name)
