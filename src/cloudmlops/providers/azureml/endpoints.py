@@ -54,7 +54,7 @@ class AzureMLEndpoints(EndpointsPort):
 
     @cached_property
     def _settling(self) -> Settling:
-        return Settling(self._settings, self._resources, self._journal, self._backends.clock)
+        return Settling(self._backends, self._resources, self._journal, self._backends.clock)
 
     @cached_property
     def _deploying(self) -> Deploying:
@@ -135,9 +135,9 @@ class AzureMLEndpoints(EndpointsPort):
                 f"deployment {deployment!r} at endpoint {endpoint!r}",
                 [mapping.own_name(str(one.name)) for one in shown.deployments],
             )
-        after = self._settling.undeploy(endpoint, shown, str(found.name))
-        split = {mapping.own_name(name): share for name, share in after.items()}
         act = next((act for act in record.acts.values() if shown.of(act) is found), None)
+        after = self._settling.undeploy(endpoint, shown, str(found.name), act)
+        split = {mapping.own_name(name): share for name, share in after.items()}
         if act is None:
             change = split_change("traffic", split, TrafficReason.UNDEPLOYED, actor)
         else:
@@ -147,7 +147,7 @@ class AzureMLEndpoints(EndpointsPort):
     def delete(self, endpoint: str) -> None:
         if self._resources.shown(endpoint) is None:
             raise self._unknown(endpoint)
-        self._resources.remove(endpoint)
+        self._settling.delete(endpoint)
         self._journal.append(endpoint, _once({"kind": "deleted"}))
 
     def logs(self, endpoint: str, deployment: str) -> str:

@@ -77,7 +77,7 @@ class Resources:
             WaitTimeoutError: It is still being made.
         """
         if self._read(endpoint) is None:
-            body = mapping.endpoint_body(self._settings, self._where())
+            body = mapping.endpoint_body(self._settings, self.location())
             try:
                 self._put(endpoint, body, operation="endpoints.deploy")
             except ConflictError:
@@ -97,7 +97,7 @@ class Resources:
             ConflictError: Another deployment has that name.
         """
         path = f"{self._path(endpoint)}/deployments/{act.deployed_id}"
-        body = mapping.deployment_body(act, location=self._where(), target=target)
+        body = mapping.deployment_body(act, location=self.location(), target=target)
 
         def put() -> str:
             about = f"{endpoint}/{act.name}"
@@ -311,7 +311,7 @@ class Resources:
             hint="It goes on; look again later, or give the target a longer timeout=SECONDS.",
         )
 
-    def _where(self) -> str:
+    def location(self) -> str:
         """Return the workspace's location."""
         if not self._location:
             name = self._settings.workspace

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cloudmlops.domain.endpoints import TrafficReason, traffic_with, traffic_without
 from cloudmlops.errors import ConflictError, NotFoundError, PermissionDeniedError, ServiceError, WaitTimeoutError
+from cloudmlops.providers.azureml.deployments.autoscaling import Autoscaling
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
 from cloudmlops.providers.azureml.mapping.endpoints import Shown
 from cloudmlops.providers.deployment_journal import Act, ActState, Change, Journal, Record, split_change
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from azure.ai.ml.entities import ManagedOnlineDeployment
 
     from cloudmlops.ports.clock import Clock
+    from cloudmlops.providers.azureml.backends import AzureMLBackends
     from cloudmlops.providers.azureml.deployments.resources import Resources
-    from cloudmlops.providers.azureml.settings import AzureMLSettings
 
 _FAILURE_LINES: Final = 40
 _ASKED: Final = "asked"
@@ -30,9 +31,11 @@ _ENDED_BADLY: Final = frozenset({"Failed", "Canceled"})
 class Settling:
     """Reads endpoints, and does what is to be done before they can be told about."""
 
-    def __init__(self, settings: AzureMLSettings, resources: Resources, journal: Journal, clock: Clock) -> None:
-        self._settings = settings
+    def __init__(self, backends: AzureMLBackends, resources: Resources, journal: Journal, clock: Clock) -> None:
+        self._backends = backends
+        self._settings = backends.settings
         self._resources = resources
+        self._autoscaling = Autoscaling(backends.wire)
         self._journal = journal
         self._clock = clock
 
@@ -68,12 +71,20 @@ class Settling:
                 self._note(endpoint, act, ActState.BEGUN, change)
                 return
 
+    def delete(self, endpoint: str) -> None:
+        """Remove an endpoint with all that is deployed there."""
+        for act in self._journal.read(endpoint).live():
+            self._autoscaling.end(endpoint, act, operation="endpoints.delete")
+        self._resources.remove(endpoint)
+
     def fail(self, endpoint: str, act: Act, reason: str) -> None:
         """Note that an act has failed."""
         self._note(endpoint, act, ActState.BEGUN, {"kind": "failed", "failure": reason})
 
-    def undeploy(self, endpoint: str, shown: Shown, native: str) -> dict[str, int]:
+    def undeploy(self, endpoint: str, shown: Shown, native: str, act: Act | None) -> dict[str, int]:
         """Take a deployment from an endpoint; the others take its share. Returns the split after that."""
+        if act is not None:
+            self._autoscaling.end(endpoint, act, operation="endpoints.undeploy")
         split = self._without_traffic(endpoint, shown, native, operation="endpoints.undeploy")
         self._resources.undeploy(endpoint, native)
         return split
@@ -93,10 +104,13 @@ class Settling:
 
     def _cleared(self, endpoint: str, record: Record, shown: Shown) -> Shown | None:
         """Begin to remove what is there of deployments that have failed; return the endpoint without that."""
-        failed = [shown.of(act) for act in record.acts.values() if act.state is ActState.FAILED]
-        left = [one for one in failed if one is not None]
-        for one in left:
-            shown = shown.without(str(one.name))
+        failed = [(act, shown.of(act)) for act in record.acts.values() if act.state is ActState.FAILED]
+        left = [one for _, one in failed if one is not None]
+        for act, one in failed:
+            if one is not None:
+                with suppress(PermissionDeniedError):  # who may not set it has not: the machines are given back
+                    self._autoscaling.end(endpoint, act, operation="endpoints.deploy")
+                shown = shown.without(str(one.name))
         if _made_in_vain(record, shown):
             if mapping.state_of(shown.endpoint) != "Deleting":
                 with suppress(ConflictError, WaitTimeoutError):  # somebody deploys to it just now: the next look
@@ -131,8 +145,23 @@ class Settling:
         state = mapping.state_of(found)
         if state in _ENDED_BADLY:
             self.fail(endpoint, act, self._failure(endpoint, act, found))
-        elif state == "Succeeded":
+        elif state == "Succeeded" and self._scaled(endpoint, act):
             self._shift(endpoint, act, shown)
+
+    def _scaled(self, endpoint: str, act: Act) -> bool:
+        """Let machines follow the load, if that is asked for; False when the act has failed of it.
+
+        That somebody else may not set it, who only looks, is not a failure.
+        """
+        try:
+            self._autoscaling.follow(endpoint, act, self._resources.location())
+        except ServiceError as error:
+            theirs = isinstance(error, PermissionDeniedError) and str(self._backends.actor()) != act.actor
+            if error.retryable or theirs:
+                raise
+            self.fail(endpoint, act, f"{error.message}\n{error.hint}".strip())
+            return False
+        return True
 
     def _ask_again(self, endpoint: str, act: Act) -> None:
         """Do what the process that began an act has not done; what Azure refuses has failed."""

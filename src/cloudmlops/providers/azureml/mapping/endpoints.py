@@ -36,6 +36,8 @@ REQUEST_SECONDS: Final = 60
 _MORE_SECONDS: Final = 30
 """So much longer we wait for an answer than Azure does."""
 _SCORE: Final = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/score/action"
+_BUSY_PERCENT: Final = 70
+_IDLE_PERCENT: Final = 30
 _AT_ONCE: Final = 100
 """Requests that one machine takes at once: our server queues them by itself. Azure's own number is 1."""
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]")
@@ -181,6 +183,67 @@ def deployment_body(act: Act, *, location: str, target: str) -> dict[str, Any]:
                 "maxConcurrentRequestsPerInstance": _AT_ONCE,
             },
         },
+    }
+
+
+def deployment_id(settings: AzureMLSettings, endpoint: str, native: str) -> str:
+    """Return Azure's id of a deployment."""
+    return f"{settings.workspace_id}/onlineEndpoints/{endpoint}/deployments/{native}"
+
+
+def autoscaling_name(deployment: str) -> str:
+    """Return the name of a deployment's autoscale setting, by its id: readable, and unique in the resource group."""
+    parts = deployment.split("/")
+    digest = hashlib.sha256(deployment.lower().encode()).hexdigest()[:8]
+    return f"{OURS}-{parts[-3]}-{parts[-1]}-{digest}"
+
+
+def autoscaling_body(act: Act, *, target: str, location: str) -> dict[str, Any]:
+    """Return the request that lets a deployment's machines follow the load.
+
+    Args:
+        act: Which asks for (fewest, most) of them.
+        target: The deployment's id.
+        location: Of the workspace.
+    """
+    fewest, most = act.replicas
+    return {
+        "location": location,
+        "tags": {OURS: "autoscaling"},
+        "properties": {
+            "enabled": True,
+            "name": autoscaling_name(target),
+            "targetResourceUri": target,
+            "targetResourceLocation": location,
+            "notifications": [],
+            "profiles": [
+                {
+                    "name": "load",
+                    "capacity": {"minimum": str(fewest), "maximum": str(most), "default": str(fewest)},
+                    "rules": [
+                        _rule(target, operator="GreaterThan", threshold=_BUSY_PERCENT, direction="Increase"),
+                        _rule(target, operator="LessThan", threshold=_IDLE_PERCENT, direction="Decrease"),
+                    ],
+                }
+            ],
+        },
+    }
+
+
+def _rule(target: str, *, operator: str, threshold: int, direction: str) -> dict[str, Any]:
+    return {
+        "metricTrigger": {
+            "metricName": "CpuUtilizationPercentage",
+            "metricNamespace": "",
+            "metricResourceUri": target,
+            "timeGrain": "PT1M",
+            "statistic": "Average",
+            "timeWindow": "PT5M",
+            "timeAggregation": "Average",
+            "operator": operator,
+            "threshold": threshold,
+        },
+        "scaleAction": {"direction": direction, "type": "ChangeCount", "value": "1", "cooldown": "PT5M"},
     }
 
 
