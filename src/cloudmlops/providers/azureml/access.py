@@ -14,7 +14,7 @@ from cloudmlops.ports.access import AccessPort
 from cloudmlops.providers.azureml.credentials import caller
 from cloudmlops.providers.azureml.mapping import access as mapping
 from cloudmlops.providers.azureml.mapping.access import Where
-from cloudmlops.providers.azureml.mapping.roles import Definition, granted
+from cloudmlops.providers.azureml.mapping.roles import Definition, granted, includes
 
 if TYPE_CHECKING:
     from cloudmlops.providers.azureml.backends import AzureMLBackends
@@ -58,6 +58,10 @@ class AzureMLAccess(AccessPort):
         held = self._granted(self._settings.workspace_id, me, others) if others else frozenset()
         held |= self._granted(self._container, me, data) if data else frozenset()
         return held | (self._granted(self._settings.topic_id, me, events) if events else frozenset())
+
+    def holders(self, role: Role, principals: Collection[str]) -> frozenset[str]:
+        """Evaluate assignments, those of groups and inherited ones too: who is granted all that the parts grant."""
+        return frozenset(one for one in principals if mapping.is_principal(one) and self._holds(one, role))
 
     def grant(self, role: Role, principal: str) -> None:
         """Assign the role's parts; Azure lets them count within minutes."""
@@ -108,6 +112,11 @@ class AzureMLAccess(AccessPort):
     @property
     def _client(self) -> Any:
         return self._wire.authorization
+
+    def _holds(self, principal: str, role: Role) -> bool:
+        scopes, parts = self._scopes, self._parts[role]
+        roles = {where: tuple(self._roles(scopes[where], principal)) for where in dict.fromkeys(at for at, _ in parts)}
+        return all(includes(roles[where], definition) for where, definition in parts)
 
     def _granted(self, scope: str, principal: str, permissions: Collection[Permission]) -> frozenset[Permission]:
         roles = tuple(self._roles(scope, principal))

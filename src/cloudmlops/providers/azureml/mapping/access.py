@@ -95,8 +95,15 @@ _BATCH: Final = tuple(
     f"{_ML}/batchEndpoints/{what}"
     for what in ("read", "write", "deployments/read", "deployments/write", "deployments/delete", "jobs/write")
 )
-_FEATURES: Final = (f"{_ML}/featuresets/read", f"{_ML}/featurestoreentities/read")
-_MAKE_FEATURES: Final = (*_FEATURES, f"{_ML}/featuresets/write", f"{_ML}/featurestoreentities/write")
+_MAKE_FEATURES: Final = (
+    f"{_ML}/read",
+    f"{_ML}/featuresets/read",
+    f"{_ML}/featuresets/write",
+    f"{_ML}/featurestoreentities/read",
+    f"{_ML}/featurestoreentities/write",
+)
+_SOURCES: Final = (f"{_ML}/data/read", f"{_ML}/data/versions/read")
+"""What is no table of the platform may be a data asset."""
 
 _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "endpoints.delete": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/delete", *_WRITE)),
@@ -130,16 +137,16 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "events.replay": (Role.DEPLOYER, _WRITE),
     "events.retry": (Role.DEPLOYER, _WRITE),
     "events.run": (Role.DEPLOYER, (*_WRITE, *_MODEL)),
-    "features.apply": (Role.TRAINER, (*_MAKE_FEATURES, *_WRITE)),
-    "features.get": (Role.READER, (*_FEATURES, *_READ)),
-    "features.list": (Role.READER, (*_FEATURES, *_READ)),
-    "features.materialize": (Role.TRAINER, (*_MAKE_FEATURES, *_WRITE)),
-    "features.online": (Role.READER, (*_FEATURES, *_READ)),
-    "features.push": (Role.TRAINER, (*_MAKE_FEATURES, *_WRITE)),
-    "features.reader": (Role.READER, (*_FEATURES, *_READ)),
-    "features.skew": (Role.READER, (*_FEATURES, *_READ)),
-    "features.training_table": (Role.READER, (*_FEATURES, *_READ)),
-    "features.view": (Role.READER, (*_FEATURES, *_READ)),
+    "features.apply": (Role.TRAINER, (*_MAKE_FEATURES, *_SOURCES, *_WRITE)),
+    "features.get": (Role.READER, _READ),
+    "features.list": (Role.READER, _READ),
+    "features.materialize": (Role.TRAINER, (*_SOURCES, *_READ)),
+    "features.online": (Role.READER, _READ),
+    "features.push": (Role.TRAINER, _READ),
+    "features.reader": (Role.READER, _READ),
+    "features.skew": (Role.READER, (*_SOURCES, *_READ)),
+    "features.training_table": (Role.READER, (*_SOURCES, *_READ)),
+    "features.view": (Role.READER, _READ),
     "features.write_table": (Role.TRAINER, _WRITE),
     "models.approve": (Role.APPROVER, (*_MODEL, *_WRITE)),
     "models.at": (Role.READER, (*_MODEL, *_READ)),
@@ -195,7 +202,11 @@ _SENDING: Final = frozenset(
     }
 )
 _RECEIVING: Final = frozenset({"events.process", "events.run"})
-_ASKED_WITHIN: Final[Mapping[str, str]] = {"events.receive": "events.process", "models.project": "models.promote"}
+_ASKED_WITHIN: Final[Mapping[str, str]] = {
+    "endpoints.get": "endpoints.status",
+    "events.receive": "events.process",
+    "models.project": "models.promote",
+}
 """What is asked within verbs, and the verb whose actions cover it."""
 
 

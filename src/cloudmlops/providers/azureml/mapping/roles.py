@@ -147,6 +147,12 @@ def granted(roles: Iterable[Definition], action: str) -> bool:
     return any(role.grants(action) for role in roles)
 
 
+def includes(roles: Iterable[Definition], definition: Definition) -> bool:
+    """Say whether some roles together grant all that a role does."""
+    held = tuple(roles)
+    return all(granted(held, action) for action in (*definition.actions, *definition.data_actions))
+
+
 def _any_matches(patterns: Iterable[str], action: str) -> bool:
     return any(_compiled(pattern).fullmatch(action) is not None for pattern in patterns)
 
