@@ -1,7 +1,7 @@
 """Replicas that follow the load: an autoscale setting of Azure Monitor on a deployment, beside it in its group.
 
-The rules are those of learn.microsoft.com, "Autoscale online endpoints": one machine more while the processors are above
-70 percent for five minutes, one less while they are below 30.
+The rules are those of learn.microsoft.com, "Autoscale online endpoints": one machine more while the processors are
+above 70 percent for five minutes, one less while they are below 30.
 """
 
 from __future__ import annotations
