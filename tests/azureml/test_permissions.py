@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from cloudmlops import Platform, connect
+from cloudmlops import Entity, FeatureService, FeatureView, Platform, TableSource, connect
 from cloudmlops.domain.events import DriftDetected, EventContext
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.azure.cloud import AzureCloud
@@ -19,7 +19,7 @@ from cloudmlops.providers.azureml.mapping.access import PERMISSIONS, of_data
 from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.testing.contract.models import written_model
 
-from .conftest import Opened
+from .conftest import GROUP, Opened
 from .deployments import Deployer
 from .pipeline_steps import falling, pictured, single, talking
 
@@ -164,6 +164,41 @@ def steps_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("steps_run")
 @pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+@pytest.mark.parametrize("shown", [False, True], ids=["shown nowhere", "shown by a feature store"])
+def test_features(
+    check: Callable[[Acts], None], cloud: AzureCloud, monkeypatch: pytest.MonkeyPatch, *, shown: bool
+) -> None:
+    if shown:
+        cloud.ensure_workspace("feature-store-of-permissions", group=GROUP)
+        monkeypatch.setenv("CLOUDMLOPS_AZUREML_FEATURE_STORE", "feature-store-of-permissions")
+    rows = [{"origin": "JFK", "seen_at": WHEN, "wind": 1.0}]
+    asked: list[dict[str, Any]] = [{"origin": "JFK", "event_time": WHEN}]
+    served: list[dict[str, Any]] = [{**asked[0], "wind": 1.0}]
+    later = [{"origin": "JFK", "seen_at": WHEN + timedelta(minutes=1), "wind": 2.0}]
+    weather = FeatureView(
+        "weather",
+        entity=Entity("airport", keys={"origin": str}),
+        source=TableSource("weather"),
+        timestamp="seen_at",
+        features={"wind": float},
+    )
+    check(
+        {
+            "features.write_table": lambda at: at.features.write_table("weather", rows),
+            "features.apply": lambda at: at.features.apply([FeatureService("flights", views=[weather])]),
+            "features.list": lambda at: at.features.list(),
+            "features.view": lambda at: at.features.view("weather"),
+            "features.get": lambda at: at.features.get("flights"),
+            "features.training_table": lambda at: at.features.training_table(weather, asked),
+            "features.materialize": lambda at: at.features.materialize(weather),
+            "features.push": lambda at: at.features.push(weather, later),
+            "features.online": lambda at: at.features.online(weather, [{"origin": "JFK"}]),
+            "features.reader": lambda at: at.features.reader(weather)([{"origin": "JFK"}]),
+            "features.skew": lambda at: at.features.skew(weather, served),
+        }
+    )
+
+
 def test_pipelines(check: Callable[[Acts], None]) -> None:
     check(
         {
