@@ -150,6 +150,14 @@ def test_what_is_missing_is_told_with_the_role_that_has_it_and_nothing_is_made(
     ]
 
 
+def test_who_holds_a_role_is_known_by_the_address_that_acts(platform: Platform, opened: Opened) -> None:
+    platform.access.grant(Role.APPROVER, "user:ada@example.com")
+    access = opened().access
+
+    assert access.holders(Role.APPROVER, ["Ada@example.com", "bob@example.com"]) == {"Ada@example.com"}
+    assert access.holders(Role.TRAINER, ["ada@example.com"]) == frozenset()
+
+
 def test_a_right_on_the_bucket_alone_is_a_right(platform: Platform, cloud: GoogleCloud, project: str) -> None:
     cloud.access.deny("storage.objects.get", resource=f"projects/{project}")
 
