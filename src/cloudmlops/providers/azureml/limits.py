@@ -22,6 +22,7 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
     Capability.SHARED_REGISTRY: Limit(
         kind=Support.EMULATED,
         reason="a version's ledger belongs to one workspace: a copy in an Azure ML registry, made with "
-        "platform.native.models.share, is Azure's own asset without stages of ours",
+        "platform.native.models.share, is Azure's own asset without stages of ours, until another workspace registers "
+        "it in its own ledger (docs/azureml.md)",
     ),
 }
