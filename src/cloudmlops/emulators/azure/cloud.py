@@ -51,6 +51,7 @@ from cloudmlops.emulators.azure.ml.registries import Registries
 from cloudmlops.emulators.azure.ml.registry_assets import RegistryAssets
 from cloudmlops.emulators.azure.ml.registry_service import registry_services
 from cloudmlops.emulators.azure.ml.schedules import Schedules
+from cloudmlops.emulators.azure.ml.workspace_deployments import WorkspaceDeployments
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
 from cloudmlops.emulators.azure.rbac.assignments import Access
 from cloudmlops.emulators.azure.redis.service import URL, Redis
@@ -107,6 +108,7 @@ class AzureCloud:
         self.blobs = Blobs(surroundings)
         """What lies in storage accounts."""
         add_workspaces(world)
+        WorkspaceDeployments(world)
         self._registries = Registries(world)
         add_datastores(world)
         self.event_grid = EventGrid(world, write=self.blobs.write)

@@ -54,6 +54,7 @@ def add_long_running(world: World) -> None:
     add("GET", f"{_LOCATION}/mfeOperationResults/{{operation}}", result, action="")
     add("GET", f"{_LOCATION}/computeOperationsStatus/{{operation}}", of_compute, action="")
     add("GET", f"{_LOCATION}/registryOperationsStatus/{{operation}}", of_compute, action="")
+    add("GET", f"{_LOCATION}/workspaceOperationsStatus/{{operation}}", of_compute, action="")
 
 
 def of_computes(headers: Mapping[str, str]) -> dict[str, str]:
