@@ -22,6 +22,8 @@ from cloudmlops.emulators.azure.entra.service import entra_service
 from cloudmlops.emulators.azure.entra.tokens import LIFETIME_SECONDS, Tokens
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
 from cloudmlops.emulators.azure.history.service import History
+from cloudmlops.emulators.azure.insights.autoscale_settings import AutoscaleSettings
+from cloudmlops.emulators.azure.insights.scaling import Scaling
 from cloudmlops.emulators.azure.jobs.batch import BatchScoring
 from cloudmlops.emulators.azure.jobs.execution import Executor
 from cloudmlops.emulators.azure.jobs.images import Images
@@ -129,6 +131,9 @@ class AzureCloud:
         credentials = Credentials(world)
         self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
         self._deployments = OnlineDeployments(world, self.fleet, self.event_grid.events)
+        self.scaling = Scaling(world, self.fleet)
+        """How many instances deployments have by the settings of autoscale; `scaling.measure` says what metrics are."""
+        AutoscaleSettings(world, self.scaling)
         self._add_jobs(world)
         self.redis = Redis(surroundings)
         """What features are served from; it starts at first use."""
@@ -211,6 +216,7 @@ class AzureCloud:
         self.pace.preparing = self.pace.queued = timedelta(0)
         self.billing.reset()
         self.fleet.reset()
+        self.scaling.reset()
         self.redis.door.lose_answers(0)
         self.tokens.lifetime_seconds = LIFETIME_SECONDS
         self._built().versions.clear()
@@ -224,6 +230,7 @@ class AzureCloud:
         self._batch_endpoints.resume()
         self._batch_deployments.resume()
         self._deployments.resume()
+        self.scaling.resume()
 
     def _built(self) -> World:
         if self._world is None:
