@@ -66,6 +66,8 @@ BY_CODE: Final[Mapping[str, type[ServiceError]]] = {
     "WRONGTYPE": UnexpectedReplyError,
 }
 """Of answers that redis has no class for."""
+_OF_SCRIPTS: Final = "The user executing the script can't "
+"""So begins, without a code, what a script is told that lacks rights."""
 _RETRYABLE: Final = (UnavailableError, QuotaExceededError)
 _CLUSTERED: Final = ("AskError", "MovedError")
 _HINTS: Final[Mapping[type[ServiceError], str]] = {
@@ -108,6 +110,8 @@ def our_kind(error: Exception) -> type[ServiceError]:
     if _is_mistrusted(error):
         return ServiceError
     if type(error) is redis.ResponseError:
+        if _OF_SCRIPTS in str(error):
+            return PermissionDeniedError
         return BY_CODE.get(str(error).partition(" ")[0], ServiceError)
     return next((OURS[known.__name__] for known in type(error).__mro__ if known.__name__ in OURS), ServiceError)
 
