@@ -20,6 +20,7 @@ from cloudmlops.errors import (
     ConflictError,
     DeploymentFailedError,
     InvalidRequestError,
+    InvalidTrafficError,
     NotFoundError,
     QuotaExceededError,
     UnavailableError,
@@ -367,6 +368,27 @@ def test_a_split_keeps_all_else_that_an_endpoint_has(
     assert {name: share for name, share in after.mirror_traffic.items() if share} == {"cloudmlops-v2": 10}
     platform.endpoints.shift_traffic(deployer.endpoint, {two.name: 100})
     assert backends.native.online_endpoints.get(deployer.endpoint).mirror_traffic == {}
+
+
+def test_copies_of_requests_go_to_one_deployment_that_has_no_traffic(
+    platform: Platform, deployer: Deployer, cloud: AzureCloud
+) -> None:
+    one = platform.endpoints.deploy(deployer.version(1.0), to=deployer.endpoint).wait(timeout=LONG)
+    two = platform.endpoints.deploy(deployer.version(2.0), to=deployer.endpoint).wait(timeout=LONG)
+
+    assert platform.endpoints.mirror_traffic(deployer.endpoint, two.name, percent=50).mirror == {two.name: 50}
+
+    assert {platform.endpoints.predict(deployer.endpoint, [[1, 0]])[0] for _ in range(30)} == {1.0}
+    cloud.fleet.settle()
+    assert 5 < platform.endpoints.logs(deployer.endpoint, two.name).count("scored 1 rows") < 30
+    with pytest.raises(InvalidTrafficError, match="mirrors at most 50 %"):
+        platform.endpoints.mirror_traffic(deployer.endpoint, two.name, percent=51)
+    with pytest.raises(InvalidTrafficError, match=r"'v1' has 100 % of the traffic itself"):
+        platform.endpoints.mirror_traffic(deployer.endpoint, one.name, percent=10)
+    assert platform.endpoints.mirror_traffic(deployer.endpoint, two.name, percent=0).mirror == {}
+    platform.endpoints.mirror_traffic(deployer.endpoint, two.name, percent=10)
+    platform.endpoints.undeploy(deployer.endpoint, two.name)
+    assert platform.endpoints.status(deployer.endpoint).mirror == {}
 
 
 def test_one_of_many_lookers_gives_a_deployment_its_traffic(

@@ -98,6 +98,19 @@ class AzureMLEndpoints(EndpointsPort):
         self._resources.split(endpoint, mapping.native_split(shares))
         self._journal.append(endpoint, _once(split_change("traffic", shares, reason, actor)))
 
+    def set_mirror(self, endpoint: str, deployment: str, percent: int) -> None:
+        mapping.check_mirror(endpoint, percent)
+        shown = self._resources.shown(endpoint)
+        if shown is None:
+            raise self._unknown(endpoint)
+        self._resources.split(
+            endpoint,
+            mapping.traffic_shown(shown),
+            mirror=mapping.native_split({deployment: percent}),
+            expected=mapping.traffic_shown(shown),
+            operation="endpoints.mirror_traffic",
+        )
+
     def traffic_history(self, endpoint: str) -> Sequence[TrafficChange]:
         record, shown = self._settling.settled(endpoint)
         if shown is None:
@@ -204,6 +217,7 @@ class AzureMLEndpoints(EndpointsPort):
             address=str(shown.endpoint.scoring_uri or "") if shown is not None else "",
             traffic=mapping.split(shown) if shown is not None else {},
             deployments=sorted(statuses, key=lambda found: found.created_at),
+            mirror=mapping.mirror(shown) if shown is not None else {},
         )
 
 

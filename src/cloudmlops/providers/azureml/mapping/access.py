@@ -110,6 +110,7 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "endpoints.deploy": (Role.DEPLOYER, (*_DEPLOY, *_MODEL, *_WRITE)),
     "endpoints.list": (Role.READER, (*_ENDPOINT, *_READ)),
     "endpoints.logs": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/deployments/getLogs/action", *_READ)),
+    "endpoints.mirror_traffic": (Role.DEPLOYER, (*_SPLIT, *_WRITE)),
     "endpoints.predict": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/score/action")),
     "endpoints.predict_batch": (
         Role.TRAINER,

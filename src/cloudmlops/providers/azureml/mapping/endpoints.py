@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.domain.endpoints import DeploymentState, DeploymentStatus, Scoring
+from cloudmlops.errors import InvalidTrafficError
 from cloudmlops.providers.azureml.mapping.roles import roles_with
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ REQUEST_SECONDS: Final = 60
 _MORE_SECONDS: Final = 30
 """So much longer we wait for an answer than Azure does."""
 _SCORE: Final = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/score/action"
+_MOST_MIRRORED: Final = 50
+"""Percent of the requests (learn.microsoft.com, "Safe rollout for online endpoints")."""
 _BUSY_PERCENT: Final = 70
 _IDLE_PERCENT: Final = 30
 _AT_ONCE: Final = 100
@@ -265,6 +268,21 @@ def traffic_shown(shown: Shown) -> dict[str, int]:
 def mirror_shown(shown: Shown) -> dict[str, int]:
     """Return who gets copies of an endpoint's requests, by Azure's names."""
     return _shares(shown.endpoint.mirror_traffic)
+
+
+def mirror(shown: Shown) -> dict[str, int]:
+    """Return who gets copies of an endpoint's requests, by our names."""
+    return {own_name(name): share for name, share in mirror_shown(shown).items()}
+
+
+def check_mirror(endpoint: str, percent: int) -> None:
+    """Raise `InvalidTrafficError` for a larger share than Azure mirrors."""
+    if percent > _MOST_MIRRORED:
+        raise InvalidTrafficError(
+            f"{percent} % of the requests to endpoint {endpoint!r} cannot be mirrored: Azure ML mirrors at most "
+            f"{_MOST_MIRRORED} %",
+            hint="Give it a smaller percent, or a share of the traffic with endpoints.shift_traffic.",
+        )
 
 
 def split(shown: Shown) -> dict[str, int]:
