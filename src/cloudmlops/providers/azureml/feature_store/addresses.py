@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from cloudmlops.errors import NotFoundError, UnsupportedError
+from cloudmlops.errors import UnsupportedError
 from cloudmlops.providers.azureml import datastores
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ class Addresses:
         Raises:
             UnsupportedError: It is an MLTable, which only Azure's own packages read.
         """
-        try:
-            found = self._wire.ask(
-                lambda: self._wire.client.data.get(name, label="latest"), operation=operation, resource=name
-            )
-        except NotFoundError:
+        client = self._wire.client
+        # Asked for one that is missing, the SDK logs an error.
+        listed = self._wire.list(lambda: client.data.list(), operation=operation, resource=name)
+        version = next((one.latest_version for one in listed if one.name == name), None)
+        if version is None:
             return None
+        found = self._wire.ask(lambda: client.data.get(name, version=version), operation=operation, resource=name)
         if str(found.type) == "mltable":
             raise UnsupportedError(
                 f"the data asset {name!r} is an MLTable, which only Azure's own packages read",
