@@ -13,6 +13,7 @@ from benchmarks import peers
 _OURS = (
     *("cloudmlops", "duckdb", "polars", "pyarrow", "numpy", "scikit-learn", "mlflow-skinny", "starlette", "uvicorn"),
     *("google-cloud-aiplatform", "google-cloud-bigquery", "google-cloud-bigtable", "grpcio"),
+    *("azure-ai-ml", "azure-identity", "azure-storage-blob"),
 )
 
 

@@ -19,7 +19,7 @@ from benchmarks.bench import Bench, Scale, say
 from benchmarks.measuring import Missing
 from benchmarks.table import HEADINGS, Report, Row, markdown, text
 
-TOPICS = ("imports", "pipelines", "point_in_time", "online", "serving", "registry", "emulators", "vertex")
+TOPICS = ("imports", "pipelines", "point_in_time", "online", "serving", "registry", "emulators", "vertex", "azureml")
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 
 

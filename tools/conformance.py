@@ -1,7 +1,7 @@
 """Run what takes longer than `make test` may: the long cases here, and the whole suite on the other interpreters.
 
-What talks to the vendors' SDKs runs with their oldest versions, too (`constraints/oldest.txt`). Words choose legs:
-`python tools/conformance.py oldest`.
+What talks to the vendors' SDKs runs with their oldest versions, too (`constraints/oldest.txt`), and what a user
+installs, the extras alone and together, is imported. Words choose legs: `python tools/conformance.py oldest`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,29 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OTHERS = ("3.12", "3.13")
 OF_THE_SDKS = (
-    *("tests/emulators", "tests/vertex", "tests/contract"),
-    *("-m", "not conformance", "-k", "Vertex or vertex or emulators"),
+    *("tests/emulators", "tests/vertex", "tests/azureml", "tests/contract"),
+    *("-m", "not conformance", "-k", "Vertex or vertex or AzureML or azureml or emulators"),
 )
+EXTRAS = {
+    "local,vertex,azureml": ("local", "vertex", "azureml"),
+    "local": ("local",),
+    "vertex": ("vertex",),
+    "azureml": ("azureml",),
+}
+"""What is installed together, and the providers that it is for."""
+IMPORTED = """
+import importlib, pkgutil, sys
+for name in sys.argv[1:]:
+    package = importlib.import_module(f"cloudmlops.providers.{name}")
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith(("__main__", "spark_entry")):  # a program, and what runs within Spark
+            importlib.import_module(module.name)
+"""
 
 
 def main() -> int:
     """Return 0 when everything passed; name what was left out."""
-    legs = ("long", *OTHERS, "oldest")
+    legs = ("long", *OTHERS, "oldest", "extras")
     chosen = sys.argv[1:] or legs
     if unknown := [leg for leg in chosen if leg not in legs]:
         sys.exit(f"there is no leg {', '.join(unknown)}; legs: {', '.join(legs)}")
@@ -40,6 +55,15 @@ def main() -> int:
             failed.append(f"Python {version}")
     if "oldest" in chosen and not passes_on(sys.executable, *OF_THE_SDKS, constraints="oldest.txt"):
         failed.append("the oldest SDKs")
+    if "extras" in chosen:
+        interpreters = {version: find(version) for version in OTHERS}
+        left_out += [f"extras on Python {version}" for version, found in interpreters.items() if found is None]
+        failed += [
+            f"[{extras}] on {interpreter}"
+            for interpreter in filter(None, [sys.executable, *interpreters.values()])
+            for extras, providers in EXTRAS.items()
+            if not imports_on(interpreter, extras, providers)
+        ]
     print(f"left out: {', '.join(left_out) or 'nothing'}")
     print(f"failed: {', '.join(failed) or 'nothing'}")
     return 1 if failed else 0
@@ -62,6 +86,16 @@ def passes_on(interpreter: str, *selection: str, constraints: str = "tested.txt"
         install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints" / constraints, f"{ROOT}[dev]"]
         subprocess.run(install, check=True)
         return pytest(python, "-n", str(os.cpu_count() or 2), *selection) == 0
+
+
+def imports_on(interpreter: str, extras: str, providers: tuple[str, ...]) -> bool:
+    """Install extras into a new environment of that interpreter, newest versions, and import all of their providers."""
+    with tempfile.TemporaryDirectory(prefix="cloudmlops-extras-") as folder:
+        subprocess.run([interpreter, "-m", "venv", folder], check=True)
+        python = Path(folder) / "bin" / "python"
+        install = [python, "-m", "pip", "install", "-q", f"{ROOT}[{extras}]"]
+        imported = [python, "-W", "ignore", "-c", IMPORTED, *providers]
+        return all(subprocess.run(command, cwd=folder, check=False).returncode == 0 for command in (install, imported))
 
 
 def pytest(python: Path, *arguments: str) -> int:

@@ -1,16 +1,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
+from cloudmlops import Platform, connect
 from cloudmlops.emulators.azure import azureml_emulator as started
 from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
+from cloudmlops.emulators.azure.redis.service import Redis
 from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.settings import AzureMLSettings
+
+from .deployments import Deployer
+from .event_grid import Namespace, made_namespace
 
 GROUP = "experiments"
 PRINCIPALS = """
@@ -41,6 +51,7 @@ kind = "User"
 """
 _numbers = itertools.count(1)
 Opened = Callable[..., AzureMLBackends]
+Connects = Callable[..., Platform]
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +60,53 @@ def azureml_emulator_of_session(tmp_path_factory: pytest.TempPathFactory) -> Ite
     principals.write_text(PRINCIPALS)
     with started(principals=principals) as emulator:
         yield emulator
+
+
+class JustRedis:
+    """An emulated cloud of nothing but Redis."""
+
+    def services(self, surroundings: Surroundings) -> Sequence[Service]:
+        self.redis = Redis(surroundings)
+        return (self.redis.service(),)
+
+    def environment(self, folder: Path) -> Mapping[str, str | None]:
+        return {}
+
+    def reset(self) -> None:
+        self.redis.door.lose_answers(0)
+
+
+@pytest.fixture(scope="session", params=["redis-server", "substitute"])
+def redis_of_session(request: pytest.FixtureRequest) -> Iterator[Redis]:
+    """Redis beside the emulator: the system's own and the substitute, in turn."""
+    with pytest.MonkeyPatch.context() as environment:
+        if request.param == "substitute":
+            environment.setenv("PATH", "")
+        elif shutil.which("redis-server") is None:
+            pytest.skip("the system has no redis-server: only the substitute is tested (apt-get install redis-server)")
+        cloud = JustRedis()
+        running = Emulator([cloud])
+        running.begin()
+    try:
+        yield cloud.redis
+    finally:
+        running.__exit__(None, None, None)
+
+
+@pytest.fixture
+def redis(redis_of_session: Redis) -> Iterator[Redis]:
+    """The same, without what another test has set; what it holds stays, so let a test use views of its own."""
+    yield redis_of_session
+    redis_of_session.door.lose_answers(0)
+
+
+@pytest.fixture(scope="session")
+def spark_python() -> str:
+    """An interpreter with pyspark, which no extra of ours has: an environment of its own."""
+    script = Path(__file__).parents[2] / "tools" / "spark_environment.py"
+    made = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return made.stdout.splitlines()[-1]
 
 
 @pytest.fixture
@@ -98,3 +156,57 @@ def opened(workspace: str, as_somebody: Callable[[str], None]) -> Iterator[Opene
 @pytest.fixture
 def backends(opened: Opened) -> AzureMLBackends:
     return opened()
+
+
+@pytest.fixture
+def connected(opened: Opened, as_somebody: Callable[[str], None]) -> Iterator[Callable[..., Platform]]:
+    """Connects to the test's workspace, as somebody and with settings such as `topic="…"`."""
+    kept: list[Platform] = []
+
+    def platform(who: str = "owner", **settings: str) -> Platform:
+        target = opened(**settings).settings
+        as_somebody(who)
+        kept.append(connect(target))
+        kept[-1].actor  # noqa: B018 asked while the environment says who it is
+        as_somebody("owner")
+        return kept[-1]
+
+    yield platform
+    for one in kept:
+        one.close()
+
+
+@pytest.fixture
+def namespace(cloud: AzureCloud) -> Namespace:
+    """A namespace of Event Grid with a topic and a queue, which the owner may send to and receive from."""
+    return made_namespace(cloud, GROUP, "owner")
+
+
+@pytest.fixture
+def deployer(opened: Opened, workspace: str, cloud: AzureCloud, tmp_path: Path) -> Iterator[Deployer]:
+    """Registers and deploys; the test's endpoints are deleted at its end."""
+    settings = {"serving_image": "quick.azurecr.io/scaling:1", "compute": "scoring"}
+    with connect(opened(**settings).settings.target) as platform:
+        one = Deployer(
+            platform=platform, cloud=cloud, folder=tmp_path, endpoint=f"scaling-{workspace}", settings=settings
+        )
+        one.let_be_quick()
+        yield one
+    cloud.fleet.settle()
+    with connect(opened(**settings).settings.target) as platform:  # the test may have let the other's tokens end
+        for status in platform.endpoints.list():
+            platform.endpoints.delete(status.name)
+
+
+@pytest.fixture
+def connect_to_run(opened: Opened) -> Iterator[Connects]:
+    """Connects to the test's workspace, whose steps run in this environment, with settings such as `compute="cpu"`."""
+    kept: list[Platform] = []
+
+    def platform(**settings: str) -> Platform:
+        kept.append(connect(opened(**{"environment": "azureml:steps:1", **settings}).settings))
+        return kept[-1]
+
+    yield platform
+    for one in kept:
+        one.close()

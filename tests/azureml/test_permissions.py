@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from cloudmlops import Platform, connect
+from cloudmlops import Entity, FeatureService, FeatureView, Platform, TableSource, connect
 from cloudmlops.domain.events import DriftDetected, EventContext
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.azure.cloud import AzureCloud
-from cloudmlops.errors import PermissionDeniedError
+from cloudmlops.errors import DeploymentFailedError, PermissionDeniedError, RunFailedError
 from cloudmlops.providers.azureml.mapping.access import PERMISSIONS, of_data
+from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.testing.contract.models import written_model
 
-from .conftest import Opened
+from .conftest import GROUP, Opened
+from .deployments import Deployer
+from .pipeline_steps import falling, pictured, single, talking
 
 Acts = Mapping[str, Callable[[Platform], object]]
 Allow = Callable[[str], None]
+LONG = timedelta(minutes=2)
 WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -149,3 +154,114 @@ def test_reading_alone_does_not_suffice(
 
     with connect(target) as reading, pytest.raises(PermissionDeniedError):
         acts[verb](reading)
+
+
+@pytest.fixture
+def steps_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps run in this environment."""
+    monkeypatch.setenv("CLOUDMLOPS_AZUREML_ENVIRONMENT", "azureml:steps:1")
+
+
+@pytest.mark.usefixtures("steps_run")
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+@pytest.mark.parametrize("shown", [False, True], ids=["shown nowhere", "shown by a feature store"])
+def test_features(
+    check: Callable[[Acts], None], cloud: AzureCloud, monkeypatch: pytest.MonkeyPatch, *, shown: bool
+) -> None:
+    if shown:
+        cloud.ensure_workspace("feature-store-of-permissions", group=GROUP)
+        monkeypatch.setenv("CLOUDMLOPS_AZUREML_FEATURE_STORE", "feature-store-of-permissions")
+    rows = [{"origin": "JFK", "seen_at": WHEN, "wind": 1.0}]
+    asked: list[dict[str, Any]] = [{"origin": "JFK", "event_time": WHEN}]
+    served: list[dict[str, Any]] = [{**asked[0], "wind": 1.0}]
+    later = [{"origin": "JFK", "seen_at": WHEN + timedelta(minutes=1), "wind": 2.0}]
+    weather = FeatureView(
+        "weather",
+        entity=Entity("airport", keys={"origin": str}),
+        source=TableSource("weather"),
+        timestamp="seen_at",
+        features={"wind": float},
+    )
+    check(
+        {
+            "features.write_table": lambda at: at.features.write_table("weather", rows),
+            "features.apply": lambda at: at.features.apply([FeatureService("flights", views=[weather])]),
+            "features.list": lambda at: at.features.list(),
+            "features.view": lambda at: at.features.view("weather"),
+            "features.get": lambda at: at.features.get("flights"),
+            "features.training_table": lambda at: at.features.training_table(weather, asked),
+            "features.materialize": lambda at: at.features.materialize(weather),
+            "features.push": lambda at: at.features.push(weather, later),
+            "features.online": lambda at: at.features.online(weather, [{"origin": "JFK"}]),
+            "features.reader": lambda at: at.features.reader(weather)([{"origin": "JFK"}]),
+            "features.skew": lambda at: at.features.skew(weather, served),
+        }
+    )
+
+
+def test_pipelines(check: Callable[[Acts], None]) -> None:
+    check(
+        {
+            "pipelines.run": lambda at: at.pipelines.run(pictured, id="run-1"),
+            "pipelines.wait": lambda at: at.pipelines.get("run-1").wait(),
+            "pipelines.get": lambda at: at.pipelines.get("run-1").outputs,
+            "pipelines.logs": lambda at: at.pipelines.get("run-1").logs("one"),
+            "pipelines.list": lambda at: at.pipelines.list(),
+            "pipelines.plan": lambda at: at.pipelines.plan(single),
+            "pipelines.schedule": lambda at: at.pipelines.schedule(single, name="nightly", cron="0 3 * * *"),
+            "pipelines.schedules": lambda at: at.pipelines.schedules(),
+            "pipelines.unschedule": lambda at: at.pipelines.unschedule("nightly"),
+        }
+    )
+
+
+@pytest.mark.usefixtures("steps_run")
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+def test_runs_that_do_not_end_well(check: Callable[[Acts], None], opened: Opened, tmp_path: Path) -> None:
+    with connect(opened().settings.target) as platform:
+        platform.pipelines.run(talking, {"release": str(tmp_path / "never")}, id="resting")
+        with pytest.raises(RunFailedError):
+            platform.pipelines.run(falling, id="mending", wait=True)
+    check(
+        {
+            "pipelines.cancel": lambda at: at.pipelines.get("resting").cancel(),
+            "pipelines.resume": lambda at: at.pipelines.get("mending").resume(),
+        }
+    )
+
+
+@pytest.fixture
+def serving(deployer: Deployer, monkeypatch: pytest.MonkeyPatch) -> Deployer:
+    """Models are served by a container that is up at once, files scored on a cluster."""
+    for name, value in deployer.settings.items():
+        monkeypatch.setenv(f"CLOUDMLOPS_AZUREML_{name.upper()}", value)
+    client: Any = deployer.platform.native
+    client.compute.begin_create_or_update(ml().entities.AmlCompute(name="scoring", size="Standard_DS3_v2")).result()
+    return deployer
+
+
+def test_endpoints(check: Callable[[Acts], None], serving: Deployer, tmp_path: Path) -> None:
+    one, two, name = serving.version(1.0), serving.version(2.0), serving.endpoint
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"value": 2, "seconds": 0}\n')
+
+    def deploy(at: Platform) -> None:
+        at.endpoints.deploy(one, to=name).wait(timeout=LONG)
+        at.endpoints.deploy(two, to=name).wait(timeout=LONG)
+        with pytest.raises(DeploymentFailedError, match="weights are missing"):
+            at.endpoints.deploy(serving.version(fails="weights are missing"), to=name).wait(timeout=LONG)
+
+    check(
+        {
+            "endpoints.deploy": deploy,
+            "endpoints.shift_traffic": lambda at: at.endpoints.shift_traffic(name, {"v1": 40, "v2": 60}),
+            "endpoints.rollback": lambda at: at.endpoints.rollback(name),
+            "endpoints.status": lambda at: at.endpoints.status(name),
+            "endpoints.list": lambda at: at.endpoints.list(),
+            "endpoints.logs": lambda at: at.endpoints.logs(name, "v1"),
+            "endpoints.predict": lambda at: at.endpoints.predict(name, [[1, 0]]),
+            "endpoints.undeploy": lambda at: at.endpoints.undeploy(name, "v2"),
+            "endpoints.delete": lambda at: at.endpoints.delete(name),
+            "endpoints.predict_batch": lambda at: at.endpoints.predict_batch(one, str(rows), str(tmp_path / "o.jsonl")),
+        }
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 
@@ -65,3 +66,58 @@ def test_all_faults_are_told_at_once() -> None:
 
     for name in ("subscription", "resource_group", "workspace", "datastore"):
         assert f"{name}: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rediss://flights.redis.cache.windows.net:6380",
+        "rediss://flights.westeurope.redis.azure.net:10000",
+        "redis://127.0.0.1:6379",
+        "redis://localhost:6379/3",
+        "redis://[::1]:6379",
+    ],
+)
+def test_redis_is_named_by_its_address(url: str) -> None:
+    read = AzureMLSettings.from_target(f"{HERE}?{urlencode({'redis_url': url})}")
+
+    assert read.redis_url == url
+    assert AzureMLSettings.from_target(read.target) == read
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("rediss://:secret@flights.redis.cache.windows.net:6380", "no credentials"),
+        ("rediss://user:secret@flights.redis.cache.windows.net", "no credentials"),
+        ("rediss://flights.redis.cache.windows.net?ssl_cert_reqs=none&password=secret", "not an address"),
+        ("rediss://flights.redis.cache.windows.net/secret", "not an address"),
+        ("https://flights.redis.cache.windows.net", "not an address"),
+        ("rediss://", "not an address"),
+        ("flights.redis.cache.windows.net:6380", "not an address"),
+        ("redis://10.0.0.4:6379", "another machine without TLS"),
+        ("redis://cache:6379", "another machine without TLS"),
+    ],
+)
+def test_an_address_of_redis_holds_no_secret_and_goes_nowhere_without_tls(url: str, fault: str) -> None:
+    with pytest.raises(ConfigurationError, match=fault) as caught:
+        AzureMLSettings.from_target(f"{HERE}?{urlencode({'redis_url': url})}")
+
+    assert "secret@" not in str(caught.value)
+    assert "password=secret" not in str(caught.value)
+
+
+def test_redis_on_another_machine_without_tls_is_used_if_it_is_said() -> None:
+    query = urlencode({"redis_url": "redis://10.0.0.4:6379", "redis_unencrypted": "true"})
+
+    assert AzureMLSettings.from_target(f"{HERE}?{query}").redis_url == "redis://10.0.0.4:6379"
+
+
+def test_how_long_redis_keeps_what_has_expired_is_said_in_seconds() -> None:
+    read = AzureMLSettings.from_target(f"{HERE}?redis_forget_after=86400")
+
+    assert read.redis_forget_after == timedelta(days=1)
+    assert AzureMLSettings.from_target(read.target) == read
+    assert AzureMLSettings.from_target(f"{HERE}?redis_forget_after=none").redis_forget_after is None
+    with pytest.raises(ConfigurationError, match="redis_forget_after"):
+        AzureMLSettings.from_target(f"{HERE}?redis_forget_after=-1")

@@ -35,6 +35,7 @@ def tiny(folder: Path, *topics: str) -> dict[str, list[dict[str, object]]]:
             "registry": 3,
             "emulators": 7,
             "vertex": 9,
+            "azureml": 4,
         }.items()
     ],
 )

@@ -9,6 +9,7 @@ from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 
 LOCATION = "europe-west4"
+GROUP = "contract"
 
 
 def vertex_target(emulator: Emulator, **settings: str) -> str:
@@ -30,6 +31,11 @@ def target_in_new_project(emulator_url: str, **settings: str) -> str:
 def azureml_target(emulator: Emulator, **settings: str) -> str:
     """Make a workspace of one's own at the emulator, and return the target of its platform."""
     name = f"w{uuid.uuid4().hex[:12]}"
-    emulator.cloud(AzureCloud).ensure_workspace(name, group="contract")
+    emulator.cloud(AzureCloud).ensure_workspace(name, group=GROUP)
+    return azureml_target_of(name, **settings)
+
+
+def azureml_target_of(workspace: str, **settings: str) -> str:
+    """Return the target of a workspace's platform."""
     query = f"?{urlencode(settings)}" if settings else ""
-    return f"azureml://{SUBSCRIPTION}/contract/{name}{query}"
+    return f"azureml://{SUBSCRIPTION}/{GROUP}/{workspace}{query}"

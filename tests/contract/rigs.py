@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from tests.azureml.event_grid import made_namespace
 
 from cloudmlops import Platform, connect
+from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 
-from .conftest import azureml_target, target_in_new_project, vertex_target
+from .conftest import azureml_target, azureml_target_of, target_in_new_project, vertex_target
 
 
 class OnDisk:
@@ -58,12 +60,29 @@ class OnVertexWithTopic(OnVertex):
             yield platform
 
 
+# azure-ai-ml 1.35 is written for marshmallow 3, which tells of its fourth.
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
 class OnAzureML:
     """A workspace of its own for each test, by Azure's own names and credentials through the redirect."""
 
+    settings: ClassVar[Mapping[str, str]] = {
+        # Steps run in an image that was built from this environment.
+        "environment": "azureml:steps:1"
+    }
+
     @pytest.fixture
     def platform(self, azureml_emulator: Emulator) -> Iterator[Platform]:
-        with connect(azureml_target(azureml_emulator)) as platform:
+        with connect(azureml_target(azureml_emulator, **self.settings)) as platform:
+            yield platform
+
+
+class OnAzureMLWithNamespace(OnAzureML):
+    """What is published comes back by a subscription."""
+
+    @pytest.fixture
+    def platform(self, azureml_emulator: Emulator) -> Iterator[Platform]:
+        namespace = made_namespace(azureml_emulator.cloud(AzureCloud), "contract", "owner")
+        with connect(azureml_target(azureml_emulator, **self.settings, **namespace.settings)) as platform:
             yield platform
 
 
@@ -75,4 +94,18 @@ class OnVertexSealed(OnVertex):
     @pytest.fixture
     def platform(self) -> Iterator[Platform]:
         with connect(target_in_new_project(os.environ["CLOUDMLOPS_EMULATOR"], **self.settings)) as platform:
+            yield platform
+
+
+WORKSPACES: Final = tuple(f"sealed-{number}" for number in range(100))
+"""As many as a contract has tests, with room for more."""
+_unused = iter(WORKSPACES)
+
+
+class OnAzureMLSealed(OnAzureML):
+    """The same in a process that was started behind the redirect, with its workspaces there from the start."""
+
+    @pytest.fixture
+    def platform(self) -> Iterator[Platform]:
+        with connect(azureml_target_of(next(_unused), **self.settings)) as platform:
             yield platform

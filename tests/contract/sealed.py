@@ -1,7 +1,8 @@
-"""All contracts through the sealed redirect: `test_sealed.py` runs this file behind `cloudmlops emulate vertex --`."""
+"""All contracts through the sealed redirect: `test_sealed.py` runs this file behind `cloudmlops emulate`."""
 
 from __future__ import annotations
 
+from cloudmlops.emulators.azure.entra.principals import default_directory
 from cloudmlops.testing.contract.access import AccessContract
 from cloudmlops.testing.contract.endpoints import EndpointsContract
 from cloudmlops.testing.contract.events import EventsContract
@@ -9,28 +10,52 @@ from cloudmlops.testing.contract.features import FeaturesContract
 from cloudmlops.testing.contract.models import ModelsContract
 from cloudmlops.testing.contract.pipelines import PipelinesContract
 
-from .rigs import OnVertexSealed
+from .rigs import OnAzureMLSealed, OnVertexSealed
 
 
-class TestAccess(OnVertexSealed, AccessContract):
+class TestAccessOnVertex(OnVertexSealed, AccessContract):
     principal = "user:bob@example.com"
 
 
-class TestEndpoints(OnVertexSealed, EndpointsContract):
+class TestEndpointsOnVertex(OnVertexSealed, EndpointsContract):
     pass
 
 
-class TestEvents(OnVertexSealed, EventsContract):
+class TestEventsOnVertex(OnVertexSealed, EventsContract):
     pass
 
 
-class TestFeatures(OnVertexSealed, FeaturesContract):
+class TestFeaturesOnVertex(OnVertexSealed, FeaturesContract):
     pass
 
 
-class TestModels(OnVertexSealed, ModelsContract):
+class TestModelsOnVertex(OnVertexSealed, ModelsContract):
     pass
 
 
-class TestPipelines(OnVertexSealed, PipelinesContract):
+class TestPipelinesOnVertex(OnVertexSealed, PipelinesContract):
+    pass
+
+
+class TestAccessOnAzureML(OnAzureMLSealed, AccessContract):
+    principal = default_directory().by_name("guest").object_id
+
+
+class TestEndpointsOnAzureML(OnAzureMLSealed, EndpointsContract):
+    pass
+
+
+class TestEventsOnAzureML(OnAzureMLSealed, EventsContract):
+    pass
+
+
+class TestFeaturesOnAzureML(OnAzureMLSealed, FeaturesContract):
+    pass
+
+
+class TestModelsOnAzureML(OnAzureMLSealed, ModelsContract):
+    pass
+
+
+class TestPipelinesOnAzureML(OnAzureMLSealed, PipelinesContract):
     pass

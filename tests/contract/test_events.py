@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from cloudmlops.testing.contract.events import EventsContract
 
-from .rigs import OnAzureML, OnDisk, OnVertex, OnVertexOverRest, OnVertexWithTopic
+from .rigs import OnAzureML, OnAzureMLWithNamespace, OnDisk, OnVertex, OnVertexOverRest, OnVertexWithTopic
 
 
 class TestEventsOnLocal(EventsContract):
@@ -27,3 +27,7 @@ class TestEventsOnVertexOverRest(OnVertexOverRest, EventsContract):
 
 class TestEventsOnAzureML(OnAzureML, EventsContract):
     pass
+
+
+class TestEventsOnAzureMLWithNamespace(OnAzureMLWithNamespace, EventsContract):
+    """What is published comes back by the subscription, and is one event all the same."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from cloudmlops.testing.contract.features import FeaturesContract
 
-from .rigs import OnDisk, OnVertex, OnVertexOverRest
+from .rigs import OnAzureML, OnDisk, OnVertex, OnVertexOverRest
 
 
 class TestFeaturesOnLocal(FeaturesContract):
@@ -18,4 +18,8 @@ class TestFeaturesOnVertex(OnVertex, FeaturesContract):
 
 
 class TestFeaturesOnVertexOverRest(OnVertexOverRest, FeaturesContract):
+    pass
+
+
+class TestFeaturesOnAzureML(OnAzureML, FeaturesContract):
     pass

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from cloudmlops.testing.contract.pipelines import PipelinesContract
 
-from .rigs import OnVertex, OnVertexOverRest
+from .rigs import OnAzureML, OnVertex, OnVertexOverRest
 
 
 class TestPipelinesOnLocal(PipelinesContract):
+    pass
+
+
+class TestPipelinesOnAzureML(OnAzureML, PipelinesContract):
     pass
 
 

@@ -1,4 +1,4 @@
-"""The contracts with Google's own addresses and credentials, behind `cloudmlops emulate vertex -- …`."""
+"""The contracts with the clouds' own addresses and credentials, behind `cloudmlops emulate … --`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,27 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import GROUP
+from .rigs import WORKSPACES
+
 SUITES = Path(__file__).with_name("sealed.py")
+NOUNS = ("Access", "Endpoints", "Events", "Features", "Models", "Pipelines")
+EMULATED = {
+    "Vertex": ("vertex",),
+    "AzureML": ("azureml", *(word for name in WORKSPACES for word in ("--workspace", f"{GROUP}/{name}"))),
+}
 
 
 @pytest.mark.conformance
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("noun", ["Access", "Endpoints", "Events", "Features", "Models", "Pipelines"])
-def test_the_contract_holds_on_vertex_through_the_sealed_redirect(noun: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("cloud", EMULATED)
+def test_the_contract_holds_through_the_sealed_redirect(cloud: str, noun: str, tmp_path: Path) -> None:
     suite = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'child'}"]
-    emulated = [sys.executable, "-c", "from cloudmlops.cli import main; main()", "emulate", "vertex", "--"]
+    emulated = [sys.executable, "-c", "from cloudmlops.cli import main; main()", "emulate", *EMULATED[cloud], "--"]
 
     done = subprocess.run(
-        [*emulated, *suite, f"{SUITES}::Test{noun}"], capture_output=True, text=True, timeout=900, check=False
+        [*emulated, *suite, f"{SUITES}::Test{noun}On{cloud}"], capture_output=True, text=True, timeout=900, check=False
     )
 
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]

@@ -33,9 +33,9 @@ from cloudmlops.materializers.feature_columns import arrow_type
 from cloudmlops.ports.clock import FixedClock
 from cloudmlops.providers.local.backends import LocalBackends
 from cloudmlops.providers.local.feature_store.history import joined_columns
-from cloudmlops.providers.local.feature_store.online_rows import RowPacking
 from cloudmlops.providers.local.feature_store.sources import open_source
 from cloudmlops.providers.local.settings import LocalSettings
+from cloudmlops.providers.packed_rows import RowPacking
 
 BASE = to_microseconds(datetime(2026, 3, 1, tzinfo=UTC))
 CHECKS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]

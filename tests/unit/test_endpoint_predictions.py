@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import threading
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
 import pytest
 
 from cloudmlops.domain.endpoints import Scoring
-from cloudmlops.errors import InvalidRequestError, UnavailableError, UnexpectedReplyError
+from cloudmlops.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    PermissionDeniedError,
+    UnavailableError,
+    UnexpectedReplyError,
+)
 from cloudmlops.services.scoring import ScoringClient
 
 
@@ -39,6 +45,32 @@ class Short(Echo):
 
     def do_POST(self) -> None:
         self.answer(200, {"predictions": []})
+
+
+class Guarded(Echo):
+    """Lets in who knows its key, which is another one after each refusal."""
+
+    key: ClassVar[int] = 1
+
+    def do_POST(self) -> None:
+        if self.headers["authorization"] == str(Guarded.key):
+            super().do_POST()
+            return
+        self.rfile.read(int(self.headers["content-length"]))
+        self.answer(401, "no")
+
+
+class Fronted(Echo):
+    """A front door that answers with a status of its own, and tells the server's in a header."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = json.dumps({"error": {"message": "bad: rows", "faults": []}}).encode()
+        self.send_response(424)
+        self.send_header("x-own-status", "400")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
 
 @pytest.fixture
@@ -120,3 +152,60 @@ def test_one_instance_without_a_list_is_refused(client: ScoringClient) -> None:
 def test_fewer_predictions_than_instances_are_noticed(client: ScoringClient) -> None:
     with pytest.raises(UnexpectedReplyError, match="0 predictions to 2 instances"):
         client.predict("scaling", [[1], [2]])
+
+
+@pytest.fixture
+def served(request: pytest.FixtureRequest) -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), request.param) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/predict"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("served", [Guarded], indirect=True)
+def test_who_is_refused_renews_what_he_shows_and_asks_once_more(served: str) -> None:
+    shown = {"authorization": "0"}
+    renewed: list[str] = []
+
+    def renew(to: str) -> None:
+        renewed.append(to)
+        shown["authorization"] = to
+
+    right = ScoringClient(lambda _: Scoring(url=served, headers=shown, renew=lambda: renew("1")))
+    assert right.predict("scaling", [1]) == [1]
+    assert right.predict("scaling", [2]) == [2]
+    assert renewed == ["1"]
+
+    shown["authorization"] = "0"
+    wrong = ScoringClient(
+        lambda _: Scoring(url=served, headers=shown, renew=lambda: renew("2"), refusal_hint="Ask Ada.")
+    )
+    with pytest.raises(AuthenticationError, match="Ask Ada"):
+        wrong.predict("scaling", [1])
+    assert renewed == ["1", "2"]
+
+
+@pytest.mark.parametrize("served", [Fronted], indirect=True)
+def test_the_servers_own_status_counts_where_a_front_door_tells_it(served: str) -> None:
+    with pytest.raises(UnavailableError, match="it answered 424"):
+        ScoringClient(lambda _: Scoring(url=served)).predict("scaling", [1])
+    with pytest.raises(InvalidRequestError, match="refused the input"):
+        ScoringClient(lambda _: Scoring(url=served, status_header="x-own-status")).predict("scaling", [1])
+
+
+@pytest.mark.parametrize("served", [Echo], indirect=True)
+def test_who_gets_nothing_to_show_is_told_so_and_not_that_a_connection_broke(served: str) -> None:
+    class Denied(Mapping[str, str]):
+        def __getitem__(self, name: str) -> str:
+            raise PermissionDeniedError("no key for you")
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(("authorization",))
+
+        def __len__(self) -> int:
+            return 1
+
+    with pytest.raises(PermissionDeniedError, match="no key for you"):
+        ScoringClient(lambda _: Scoring(url=served, headers=Denied())).predict("scaling", [1])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cloudmlops import connect
-from cloudmlops.domain.actors import Actor
+from cloudmlops.domain.access import Role
+from cloudmlops.domain.actors import Actor, ActorKind
 from cloudmlops.domain.ledger import Approval, Evidence, Fold, Mark, Registration, VersionState
 from cloudmlops.domain.models import Stage
 from cloudmlops.domain.policies import (
@@ -18,8 +19,9 @@ from cloudmlops.domain.policies import (
     RequiresApprovals,
     merged,
     policies_from,
+    roles_asked,
 )
-from cloudmlops.errors import ConfigurationError, InvalidMoveError
+from cloudmlops.errors import ConfigurationError, InvalidMoveError, UnsupportedError
 from cloudmlops.testing.contract.models import written_model
 
 NAN = float("nan")
@@ -44,9 +46,12 @@ def proposal(
     metrics: dict[str, float] | None = None,
     baseline: dict[str, float] | None = None,
     approvals: tuple[tuple[str, Stage], ...] = (),
+    approvers: frozenset[str] = frozenset(),
+    kind: ActorKind = ActorKind.USER,
 ) -> Proposal:
     given = tuple(
-        Approval(sequence=number, actor=Actor(id=who), stage=stage) for number, (who, stage) in enumerate(approvals)
+        Approval(sequence=number, actor=Actor(id=who, kind=kind), stage=stage)
+        for number, (who, stage) in enumerate(approvals)
     )
     mine = state("2", registered or {}, given)
     versions = {"1": state("1", production or {}), "2": mine}
@@ -56,10 +61,13 @@ def proposal(
         to=Stage.PRODUCTION,
         actor=Actor(id="pam"),
         evidence=Evidence(metrics=metrics or {}, baseline=baseline or {}),
+        holders={Role.APPROVER: approvers},
     )
 
 
 BOB = ("bob", Stage.PRODUCTION)
+EVE = ("eve", Stage.PRODUCTION)
+BY_ROLE = RequiresApprovals(1, role="approver")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +78,16 @@ BOB = ("bob", Stage.PRODUCTION)
         (RequiresApprovals(1), proposal(approvals=(("bob", Stage.STAGING),)), "0 of 1"),
         (RequiresApprovals(1), proposal(approvals=(("alice", Stage.PRODUCTION),)), "not counted: alice"),
         (RequiresApprovals(1), proposal(approvals=(("pam", Stage.PRODUCTION),)), "not counted: pam"),
+        (BY_ROLE, proposal(approvals=(BOB, EVE), approvers=frozenset({"bob"})), None),
+        (BY_ROLE, proposal(approvals=(EVE,), approvers=frozenset({"bob"})), "role approver, not counted: eve"),
+        (BY_ROLE, proposal(approvals=(BOB,)), "0 of 1"),
+        (BY_ROLE, proposal(approvals=(("pam", Stage.PRODUCTION),), approvers=frozenset({"pam"})), "not counted: pam"),
+        (
+            BY_ROLE,
+            proposal(approvals=(BOB,), approvers=frozenset({"bob"}), kind=ActorKind.SELF_DECLARED),
+            "not counted: bob",
+        ),
+        (RequiresApprovals(1), proposal(approvals=(BOB,), kind=ActorKind.SELF_DECLARED), None),
         (MetricAtLeast("auc", 0.8), proposal(registered={"auc": 0.8}), None),
         (MetricAtLeast("auc", 0.8), proposal(registered={"auc": 0.9}, metrics={"auc": 0.7}), "is 0.7, below 0.8"),
         (MetricAtLeast("auc", 0.8), proposal(metrics={"auc": NAN}), "is nan, below 0.8"),
@@ -102,6 +120,17 @@ def test_policies_are_read_from_the_configuration() -> None:
         Stage.PRODUCTION: [RequiresApprovals(2), BeatsBaseline("auc", by=0.01)],
         Stage.STAGING: [MetricAtLeast("auc", 0.5)],
     }
+
+
+def test_a_role_that_approvers_must_hold_is_read_and_named() -> None:
+    table = {"production": [{"requires_approvals": {"n": 2, "role": "approver"}}]}
+
+    (policy,) = policies_from(table, "cloudmlops.toml")[Stage.PRODUCTION]
+    assert policy == RequiresApprovals(2, role=Role.APPROVER)
+    assert policy.name == "requires_approvals(2, by approver)"
+    assert roles_asked([policy, RequiresApprovals(1), MetricAtLeast("auc", 0.5)]) == {Role.APPROVER}
+    with pytest.raises(ConfigurationError, match="'boss' is not a role"):
+        policies_from({"production": [{"requires_approvals": {"role": "boss"}}]}, "cloudmlops.toml")
 
 
 def test_policies_of_two_sources_all_count() -> None:
@@ -150,3 +179,11 @@ def test_a_configured_policy_holds_a_promotion_back(tmp_path: Path, monkeypatch:
         ):
             platform.models.promote("churn", version, to=Stage.CANDIDATE)
         assert platform.models.get("churn", version).stage is Stage.NONE
+
+
+def test_a_role_is_asked_for_only_where_there_is_access_control(tmp_path: Path) -> None:
+    with connect("local://:memory:", policies={Stage.CANDIDATE: [BY_ROLE]}) as platform:
+        platform.models.register("churn", written_model(tmp_path / "model"))
+        with pytest.raises(UnsupportedError, match="access"):
+            platform.models.promote("churn", "1", to=Stage.CANDIDATE, reason="good")
+        assert platform.models.get("churn", "1").stage is Stage.NONE

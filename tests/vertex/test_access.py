@@ -92,7 +92,8 @@ def test_every_verb_of_the_five_nouns_has_its_permissions() -> None:
         for name, _ in inspect.getmembers(service)
         if not name.startswith("_")
     } | {f"pipelines.{act.__name__}" for act in (Run.cancel, Run.logs, Run.resume, Run.wait)}
-    assert public - NO_VERBS == set(permissions_of(settings()))
+    absent = {"endpoints.mirror_traffic"}  # Vertex AI mirrors no traffic: nobody needs a right to be told so
+    assert public - NO_VERBS - absent == set(permissions_of(settings()))
 
 
 def test_what_a_refusal_is_about_can_be_asked_about_before() -> None:
@@ -148,6 +149,14 @@ def test_what_is_missing_is_told_with_the_role_that_has_it_and_nothing_is_made(
         "storage/buckets.getStorageLayout",
         "storage/buckets.testIamPermissions",
     ]
+
+
+def test_who_holds_a_role_is_known_by_the_address_that_acts(platform: Platform, opened: Opened) -> None:
+    platform.access.grant(Role.APPROVER, "user:ada@example.com")
+    access = opened().access
+
+    assert access.holders(Role.APPROVER, ["Ada@example.com", "bob@example.com"]) == {"Ada@example.com"}
+    assert access.holders(Role.TRAINER, ["ada@example.com"]) == frozenset()
 
 
 def test_a_right_on_the_bucket_alone_is_a_right(platform: Platform, cloud: GoogleCloud, project: str) -> None:

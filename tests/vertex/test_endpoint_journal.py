@@ -14,7 +14,7 @@ from cloudmlops.domain.endpoints import TrafficReason
 from cloudmlops.domain.names import name_faults
 from cloudmlops.errors import UnexpectedReplyError
 from cloudmlops.ports.clock import SystemClock
-from cloudmlops.providers.vertex.deployments.journal import ActState, Change, Journal, Record, split_change
+from cloudmlops.providers.deployment_journal import ActState, Change, Journal, Record, split_change
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
 from cloudmlops.storage.local import LocalStore
 

@@ -19,6 +19,7 @@ import click
 from cloudmlops.errors import ConfigurationError, ProviderNotInstalledError
 
 if TYPE_CHECKING:
+    from cloudmlops.emulators.azure.redis.service import Redis
     from cloudmlops.emulators.core.emulator import Cloud, Emulator
 
 _CLOUDS: Final = {
@@ -102,8 +103,11 @@ def emulate(
         emulator = stack.enter_context(_running(clouds, given, state=state, port=port))
         _make_buckets(emulator, buckets)
         _make_workspaces(emulator, workspaces)
-        code = _run(command, emulator, stopping) if command else _serve(emulator, stopping, as_json=as_json)
+        redis = _redis(clouds, emulator)
+        code = _run(command, emulator, stopping) if command else _serve(emulator, stopping, redis, as_json=as_json)
         _tell_refused(emulator.refused, as_json=as_json)
+        if command and not as_json and redis is not None and redis.door.used:
+            click.echo(f"Redis was {redis.described}.", err=True)
     ctx.exit(code)
 
 
@@ -208,6 +212,14 @@ def _make_workspaces(emulator: Emulator, wanted: Sequence[str]) -> None:
         azure.ensure_workspace(name, group=group, location=location[-1])
 
 
+def _redis(clouds: Sequence[str], emulator: Emulator) -> Redis | None:
+    if "azureml" not in clouds:
+        return None
+    from cloudmlops.emulators.azure.cloud import AzureCloud
+
+    return emulator.cloud(AzureCloud).redis
+
+
 class _Stopping:
     """Whether we are asked to end, and the child that is to be told."""
 
@@ -248,13 +260,17 @@ def _stopped_by_signals() -> Iterator[_Stopping]:
             signal.signal(number, handler)
 
 
-def _serve(emulator: Emulator, stopping: _Stopping, *, as_json: bool) -> int:
+def _serve(emulator: Emulator, stopping: _Stopping, redis: Redis | None, *, as_json: bool) -> int:
     own = {name: value for name, value in emulator.environment().items() if os.environ.get(name) != value}
     if as_json:
         described = {"address": emulator.address, "url": emulator.url, "environment": own, **emulator.status()}
+        if redis is not None:
+            described["redis"] = redis.described
         click.echo(json.dumps(described, indent=2))
     else:
         click.echo(f"The emulator answers at {emulator.url} until Ctrl-C: {', '.join(emulator.status()['services'])}.")
+        if redis is not None:
+            click.echo(f"Redis, which starts when it is first used, is {redis.described}.")
         click.echo("A program with these variables reaches it, and nothing else:\n")
         click.echo("\n".join(f"export {name}='{value}'" for name, value in sorted(own.items())))
     while not stopping.asked.wait(3600):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -103,6 +103,8 @@ class EndpointStatus:
     traffic: Mapping[str, int]
     """Deployment to percent; sums to 100, or is empty where nothing is deployed."""
     deployments: Sequence[DeploymentStatus]
+    mirror: Mapping[str, int] = field(default_factory=dict)
+    """Deployment to percent of the requests that it gets copies of; empty where nothing is mirrored."""
 
     def deployment(self, name: str) -> DeploymentStatus | None:
         """Return the deployment of that name; None when there is none."""
@@ -130,6 +132,13 @@ class Scoring:
     """Read for every request: a token in them may be renewed."""
     timeout: timedelta = timedelta(seconds=90)
     """So long an answer is waited for: longer than the endpoint itself takes to give a request up."""
+    status_header: str = ""
+    """Header of an answer that has the server's own status, where something before the server answers with another."""
+    renew: Callable[[], None] | None = None
+    """Called when the caller is refused (401), before the request is sent once more: what the headers say may be too
+    old. None: it would be refused again."""
+    refusal_hint: str = ""
+    """What to do about a caller who is refused; empty says no more than that he is."""
 
 
 def check_spec(spec: DeploymentSpec) -> None:
@@ -165,6 +174,27 @@ def check_traffic(endpoint: str, traffic: Mapping[str, object], deployments: Map
             f"the traffic of endpoint {endpoint!r} cannot be split as {dict(traffic)}",
             faults=faults,
             hint=f"Deployed there: {', '.join(sorted(deployments)) or 'nothing'}.",
+        )
+
+
+def check_mirror(status: EndpointStatus, deployment: str, percent: object) -> None:
+    """Raise `InvalidTrafficError` with all that is wrong with giving a deployment copies of requests."""
+    faults = []
+    if isinstance(percent, bool) or not isinstance(percent, int) or not 0 <= percent <= 100:
+        faults.append(f"{percent!r} is no whole number of percent within 0 to 100")
+    found = status.deployment(deployment)
+    if found is None:
+        faults.append(f"{deployment!r} is not deployed there")
+    elif percent:
+        if found.state not in (DeploymentState.HEALTHY, DeploymentState.DEGRADED):
+            faults.append(f"{deployment!r} is {found.state.value}: wait until it is healthy")
+        if found.traffic_percent:
+            faults.append(f"{deployment!r} has {found.traffic_percent} % of the traffic itself")
+    if faults:
+        raise InvalidTrafficError(
+            f"requests to endpoint {status.name!r} cannot be mirrored to {deployment!r}",
+            faults=faults,
+            hint=f"Deployed there: {', '.join(sorted(one.name for one in status.deployments)) or 'nothing'}.",
         )
 
 

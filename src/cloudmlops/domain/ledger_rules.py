@@ -6,12 +6,18 @@ Each returns None where the ledger already says it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
+from cloudmlops.domain.access import Role
 from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.ledger import EntryKind, Evidence, Fold, Registration, Statement, VersionState
 from cloudmlops.domain.models import Stage, check_move
 from cloudmlops.domain.policies import Policy, Proposal
 from cloudmlops.errors import ConflictError, InvalidMoveError, InvalidRequestError, NotFoundError
+
+Holders = Mapping[Role, frozenset[str]]
+_NOBODY: Final[Holders] = MappingProxyType({})
 
 
 def live_version(fold: Fold, version: str) -> VersionState:
@@ -95,13 +101,18 @@ def moving(
     evidence: Evidence | None = None,
     expected: str | None = None,
     policies: Sequence[Policy] = (),
+    holders: Holders = _NOBODY,
     effect: str | None = None,
 ) -> Statement:
-    """Move a version to a stage; to production it displaces the one that is there."""
+    """Move a version to a stage; to production it displaces the one that is there.
+
+    `holders` says who of those who approved holds the roles that the policies ask for.
+    """
     state = live_version(fold, version)
     check_expected(fold, expected)
     check_move(fold.model, version, state.stage, to)
-    proposal = Proposal(fold=fold, state=state, to=to, actor=actor, evidence=evidence or Evidence())
+    given = evidence or Evidence()
+    proposal = Proposal(fold=fold, state=state, to=to, actor=actor, evidence=given, holders=holders)
     unmet = [f"{policy.name}: {why}" for policy in policies if (why := policy.unmet(proposal)) is not None]
     if unmet:
         raise InvalidMoveError(

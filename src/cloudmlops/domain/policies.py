@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from cloudmlops.domain.actors import Actor
+from cloudmlops.domain.access import Role
+from cloudmlops.domain.actors import Actor, ActorKind
 from cloudmlops.domain.ledger import Approval, Evidence, Fold, VersionState
 from cloudmlops.domain.models import Stage, stage_named
 from cloudmlops.errors import CloudMLOpsError, ConfigurationError
@@ -22,6 +23,8 @@ class Proposal:
     to: Stage
     actor: Actor
     evidence: Evidence
+    holders: Mapping[Role, frozenset[str]] = field(default_factory=dict)
+    """Who of those who approved holds the roles that policies ask for, as the platform's access control says now."""
 
     def metric(self, name: str) -> float | None:
         """Find a metric in the evidence, else in what was registered with the version."""
@@ -35,16 +38,25 @@ class Proposal:
         current = self.fold.last_moved_to(Stage.PRODUCTION)
         return current.registration.metrics.get(name) if current and current.registration else None
 
-    def counted_approvals(self) -> tuple[Approval, ...]:
-        """Return the first approval of each actor who neither registered the version nor asks for its promotion."""
+    def counted_approvals(self, role: Role | None = None) -> tuple[Approval, ...]:
+        """Return the first approval of each actor who neither registered the version nor asks for its promotion.
+
+        Args:
+            role: Only of those who hold it, and of whom the platform itself said who they are.
+        """
         involved = {self.actor.id, self.state.reserved.actor.id}
         if self.state.registered is not None:
             involved.add(self.state.registered.actor.id)
         counted: dict[str, Approval] = {}
         for approval in self.state.approvals:
-            if approval.stage is self.to and approval.actor.id not in involved:
+            if approval.stage is self.to and approval.actor.id not in involved and self._has_role(approval.actor, role):
                 counted.setdefault(approval.actor.id, approval)
         return tuple(counted.values())
+
+    def _has_role(self, actor: Actor, role: Role | None) -> bool:
+        if role is None:
+            return True
+        return actor.kind is not ActorKind.SELF_DECLARED and actor.id in self.holders.get(role, frozenset())
 
 
 class Policy(Protocol):
@@ -65,30 +77,42 @@ class RequiresApprovals:
     """At least `n` people approved who neither registered the version nor promote it."""
 
     n: int = 1
+    role: Role | str | None = None
+    """Only those count who hold this role on the platform when it is promoted, such as `approver`: where the platform
+    has access control."""
 
     def __post_init__(self) -> None:
-        """Raise `ConfigurationError` for what is not a positive number of people."""
+        """Raise `ConfigurationError` for what is not a positive number of people, or no role."""
         given: object = self.n
+        faults = []
         if not isinstance(given, int) or isinstance(given, bool) or given < 1:
-            raise ConfigurationError(f"requires_approvals: {given!r} is not a number of people, 1 or more")
+            faults.append(f"{given!r} is not a number of people, 1 or more")
+        if self.role is not None and self.role not in list(Role):
+            faults.append(f"{self.role!r} is not a role: {', '.join(Role)}")
+        _refuse("requires_approvals", faults)
 
     @property
     def name(self) -> str:
         """What the ledger's entry calls it."""
-        return f"requires_approvals({self.n})"
+        return f"requires_approvals({self.n}{f', by {self.role}' if self.role else ''})"
+
+    @property
+    def wanted(self) -> Role | None:
+        """The role that those who approve must hold."""
+        return Role(self.role) if self.role else None
 
     def unmet(self, proposal: Proposal) -> str | None:
         """Count the approvals of others."""
-        counted = proposal.counted_approvals()
+        others, counted = (_actors(proposal.counted_approvals(role)) for role in (None, self.wanted))
         if len(counted) >= self.n:
             return None
-        own = sorted(
-            {item.actor.id for item in proposal.state.approvals if item.stage is proposal.to}
-            - {item.actor.id for item in counted}
-        )
-        given = f"{len(counted)} of {self.n}"
-        not_counted = f"; by who registered or promotes it, not counted: {', '.join(own)}" if own else ""
-        return f"approvals for {proposal.to.value} by others than its registrar and promoter: {given}{not_counted}"
+        own = _actors(item for item in proposal.state.approvals if item.stage is proposal.to) - others
+        said = f"{len(counted)} of {self.n}"
+        if own:
+            said += f"; by who registered or promotes it, not counted: {', '.join(sorted(own))}"
+        if without := others - counted:
+            said += f"; by who does not hold the role {self.role}, not counted: {', '.join(sorted(without))}"
+        return f"approvals for {proposal.to.value} by others than its registrar and promoter: {said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +183,15 @@ _KINDS: Final[Mapping[str, Callable[..., Policy]]] = {
     "metric_at_least": MetricAtLeast,
     "beats_baseline": BeatsBaseline,
 }
+
+
+def roles_asked(policies: Iterable[Policy]) -> frozenset[Role]:
+    """Return the roles that some policies ask for: who holds them is to be found out before."""
+    return frozenset(one.wanted for one in policies if isinstance(one, RequiresApprovals) and one.wanted is not None)
+
+
+def _actors(approvals: Iterable[Approval]) -> set[str]:
+    return {approval.actor.id for approval in approvals}
 
 
 def _metric_faults(metric: object) -> list[str]:

@@ -49,7 +49,11 @@ def write_table(table: object, file: Path) -> None:
 def _arrow(path: Path) -> Any:
     import pyarrow.parquet as pq
 
-    # Not as a dataset: the file's own schema counts, and a folder such as `day=3` adds no column.
+    # Not as a dataset: the file's own schema counts, and a folder such as `day=3` adds no column. Datasets also load
+    # pandas where it is installed, which takes longer than to read most files.
+    if path.is_file():
+        with pq.ParquetFile(path) as file:
+            return file.read()
     return pq.read_table(path, partitioning=None)
 
 

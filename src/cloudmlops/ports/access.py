@@ -20,6 +20,10 @@ class AccessPort(Protocol):
         """Return those of some permissions that the caller has; nothing is created to find out."""
         ...
 
+    def holders(self, role: Role, principals: Collection[str]) -> frozenset[str]:
+        """Return those of some actors, by their ids, who hold a role, however they came by it."""
+        ...
+
     def grant(self, role: Role, principal: str) -> None:
         """Give somebody a role."""
         ...

@@ -52,6 +52,13 @@ class EndpointsPort(Protocol):
         """Split traffic; when this returns, the next request obeys. Requests in flight finish where they are."""
         ...
 
+    def set_mirror(self, endpoint: str, deployment: str, percent: int) -> None:
+        """Send copies of a share of the requests to a deployment, and of none to any other; 0 ends it.
+
+        Asked only where the provider has the capability.
+        """
+        ...
+
     def traffic_history(self, endpoint: str) -> Sequence[TrafficChange]:
         """Return the splits that the endpoint had, oldest first; the last is the present one."""
         ...

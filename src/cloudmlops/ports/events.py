@@ -19,6 +19,8 @@ class PushRequest:
     """Names in lower case."""
     query: str
     body: bytes
+    sender: str = ""
+    """Address of the machine that sent it, such as `127.0.0.1`; empty when the server does not tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

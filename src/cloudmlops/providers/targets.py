@@ -31,6 +31,8 @@ def _none(given: object) -> object:
 
 OrNone = BeforeValidator(_none)
 """Reads `none` as None."""
+Seconds = BeforeValidator(_seconds)
+"""Reads a number as seconds."""
 
 
 class TargetSettings(BaseSettings):
@@ -41,8 +43,10 @@ class TargetSettings(BaseSettings):
     """The settings that the URL's path is made of."""
     hint: ClassVar[str]
     """How such a URL is written."""
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """The settings that no URL says: they are given by name or as variables."""
 
-    timeout: Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0), le=timedelta(days=1))] = timedelta(
+    timeout: Annotated[timedelta, Seconds, Field(gt=timedelta(0), le=timedelta(days=1))] = timedelta(
         seconds=60
     )
     """So long one call may take, with its repetitions. In a target: seconds."""
@@ -86,6 +90,12 @@ class TargetSettings(BaseSettings):
         faults = [f"{name}: there is no such setting" for name in query if name not in cls.model_fields]
         faults += [f"{name}: it is given twice" for name in query if [known for known, _ in pairs].count(name) > 1]
         faults += [f"{name}: it stands before the question mark" for name in cls.located_by if name in query]
+        variables = str(cls.model_config.get("env_prefix", ""))
+        faults += [
+            f"{name}: a URL holds no secrets; give it in the variable {variables}{name.upper()}"
+            for name in cls.secrets
+            if given.pop(name, None) is not None
+        ]
         if credentials:
             faults.append(f"{cls.located_by[0]}: credentials stand before it; the vendor's own chain has them")
         if parts.fragment:
@@ -97,7 +107,8 @@ class TargetSettings(BaseSettings):
         """The URL that connects another process to this platform."""
         # All that was set, also to its default: the other process may have variables that say something else.
         names = [name for name in type(self).model_fields if name in self.model_fields_set]
-        query = {name: _text(getattr(self, name)) for name in names if name not in self.located_by}
+        unsaid = {*self.located_by, *self.secrets}
+        query = {name: _text(getattr(self, name)) for name in names if name not in unsaid}
         return f"{self.address}?{urlencode(query)}" if query else self.address
 
     @property

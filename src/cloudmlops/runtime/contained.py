@@ -15,7 +15,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
@@ -25,11 +25,15 @@ from cloudmlops.errors import InvalidRequestError
 from cloudmlops.materializers.snapshots import unpack
 from cloudmlops.runtime.failures import told
 from cloudmlops.runtime.logged import read_logged
+from cloudmlops.runtime.mirrored import taken_from
 from cloudmlops.runtime.steps import find_step, run_step
 
 RUN_VARIABLE: Final = "CLOUDMLOPS_RUN"
 RECORD: Final = "record.json"
 """Of a folder for a record: what `Contained` says of a success."""
+
+TRACKED: Final = "mlflow"
+"""The folder that MLflow writes to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,24 +62,31 @@ class Contained:
     error: Path
     """A file that says why it failed; it is gone after a success."""
     source: Path | None = None
-    """The archive with the source; None imports what is installed."""
+    """The archive with the source, or a folder with what is in it; None imports what is installed."""
     cache: Path | None = None
     """A folder in which the record is kept under the step's key, too; None keeps none."""
     timeout: timedelta | None = None
+    attempt: int = 1
 
 
 def carry_out(contained: Contained) -> int:
     """Run the step to its end; return the status for the process: 0, or 1 when it failed."""
     contained.error.unlink(missing_ok=True)
+    begun = _now()
     work = Path(mkdtemp(prefix=f"{contained.step}-"))
+    of_cloud = taken_from(os.environ)
     try:
         record = _performed(contained, work)
     except BaseException as error:  # noqa: BLE001 what a user's function raises fails the step, whatever it is
         traceback.print_exc()
         _end_mlflow_run("FAILED")
-        _leave(contained.error, {"error": told(error), "retryable": not isinstance(error, InvalidRequestError)})
+        if of_cloud is not None:
+            of_cloud.log(work / TRACKED)
+        _leave(contained, told(error), begun, retryable=not isinstance(error, InvalidRequestError))
         return 1
-    text = json.dumps(record)
+    if of_cloud is not None:
+        of_cloud.log(work / TRACKED)
+    text = json.dumps({**record, **_tried(contained, begun)})
     if contained.cache is not None:
         _write(contained.cache / f"{record['key']}.json", text)
     contained.record.mkdir(parents=True, exist_ok=True)
@@ -95,7 +106,7 @@ def _performed(contained: Contained, work: Path) -> dict[str, Any]:
     folder.mkdir()
     os.chdir(folder)
     os.environ |= {
-        "MLFLOW_TRACKING_URI": (work / "mlflow").as_uri(),
+        "MLFLOW_TRACKING_URI": (work / TRACKED).as_uri(),
         "MLFLOW_EXPERIMENT_NAME": contained.pipeline,
         # Plain files need neither a server nor SQLAlchemy.
         "MLFLOW_ALLOW_FILE_STORE": "true",
@@ -103,7 +114,7 @@ def _performed(contained: Contained, work: Path) -> dict[str, Any]:
     }
     step = find_step(contained.function)
     values = {name: json.loads(text) for name, text in contained.values.items()}
-    watch = _watched(contained)
+    watch = _watched(contained, _now())
     outputs = run_step(
         step,
         name=contained.step,
@@ -124,15 +135,18 @@ def _performed(contained: Contained, work: Path) -> dict[str, Any]:
         "step": contained.step,
         "key": content_key(contained.content, _input_digests(contained)),
         "outputs": {name: output.to_json() for name, output in kept.items()},
-        "logged": read_logged(work / "mlflow"),
+        "logged": read_logged(work / TRACKED),
     }
 
 
 def _import_from(source: Path | None, work: Path) -> None:
     if source is None:
         return
-    unpack(source, work / "source")
-    roots = sorted((work / "source").iterdir(), key=lambda root: int(root.name))
+    folder = source.absolute()
+    if not source.is_dir():
+        folder = work / "source"
+        unpack(source, folder)
+    roots = sorted((root for root in folder.iterdir() if root.name.isdecimal()), key=lambda root: int(root.name))
     sys.path[:0] = [str(root) for root in roots]
     # What the step starts imports the same.
     given = os.environ.get("PYTHONPATH")
@@ -166,7 +180,7 @@ def _input_digests(contained: Contained) -> dict[str, str]:
     return digests
 
 
-def _watched(contained: Contained) -> threading.Timer | None:
+def _watched(contained: Contained, begun: str) -> threading.Timer | None:
     if contained.timeout is None:
         return None
 
@@ -174,7 +188,7 @@ def _watched(contained: Contained) -> threading.Timer | None:
         why = f"it ran longer than its timeout of {contained.timeout} and was killed"
         sys.stderr.write(f"{why}\n")
         sys.stderr.flush()
-        _leave(contained.error, {"error": why, "retryable": True})
+        _leave(contained, why, begun, retryable=True)
         os._exit(1)  # with the container's first process, all others end
 
     watch = threading.Timer(contained.timeout.total_seconds(), end)
@@ -183,9 +197,16 @@ def _watched(contained: Contained) -> threading.Timer | None:
     return watch
 
 
-def _leave(file: Path, content: Mapping[str, object]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _write(file, json.dumps(content))
+def _leave(contained: Contained, why: str, begun: str, *, retryable: bool) -> None:
+    _write(contained.error, json.dumps({"error": why, "retryable": retryable, **_tried(contained, begun)}))
+
+
+def _tried(contained: Contained, begun: str) -> dict[str, object]:
+    return {"attempt": contained.attempt, "started_at": begun, "ended_at": _now()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def _write(file: Path, text: str) -> None:

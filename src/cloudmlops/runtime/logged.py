@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def read_logged(folder: Path) -> Mapping[str, Mapping[str, object]]:
@@ -23,6 +25,33 @@ def read_logged(folder: Path) -> Mapping[str, Mapping[str, object]]:
                 tags[_name(file, run.parent / "tags")] = file.read_text(encoding="utf-8")
     found = {"metrics": metrics, "params": params, "tags": tags}
     return {name: values for name, values in found.items() if values}
+
+
+def read_rows(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return `metrics` (all values), `params` and `tags` of all MLflow runs in a folder, as MLflow's REST has them."""
+    found: dict[str, list[dict[str, Any]]] = {"metrics": [], "params": [], "tags": []}
+    for run in sorted(folder.glob("*/*/meta.yaml")):
+        for file in _files(run.parent / "metrics"):
+            lines = file.read_text(encoding="utf-8").splitlines()
+            found["metrics"] += [
+                _row(_name(file, run.parent / "metrics"), line.split()) for line in lines if line.strip()
+            ]
+        for kind in ("params", "tags"):
+            named = {_name(file, run.parent / kind): file for file in _files(run.parent / kind)}
+            found[kind] += [
+                {"key": key, "value": file.read_text(encoding="utf-8")}
+                for key, file in named.items()
+                if not key.startswith("mlflow.")
+            ]
+    return found
+
+
+def _row(key: str, line: Sequence[str]) -> dict[str, Any]:
+    value = float(line[1])
+    shown: float | str = value
+    if not math.isfinite(value):  # JSON has no such numbers
+        shown = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return {"key": key, "value": shown, "timestamp": int(line[0]), "step": int(line[2]) if len(line) > 2 else 0}
 
 
 def _files(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from cloudmlops.domain.endpoints import (
     EndpointStatus,
     Shortfall,
     TrafficReason,
+    check_mirror,
     check_spec,
     check_traffic,
     previous_split,
@@ -123,6 +124,25 @@ class Endpoints:
         with span("endpoints.shift_traffic", endpoint=endpoint):
             self._check_traffic(endpoint, traffic)
             self._set_traffic(endpoint, traffic, TrafficReason.SHIFTED)
+            return self.status(endpoint)
+
+    def mirror_traffic(self, endpoint: str, deployment: str, *, percent: int) -> EndpointStatus:
+        """Send copies of an endpoint's requests to a deployment that has no traffic; what it answers, nobody gets.
+
+        Args:
+            endpoint: Its name.
+            deployment: The only one that gets copies from now on.
+            percent: How many of the requests; 0 ends it.
+
+        Raises:
+            UnsupportedError: The provider does not mirror.
+            InvalidTrafficError: All that is wrong with it.
+            NotFoundError: There is no such endpoint.
+        """
+        with span("endpoints.mirror_traffic", endpoint=endpoint, deployment=deployment):
+            self._context.backends.capabilities.require(Capability.MIRROR_TRAFFIC)
+            check_mirror(self._port.get(endpoint), deployment, percent)
+            self._port.set_mirror(endpoint, deployment, percent)
             return self.status(endpoint)
 
     def rollback(self, endpoint: str) -> EndpointStatus:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, SupportsFloat
 
 from cloudmlops.domain import ledger_rules as rules
+from cloudmlops.domain.access import Role
+from cloudmlops.domain.capabilities import Capability
 from cloudmlops.domain.ledger import (
     Entry,
     Evidence,
@@ -21,7 +23,7 @@ from cloudmlops.domain.ledger import (
 )
 from cloudmlops.domain.models import ModelVersion, Stage, stage_named
 from cloudmlops.domain.names import name_faults
-from cloudmlops.domain.policies import Policies
+from cloudmlops.domain.policies import Policies, roles_asked
 from cloudmlops.errors import (
     CloudMLOpsError,
     ConfigurationError,
@@ -232,12 +234,15 @@ class Models:
             InvalidMoveError: The stages do not allow the move, or policies are unmet; all unmet ones are listed.
             ConflictError: Another version than the expected one is in production; says who put it there, and when.
             NotFoundError: There is no such version.
+            UnsupportedError: A policy asks for a role, and the platform has no access control.
         """
         stage, actor = stage_named(to), self._context.actor
         with span("models.promote", model=name, version=version, to=stage):
             self._check_writing(name, reason=reason, expect=expect)
             given = checked_evidence(evidence)
             policies = self._policies.get(stage, ())
+            if asked := roles_asked(policies):
+                self._context.backends.capabilities.require(Capability.ACCESS_CONTROL)
             effect = effect_key("promote", name, version, stage)
             return self._write(
                 name,
@@ -253,6 +258,7 @@ class Models:
                         evidence=given,
                         expected=expect,
                         policies=policies,
+                        holders=self._holders(fold, version, stage, asked),
                         effect=effect,
                     ),
                 ),
@@ -418,6 +424,13 @@ class Models:
         if moved:
             self._announce(name)
         return model_version(name, fold.versions[entry.version or ""])
+
+    def _holders(self, fold: Fold, version: str, stage: Stage, asked: Iterable[Role]) -> Mapping[Role, frozenset[str]]:
+        """Ask who of those who approved a version for a stage holds some roles."""
+        state = fold.versions.get(version)
+        approvals = () if state is None else state.approvals
+        approvers = {approval.actor.id for approval in approvals if approval.stage is stage}
+        return {role: self._context.backends.access.holders(role, approvers) for role in asked if approvers}
 
     def _announce(self, name: str) -> None:
         try:

@@ -48,14 +48,8 @@ class ScoringClient:
             body = _json(instances).encode()
         except (TypeError, ValueError) as error:
             raise InvalidRequestError(f"the instances for endpoint {endpoint!r} have no JSON form: {error}") from error
-        known = self._addresses.get(endpoint)
-        reply = self._post(endpoint, known, body) if known else None
-        if reply is None:  # nothing was done: the endpoint may have been started again elsewhere
-            self._addresses[endpoint] = found = self._locate(endpoint)
-            reply = self._post(endpoint, found, body)
-            if reply is None:
-                raise _unavailable(endpoint, f"nobody answers for it at {found.url}")
-        predictions = _predictions(endpoint, *reply)
+        scoring, (status, reply) = self._asked(endpoint, body)
+        predictions = _predictions(endpoint, status, reply, refusal_hint=scoring.refusal_hint)
         if len(predictions) != len(instances):
             raise UnexpectedReplyError(
                 f"endpoint {endpoint!r} answered {len(predictions)} predictions to {len(instances)} instances",
@@ -68,13 +62,29 @@ class ScoringClient:
         """Ask for the endpoint's address again next time."""
         self._addresses.pop(endpoint, None)
 
+    def _asked(self, endpoint: str, body: bytes) -> tuple[Scoring, tuple[int, bytes]]:
+        """Return what was asked where, and its answer's status and body."""
+        scoring = self._addresses.get(endpoint)
+        reply = self._post(endpoint, scoring, body) if scoring else None
+        if scoring is None or reply is None:  # nothing was done: the endpoint may have been started again elsewhere
+            self._addresses[endpoint] = scoring = self._locate(endpoint)
+            reply = self._post(endpoint, scoring, body)
+        if reply is not None and reply[0] == HTTPStatus.UNAUTHORIZED and scoring.renew is not None:
+            scoring.renew()
+            reply = self._post(endpoint, scoring, body)
+        if reply is None:
+            raise _unavailable(endpoint, f"nobody answers for it at {scoring.url}")
+        return scoring, reply
+
     def _post(self, endpoint: str, scoring: Scoring, instances: bytes) -> tuple[int, bytes] | None:
         """Return status and body of the answer; None when the endpoint is not there."""
         parts = urlsplit(scoring.url)
         body = b'{"%s":%s}' % (scoring.key.encode(), instances)
+        # Read before the connection is there: who may not have the token is refused, and no connection broke off.
+        headers = {"content-type": "application/json", **scoring.headers}
         connection = self._connection(parts, timeout_s=scoring.timeout.total_seconds())
         try:
-            connection.request("POST", parts.path, body, {"content-type": "application/json", **scoring.headers})
+            connection.request("POST", parts.path, body, headers)
             response = connection.getresponse()
             read = response.read()
         except ConnectionRefusedError:
@@ -86,7 +96,8 @@ class ScoringClient:
             connection.close()
         else:
             self._idle[parts.netloc].append(connection)
-        return None if response.status == HTTPStatus.MISDIRECTED_REQUEST else (response.status, read)
+        status = _own_status(response, scoring.status_header)
+        return None if status == HTTPStatus.MISDIRECTED_REQUEST else (status, read)
 
     def _connection(self, parts: SplitResult, *, timeout_s: float) -> http.client.HTTPConnection:
         idle = self._idle[parts.netloc]
@@ -102,6 +113,12 @@ class ScoringClient:
         if parts.scheme == "https":
             return _encrypted(parts, timeout_s=timeout_s)
         return http.client.HTTPConnection(parts.netloc, timeout=timeout_s)  # within this machine, or a network of ours
+
+
+def _own_status(response: http.client.HTTPResponse, header: str) -> int:
+    """Return the status that the server itself answered with."""
+    told = response.headers.get(header, "") if header else ""
+    return int(told) if told.isdecimal() else response.status
 
 
 def _encrypted(parts: SplitResult, *, timeout_s: float) -> http.client.HTTPSConnection:
@@ -178,7 +195,7 @@ _REFUSALS: Final[Mapping[int, type[ServiceError]]] = {
 }
 
 
-def _predictions(endpoint: str, status: int, reply: bytes) -> list[Any]:
+def _predictions(endpoint: str, status: int, reply: bytes, *, refusal_hint: str) -> list[Any]:
     try:
         answer = json.loads(reply)
     except ValueError:
@@ -197,7 +214,7 @@ def _predictions(endpoint: str, status: int, reply: bytes) -> list[Any]:
     if status in _REFUSALS:
         raise _REFUSALS[status](
             f"endpoint {endpoint!r} gave no prediction: {reason}",
-            hint="Check who is calling, and that they may ask the endpoint for predictions.",
+            hint=refusal_hint or "Check who is calling, and that they may ask the endpoint for predictions.",
             operation="endpoints.predict",
             resource=endpoint,
         )

@@ -159,6 +159,10 @@ class RemoteStore:
 
     def list(self, prefix: str = "", *, after: str | None = None) -> Iterator[str]:
         """Yield keys that start with `prefix`, in the store's own (code point) order, those after `after` only."""
+        return (key for key, _ in self.sizes(prefix, after=after))
+
+    def sizes(self, prefix: str = "", *, after: str | None = None) -> Iterator[tuple[str, int]]:
+        """Yield the same keys, and how many bytes each object holds."""
         # The service is asked for the folder: obstore matches whole parts of a key only.
         folder = prefix.rpartition("/")[0]
         if folder:
@@ -167,7 +171,7 @@ class RemoteStore:
             for chunk in obstore.list(self._store, folder or None, offset=after):
                 for item in chunk:
                     if item["path"].startswith(prefix):
-                        yield item["path"]
+                        yield item["path"], item["size"]
 
     def upload(self, key: str, source: Path) -> None:
         """Write a local file as an object, streaming."""

@@ -109,14 +109,14 @@ def assignments(azure: Azure) -> AuthorizationManagementClient:
     return AuthorizationManagementClient(azure.credential(), azure.subscription)
 
 
-def assign(azure: Azure, name: str, role: str, scope: str) -> str:
+def assign(azure: Azure, name: str, role: str, scope: str, called: str = "") -> str:
     known = assignments(azure)
     (definition,) = known.role_definitions.list(scope, filter=f"roleName eq '{role}'")
     who = azure.principal(name).object_id
     parameters = RoleAssignmentCreateParameters(
         role_definition_id=definition.id, principal_id=who, principal_type="ServicePrincipal"
     )
-    made: str = known.role_assignments.create(scope, str(uuid4()), parameters).name
+    made: str = known.role_assignments.create(scope, called or str(uuid4()), parameters).name
     return made
 
 
@@ -153,6 +153,17 @@ def test_a_role_in_one_workspace_is_none_in_another(azure: Azure) -> None:
     with pytest.raises(HttpResponseError, match="AuthorizationFailed"):
         list(azure.client("nobody").models.list())
     assignments(azure).role_assignments.delete(other, name)
+
+
+def test_the_name_of_an_assignment_that_was_taken_away_can_be_used_again(azure: Azure) -> None:
+    models = azure.client("nobody").models
+    name = str(uuid4())
+    for _ in range(2):
+        assign(azure, "nobody", "Reader", azure.workspace_id, name)
+        assert list(models.list()) == []
+        assignments(azure).role_assignments.delete(azure.workspace_id, name)
+        with pytest.raises(HttpResponseError, match="AuthorizationFailed"):
+            list(models.list())
 
 
 def test_a_change_counts_when_its_delay_has_passed(azure: Azure) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from cloudmlops.emulators.azure.arm.authorization import add_authorization
 from cloudmlops.emulators.azure.arm.operations import Operations
 from cloudmlops.emulators.azure.arm.resources import Resources
+from cloudmlops.emulators.azure.arm.routes import Routes
 from cloudmlops.emulators.azure.arm.service import arm_service
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.service import blob_service
@@ -18,14 +19,20 @@ from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.entra.principals import Directory, default_directory, load_directory
 from cloudmlops.emulators.azure.entra.service import entra_service
-from cloudmlops.emulators.azure.entra.tokens import Tokens
+from cloudmlops.emulators.azure.entra.tokens import LIFETIME_SECONDS, Tokens
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
 from cloudmlops.emulators.azure.history.service import History
+from cloudmlops.emulators.azure.insights.autoscale_settings import AutoscaleSettings
+from cloudmlops.emulators.azure.insights.scaling import Scaling
+from cloudmlops.emulators.azure.jobs.batch import BatchScoring
 from cloudmlops.emulators.azure.jobs.execution import Executor
 from cloudmlops.emulators.azure.jobs.images import Images
 from cloudmlops.emulators.azure.jobs.pipelines import Pipelines
 from cloudmlops.emulators.azure.jobs.runner import Runner
 from cloudmlops.emulators.azure.jobs.runs import Runs
+from cloudmlops.emulators.azure.jobs.sweeps import Sweeps
+from cloudmlops.emulators.azure.ml.batch_deployments import BatchDeployments
+from cloudmlops.emulators.azure.ml.batch_endpoints import BatchEndpoints
 from cloudmlops.emulators.azure.ml.billing import Billing
 from cloudmlops.emulators.azure.ml.clusters import Clusters
 from cloudmlops.emulators.azure.ml.codes import Codes
@@ -34,17 +41,27 @@ from cloudmlops.emulators.azure.ml.computes import Computes
 from cloudmlops.emulators.azure.ml.data import Data
 from cloudmlops.emulators.azure.ml.datastores import add_datastores
 from cloudmlops.emulators.azure.ml.environments import Environments
+from cloudmlops.emulators.azure.ml.feature_entities import FeatureEntities
+from cloudmlops.emulators.azure.ml.feature_sets import FeatureSets
 from cloudmlops.emulators.azure.ml.jobs import Jobs
 from cloudmlops.emulators.azure.ml.long_running import add_long_running
+from cloudmlops.emulators.azure.ml.materialization import Materialization
 from cloudmlops.emulators.azure.ml.models import add_models
 from cloudmlops.emulators.azure.ml.online_deployments import OnlineDeployments
 from cloudmlops.emulators.azure.ml.online_endpoints import OnlineEndpoints
+from cloudmlops.emulators.azure.ml.registries import Registries
+from cloudmlops.emulators.azure.ml.registry_assets import RegistryAssets
+from cloudmlops.emulators.azure.ml.registry_service import registry_services
 from cloudmlops.emulators.azure.ml.schedules import Schedules
+from cloudmlops.emulators.azure.ml.workspace_deployments import WorkspaceDeployments
 from cloudmlops.emulators.azure.ml.workspaces import add_workspaces, ensure_workspace
 from cloudmlops.emulators.azure.rbac.assignments import Access
+from cloudmlops.emulators.azure.redis.service import URL, Redis
+from cloudmlops.emulators.azure.scoring.batch import BatchDoor
 from cloudmlops.emulators.azure.scoring.credentials import Credentials
 from cloudmlops.emulators.azure.scoring.fleet import Fleet
 from cloudmlops.emulators.azure.scoring.service import scoring_service
+from cloudmlops.emulators.azure.tracking.service import Tracking
 from cloudmlops.emulators.core.service import Service, Surroundings
 
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-00000000e001"
@@ -93,6 +110,8 @@ class AzureCloud:
         self.blobs = Blobs(surroundings)
         """What lies in storage accounts."""
         add_workspaces(world)
+        WorkspaceDeployments(world)
+        self._registries = Registries(world)
         add_datastores(world)
         self.event_grid = EventGrid(world, write=self.blobs.write)
         """What is told of what happens, and what is published."""
@@ -111,20 +130,29 @@ class AzureCloud:
         """What serves deployments: images, the quota, how traffic is shared by chance."""
         credentials = Credentials(world)
         self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
-        self._deployments = OnlineDeployments(world, self.fleet)
+        self._deployments = OnlineDeployments(world, self.fleet, self.event_grid.events)
+        self.scaling = Scaling(world, self.fleet)
+        """How many instances deployments have by the settings of autoscale; `scaling.measure` says what metrics are."""
+        AutoscaleSettings(world, self.scaling)
         self._add_jobs(world)
+        self.redis = Redis(surroundings)
+        """What features are served from; it starts at first use."""
         return (
             entra_service(surroundings, self.tokens),
             self.identities.service(),
             replace(arm_service(world), resume=self._resume),
-            scoring_service(world, self.fleet, credentials),
+            scoring_service(world, self.fleet, credentials, self.batch),
+            self.batch.service(),
             blob_service(surroundings, self.tokens, self.access),
             self.event_grid.service(),
             self.history.service(),
+            *registry_services(world, RegistryAssets(world)),
+            *self.tracking.services(),
+            self.redis.service(),
         )
 
     def _add_jobs(self, world: World) -> None:
-        for kind in (Codes, Environments, Components):
+        for kind in (Codes, Environments, Components, FeatureEntities):
             kind(world)
         runs = Runs(world.surroundings, self.event_grid.events)
         self.images = Images(world.surroundings.state.folder / "images")
@@ -133,11 +161,25 @@ class AzureCloud:
         self.pace = executor.pace
         """How long jobs are on their way before they run."""
         runner = Runner(world.surroundings, runs)
-        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor))
+        self.sweeps = Sweeps(world.surroundings.clock, runs, executor)
+        """What tries parameters; `sweeps.metrics` tells how good trials are."""
+        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor, self.sweeps), self.sweeps)
         """What is executed."""
+        Materialization(world, FeatureSets(world), runs, self.jobs)
         self.schedules.starter = self.jobs.start
+        self._batch_endpoints = BatchEndpoints(world)
+        self._batch_deployments = BatchDeployments(world)
+        self.batch = BatchDoor(world, runs, BatchScoring(world, runs, runner, executor), self.jobs)
+        """Which jobs requests to batch endpoints began."""
         self.history = History(world, runs, runner)
         """What went on."""
+        self.tracking = Tracking(world, runs)
+        """What runs have logged; `tracking.measures` has their metrics."""
+
+    @property
+    def routes(self) -> Routes:
+        """What of Azure Resource Manager is answered."""
+        return self._built().routes
 
     @property
     def versions(self) -> Mapping[str, set[str]]:
@@ -147,6 +189,10 @@ class AzureCloud:
     def ensure_workspace(self, name: str, *, group: str, subscription: str = SUBSCRIPTION, location: str = "") -> str:
         """Make a workspace with its storage, unless it is there; return its id."""
         return str(ensure_workspace(self._built(), subscription, group, name, location=location)["id"])
+
+    def ensure_registry(self, name: str, *, group: str, subscription: str = SUBSCRIPTION, location: str = "") -> str:
+        """Make a registry with its storage, unless it is there; return its id."""
+        return str(self._registries.ensure(subscription, group, name, location=location)["id"])
 
     def environment(self, folder: Path) -> Mapping[str, str | None]:  # noqa: ARG002 no file is needed
         """Return what Azure's SDKs need in a child's environment: who it is."""
@@ -158,6 +204,7 @@ class AzureCloud:
             "AZURE_CLIENT_SECRET": principal.secret,
             "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
             "AZURE_CORE_COLLECT_TELEMETRY": "false",
+            URL: self.redis.url,
         }
 
     def reset(self) -> None:
@@ -169,6 +216,9 @@ class AzureCloud:
         self.pace.preparing = self.pace.queued = timedelta(0)
         self.billing.reset()
         self.fleet.reset()
+        self.scaling.reset()
+        self.redis.door.lose_answers(0)
+        self.tokens.lifetime_seconds = LIFETIME_SECONDS
         self._built().versions.clear()
 
     def _resume(self) -> None:
@@ -177,7 +227,10 @@ class AzureCloud:
         self._computes.resume()
         self.schedules.resume()
         self._endpoints.resume()
+        self._batch_endpoints.resume()
+        self._batch_deployments.resume()
         self._deployments.resume()
+        self.scaling.resume()
 
     def _built(self) -> World:
         if self._world is None:

@@ -14,7 +14,7 @@ from cloudmlops.ports.access import AccessPort
 from cloudmlops.providers.azureml.credentials import caller
 from cloudmlops.providers.azureml.mapping import access as mapping
 from cloudmlops.providers.azureml.mapping.access import Where
-from cloudmlops.providers.azureml.mapping.roles import Definition, granted
+from cloudmlops.providers.azureml.mapping.roles import Definition, granted, includes
 
 if TYPE_CHECKING:
     from cloudmlops.providers.azureml.backends import AzureMLBackends
@@ -32,33 +32,41 @@ class AzureMLAccess(AccessPort):
         self._settings = backends.settings
         self._wire = backends.wire
         self._backends = backends
+        self._permissions = mapping.permissions_of(backends.settings)
+        self._parts = mapping.parts_of(backends.settings)
 
     @property
     def permissions(self) -> Mapping[str, Sequence[Permission]]:
-        return mapping.PERMISSIONS
+        return self._permissions
 
     def list(self) -> Sequence[Grant]:
-        """Read who holds all parts of a role, by assignments at the workspace and the account or above."""
+        """Read who holds all parts of a role, by assignments at workspace, account and topic or above."""
         return mapping.grants(
             mapping.held_by(
                 (one.principal_id, where, _definition_id(one))
                 for where, scope in self._scopes.items()
                 for one in self._assignments(scope, "atScope()", "access.list")
-            )
+            ),
+            self._parts,
         )
 
     def held(self, permissions: Collection[Permission]) -> frozenset[Permission]:
-        """Evaluate the caller's assignments, those of his groups too, at the workspace and at the container."""
+        """Evaluate the caller's assignments, those of his groups too, at the workspace, the container and the topic."""
         me = caller(self._wire.management_token()).id
-        data = mapping.of_data(permissions)
-        others = frozenset(permissions) - data
+        data, events = mapping.of_data(permissions), mapping.of_events(permissions)
+        others = frozenset(permissions) - data - events
         held = self._granted(self._settings.workspace_id, me, others) if others else frozenset()
-        return held | (self._granted(self._container, me, data) if data else frozenset())
+        held |= self._granted(self._container, me, data) if data else frozenset()
+        return held | (self._granted(self._settings.topic_id, me, events) if events else frozenset())
+
+    def holders(self, role: Role, principals: Collection[str]) -> frozenset[str]:
+        """Evaluate assignments, those of groups and inherited ones too: who is granted all that the parts grant."""
+        return frozenset(one for one in principals if mapping.is_principal(one) and self._holds(one, role))
 
     def grant(self, role: Role, principal: str) -> None:
         """Assign the role's parts; Azure lets them count within minutes."""
         who = mapping.checked_principal(principal)
-        for where, definition in mapping.PARTS[role]:
+        for where, definition in self._parts[role]:
             with suppress(ConflictError):  # it is assigned already
                 self._assign(self._scopes[where], definition, who)
 
@@ -72,7 +80,7 @@ class AzureMLAccess(AccessPort):
             if one.scope.lower() == scope.lower()
         ]
         held = mapping.held_by((who, where, _definition_id(one)) for where, one in assigned).get(who, frozenset())
-        gone = mapping.to_take(held, role)
+        gone = mapping.to_take(held, role, self._parts)
         for where, one in assigned:
             if (where, _definition_id(one)) in gone:
                 self._remove(one.id, who)
@@ -98,11 +106,17 @@ class AzureMLAccess(AccessPort):
 
     @property
     def _scopes(self) -> Mapping[Where, str]:
-        return {Where.WORKSPACE: self._settings.workspace_id, Where.ACCOUNT: self._account}
+        scopes = {Where.WORKSPACE: self._settings.workspace_id, Where.ACCOUNT: self._account}
+        return {**scopes, Where.TOPIC: self._settings.topic_id} if self._settings.topic else scopes
 
     @property
     def _client(self) -> Any:
         return self._wire.authorization
+
+    def _holds(self, principal: str, role: Role) -> bool:
+        scopes, parts = self._scopes, self._parts[role]
+        roles = {where: tuple(self._roles(scopes[where], principal)) for where in dict.fromkeys(at for at, _ in parts)}
+        return all(includes(roles[where], definition) for where, definition in parts)
 
     def _granted(self, scope: str, principal: str, permissions: Collection[Permission]) -> frozenset[Permission]:
         roles = tuple(self._roles(scope, principal))

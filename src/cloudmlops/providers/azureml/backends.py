@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 from threading import RLock
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING
 
 from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.capabilities import Capabilities
-from cloudmlops.errors import UnsupportedError
 from cloudmlops.ports.clock import Clock, SystemClock
 from cloudmlops.ports.objects import ObjectStore
 from cloudmlops.providers.azureml.limits import LIMITS
@@ -20,8 +19,11 @@ if TYPE_CHECKING:
 
     from cloudmlops.providers.azureml.access import AzureMLAccess
     from cloudmlops.providers.azureml.datastores import Place
+    from cloudmlops.providers.azureml.endpoints import AzureMLEndpoints
     from cloudmlops.providers.azureml.events import AzureMLEvents
+    from cloudmlops.providers.azureml.features import AzureMLFeatures
     from cloudmlops.providers.azureml.models import AzureMLModels
+    from cloudmlops.providers.azureml.pipelines import AzureMLPipelines
     from cloudmlops.providers.azureml.wire import Wire
 
 
@@ -87,10 +89,10 @@ class AzureMLBackends:
 
     @cached_property
     def events(self) -> AzureMLEvents:
-        """The library's own events."""
+        """Event Grid."""
         from cloudmlops.providers.azureml.events import AzureMLEvents
 
-        return AzureMLEvents()
+        return AzureMLEvents(self)
 
     @cached_property
     def access(self) -> AzureMLAccess:
@@ -99,28 +101,26 @@ class AzureMLBackends:
 
         return AzureMLAccess(self)
 
-    @property
-    def pipelines(self) -> Never:
-        """Not there."""
-        raise UnsupportedError(
-            "this library runs no pipelines on Azure ML",
-            hint="Run them on another platform, or submit a job with platform.native.jobs.",
-        )
+    @cached_property
+    def pipelines(self) -> AzureMLPipelines:
+        """Pipeline jobs."""
+        from cloudmlops.providers.azureml.pipelines import AzureMLPipelines
 
-    @property
-    def features(self) -> Never:
-        """Not there."""
-        raise UnsupportedError(
-            "this library keeps no features on Azure ML", hint="Keep them on another platform, such as local or vertex."
-        )
+        return AzureMLPipelines(self)
 
-    @property
-    def endpoints(self) -> Never:
-        """Not there."""
-        raise UnsupportedError(
-            "this library deploys nothing on Azure ML",
-            hint="Deploy a registered version with platform.native.online_endpoints.",
-        )
+    @cached_property
+    def features(self) -> AzureMLFeatures:
+        """The feature store."""
+        from cloudmlops.providers.azureml.features import AzureMLFeatures
+
+        return AzureMLFeatures(self)
+
+    @cached_property
+    def endpoints(self) -> AzureMLEndpoints:
+        """Online endpoints and batch scoring."""
+        from cloudmlops.providers.azureml.endpoints import AzureMLEndpoints
+
+        return AzureMLEndpoints(self)
 
     @property
     def native(self) -> MLClient:
@@ -129,6 +129,12 @@ class AzureMLBackends:
 
     def close(self) -> None:
         """Close connections; what runs goes on."""
+        if "features" in self.__dict__:
+            self.features.close()
+        if "pipelines" in self.__dict__:
+            self.pipelines.close()
+        if "events" in self.__dict__:
+            self.events.close()
         if "wire" in self.__dict__:
             self.wire.close()
 

@@ -42,6 +42,11 @@ class Cloud:
         return f"{self.resource_manager.rstrip('/')}/.default"
 
     @property
+    def scoring_scope(self) -> str:
+        """What a token for asking endpoints is asked for."""
+        return f"{self.metadata['aml_resource_id']}/.default"
+
+    @property
     def vouched_for(self) -> bool:
         """Whether its login is one of those that vouch for each other."""
         return urlsplit(self.login).hostname in _KNOWN_LOGINS

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloudmlops.errors import ConfigurationError
 from cloudmlops.providers.azureml.sdk import ml
 
 if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
     from cloudmlops.providers.azureml.settings import AzureMLSettings
     from cloudmlops.providers.azureml.wire import Wire
 
@@ -27,17 +29,18 @@ class Place:
         """Return the address of the object store, as Spark, pandas and deltalake know it."""
         return f"abfss://{self.container}@{self.account}.dfs.{self.suffix}/{prefix}".rstrip("/")
 
-    def native_uri(self, settings: AzureMLSettings, uri: str) -> str:
+    def native_uri(self, settings: AzureMLSettings, uri: str, *, workspace: str = "") -> str:
         """Return Azure ML's own address of something in the object store.
 
         Args:
             settings: Of the workspace.
             uri: Its address there, such as `abfss://…/cloudmlops/models/churn/1/`.
+            workspace: Whose datastore it is, where that is another one of the resource group.
         """
         path = uri.removeprefix(f"{self.store('')}/").strip("/")
         return (
             f"azureml://subscriptions/{settings.subscription}/resourcegroups/{settings.resource_group}"
-            f"/workspaces/{settings.workspace}/datastores/{self.datastore}/paths/{path}"
+            f"/workspaces/{workspace or settings.workspace}/datastores/{self.datastore}/paths/{path}"
         )
 
 
@@ -48,12 +51,33 @@ def look_up(wire: Wire) -> Place:
         ConfigurationError: It is not on Blob storage.
         ServiceError: There is none, or the caller may not see it.
     """
-    wanted = wire.settings.datastore
-    found = wire.ask(
-        lambda: wire.client.datastores.get(wanted) if wanted else wire.client.datastores.get_default(),
-        operation="connect",
-        resource=f"datastore {wanted}" if wanted else f"the default datastore of {wire.settings.workspace}",
-    )
+    if wire.settings.datastore:
+        return named(wire, wire.settings.datastore, operation="connect")
+    return default(wire, wire.client, operation="connect")
+
+
+def default(wire: Wire, client: MLClient, *, operation: str) -> Place:
+    """Ask where the default datastore of a client's workspace has its files.
+
+    Raises:
+        ConfigurationError: It is not on Blob storage.
+        ServiceError: The caller may not see it.
+    """
+    resource = f"the default datastore of {client.workspace_name}"
+    return _place(wire.ask(client.datastores.get_default, operation=operation, resource=resource))
+
+
+def named(wire: Wire, name: str, *, operation: str) -> Place:
+    """Ask where a datastore of the workspace has its files.
+
+    Raises:
+        ConfigurationError: It is not on Blob storage.
+        ServiceError: There is none, or the caller may not see it.
+    """
+    return _place(wire.ask(lambda: wire.client.datastores.get(name), operation=operation, resource=f"datastore {name}"))
+
+
+def _place(found: Any) -> Place:
     entities = ml().entities
     if isinstance(found, entities.AzureBlobDatastore):
         container = found.container_name

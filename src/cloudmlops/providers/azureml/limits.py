@@ -7,38 +7,22 @@ from typing import Final
 
 from cloudmlops.domain.capabilities import Capability, Limit, Support
 
-_NO_RUNS: Final = Limit(
-    kind=Support.ABSENT,
-    reason="this library runs no pipelines on Azure ML",
-    instead="Run them on another platform, or submit a job with platform.native.jobs.",
-)
-_NO_ENDPOINTS: Final = Limit(
-    kind=Support.ABSENT,
-    reason="this library deploys nothing on Azure ML",
-    instead="Deploy a registered version with platform.native.online_endpoints.",
-)
-
 LIMITS: Final[Mapping[Capability, Limit]] = {
-    Capability.AUTOSCALE: _NO_ENDPOINTS,
     Capability.EVENT_DELIVERY: Limit(
         kind=Support.EMULATED,
-        reason="this library's events are in the platform's own inbox; it sends none to Event Grid and takes none from "
-        "there",
+        reason="this library's events are in the platform's own inbox, and at the topic of an Event Grid namespace "
+        "where the setting topic names one; what others register, deploy and run is known where an event subscription "
+        "of the workspace brings it (docs/azureml.md)",
     ),
-    Capability.FEATURE_PUSH: Limit(
+    Capability.SCALE_TO_ZERO: Limit(
         kind=Support.ABSENT,
-        reason="this library keeps no features on Azure ML",
-        instead="Keep them on another platform.",
+        reason="a managed online deployment keeps at least one machine",
+        instead="Call endpoints.undeploy when it is idle, or score in batches with endpoints.predict_batch.",
     ),
-    Capability.GPU_STEPS: _NO_RUNS,
-    Capability.MACHINE_TYPES: _NO_ENDPOINTS,
-    Capability.MIRROR_TRAFFIC: _NO_ENDPOINTS,
-    Capability.SCALE_TO_ZERO: _NO_ENDPOINTS,
     Capability.SHARED_REGISTRY: Limit(
         kind=Support.EMULATED,
         reason="a version's ledger belongs to one workspace: a copy in an Azure ML registry, made with "
-        "platform.native.models.share, is Azure's own asset without stages of ours",
+        "platform.native.models.share, is Azure's own asset without stages of ours, until another workspace registers "
+        "it in its own ledger (docs/azureml.md)",
     ),
-    Capability.SPOT_STEPS: _NO_RUNS,
-    Capability.STEP_IMAGES: _NO_RUNS,
 }

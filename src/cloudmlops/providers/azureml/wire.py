@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urljoin
 
+from azure.core import PipelineClient
 from azure.core.exceptions import HttpResponseError
-from azure.core.pipeline.policies import RetryPolicy
+from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy, UserAgentPolicy
 from azure.core.pipeline.transport import RequestsTransport
+from azure.core.rest import HttpRequest
 
 from cloudmlops.errors import AuthenticationError, ServiceError, WaitTimeoutError
 from cloudmlops.providers.azureml.clouds import PUBLIC, Cloud, cloud_at
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from azure.ai.ml import MLClient
     from azure.core.polling import LROPoller
+    from azure.core.rest import HttpResponse
     from azure.mgmt.authorization import AuthorizationManagementClient
 
     from cloudmlops.providers.azureml.settings import AzureMLSettings
@@ -36,11 +40,14 @@ _STORAGE_SCOPE: Final = "https://storage.azure.com/.default"
 
 
 class _Repetition(RetryPolicy[Any, Any]):
-    """Repeats what does the same when it is done twice, and what was refused unseen because of too many calls."""
+    """Repeats what does the same when it is done twice, and what was refused unseen because of too many calls.
+
+    A POST does so where the call says it, by `retry_on_methods`.
+    """
 
     def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
         method, status = response.http_request.method.upper(), response.http_response.status_code
-        if method in ("POST", "PATCH") and status != _TOO_MANY:
+        if method in ("POST", "PATCH") and status != _TOO_MANY and method not in settings["methods"]:
             return False
         pause = self.get_retry_after(response)
         if pause is not None and pause > self.timeout:
@@ -66,6 +73,11 @@ class Wire:
         with self._making, translated("connect", self.settings.address):
             return self._client
 
+    def client_of(self, workspace: str) -> MLClient:
+        """Make a client of azure-ai-ml for another workspace of the resource group."""
+        with self._making, translated("connect", workspace):
+            return self._client_of(workspace)
+
     @property
     def authorization(self) -> AuthorizationManagementClient:
         """The client of roles and their assignments; made once."""
@@ -77,6 +89,12 @@ class Wire:
         """Azure's own chain: `DefaultAzureCredential`; made once."""
         with self._making, translated("connect", self.settings.address):
             return self._credential
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What other clients of Azure's SDKs are made with: connections, deadlines and repetition."""
+        with self._making, translated("connect", self.settings.address):
+            return self._options
 
     def ask(self, call: Callable[[], _REPLY], *, operation: str, resource: str) -> _REPLY:
         """Do a call of Azure's SDK; once more with a new token, when the service finds the token too old.
@@ -134,6 +152,55 @@ class Wire:
             hint="It goes on; look again later, or give the target a longer timeout=SECONDS.",
         )
 
+    def send(
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, operation: str, resource: str
+    ) -> HttpResponse:
+        """Ask Azure Resource Manager for what its SDKs do not ask for, or not as this library needs it.
+
+        Args:
+            method: Of HTTP; all but a POST may be repeated.
+            path: Below the resource manager's address, such as `/subscriptions/…?api-version=…`.
+            body: JSON to send.
+            operation: The verb that it is asked for.
+            resource: What is concerned, in our names.
+
+        Raises:
+            ServiceError: Azure's answer, as ours.
+        """
+        with self._making, translated("connect", self.settings.address):
+            client, base = self._manager, self._cloud.resource_manager.rstrip("/")
+
+        def answered() -> HttpResponse:
+            answer: HttpResponse = client.send_request(HttpRequest(method, f"{base}{path}", json=body))
+            answer.raise_for_status()
+            return answer
+
+        return self.ask(answered, operation=operation, resource=resource)
+
+    def score(
+        self, url: str, body: Mapping[str, Any], *, headers: Mapping[str, str], operation: str, resource: str
+    ) -> HttpResponse:
+        """Send JSON to the scoring address of a batch endpoint, as the caller; the SDK's `invoke` mixes up headers.
+
+        Raises:
+            ServiceError: Azure's answer, as ours.
+        """
+        with self._making, translated("connect", self.settings.address):
+            client = self._scorer
+
+        def answered() -> HttpResponse:
+            answer: HttpResponse = client.send_request(HttpRequest("POST", url, json=body, headers=dict(headers)))
+            answer.raise_for_status()
+            return answer
+
+        return self.ask(answered, operation=operation, resource=resource)
+
+    def scoring_token(self) -> str:
+        """Return a token for asking endpoints for predictions, renewed before it ends."""
+        with self._making, translated("connect", self.settings.address):
+            scope = self._cloud.scoring_scope
+        return self._token(scope)[0]
+
     def storage_token(self) -> tuple[str, datetime]:
         """Return a token for Blob storage, and when it ends."""
         return self._token(_STORAGE_SCOPE)
@@ -144,13 +211,34 @@ class Wire:
             scope = self._cloud.scope
         return self._token(scope)[0]
 
+    def public(self, path: str, *, operation: str) -> Any:
+        """Return JSON that Entra shows to anybody.
+
+        Args:
+            path: Below the address where one logs in, such as `TENANT/v2.0/.well-known/openid-configuration`; or a
+                whole address.
+            operation: The verb that it is asked for.
+
+        Raises:
+            ServiceError: Azure's answer, as ours.
+        """
+        with translated(operation, path):
+            with self._making:
+                url = urljoin(f"{self._cloud.login.rstrip('/')}/", path)
+                options = self._options
+            policies = [options["retry_policy"]]
+            client: PipelineClient[Any, Any] = PipelineClient(url, policies=policies, transport=options["transport"])
+            answer = client.send_request(HttpRequest("GET", url))
+            answer.raise_for_status()
+            return answer.json()
+
     def close(self) -> None:
         """Close connections."""
         with self._making:
             for part in ("_transport", "_credential"):
                 if part in self.__dict__:
                     self.__dict__[part].close()
-            for part in ("_client", "_authorization", "_transport", "_credential", "_cloud"):
+            for part in ("_client", "_authorization", "_manager", "_scorer", "_transport", "_credential", "_cloud"):
                 self.__dict__.pop(part, None)
 
     def _token(self, scope: str) -> tuple[str, datetime]:
@@ -188,18 +276,39 @@ class Wire:
 
     @cached_property
     def _client(self) -> MLClient:
+        return self._client_of(self.settings.workspace)
+
+    def _client_of(self, workspace: str) -> MLClient:
         settings, cloud = self.settings, self._cloud
         client: MLClient = ml().MLClient(
             self._credential,
             settings.subscription,
             settings.resource_group,
-            settings.workspace,
+            workspace,
             enable_telemetry=False,
             show_progress=False,
             **({} if settings.cloud_url is None else {"cloud": cloud.name, "cloud_metadata": cloud.metadata}),
             **self._options,
         )
         return client
+
+    @cached_property
+    def _manager(self) -> PipelineClient[HttpRequest, HttpResponse]:
+        return self._as_caller(self._cloud.resource_manager, self._cloud.scope)
+
+    @cached_property
+    def _scorer(self) -> PipelineClient[HttpRequest, HttpResponse]:
+        return self._as_caller("", self._cloud.scoring_scope)
+
+    def _as_caller(self, base: str, scope: str) -> PipelineClient[HttpRequest, HttpResponse]:
+        """Return a client that asks as the caller."""
+        options = self._options
+        policies = [
+            UserAgentPolicy(),
+            options["retry_policy"],
+            BearerTokenCredentialPolicy(self._credential, scope),
+        ]
+        return PipelineClient(base.rstrip("/"), policies=policies, transport=options["transport"])
 
     @cached_property
     def _authorization(self) -> AuthorizationManagementClient:

@@ -57,6 +57,11 @@ class LocalAccess:
         """Ask the operating system about the folder, or about the one that it would be made in."""
         return frozenset(permission for permission in permissions if self._holds(permission))
 
+    def holders(self, role: Role, principals: Collection[str]) -> frozenset[str]:  # noqa: ARG002 the capability is absent
+        """Refuse: there are no roles here."""
+        self._backends.capabilities.require(Capability.ACCESS_CONTROL)
+        return frozenset()
+
     def grant(self, role: Role, principal: str) -> None:  # noqa: ARG002 the capability is absent
         """Refuse: the operating system gives permissions here."""
         self._backends.capabilities.require(Capability.ACCESS_CONTROL)

@@ -15,8 +15,8 @@ from cloudmlops.domain.features import FeatureView
 from cloudmlops.domain.point_in_time import to_microseconds
 from cloudmlops.errors import UnavailableError
 from cloudmlops.ports.features import FeaturesPort, OnlineReader, Table
-from cloudmlops.providers.local.feature_store.online_rows import RowPacking
 from cloudmlops.providers.local.feature_store.online_store import OnlineStore, key_column
+from cloudmlops.providers.packed_rows import RowPacking
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.backends import LocalBackends

@@ -51,6 +51,11 @@ class VertexAccess(AccessPort):
         }
         return frozenset(permission for permission in permissions if permission.name in granted)
 
+    def holders(self, role: Role, principals: Collection[str]) -> frozenset[str]:
+        """Read who holds all IAM roles of a role on the project by name; members of groups are not looked up."""
+        having = {one.principal.partition(":")[2].lower() for one in self.list() if one.role is role}
+        return frozenset(one for one in principals if one.lower() in having)
+
     def grant(self, role: Role, principal: str) -> None:
         """Add the role's IAM roles to the project's policy, without conditions."""
         name = mapping.checked_principal(principal)

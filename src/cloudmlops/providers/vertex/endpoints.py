@@ -1,6 +1,6 @@
 """Endpoints of Vertex AI: models deployed to them, traffic, predictions over their own address, and batches.
 
-An endpoint's name is its id. What Vertex AI does not keep lies in the journal (`deployments/journal.py`).
+An endpoint's name is its id. What Vertex AI does not keep lies in the journal (`providers/deployment_journal.py`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from cloudmlops.domain.endpoints import (
 )
 from cloudmlops.errors import ConflictError, NotFoundError
 from cloudmlops.ports.endpoints import EndpointsPort, Fetch
+from cloudmlops.providers.deployment_journal import Act, ActState, Change, Journal, Record, split_change
 from cloudmlops.providers.vertex.deployments.batches import Batches
 from cloudmlops.providers.vertex.deployments.deploying import Deploying
-from cloudmlops.providers.vertex.deployments.journal import Act, ActState, Change, Journal, Record, split_change
 from cloudmlops.providers.vertex.deployments.settling import Settling
 from cloudmlops.providers.vertex.errors import PROVIDER, invalid
 from cloudmlops.providers.vertex.mapping import endpoints as mapping

@@ -26,13 +26,13 @@ from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest,
 from cloudmlops.domain.schedules import Schedule
 from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError, ServiceError, UnsupportedError
 from cloudmlops.ports.pipelines import PipelinesPort
+from cloudmlops.providers.run_artifacts import Artifacts
+from cloudmlops.providers.run_records import Kept, outputs_from_json
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import pipelines as mapping
 from cloudmlops.providers.vertex.mapping.job_names import job_of, run_of
 from cloudmlops.providers.vertex.mapping.pipeline_jobs import pipeline_job
 from cloudmlops.providers.vertex.mapping.pipeline_spec import RECORD, Place, faults
-from cloudmlops.providers.vertex.pipeline_runs.artifacts import Artifacts
-from cloudmlops.providers.vertex.pipeline_runs.kept import Kept, outputs_from_json
 from cloudmlops.providers.vertex.pipeline_runs.schedules import Schedules
 from cloudmlops.providers.vertex.pipeline_runs.step_logs import printed
 from cloudmlops.providers.vertex.rest import Rest
@@ -55,7 +55,7 @@ class VertexPipelines(PipelinesPort):
         self._store = backends.objects.uri
         self._rest = Rest(backends.wire)
         self._kept = Kept(backends.objects, image=backends.settings.image)
-        self._artifacts = Artifacts(backends.objects)
+        self._artifacts = Artifacts(backends.objects, PROVIDER)
         self._schedules = Schedules(backends.wire, self._kept)
 
     def submit(self, request: RunRequest, mode: RunMode) -> RunRecord:

@@ -84,6 +84,7 @@ class Receiver:
                 headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
                 query=scope.get("query_string", b"").decode("latin-1"),
                 body=body,
+                sender=(scope.get("client") or ("",))[0],
             )
             # In a thread: storing waits for the disk or the network, and other requests should not wait with it.
             reply = await asyncio.to_thread(self.answer, request)

@@ -245,6 +245,21 @@ class EndpointsContract:
                 platform.endpoints.deploy(version, to="scaling", replicas=(1, 2))
             assert platform.endpoints.list() == []
 
+    def test_requests_are_mirrored_where_the_provider_can(self, platform: Platform, register: Register) -> None:
+        one = platform.endpoints.deploy(register(1.0), to="scaling").wait(timeout=LONG)
+        if platform.capabilities.of(Capability.MIRROR_TRAFFIC) is Support.ABSENT:
+            with pytest.raises(UnsupportedError, match="mirror"):
+                platform.endpoints.mirror_traffic("scaling", one.name, percent=10)
+            return
+        two = platform.endpoints.deploy(register(2.0), to="scaling").wait(timeout=LONG)
+
+        status = platform.endpoints.mirror_traffic("scaling", two.name, percent=10)
+
+        assert (status.mirror, status.traffic) == ({two.name: 10}, {one.name: 100})
+        assert platform.endpoints.predict("scaling", [[1, 0]]) == [1.0]
+        with pytest.raises(InvalidTrafficError, match="100 % of the traffic itself"):
+            platform.endpoints.mirror_traffic("scaling", one.name, percent=10)
+
     def test_an_unknown_endpoint_is_not_found(self, platform: Platform) -> None:
         for ask in (
             lambda: platform.endpoints.predict("nowhere", [[1, 0]]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from inspect import signature
 
 import httpx
 import pytest
@@ -347,6 +348,9 @@ class TestUserDelegation:
         assert [one.name for one in container.list_blobs()] == ["a"]
         assert refused(lambda: container.upload_blob("b", b"2")) == (403, "AuthorizationPermissionMismatch")
 
+    @pytest.mark.skipif(
+        "request_headers" not in signature(generate_blob_sas).parameters, reason="azure-storage-blob before 12.29"
+    )
     def test_can_be_bound_to_what_a_request_has(self, account: Account) -> None:
         account.assign("nobody", "Storage Blob Data Reader")
         signed = generate_blob_sas(

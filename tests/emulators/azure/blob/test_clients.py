@@ -182,7 +182,7 @@ class TestAdlfs:
 class TestDeltalake:
     def test_writes_appends_and_reads_tables(self, azure: Azure, account: str) -> None:
         options = {"account_name": account, "account_key": azure.cloud.blobs.key(account)}
-        table = f"az://{CONTAINER}/table"
+        table = f"abfss://{CONTAINER}@{account}.dfs.core.windows.net/table"  # deltalake before 1.6 drops az:// paths
         deltalake.write_deltalake(table, pa.table({"a": [0]}), storage_options=options)
 
         def append(number: int) -> None:

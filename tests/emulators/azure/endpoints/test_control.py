@@ -243,7 +243,7 @@ def test_traffic_that_makes_no_sense_is_refused(endpoints: Endpoints, properties
     [
         ({"endpointComputeType": "Kubernetes"}, 501, "Kubernetes"),
         ({"dataCollector": {"collections": {}}}, 501, "data collector"),
-        ({"model": "azureml://registries/azureml/models/x/versions/1"}, 501, "azureml://registries"),
+        ({"model": "azureml://registries/azureml/models/x/versions/1"}, 400, "azureml://registries"),
         ({"instanceType": None}, 400, "instanceType"),
         ({"scaleSettings": {"scaleType": "TargetUtilization"}}, 400, "scale settings"),
         ({}, 400, "mlflow_model"),
@@ -296,3 +296,17 @@ def test_endpoints_are_for_those_whose_role_allows_it(endpoints: Endpoints, who:
 
     assert (endpoints.call("PUT", path, who=who, json=body).status_code == 200) == allowed
     assert (endpoints.call("POST", f"{path}/listKeys", who=who).status_code == 200) == allowed
+
+
+def test_an_endpoint_that_is_deleted_while_a_deployment_starts_leaves_no_machine(endpoints: Endpoints) -> None:
+    path = endpoints.endpoint()
+    code = {"codeId": endpoints.code("import time\ndef init(): time.sleep(0.5)\ndef run(data): ...\n")}
+    body = deployment(codeConfiguration={**code, "scoringScript": "score.py"}, environmentId=endpoints.environment())
+    assert endpoints.call("PUT", f"{path}/deployments/blue", json=body).status_code == 201
+
+    endpoints.followed(endpoints.call("DELETE", path))
+
+    endpoints.cloud.fleet.settle()
+    blue = f"{endpoints.workspace}{path}/deployments/blue".lower()
+    assert endpoints.cloud.fleet.server(blue) is None
+    assert blue not in endpoints.cloud.fleet.deployments()

@@ -227,7 +227,7 @@ def test_who_may_submit(jobs: Jobs, who: str, status: int) -> None:
     assert reply.status_code == status, reply.text
 
 
-@pytest.mark.parametrize("kind", ["Sweep", "AutoML", "Spark", "FineTuning"])
+@pytest.mark.parametrize("kind", ["AutoML", "FineTuning"])
 def test_a_job_of_a_type_that_is_not_emulated_is_refused_by_name(jobs: Jobs, kind: str) -> None:
     reply = jobs.call(
         "PUT",

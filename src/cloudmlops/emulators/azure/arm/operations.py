@@ -37,6 +37,7 @@ class Operations:
         *,
         work: Callable[[], None] = lambda: None,
         failed: Callable[[Refused], None] = lambda _: None,
+        result: Mapping[str, Any] | None = None,
         version: str,
         takes: timedelta | None = None,
     ) -> Mapping[str, str]:
@@ -48,10 +49,11 @@ class Operations:
             resource_id: What it is about.
             work: Does it when the time has come; `Refused` lets the operation fail.
             failed: Is told why it failed.
+            result: What it leaves, where that is no resource.
             version: The api-version of the request.
             takes: How long it lasts; None is `takes` of all.
         """
-        name = self.start(resource_id)
+        name = self.start(resource_id, result)
 
         def finish() -> None:
             try:
@@ -84,11 +86,17 @@ class Operations:
             "retry-after-ms": POLL_MILLISECONDS,
         }
 
-    def start(self, resource_id: str) -> str:
+    def start(self, resource_id: str, result: Mapping[str, Any] | None = None) -> str:
         """Begin something whose end is told by `succeed` or `fail`; return the operation's name."""
-        name = str(uuid4())
-        self._keep(name, {"status": "InProgress", "resource": resource_id, "start": written(self._clock.now())})
+        name, now = str(uuid4()), written(self._clock.now())
+        self._keep(name, {"status": "InProgress", "resource": resource_id, "start": now, "result": result})
         return name
+
+    def result(self, name: str) -> dict[str, Any] | None:
+        """Return what an operation that there is has left; None when it has not ended well, or left a resource."""
+        kept = json.loads(self._kept.get(name) or b"{}")
+        result: dict[str, Any] | None = kept.get("result") if kept.get("status") == "Succeeded" else None
+        return result
 
     def succeed(self, name: str) -> None:
         """End an operation well; one that has ended stays as it is."""

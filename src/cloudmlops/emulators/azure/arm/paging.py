@@ -16,10 +16,18 @@ PAGE: Final = 30
 """How many are on a page when nobody says."""
 
 
-def paged(request: ArmRequest, found: Sequence[dict[str, Any]], *, size: int = PAGE) -> Answer:
+def paged(
+    request: ArmRequest, found: Sequence[dict[str, Any]], *, size: int = PAGE, at: str = "https://management.azure.com"
+) -> Answer:
     """Answer with a page of a list, and with where the next one begins.
 
     A page begins after the last of the one before: what is made or deleted in between neither hides nor repeats others.
+
+    Args:
+        request: For the list.
+        found: All that is in it.
+        size: How many are on a page when nobody says.
+        at: What the request's path is below.
 
     Raises:
         Refused: The token of the page is none.
@@ -33,7 +41,7 @@ def paged(request: ArmRequest, found: Sequence[dict[str, Any]], *, size: int = P
     if not top and page and begin + len(page) < len(found):
         pairs = [(name, value) for name, value in parse_qsl(request.asked.raw_query) if name.lower() != "$skiptoken"]
         query = urlencode([*pairs, ("$skipToken", _encoded(_mark(page[-1])))])
-        body["nextLink"] = f"https://management.azure.com{request.path}?{query}"
+        body["nextLink"] = f"{at}{request.path}?{query}"
     return answer_json(body)
 
 

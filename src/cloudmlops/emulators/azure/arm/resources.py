@@ -76,6 +76,12 @@ class Resources:
         found = [json.loads(data) for key, data in self._kept.items(prefix) if "/" not in key[len(prefix) :]]
         return sorted(found, key=lambda one: (one["systemData"]["createdAt"], one["name"]))
 
+    def of_type(self, resource_type: str) -> list[dict[str, Any]]:
+        """Return all resources of a type, wherever they are, the oldest first."""
+        known = (json.loads(data) for _, data in self._kept.items("/subscriptions/"))
+        found = [one for one in known if one["type"].lower() == resource_type.lower()]
+        return sorted(found, key=lambda one: (one["systemData"]["createdAt"], one["name"]))
+
 
 def written(moment: datetime) -> str:
     """Return a time as Azure Resource Manager writes it, with seven digits of a second."""

@@ -41,7 +41,7 @@ def arm_service(world: World) -> Service:
         if found is None:
             raise Refused("UNIMPLEMENTED", f"{asked.method} {path} is not emulated")
         route, names = found
-        return route.operation, lambda again: _answer(world, route, dict(names), again)
+        return route.operation, lambda again: answered(world, route, dict(names), again, path=path)
 
     def refusal(refused: Refused) -> Answer:
         return answer_error(refused, now=world.surroundings.clock.now(), location=world.location)
@@ -50,15 +50,35 @@ def arm_service(world: World) -> Service:
         name=NAME,
         hosts=(HOST,),
         paths=("/subscriptions", "/providers", "/metadata/endpoints", "/tenants"),
-        http=app(world.surroundings, NAME, find=find, refusal=refusal, recorded=_recorded),
+        http=app(world.surroundings, NAME, find=find, refusal=refusal, recorded=recorded),
     )
 
 
-def _answer(world: World, route: Route, names: dict[str, str], asked: Asked) -> Answer:
+def answered(
+    world: World,
+    route: Route,
+    names: dict[str, str],
+    asked: Asked,
+    *,
+    path: str,
+    audiences: tuple[str, ...] = AUDIENCES,
+) -> Answer:
+    """Let a route answer who may take its action; note the api-version.
+
+    Args:
+        world: What it is about.
+        route: That was found.
+        names: What the names in its path stand for.
+        asked: The call.
+        path: From `/subscriptions` on, without a slash at its end.
+        audiences: For whom tokens may be.
+
+    Raises:
+        Refused: The caller is nobody, or may not; or as the route does.
+    """
     version = next((value for name, value in asked.query.items() if name.lower() == "api-version"), "")
     world.versions[route.operation].add(version)
-    caller = world.tokens.caller(asked.headers.get("authorization"), audiences=AUDIENCES)
-    path = asked.path.rstrip("/")
+    caller = world.tokens.caller(asked.headers.get("authorization"), audiences=audiences)
     if not version:
         raise Refused(
             "INVALID_ARGUMENT",
@@ -81,8 +101,9 @@ def _scope(method: str, path: str) -> str:
     return path if of_resource and method != "POST" else "/".join(parts[: len(parts) - 1 if not of_resource else None])
 
 
-def _recorded(asked: Asked) -> dict[str, Any]:
-    recorded: dict[str, Any] = {"query": dict(asked.query)}
+def recorded(asked: Asked) -> dict[str, Any]:
+    """Return what is recorded of a call: its query, and a body of JSON."""
+    noted: dict[str, Any] = {"query": dict(asked.query)}
     if asked.body and "json" in asked.headers.get("content-type", ""):
-        recorded["body"] = asked.json()
-    return recorded
+        noted["body"] = asked.json()
+    return noted

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from cloudmlops.emulators.azure.entra.principals import Principal
-from cloudmlops.emulators.azure.entra.tokens import LIFETIME_SECONDS, Tokens
+from cloudmlops.emulators.azure.entra.tokens import Tokens
 from cloudmlops.emulators.core.answering import Answer, Asked, Operation, answer_json, app
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
@@ -64,7 +64,7 @@ class ManagedIdentities:
         wanted = asked.query.get("client_id") or asked.query.get("object_id")
         principal = self._chosen(wanted, lambda one: one.kind == "ManagedIdentity")
         issued = self._issued(principal, asked)
-        return answer_json({**issued, "expires_in": str(LIFETIME_SECONDS), "client_id": principal.client_id})
+        return answer_json({**issued, "expires_in": str(self._tokens.lifetime_seconds), "client_id": principal.client_id})
 
     def _of_process(self, asked: Asked) -> Answer:
         header = asked.headers.get("x-identity-header") or asked.headers.get("secret", "")
@@ -90,7 +90,7 @@ class ManagedIdentities:
         now = int(time.time())
         return {
             "access_token": self._tokens.issue(principal, resource.removesuffix("/.default")),
-            "expires_on": str(now + LIFETIME_SECONDS),
+            "expires_on": str(now + self._tokens.lifetime_seconds),
             "not_before": str(now),
             "resource": resource,
             "token_type": "Bearer",

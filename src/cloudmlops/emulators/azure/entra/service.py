@@ -12,7 +12,7 @@ import jwt
 from cryptography.x509 import load_pem_x509_certificate
 
 from cloudmlops.emulators.azure.entra.principals import Principal
-from cloudmlops.emulators.azure.entra.tokens import LIFETIME_SECONDS, LOGIN_HOST, Tokens
+from cloudmlops.emulators.azure.entra.tokens import LOGIN_HOST, Tokens
 from cloudmlops.emulators.core.answering import Answer, Asked, Operation, answer_json, app
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Refused
 from cloudmlops.emulators.core.service import Service, Surroundings
@@ -123,8 +123,8 @@ def _token(asked: Asked, tenant: str, tokens: Tokens) -> Answer:
     return answer_json(
         {
             "token_type": "Bearer",
-            "expires_in": LIFETIME_SECONDS - 1,
-            "ext_expires_in": LIFETIME_SECONDS - 1,
+            "expires_in": tokens.lifetime_seconds - 1,
+            "ext_expires_in": tokens.lifetime_seconds - 1,
             "access_token": tokens.issue(principal, audience),
         },
         headers={"cache-control": "no-store, no-cache"},

@@ -49,19 +49,21 @@ class Tokens:
         self._lock = threading.Lock()
         self._key: rsa.RSAPrivateKey | None = None
         self._good_from = 0.0
+        self.lifetime_seconds = LIFETIME_SECONDS
+        """How long tokens are good that are issued from now on."""
 
     @property
     def issuer(self) -> str:
         """Of all tokens."""
         return f"https://{LOGIN_HOST}/{self.directory.tenant}/v2.0"
 
-    def issue(self, principal: Principal, audience: str, *, seconds: int = LIFETIME_SECONDS) -> str:
+    def issue(self, principal: Principal, audience: str, *, seconds: int | None = None) -> str:
         """Return an access token.
 
         Args:
             principal: Whose it is.
             audience: Of the service that it is for: a scope without `/.default`.
-            seconds: How long it is good.
+            seconds: How long it is good; None is `lifetime_seconds`.
         """
         now = int(time.time())
         claims = {
@@ -69,7 +71,7 @@ class Tokens:
             "iss": self.issuer,
             "iat": now,
             "nbf": now,
-            "exp": now + seconds,
+            "exp": now + (self.lifetime_seconds if seconds is None else seconds),
             "oid": principal.object_id,
             "sub": principal.object_id,
             "tid": self.directory.tenant,

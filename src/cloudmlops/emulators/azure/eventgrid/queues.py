@@ -104,7 +104,7 @@ class Queues:
         self._clock.at(until, self._tell)
         with self._changed:
             while True:
-                found = self._locked(subscription, most)
+                found = [] if self._closed else self._locked(subscription, most)
                 left = really - time.monotonic()
                 over = self._clock.now() >= until or left <= 0
                 if found or over or self._closed or self._patient >= _MOST_PATIENT:
@@ -112,7 +112,8 @@ class Queues:
                 self._patient += 1
                 self._changed.wait(left)
                 self._patient -= 1
-        self._letters.deliver()
+        if not self._closed:
+            self._letters.deliver()
         return found
 
     def acknowledge(self, subscription: Mapping[str, Any], tokens: Sequence[str]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from cloudmlops.emulators.azure.history.shapes import details_shown, outputs_sho
 from cloudmlops.emulators.azure.jobs.assets import Assets
 from cloudmlops.emulators.azure.jobs.runner import Runner
 from cloudmlops.emulators.azure.jobs.runs import Run, Runs
+from cloudmlops.emulators.azure.jobs.surroundings import RUN_AUDIENCE
 from cloudmlops.emulators.azure.ml import PROVIDER
 from cloudmlops.emulators.azure.ml.default_datastores import ARTIFACT_STORE
 from cloudmlops.emulators.core.answering import Answer, Asked, Operation, answer_json, app
@@ -108,7 +109,7 @@ class History:
     def _answer(
         self, asked: Asked, names: Mapping[str, str], action: str, handler: Callable[[_Call], Answer]
     ) -> Answer:
-        audiences = (*AUDIENCES, "https://ml.azure.com")
+        audiences = (*AUDIENCES, "https://ml.azure.com", RUN_AUDIENCE)
         caller = self._world.tokens.caller(asked.headers.get("authorization"), audiences=audiences)
         self._world.access.check(caller, action, names["workspace"])
         workspace = self._world.resources.get(names["workspace"])

@@ -22,6 +22,7 @@ _TRAITS: Final[Mapping[str, tuple[str, ...]]] = {
         "CommonRuntime",
     ),
     "azureml.PipelineRun": ("azureml.PipelineRun",),
+    "hyperdrive": ("hyperdrive",),
     "azureml.scriptrun": ("scriptRun", "remote", "AlmostCommonRuntime", "OsType:Linux", "CommonRuntime"),
 }
 _NO_ERROR: Final[Mapping[str, Any]] = {
@@ -95,7 +96,7 @@ def run_shown(run: Run, *, tenant: str, location: str, outputs: bool = False) ->
         "runType": run.run_type,
         "runTypeV2": {
             "orchestrator": "Execution",
-            "traits": list(_TRAITS[run.run_type]),
+            "traits": list(_TRAITS.get(run.run_type, ())),
             "attribution": "Aether" if step else None,
             "computeType": "AmlcTrain",
         },

@@ -10,6 +10,7 @@ from cloudmlops.emulators.azure.arm.resources import Resources
 from cloudmlops.emulators.azure.jobs.runs import Runs
 from cloudmlops.emulators.azure.ml.data_addresses import Storage, storage_of
 from cloudmlops.emulators.azure.ml.default_datastores import ARTIFACT_STORE
+from cloudmlops.emulators.azure.ml.registry_addresses import in_registry, kind_at
 
 _FIELDS: Final = {"data": "dataUri", "models": "modelUri", "codes": "codeUri"}
 _ID: Final = re.compile(r"(?:azureml:)?(/subscriptions/.+/(data|models|codes)/[^/]+/versions/[^/]+)")
@@ -44,6 +45,8 @@ class Assets:
         Raises:
             Refused: There is no such asset or output.
         """
+        if kind := kind_at(address):
+            return self._of_registry(address, kind)
         if found := _ID.fullmatch(address):
             return self._of_asset(found[1], found[2], address)
         if found := _LOCATED.fullmatch(address):
@@ -55,6 +58,12 @@ class Assets:
         if found := _JOB.fullmatch(address):
             return self._of_job(workspace, found[1], found[2], found[3] or "")
         return address
+
+    def _of_registry(self, address: str, kind: str) -> str:
+        found = in_registry(self._resources, address)
+        if found is None or kind not in _FIELDS:
+            raise UserError("NOT_FOUND", f"There is no asset {address}.")
+        return str(found["properties"][_FIELDS[kind]])
 
     def _of_asset(self, resource: str, kind: str, address: str) -> str:
         found: dict[str, Any] | None = self._resources.get(resource)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import threading
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
@@ -18,16 +19,22 @@ from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.jobs.assets import Assets
 from cloudmlops.emulators.azure.jobs.expressions import filled, substituted
 from cloudmlops.emulators.azure.jobs.images import Images
-from cloudmlops.emulators.azure.jobs.logs import NAME as LOG_NAME
 from cloudmlops.emulators.azure.jobs.logs import Log
 from cloudmlops.emulators.azure.jobs.runs import Run, Runs
 from cloudmlops.emulators.azure.jobs.stopping import Canceled, Stop
-from cloudmlops.emulators.azure.jobs.surroundings import HIDDEN, variables_of
+from cloudmlops.emulators.azure.jobs.surroundings import (
+    HIDDEN,
+    RUN_AUDIENCE,
+    RUN_TOKEN_SECONDS,
+    token_variables,
+    variables_of,
+)
 from cloudmlops.emulators.azure.jobs.tasks import DIRECT, Output, Task, Value
 from cloudmlops.emulators.azure.ml.clusters import Clusters
 from cloudmlops.emulators.azure.ml.data import Data
 from cloudmlops.emulators.azure.ml.data_addresses import Storage
 from cloudmlops.emulators.azure.ml.default_datastores import ARTIFACT_STORE, BLOB_STORE
+from cloudmlops.emulators.azure.ml.registry_addresses import in_registry
 from cloudmlops.emulators.core.faults import Refused
 
 _LOOK: Final = 0.1
@@ -96,7 +103,7 @@ class Executor:
     def _execute(self, run: Run, task: Task, stop: Stop, folder: Path) -> Mapping[str, Mapping[str, str]]:
         self._runs.move(run, "Preparing")
         artifacts = self._artifacts(run)
-        log = Log(self._blobs, artifacts, folder / LOG_NAME)
+        log = Log(self._blobs, artifacts, folder / task.log, task.log)
         log.begin()
         work, mounts = folder / "exe" / "wd", folder / "cap" / "data-capability" / "wd"
         for one in (work, mounts):
@@ -104,9 +111,11 @@ class Executor:
         stop.pause(self.pace.preparing)
         if task.code:
             self._bring(run, task.code, work)
-        inputs = {name: self._input(run, name, value, mounts) for name, value in task.inputs.items()}
+        inputs = {name: self._input(run, name, value, mounts, task) for name, value in task.inputs.items()}
         outputs = {name: self._made(output, mounts / name) for name, output in task.outputs.items()}
         command = filled(task.command, inputs, {name: str(path) for name, path in outputs.items()})
+        if task.program:
+            command = shlex.join([*task.program, *shlex.split(command)])
         self._runs.move(run, "Queued")
         stop.pause(self.pace.queued)
         variables = self._variables(run, task, inputs, outputs)
@@ -125,7 +134,7 @@ class Executor:
         if status != 0:
             raise Failed(
                 f"Execution failed. User process '{_SHELL}' exited with status code {status}. "
-                f"Please check log file '{LOG_NAME}' for error details. Error: {log.end()}"
+                f"Please check log file '{task.log}' for error details. Error: {log.end()}"
             )
         return {name: self._registered(run, name, task.outputs[name], uri) for name, uri in taken.items()}
 
@@ -159,11 +168,13 @@ class Executor:
         principal = directory.by_client(str(named)) if managed and named else directory.by_object(run.by["object_id"])
         if principal is None:
             raise Failed(f"The identity {named or run.by['object_id']} of the job is not known.")
-        return self._identities.environment(principal)
+        token = self._world.tokens.issue(principal, RUN_AUDIENCE, seconds=RUN_TOKEN_SECONDS)
+        return {**self._identities.environment(principal), **token_variables(token)}
 
     def _image(self, environment: str) -> str:
-        """Return the image of an environment; one that is not in the workspace stands for itself."""
-        found: dict[str, Any] | None = self._world.resources.get(environment.removeprefix("azureml:"))
+        """Return the image of an environment; one that is in no workspace and no registry stands for itself."""
+        resources = self._world.resources
+        found = in_registry(resources, environment) or resources.get(environment.removeprefix("azureml:"))
         return str((found or {}).get("properties", {}).get("image") or environment)
 
     @contextmanager
@@ -222,10 +233,10 @@ class Executor:
         if not self._blobs.download(place.account, place.container, place.path, folder):
             raise Failed(f"Error Code: ScriptExecution.StreamAccess.NotFound: there is nothing at {address}.")
 
-    def _input(self, run: Run, name: str, value: Value | None, mounts: Path) -> str | None:
+    def _input(self, run: Run, name: str, value: Value | None, mounts: Path, task: Task) -> str | None:
         if value is None or value.literal:
             return value.text if value is not None else None
-        if value.mode == DIRECT:
+        if value.mode == DIRECT and not task.local:
             return self._assets.uri(run.workspace, value.text)
         folder = mounts / f"INPUT_{name}"
         folder.mkdir()

@@ -10,9 +10,17 @@ from typing import Any, Final
 from cloudmlops.emulators.azure.arm.errors import UserError
 from cloudmlops.emulators.azure.arm.resources import Resources
 from cloudmlops.emulators.azure.jobs.expressions import names_in, only_name
+from cloudmlops.emulators.azure.jobs.images import Images
+from cloudmlops.emulators.azure.jobs.spark import spark_step
+from cloudmlops.emulators.azure.jobs.sweep_nodes import FIELDS as SWEEP_FIELDS
+from cloudmlops.emulators.azure.jobs.sweep_nodes import sweep_of_node
+from cloudmlops.emulators.azure.jobs.sweeps import Sweep
 from cloudmlops.emulators.azure.jobs.tasks import Output, Task, Value, duration_of, output_of, value_of
+from cloudmlops.emulators.azure.ml.registry_addresses import in_registry
 from cloudmlops.emulators.core.faults import Refused
 
+_CONTENT: Final = ("command", "code", "environment", "environment_variables", "outputs", "entry", "args", "conf")
+"""What of a component decides what it does."""
 _COMPONENT_INPUTS: Final = ("uri_file", "uri_folder", "custom_model", "mlflow_model", "triton_model")
 
 
@@ -39,6 +47,8 @@ class Step:
     """What of its component decides what it does."""
     graph: Graph | None = None
     """Of a step that is itself a pipeline: without values for what it is given."""
+    sweep: Sweep | None = None
+    """Of a step that tries its task with other parameters each time."""
 
     @property
     def needs(self) -> frozenset[str]:
@@ -62,15 +72,20 @@ class Graph:
     """Where outputs lie that nobody says otherwise of; empty is the workspace's default one."""
 
 
-def graph_of(job: Mapping[str, Any], resources: Resources) -> Graph:
+def graph_of(job: Mapping[str, Any], resources: Resources, images: Images) -> Graph:
     """Read a pipeline job.
+
+    Args:
+        job: Its properties.
+        resources: Where its components are.
+        images: Where interpreters stand for Spark's runtimes.
 
     Raises:
         Refused: It is malformed, or wants what is not emulated.
     """
     settings: Mapping[str, Any] = job.get("settings") or {}
     graph = Graph(
-        steps={name: _step(name, node, resources) for name, node in (job.get("jobs") or {}).items()},
+        steps={name: _step(name, node, resources, images) for name, node in (job.get("jobs") or {}).items()},
         inputs={name: value_of(one, name) for name, one in (job.get("inputs") or {}).items() if one},
         outputs={name: output_of(one or {}, name) for name, one in (job.get("outputs") or {}).items()},
         goes_on=_true(settings.get("continue_on_step_failure"), default=True),
@@ -81,18 +96,20 @@ def graph_of(job: Mapping[str, Any], resources: Resources) -> Graph:
     return graph
 
 
-def _step(name: str, node: Mapping[str, Any], resources: Resources) -> Step:
+def _step(name: str, node: Mapping[str, Any], resources: Resources, images: Images) -> Step:
     kind = node.get("type", "command")
-    if kind not in ("command", "pipeline"):
+    if kind not in ("command", "pipeline", "spark", "sweep"):
         raise UserError("UNIMPLEMENTED", f"A pipeline step of type {kind!r} is not emulated: {name}.")
-    component = str(node.get("componentId") or "").removeprefix("azureml:")
-    found = resources.get(component)
+    of_component = (node.get("trial") or {}) if kind == "sweep" else node
+    given_id = str(of_component.get("componentId") or "")
+    component = given_id.removeprefix("azureml:")
+    found = in_registry(resources, given_id) or resources.get(component)
     if found is None:
         raise UserError("NOT_FOUND", f"Not found component {component or 'of no id'} of the step {name}.")
     specification: Mapping[str, Any] = found["properties"]["componentSpec"]
-    if specification.get("type", "command") != kind:
+    if specification.get("type", "command") != ("command" if kind == "sweep" else kind):
         raise UserError("INVALID_ARGUMENT", f"The component of the step {name} is not of type {kind!r}.")
-    inner = _inner(specification, resources) if kind == "pipeline" else None
+    inner = _inner(specification, resources, images) if kind == "pipeline" else None
     for part in (node, specification):
         if part.get("distribution"):
             raise UserError("UNIMPLEMENTED", f"The distribution of a step is not emulated: {name}.")
@@ -101,47 +118,52 @@ def _step(name: str, node: Mapping[str, Any], resources: Resources) -> Step:
     declared: Mapping[str, Mapping[str, Any]] = specification.get("inputs") or {}
     given = {key: value_of(_literal(one), f"{name}.{key}") for key, one in (node.get("inputs") or {}).items()}
     outputs, bound = _outputs(name, node, specification)
+    defaults = {
+        key: Value(kind="literal", text=str(one["default"])) for key, one in declared.items() if "default" in one
+    }
+    made = spark_step(node, specification, images) if kind == "spark" else _command(node, specification)
+    task = replace(made, inputs=defaults, outputs=outputs, identity=_identity(node.get("identity")))
+    sweep = sweep_of_node(node, task, name) if kind == "sweep" else None
+    optional = {key for key, one in declared.items() if _true(one.get("optional"), default=False)}
     return Step(
         name=name,
         component=component,
         component_name=component.split("/")[-3],
-        task=Task(
-            command=str(specification.get("command") or ""),
-            code=specification.get("code"),
-            environment=str(specification.get("environment") or ""),
-            variables={
-                key: str(value)
-                for part in (specification, node)
-                for key, value in (part.get("environment_variables") or {}).items()
-            },
-            inputs={
-                key: Value(kind="literal", text=str(one["default"]))
-                for key, one in declared.items()
-                if "default" in one
-            },
-            outputs=outputs,
-            timeout=_timeout(node) or _timeout(specification),
-            identity=_identity(node.get("identity")),
-        ),
+        task=task,
         given=given,
         kinds={key: _input_kind(name, key, one) for key, one in declared.items()},
-        optional=frozenset(key for key, one in declared.items() if _true(one.get("optional"), default=False)),
+        optional=frozenset(optional | set(sweep.space if sweep else ())),
         bound=bound,
         compute=str(node.get("computeId") or "").rpartition("/")[2],
         graph=inner,
+        sweep=sweep,
         deterministic=_true(specification.get("is_deterministic"), default=True),
         content={
-            key: specification.get(key)
-            for key in ("command", "code", "environment", "environment_variables", "outputs")
+            **{key: specification.get(key) for key in _CONTENT},
+            **{key: node.get(key) for key in (SWEEP_FIELDS if sweep else ("args", "conf", "resources"))},
         },
     )
 
 
-def _inner(specification: Mapping[str, Any], resources: Resources) -> Graph:
+def _command(node: Mapping[str, Any], specification: Mapping[str, Any]) -> Task:
+    return Task(
+        command=str(specification.get("command") or ""),
+        code=specification.get("code"),
+        environment=str(specification.get("environment") or ""),
+        variables={
+            key: str(value)
+            for part in (specification, node)
+            for key, value in (part.get("environment_variables") or {}).items()
+        },
+        timeout=_timeout(node) or _timeout(specification),
+    )
+
+
+def _inner(specification: Mapping[str, Any], resources: Resources, images: Images) -> Graph:
     """Read the pipeline that a component is; its inputs stand for what it will be given."""
     declared: Mapping[str, Mapping[str, Any]] = specification.get("inputs") or {}
     graph = Graph(
-        steps={name: _step(name, node, resources) for name, node in (specification.get("jobs") or {}).items()},
+        steps={name: _step(name, node, resources, images) for name, node in (specification.get("jobs") or {}).items()},
         inputs={name: Value(kind=_input_kind("", name, one), text="") for name, one in declared.items()},
         outputs={name: output_of(one, name) for name, one in (specification.get("outputs") or {}).items()},
         goes_on=True,

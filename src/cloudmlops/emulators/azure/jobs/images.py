@@ -12,6 +12,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from cloudmlops.emulators.core.faults import Refused
+
 _INSTALLING: Final = """#!/bin/sh
 # What is installed on this machine stands for what an image would hold: nothing is installed at run time.
 echo "the emulator installs nothing: pip $*" >&2
@@ -42,7 +44,7 @@ class Images:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._table: dict[str, Image] = {}
+        self._table: dict[str, Image | None] = {}
         self._writing = Lock()
 
     def let(self, pattern: str, image: Image) -> None:
@@ -50,13 +52,41 @@ class Images:
         self._table.pop(pattern, None)
         self._table[pattern] = image
 
+    def forget(self, pattern: str) -> None:
+        """Take back what was said of a pattern."""
+        self._table.pop(pattern, None)
+
+    def lack(self, pattern: str) -> None:
+        """Say that the images of a pattern are in no registry: nobody has built them."""
+        self._table.pop(pattern, None)
+        self._table[pattern] = None
+
     def of(self, image: str) -> Image:
-        """Return what stands for an image."""
+        """Return what stands for an image.
+
+        Raises:
+            Refused: There is none.
+        """
         fitting = [known for pattern, known in self._table.items() if fnmatchcase(image, pattern)]
-        return fitting[-1] if fitting else Image()
+        found = fitting[-1] if fitting else Image()
+        if found is None:
+            raise Refused(
+                "NOT_FOUND",
+                f"Failed to pull Docker image {image}. The image may not exist, or the compute may not read the "
+                "registry.",
+            )
+        return found
+
+    def lets(self, image: str) -> bool:
+        """Say whether it was said what stands for an image."""
+        return any(fnmatchcase(image, pattern) for pattern in self._table)
 
     def environment(self, image: str, base: Mapping[str, str]) -> dict[str, str]:
-        """Return an environment in which the image's interpreter is found first."""
+        """Return an environment in which the image's interpreter is found first.
+
+        Raises:
+            Refused: There is no such image.
+        """
         programs = self._programs(self.of(image))
         return {**base, "PATH": f"{programs}{os.pathsep}{base.get('PATH', os.defpath)}"}
 

@@ -8,7 +8,6 @@ from typing import Final
 from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.ml.data_addresses import Storage
 
-NAME: Final = "user_logs/std_log.txt"
 _TOLD: Final = 4096
 """Bytes of the end of a log that an error tells."""
 
@@ -16,10 +15,12 @@ _TOLD: Final = 4096
 class Log:
     """The log of one run."""
 
-    def __init__(self, blobs: Blobs, artifacts: Storage, file: Path) -> None:
+    def __init__(self, blobs: Blobs, artifacts: Storage, file: Path, name: str) -> None:
         self._blobs = blobs
         self._artifacts = artifacts
         self.file = file
+        self.name = name
+        """Among the artifacts, such as `user_logs/std_log.txt`."""
         self._read = 0
 
     def begin(self) -> None:
@@ -45,4 +46,4 @@ class Log:
 
     def _append(self, data: bytes) -> None:
         place = self._artifacts
-        self._blobs.append(place.account, place.container, f"{place.path.rstrip('/')}/{NAME}", data)
+        self._blobs.append(place.account, place.container, f"{place.path.rstrip('/')}/{self.name}", data)

@@ -19,6 +19,7 @@ from cloudmlops.emulators.azure.jobs.execution import Executor
 from cloudmlops.emulators.azure.jobs.graphs import Graph, Step, bound_task, graph_of
 from cloudmlops.emulators.azure.jobs.runs import TERMINAL, Run, Runs
 from cloudmlops.emulators.azure.jobs.stopping import Stop
+from cloudmlops.emulators.azure.jobs.sweeps import Sweeps
 from cloudmlops.emulators.azure.jobs.tasks import Task, Value
 from cloudmlops.emulators.azure.ml.default_datastores import BLOB_STORE
 from cloudmlops.emulators.core.faults import Refused
@@ -32,10 +33,11 @@ LOG_NAME: Final = "logs/azureml/executionlogs.txt"
 class Pipelines:
     """Carries pipelines out."""
 
-    def __init__(self, world: World, runs: Runs, executor: Executor) -> None:
+    def __init__(self, world: World, runs: Runs, executor: Executor, sweeps: Sweeps) -> None:
         self._world = world
         self._runs = runs
         self._executor = executor
+        self._sweeps = sweeps
         self._known = world.surroundings.state.table("ml_reusable_steps")
 
     def read(self, workspace: str, job: Mapping[str, Any]) -> Graph:  # noqa: ARG002 ids of components are whole
@@ -44,7 +46,7 @@ class Pipelines:
         Raises:
             Refused: It is malformed, or wants what is not emulated.
         """
-        return graph_of(job, self._world.resources)
+        return graph_of(job, self._world.resources, self._executor.images)
 
     def carry_out(self, run: Run, graph: Graph, stop: Stop) -> None:
         """Carry a pipeline out to its end, and tell of it in its run."""
@@ -100,11 +102,18 @@ class Pipelines:
             self._runs.move(run, "Completed", outputs=reused.outputs, started=reused.started)
             return "Completed", reused.outputs
         self._runs.create(run)
-        status = self._executor.execute(run, _placed(run, task, going.graph.datastore), stop.below())
+        self._execute(run, step, _placed(run, task, going.graph.datastore), stop.below())
         ended = self._runs.get(run.workspace, run.name) or run
+        status = ended.status
         if status == "Completed" and not self._world.surroundings.clock.stopped:
             self._known.put(digest, run.name.encode())
         return status, ended.outputs
+
+    def _execute(self, run: Run, step: Step, task: Task, stop: Stop) -> None:
+        if step.sweep is not None:
+            self._sweeps.carry_out(run, replace(step.sweep, task=replace(task, timeout=step.sweep.task.timeout)), stop)
+        else:
+            self._executor.execute(run, task, stop)
 
     def _nested(
         self, run: Run, graph: Graph, task: Task, within: Graph, stop: Stop

@@ -36,6 +36,7 @@ class Run:
     number: int
     uuid: str = field(default_factory=lambda: str(uuid4()))
     run_type: str = "azureml.scriptrun"
+    """Empty of one that a client of MLflow made: no job stands for it, and the client ends it."""
     parent: str = ""
     root: str = ""
     description: str | None = None
@@ -76,7 +77,7 @@ class Runs:
         self._events = events
         self._kept = surroundings.state.table("ml_runs")
         known = [_run(data) for _, data in self._kept.items("")]
-        self._cut_short = [run for run in known if run.status not in TERMINAL]
+        self._cut_short = [run for run in known if run.status not in TERMINAL and run.run_type]
 
     def now(self) -> str:
         """Return the time as it is written."""

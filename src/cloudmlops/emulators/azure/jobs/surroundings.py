@@ -16,6 +16,15 @@ HIDDEN: Final = (
     "IDENTITY_HEADER",
 )
 """The variables of whoever runs the emulator that a job's process is not given: it has an identity of its own."""
+RUN_AUDIENCE: Final = "https://azureml.run"
+"""Of the tokens of runs: run history, the tracking store and artifacts take them, Azure Resource Manager does not."""
+RUN_TOKEN_SECONDS: Final = 14 * 24 * 3600
+"""So long a run's token is good: nothing renews it."""
+
+
+def token_variables(token: str) -> dict[str, str]:
+    """Return the variables in which MLflow's clients, with Azure's plugin or without it, find the run's token."""
+    return {"AZUREML_RUN_TOKEN": token, "MLFLOW_TRACKING_TOKEN": token}
 
 
 def variables_of(

@@ -51,6 +51,7 @@ class Task:
     """One command with all that it needs."""
 
     command: str
+    """For a shell; where there is a program, its arguments, which no shell reads."""
     code: str | None
     """Id of its code."""
     environment: str
@@ -61,6 +62,11 @@ class Task:
     outputs: Mapping[str, Output] = field(default_factory=dict)
     timeout: timedelta | None = None
     identity: Mapping[str, Any] | None = None
+    program: tuple[str, ...] = ()
+    log: str = "user_logs/std_log.txt"
+    """Where what it prints is kept among its artifacts."""
+    local: bool = False
+    """Whether it is given local paths even for what it is to reach directly."""
 
 
 def value_of(given: Mapping[str, Any], where: str) -> Value:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from cloudmlops.emulators.azure.arm.errors import UserError
 from cloudmlops.emulators.azure.arm.paging import paged
-from cloudmlops.emulators.azure.arm.routes import ArmRequest
+from cloudmlops.emulators.azure.arm.routes import ArmRequest, Handler
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.entra.tokens import Caller
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
+from cloudmlops.emulators.azure.ml.views import versions_viewed, viewed
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.core.answering import Answer, answer_json
 
@@ -24,7 +25,11 @@ class Assets(ABC):
 
     def __init__(self, world: World) -> None:
         self._world = world
-        add, container = world.routes.add, f"{WORKSPACE}/{self.segment}/{{name}}"
+        container = f"{WORKSPACE}/{self.segment}/{{name}}"
+
+        def add(method: str, path: str, handler: Handler) -> None:
+            world.routes.add(method, path, handler, action=self.action(method))
+
         add("GET", f"{WORKSPACE}/{self.segment}", self.list)
         add("GET", container, self.get)
         add("PUT", container, self.put)
@@ -33,6 +38,10 @@ class Assets(ABC):
         add("GET", f"{container}/versions/{{version}}", self.get_version)
         add("PUT", f"{container}/versions/{{version}}", self.put_version)
         add("DELETE", f"{container}/versions/{{version}}", self.delete)
+
+    def action(self, method: str) -> str | None:  # noqa: ARG002 for kinds that need it
+        """Return the action that a call of a method takes, whatever its path; None is the one that follows from it."""
+        return None
 
     @abstractmethod
     def version_properties(
@@ -59,8 +68,7 @@ class Assets(ABC):
     def list(self, request: ArmRequest) -> Answer:
         """List the containers."""
         workspace_of(self._world, request)
-        found = [one for one in self._world.resources.directly_below(request.path) if _viewed(one, request)]
-        return paged(request, [self._shown(one) for one in found])
+        return paged(request, [self._shown(one) for one in viewed(self._world.resources, request)])
 
     def get(self, request: ArmRequest) -> Answer:
         """Show a container."""
@@ -82,13 +90,7 @@ class Assets(ABC):
     def list_versions(self, request: ArmRequest) -> Answer:
         """List the versions of a container, the newest first."""
         self._container(request)
-        found = [one for one in self._world.resources.directly_below(request.path) if _viewed(one, request)]
-        order = request.query("$orderBy").lower()
-        if order not in ("", "createdtime asc", "createdtime desc"):
-            raise UserError("INVALID_ARGUMENT", f"The order {order!r} is not supported.")
-        if order != "createdtime asc":
-            found.reverse()
-        return paged(request, found)
+        return paged(request, versions_viewed(self._world.resources, request))
 
     def get_version(self, request: ArmRequest) -> Answer:
         """Show a version."""
@@ -202,8 +204,3 @@ def unchanged(known: Mapping[str, Any] | None, kept: Mapping[str, Any], *fields:
         raise UserError(
             "INVALID_ARGUMENT", f"The field {changed[0]} of an asset that exists cannot be changed: make a new version."
         )
-
-
-def _viewed(resource: Mapping[str, Any], request: ArmRequest) -> bool:
-    view = request.query("listViewType", "ActiveOnly").lower()
-    return view == "all" or resource["properties"]["isArchived"] == (view == "archivedonly")

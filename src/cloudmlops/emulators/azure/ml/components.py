@@ -17,7 +17,7 @@ from cloudmlops.emulators.azure.entra.principals import derived_id
 from cloudmlops.emulators.azure.ml.assets import Assets, described, unchanged
 
 ANONYMOUS: Final = "azureml_anonymous"
-EMULATED: Final = ("command", "pipeline")
+EMULATED: Final = ("command", "pipeline", "spark")
 _DESCRIBING: Final = ("description", "display_name", "tags", "$schema")
 _CURATED: Final = re.compile(r"azureml:(AzureML-[\w.-]+):([\w.-]+)")
 

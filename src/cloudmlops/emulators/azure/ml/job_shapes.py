@@ -36,6 +36,21 @@ _RESOURCES: Final[Mapping[str, Any]] = {
     "dockerArgs": None,
     "dockerArgsList": None,
 }
+_SPARK: Final = (
+    "resources",
+    "args",
+    "codeId",
+    "entry",
+    "environmentId",
+    "pyFiles",
+    "jars",
+    "files",
+    "archives",
+    "conf",
+    "environmentVariables",
+)
+"""What Spark jobs have of their own (azure-ai-ml 1.12, 2023-10, `feature_set`: materialisation jobs are Spark jobs)."""
+_STUDIO_ONLY: Final = ("Spark", "Sweep")
 _NOT_NEWER: Final[Mapping[str, frozenset[str]]] = {
     "": frozenset({"secretsConfiguration", "autologgerSettings"}),
     "resources": frozenset({"maxInstanceCount", "locations"}),
@@ -76,6 +91,16 @@ def definition(given: Mapping[str, Any], name: str) -> dict[str, Any]:
         "uri": f"azureml://datastores/{ARTIFACT_STORE}/ExperimentRun/dcid.{name}",
         "jobOutputType": "uri_folder",
     }
+    if given["jobType"] == "Sweep":
+        return {**common, **_sweep(given), "outputs": {**outputs, "default": _output(default)}}
+    if given["jobType"] == "Spark":
+        return {
+            **common,
+            **{key: given.get(key) for key in _SPARK},
+            "inputs": common["inputs"] or None,
+            "outputs": {**outputs, "default": _output(default)},
+            "queueSettings": {"jobTier": "Null", "priority": None, **_given(given.get("queueSettings"))},
+        }
     return {
         **common,
         "resources": {**_RESOURCES, **_given(given.get("resources"))},
@@ -89,6 +114,40 @@ def definition(given: Mapping[str, Any], name: str) -> dict[str, Any]:
         "environmentVariables": given.get("environmentVariables") or {},
         "parameters": {},
         "queueSettings": {"jobTier": "Null", "priority": None, **_given(given.get("queueSettings"))},
+    }
+
+
+def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what sweep jobs have of their own (azure-ai-ml 1.32, 2026-03, `sweep_job`)."""
+    trial, limits = given.get("trial") or {}, given.get("limits") or {}
+    resources = {**_RESOURCES, **_given(trial.get("resources"))}
+    sampling = given.get("samplingAlgorithm") or {}
+    random = (
+        {"seed": None, "logbase": None, "rule": "Random"} if sampling.get("samplingAlgorithmType") == "Random" else {}
+    )
+    return {
+        "searchSpace": given.get("searchSpace"),
+        "samplingAlgorithm": {**random, **_given(sampling)},
+        "limits": {
+            "timeout": limits.get("timeout"),
+            "jobLimitsType": "Sweep",
+            "maxTotalTrials": limits.get("maxTotalTrials"),
+            "maxConcurrentTrials": limits.get("maxConcurrentTrials"),
+            "trialTimeout": limits.get("trialTimeout"),
+        },
+        "earlyTermination": given.get("earlyTermination"),
+        "objective": given.get("objective"),
+        "trial": {
+            "codeId": trial.get("codeId"),
+            "command": trial.get("command"),
+            "environmentId": trial.get("environmentId"),
+            "environmentVariables": trial.get("environmentVariables") or {},
+            "distribution": trial.get("distribution"),
+            "resources": resources,
+        },
+        "queueSettings": {"jobTier": "Null", "priority": None, **_given(given.get("queueSettings"))},
+        "resources": resources,
+        "componentConfiguration": given.get("componentConfiguration"),
     }
 
 
@@ -134,6 +193,8 @@ def _services(run: Run, workspace: Mapping[str, Any]) -> dict[str, Any]:
         "Tracking": f"{workspace['properties']['mlFlowTrackingUri']}?",
         "Studio": f"https://ml.azure.com/runs/{run.name}?wsid={short}",
     }
+    if run.job is not None and run.job["jobType"] in _STUDIO_ONLY:
+        del endpoints["Tracking"]
     empty = dict.fromkeys(("status", "errorMessage", "properties", "nodes"))
     return {
         kind: {"jobServiceType": kind, "port": None, "endpoint": endpoint, **empty}

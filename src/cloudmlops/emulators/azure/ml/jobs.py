@@ -7,7 +7,8 @@ shown follows recorded traffic, see `job_shapes`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import Detail, UserError, not_found
@@ -19,11 +20,15 @@ from cloudmlops.emulators.azure.jobs.execution import Executor
 from cloudmlops.emulators.azure.jobs.pipelines import Pipelines
 from cloudmlops.emulators.azure.jobs.runner import Runner
 from cloudmlops.emulators.azure.jobs.runs import Run, Runs
+from cloudmlops.emulators.azure.jobs.spark import spark_task
 from cloudmlops.emulators.azure.jobs.stopping import Stop
+from cloudmlops.emulators.azure.jobs.sweeps import RUN_TYPE as SWEEP_RUN
+from cloudmlops.emulators.azure.jobs.sweeps import Sweeps, read_sweep
 from cloudmlops.emulators.azure.jobs.tasks import command_task
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
 from cloudmlops.emulators.azure.ml.assets import properties_of
 from cloudmlops.emulators.azure.ml.job_shapes import NEWER, definition, shown
+from cloudmlops.emulators.azure.ml.views import in_view, tagged
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.core.answering import Answer, answer_json
 
@@ -31,20 +36,33 @@ JOB: Final = f"{WORKSPACE}/jobs/{{name}}"
 SUBMIT: Final = f"{PROVIDER}/workspaces/experiments/runs/submit/action"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 _COMPUTE: Final = re.compile(r"/subscriptions/.+/computes/(?!serverless$)[^/]+", re.IGNORECASE)
-_RUN_TYPES: Final[Mapping[str, str]] = {"Command": "azureml.scriptrun", "Pipeline": "azureml.PipelineRun"}
-_FIRST: Final[Mapping[str, str]] = {"Command": "Starting", "Pipeline": "NotStarted"}
+_RUN_TYPES: Final[Mapping[str, str]] = {
+    "Command": "azureml.scriptrun",
+    "Pipeline": "azureml.PipelineRun",
+    "Spark": "azureml.scriptrun",
+    "Sweep": SWEEP_RUN,
+}
+_FIRST: Final[Mapping[str, str]] = {
+    "Command": "Starting",
+    "Pipeline": "NotStarted",
+    "Spark": "Starting",
+    "Sweep": "NotStarted",
+}
 """The status that a job is answered with when it is submitted."""
 
 
 class Jobs:
     """The handlers, and what lets other parts of the service submit jobs."""
 
-    def __init__(self, world: World, runs: Runs, runner: Runner, executor: Executor, pipelines: Pipelines) -> None:
+    def __init__(
+        self, world: World, runs: Runs, runner: Runner, executor: Executor, pipelines: Pipelines, sweeps: Sweeps
+    ) -> None:
         self._world = world
         self._runs = runs
         self._runner = runner
         self._executor = executor
         self._pipelines = pipelines
+        self._sweeps = sweeps
         add = world.routes.add
         add("GET", f"{WORKSPACE}/jobs", self.list)
         add("GET", JOB, self.get)
@@ -54,15 +72,10 @@ class Jobs:
     def list(self, request: ArmRequest) -> Answer:
         """List jobs, the newest first; steps of pipelines are none."""
         workspace = workspace_of(self._world, request)
-        view = request.query("listViewType", "ActiveOnly").lower()
-        for name in ("scheduled", "scheduleId", "jobType", "tag"):
+        for name in ("scheduled", "scheduleId"):
             if request.query(name):
                 raise UserError("UNIMPLEMENTED", f"A list of jobs by {name} is not emulated.")
-        found = [
-            run
-            for run in self._runs.of_workspace(str(workspace["id"]))
-            if run.job is not None and (view == "all" or run.hidden == (view == "archivedonly"))
-        ]
+        found = [run for run in self._runs.of_workspace(str(workspace["id"])) if _listed(run, request)]
         return paged(request, [shown(run, workspace, request.version) for run in found])
 
     def get(self, request: ArmRequest) -> Answer:
@@ -107,7 +120,14 @@ class Jobs:
         self._world.access.check(caller, SUBMIT, workspace)
         self.submit(found, name, definition, caller)
 
-    def submit(self, workspace: Mapping[str, Any], name: str, given: Mapping[str, Any], caller: Caller) -> Run:
+    def submit(
+        self,
+        workspace: Mapping[str, Any],
+        name: str,
+        given: Mapping[str, Any],
+        caller: Caller,
+        does: Callable[[Run, Stop], None] | None = None,
+    ) -> Run:
         """Submit a job; return it as it is before anything of it has happened.
 
         Args:
@@ -115,6 +135,7 @@ class Jobs:
             name: Of the job.
             given: Its properties.
             caller: For whom.
+            does: What it does, to its end; None is what its properties say.
 
         Raises:
             Refused: It is malformed, wants what is not emulated, or its name is taken.
@@ -149,7 +170,7 @@ class Jobs:
             hidden=bool(given.get("isArchived", False)),
             compute=cluster or "serverless",
         )
-        work = self._work(run, given)
+        work = self._work(run, given) if does is None else partial(does, run)
         if not self._runs.create(run):
             raise UserError("INVALID_ARGUMENT", f"A job with the name {name} exists: choose another one.")
         self._runner.start(run, work)
@@ -166,8 +187,14 @@ class Jobs:
             def work(stop: Stop) -> None:
                 self._pipelines.carry_out(run, graph, stop)
 
+        elif given["jobType"] == "Sweep":
+            sweep = read_sweep(given)
+
+            def work(stop: Stop) -> None:
+                self._sweeps.carry_out(run, sweep, stop)
+
         else:
-            task = command_task(given)
+            task = spark_task(given, self._executor.images) if given["jobType"] == "Spark" else command_task(given)
 
             def work(stop: Stop) -> None:
                 self._executor.execute(run, task, stop)
@@ -201,9 +228,23 @@ class Jobs:
         return found
 
 
+def _listed(run: Run, request: ArmRequest) -> bool:
+    """Say whether a list shows a run: it stands for a job below no other, and is what the query asks for."""
+    if run.job is None or run.parent or not in_view(run.hidden, request):
+        return False
+    kind, tag, properties = (request.query(name) for name in ("jobType", "tag", "properties"))
+    return (
+        (not kind or run.job["jobType"].lower() == kind.lower())
+        and (not tag or tagged(run.tags, tag))
+        and (not properties or tagged(run.properties, properties))
+    )
+
+
 def _of_compute(kind: str, cluster: str | None) -> dict[str, Any]:
     if kind == "Pipeline":
         return {}
+    if kind == "Spark":
+        return {"JobType": kind, "azureml.CloudSystem": "AmlSparkCloud", "_azureml.ComputeTargetType": "amlspark"}
     return {"_azureml.ComputeTargetType": "amlctrain", "_azureml.ClusterName": cluster}
 
 

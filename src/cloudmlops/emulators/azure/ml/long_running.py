@@ -44,12 +44,17 @@ def add_long_running(world: World) -> None:
         found = kept.status(request.names["operation"], request.path)
         if found is None:
             raise _unknown(request)
+        left = kept.result(request.names["operation"])
+        if left is not None:
+            return answer_json(left)
         return Answer(status=202 if found["status"] == _PENDING else 204)
 
     add = world.routes.add
     add("GET", f"{_LOCATION}/mfeOperationsStatus/{{operation}}", status, action="")
     add("GET", f"{_LOCATION}/mfeOperationResults/{{operation}}", result, action="")
     add("GET", f"{_LOCATION}/computeOperationsStatus/{{operation}}", of_compute, action="")
+    add("GET", f"{_LOCATION}/registryOperationsStatus/{{operation}}", of_compute, action="")
+    add("GET", f"{_LOCATION}/workspaceOperationsStatus/{{operation}}", of_compute, action="")
 
 
 def of_computes(headers: Mapping[str, str]) -> dict[str, str]:

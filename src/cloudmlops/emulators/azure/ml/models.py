@@ -16,6 +16,7 @@ from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.eventgrid.system_events import SystemEvents
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
+from cloudmlops.emulators.azure.ml.views import versions_viewed, viewed
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.core.answering import Answer, answer_json
 
@@ -50,8 +51,7 @@ class Models:
 
     def list(self, request: ArmRequest) -> Answer:
         workspace_of(self._world, request)
-        found = [one for one in self._world.resources.directly_below(request.path) if _viewed(one, request)]
-        return paged(request, [self._shown(one) for one in found])
+        return paged(request, [self._shown(one) for one in viewed(self._world.resources, request)])
 
     def get(self, request: ArmRequest) -> Answer:
         return answer_json(self._shown(self._container(request)))
@@ -77,18 +77,7 @@ class Models:
 
     def list_versions(self, request: ArmRequest) -> Answer:
         self._container(request)
-        found = [one for one in self._world.resources.directly_below(request.path) if _viewed(one, request)]
-        wanted = request.query("stage")
-        if wanted:
-            found = [one for one in found if one["properties"]["stage"] == wanted]
-        if tags := request.query("tags"):
-            found = [one for one in found if _tagged(one, tags)]
-        order = request.query("$orderBy").lower()
-        if order not in ("", "createdtime asc", "createdtime desc"):
-            raise UserError("INVALID_ARGUMENT", f"The order {order!r} is not supported.")
-        if order != "createdtime asc":
-            found.reverse()
-        return paged(request, found)
+        return paged(request, versions_viewed(self._world.resources, request))
 
     def get_version(self, request: ArmRequest) -> Answer:
         return answer_json(self._version(request))
@@ -191,22 +180,6 @@ def _properties(request: ArmRequest) -> Mapping[str, Any]:
     if not isinstance(properties, dict):
         raise UserError("INVALID_ARGUMENT", "The request is invalid: properties are required.")
     return properties
-
-
-def _viewed(resource: Mapping[str, Any], request: ArmRequest) -> bool:
-    view = request.query("listViewType", "ActiveOnly").lower()
-    archived = resource["properties"]["isArchived"]
-    return view == "all" or archived == (view == "archivedonly")
-
-
-def _tagged(resource: Mapping[str, Any], wanted: str) -> bool:
-    """Say whether a resource has tags such as `a,b=c`: all of them."""
-    tags = resource["properties"]["tags"]
-    for one in wanted.split(","):
-        key, given, value = one.partition("=")
-        if key not in tags or (given and tags[key] != value):
-            return False
-    return True
 
 
 def _check_name(name: str) -> None:

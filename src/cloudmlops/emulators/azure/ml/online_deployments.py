@@ -16,10 +16,12 @@ from cloudmlops.emulators.azure.arm.errors import UserError, not_found
 from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
+from cloudmlops.emulators.azure.eventgrid.system_events import SystemEvents
 from cloudmlops.emulators.azure.ml import PROVIDER
 from cloudmlops.emulators.azure.ml.durations import duration
+from cloudmlops.emulators.azure.ml.endpoints import check_name, shown
 from cloudmlops.emulators.azure.ml.long_running import at_resource, in_background
-from cloudmlops.emulators.azure.ml.online_endpoints import ENDPOINT, endpoint_of, shown
+from cloudmlops.emulators.azure.ml.online_endpoints import ENDPOINT, endpoint_of
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.azure.scoring.fleet import Fleet, Size
 from cloudmlops.emulators.azure.scoring.plans import Plan, planned
@@ -29,7 +31,7 @@ from cloudmlops.emulators.core.faults import Refused
 DEPLOYMENTS: Final = f"{ENDPOINT}/deployments"
 DEPLOYMENT: Final = f"{DEPLOYMENTS}/{{name}}"
 TYPE: Final = f"{PROVIDER}/workspaces/onlineEndpoints/deployments"
-_NAME: Final = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{1,30}[A-Za-z0-9])")
+_MODEL: Final = re.compile(r"/models/([^/]+)/versions/([^/]+)$")
 _IN_WORK: Final = frozenset({"Creating", "Updating", "Deleting"})
 _TIMEOUT: Final = "PT5S"
 _PROBE: Final[Mapping[str, Any]] = {
@@ -45,9 +47,10 @@ _CONTAINERS: Final = ("inferenceserver", "storageinitializer")
 class OnlineDeployments:
     """The handlers."""
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: World, fleet: Fleet, events: SystemEvents) -> None:
         self._world = world
         self._fleet = fleet
+        self._events = events
         self._known = world.surroundings.state.table("ml_online_deployments")
         add = world.routes.add
         add("GET", DEPLOYMENTS, self.list)
@@ -85,11 +88,7 @@ class OnlineDeployments:
     def put(self, request: ArmRequest) -> Answer:
         endpoint = endpoint_of(self._world, request)
         name = request.names["name"]
-        if not _NAME.fullmatch(name):
-            raise UserError(
-                "INVALID_ARGUMENT",
-                f"The name {name!r} is invalid: 3 to 32 letters, digits and '-', a letter first, no '-' last.",
-            )
+        check_name(name)
         known = self._world.resources.get(request.path)
         if known is not None:
             _check_idle(known)
@@ -171,13 +170,38 @@ class OnlineDeployments:
 
     def _provide(self, path: str, plan: Plan) -> None:
         self._fleet.bring_up(path, plan)
-        self._change(
-            path,
-            lambda properties: {
-                "provisioningState": "Succeeded",
-                "livenessProbe": properties["livenessProbe"] or dict(_PROBE),
-                "readinessProbe": properties["readinessProbe"] or dict(_PROBE),
-            },
+        with self._world.surroundings.state.transaction():
+            found = self._world.resources.get(path)
+            new = found is not None and found["properties"]["provisioningState"] in _IN_WORK
+            self._change(
+                path,
+                lambda properties: {
+                    "provisioningState": "Succeeded",
+                    "livenessProbe": properties["livenessProbe"] or dict(_PROBE),
+                    "readinessProbe": properties["readinessProbe"] or dict(_PROBE),
+                },
+            )
+            if new:
+                self._tell(path)
+
+    def _tell(self, path: str) -> None:
+        """Tell of a deployment that is done; whether the real service tells of managed ones is not documented."""
+        workspace, _, rest = path.partition("/onlineEndpoints/")
+        name = rest.partition("/")[0]
+        endpoint = self._world.resources.get(f"{workspace}/onlineEndpoints/{name}")
+        if endpoint is None:
+            return
+        told = [
+            one["properties"]["model"] for one in self._world.resources.directly_below(f"{endpoint['id']}/deployments")
+        ]
+        models = [(found[1], found[2]) for one in told if (found := _MODEL.search(str(one))) is not None]
+        self._events.model_deployed(
+            workspace,
+            service=name,
+            compute_type="Managed",
+            models=list(dict.fromkeys(models)),
+            tags=endpoint.get("tags") or {},
+            properties=endpoint["properties"].get("properties") or {},
         )
 
     def _failed(self, path: str, refused: Refused) -> None:

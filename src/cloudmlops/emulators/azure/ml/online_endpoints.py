@@ -6,7 +6,6 @@ azure-sdk-for-python, 1.1, `online_services`). How it refuses traffic that makes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -16,17 +15,17 @@ from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.entra.principals import derived_id
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
+from cloudmlops.emulators.azure.ml.endpoints import EndpointHosts, check_name, host_of, shown
 from cloudmlops.emulators.azure.ml.long_running import at_resource
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.azure.scoring.credentials import KINDS, Credentials
 from cloudmlops.emulators.azure.scoring.fleet import Fleet
-from cloudmlops.emulators.azure.scoring.service import SCORE, SUFFIX
+from cloudmlops.emulators.azure.scoring.service import SCORE
 from cloudmlops.emulators.core.answering import Answer, answer_json
 
 ENDPOINTS: Final = f"{WORKSPACE}/onlineEndpoints"
 ENDPOINT: Final = f"{ENDPOINTS}/{{endpoint}}"
 TYPE: Final = f"{PROVIDER}/workspaces/onlineEndpoints"
-_NAME: Final = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{1,30}[A-Za-z0-9])")
 _MODES: Final = {mode.lower(): mode for mode in ("Key", "AMLToken", "AADToken")}
 _WHOLE: Final = 100
 _MOST_MIRRORED: Final = 50
@@ -39,7 +38,7 @@ class OnlineEndpoints:
         self._world = world
         self._fleet = fleet
         self._credentials = credentials
-        self._hosts = world.surroundings.state.table("ml_endpoint_hosts")
+        self._hosts = EndpointHosts(world.surroundings.state, "onlineEndpoints")
         add = world.routes.add
         add("GET", ENDPOINTS, self.list)
         add("GET", ENDPOINT, self.get)
@@ -51,8 +50,8 @@ class OnlineEndpoints:
 
     def resume(self) -> None:
         """Finish what an emulator that was before had begun."""
-        for host, endpoint in self._hosts.items():
-            found = self._world.resources.get(endpoint.decode())
+        for host, endpoint in list(self._hosts):
+            found = self._world.resources.get(endpoint)
             state = found["properties"]["provisioningState"] if found is not None else ""
             if found is not None and state == "Deleting":
                 self._end(found)
@@ -72,15 +71,11 @@ class OnlineEndpoints:
     def put(self, request: ArmRequest) -> Answer:
         workspace = workspace_of(self._world, request)
         name = request.names["endpoint"]
-        if not _NAME.fullmatch(name):
-            raise UserError(
-                "INVALID_ARGUMENT",
-                f"The name {name!r} is invalid: 3 to 32 letters, digits and '-', a letter first, no '-' last.",
-            )
+        check_name(name)
         known = self._world.resources.get(request.path)
         location = known["location"] if known else request.body.get("location") or workspace["location"]
-        host = f"{name}.{location}.{SUFFIX}".lower()
-        if not self._hosts.create(host, request.path.encode()) and known is None:
+        host = host_of(name, location)
+        if not self._hosts.take(host, request.path) and known is None:
             raise UserError("ALREADY_EXISTS", f"The endpoint name {name} is taken in {location}.")
         kept = self._kept(request, known)
         operation = self._world.operations.start(request.path)
@@ -183,7 +178,7 @@ class OnlineEndpoints:
             self._fleet.stop(deployment["id"])
         self._world.resources.delete(endpoint["id"])
         self._credentials.forget(endpoint["id"])
-        self._hosts.delete(f"{endpoint['name']}.{endpoint['location']}.{SUFFIX}".lower())
+        self._hosts.free(host_of(endpoint["name"], endpoint["location"]))
 
     def _accepted(self, request: ArmRequest, location: str, work: Callable[[], None]) -> Answer:
         headers = self._world.operations.begin(
@@ -219,13 +214,6 @@ def endpoint_of(world: World, request: ArmRequest) -> dict[str, Any]:
     if found is None:
         raise not_found("OnlineEndpointNotFound", f"Online endpoint {name} not found.")
     return found
-
-
-def shown(resource: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is shown of an endpoint or a deployment: who changed it last is not."""
-    made = resource["systemData"]
-    kept = {name: made[name] for name in ("createdAt", "createdBy", "lastModifiedAt")}
-    return {**resource, "systemData": kept}
 
 
 def _check_traffic(traffic: Mapping[str, Any], mirrored: Mapping[str, Any], deployments: set[str]) -> None:

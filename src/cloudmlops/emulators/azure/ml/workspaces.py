@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cloudmlops.emulators.azure.arm.errors import resource_not_found
+from cloudmlops.emulators.azure.arm.errors import not_found, resource_not_found
 from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
@@ -15,13 +15,16 @@ from cloudmlops.emulators.azure.entra.tokens import Caller
 from cloudmlops.emulators.azure.ml import GROUP, PROVIDER, WORKSPACE, WORKSPACES
 from cloudmlops.emulators.azure.ml.default_datastores import make_default_datastores
 from cloudmlops.emulators.core.answering import Answer, answer_json
+from cloudmlops.emulators.core.faults import Refused
 
 TYPE: Final = f"{PROVIDER}/workspaces"
-_SYSTEM: Final = Caller(object_id="", client_id="emulator", name="emulator", kind="Application", audience="")
+FEATURE_STORE: Final = "FeatureStore"
+_CHANGEABLE: Final = ("description", "friendlyName", "featureStoreSettings", "publicNetworkAccess")
+SYSTEM: Final = Caller(object_id="", client_id="emulator", name="emulator", kind="Application", audience="")
 
 
 def add_workspaces(world: World) -> None:
-    """Let workspaces be asked for."""
+    """Let workspaces be asked for, changed and removed; what makes them are deployments."""
 
     def get(request: ArmRequest) -> Answer:
         return answer_json(workspace_of(world, request))
@@ -29,8 +32,64 @@ def add_workspaces(world: World) -> None:
     def of_group(request: ArmRequest) -> Answer:
         return paged(request, world.resources.directly_below(request.path))
 
-    world.routes.add("GET", WORKSPACE, get)
-    world.routes.add("GET", WORKSPACES, of_group)
+    def of_subscription(request: ArmRequest) -> Answer:
+        within = f"/subscriptions/{request.names['subscription']}/".lower()
+        return paged(request, [one for one in world.resources.of_type(TYPE) if one["id"].lower().startswith(within)])
+
+    def change(request: ArmRequest) -> Answer:
+        known, body = workspace_of(world, request), request.body
+        given: Mapping[str, Any] = body.get("properties") or {}
+        unknown = [
+            name
+            for name, value in given.items()
+            if name not in _CHANGEABLE
+            and value is not None
+            and str(value).lower() != str(known["properties"].get(name)).lower()
+        ]
+        if unknown:
+            raise Refused("UNIMPLEMENTED", f"The change of a workspace's {', '.join(sorted(unknown))} is not emulated.")
+        known["tags"] = body.get("tags") if body.get("tags") is not None else known["tags"]
+        known["properties"] |= {name: value for name, value in given.items() if value is not None}
+        beside = {name: known[name] for name in ("location", "kind", "tags", "etag", "identity", "sku")}
+        changed, _ = world.resources.put(known["id"], TYPE, known["properties"], request.caller, **beside)
+        return answer_json(changed)
+
+    def delete(request: ArmRequest) -> Answer:
+        known = world.resources.get(request.path)
+        if known is None:
+            return Answer(status=204)
+        if known["kind"] == FEATURE_STORE:
+            world.access.check(request.caller, f"{TYPE}/featurestores/delete", request.path)
+
+        def work() -> None:
+            world.resources.delete(request.path)
+
+        headers = world.operations.begin(
+            request.names["subscription"], known["location"], request.path, work=work, version=request.version
+        )
+        place = headers["azure-asyncoperation"].replace("/mfe", "/workspace")
+        followed = {"azure-asyncoperation": f"{place}&type=async", "location": f"{place}&type=location"}
+        return Answer(status=202, headers={**headers, **followed})
+
+    def connections(request: ArmRequest) -> Answer:
+        workspace_of(world, request)
+        return paged(request, world.resources.directly_below(request.path))
+
+    def connection(request: ArmRequest) -> Answer:
+        workspace_of(world, request)
+        found = world.resources.get(request.path)
+        if found is None:
+            raise not_found("ConnectionNotFound", f"Connection {request.names['name']} not found.")
+        return answer_json(found)
+
+    add = world.routes.add
+    add("GET", WORKSPACE, get)
+    add("PATCH", WORKSPACE, change)
+    add("DELETE", WORKSPACE, delete)
+    add("GET", WORKSPACES, of_group)
+    add("GET", f"/subscriptions/{{subscription}}/providers/{PROVIDER}/workspaces", of_subscription)
+    add("GET", f"{WORKSPACE}/connections", connections)
+    add("GET", f"{WORKSPACE}/connections/{{name}}", connection)
 
 
 def workspace_of(world: World, request: ArmRequest) -> dict[str, Any]:
@@ -51,7 +110,9 @@ def workspace_id(names: Mapping[str, str]) -> str:
     return WORKSPACE.format(**{key: names[key] for key in ("subscription", "group", "workspace")})
 
 
-def ensure_workspace(world: World, subscription: str, group: str, name: str, *, location: str = "") -> dict[str, Any]:
+def ensure_workspace(
+    world: World, subscription: str, group: str, name: str, *, location: str = "", caller: Caller = SYSTEM
+) -> dict[str, Any]:
     """Return a workspace with its storage account and datastores; make it when there is none."""
     id_ = workspace_id({"subscription": subscription, "group": group, "workspace": name})
     known = world.resources.get(id_)
@@ -84,7 +145,7 @@ def ensure_workspace(world: World, subscription: str, group: str, name: str, *, 
         id_,
         TYPE,
         properties,
-        _SYSTEM,
+        caller,
         location=location,
         kind="Default",
         tags={},
@@ -92,7 +153,7 @@ def ensure_workspace(world: World, subscription: str, group: str, name: str, *, 
         identity=identity,
         sku={"name": "Basic", "tier": "Basic"},
     )
-    make_default_datastores(world, made, _SYSTEM)
+    make_default_datastores(world, made, caller)
     return made
 
 

@@ -146,6 +146,7 @@ class Access:
             }
             begin = now + self.delay if counts_from is None else counts_from
             data = {"resource": kept, "from": begin.isoformat(), "until": None}
+            self._make_room(name.lower())
             if not self._assignments.create(name.lower(), json.dumps(data).encode()):
                 raise Refused(
                     "ALREADY_EXISTS",
@@ -153,6 +154,13 @@ class Access:
                     reason="RoleAssignmentUpdateNotPermitted",
                 )
             return kept
+
+    def _make_room(self, name: str) -> None:
+        """Let the name of an assignment that was taken away be used again; that one counts for as long as it does."""
+        data = self._assignments.get(name)
+        if data is not None and json.loads(data)["until"] is not None:
+            self._assignments.delete(name)
+            self._assignments.put(f"{name}~{uuid4().hex}", data)
 
     def unassign(self, name: str) -> dict[str, Any] | None:
         """Take a role away by its assignment's name; None when there is none."""

@@ -170,6 +170,49 @@ BUILT_IN: Final = (
         description="Allows for read access to Azure Storage blob containers and data.",
     ),
     Role(
+        id="b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+        name="Storage Blob Data Owner",
+        actions=(
+            f"{_BLOBS}/*",
+            "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
+        ),
+        data_actions=(f"{_BLOBS}/blobs/*",),
+        description="Allows for full access to Azure Storage blob containers and data, including assigning POSIX "
+        "access control.",
+    ),
+    Role(
+        id="db58b8e5-c6ad-4a2a-8342-4190687cbf4a",
+        name="Storage Blob Delegator",
+        actions=("Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",),
+        description="Allows for generation of a user delegation key which can be used to sign SAS tokens.",
+    ),
+    Role(
+        id="1e241071-0855-49ea-94dc-649edcd759de",
+        name="EventGrid Contributor",
+        actions=(
+            f"{_AUTHORIZATION}/*/read",
+            "Microsoft.EventGrid/*",
+            "Microsoft.Insights/alertRules/*",
+            "Microsoft.Resources/deployments/*",
+            "Microsoft.Resources/subscriptions/resourceGroups/read",
+            "Microsoft.Support/*",
+        ),
+        description="Lets you manage EventGrid operations.",
+    ),
+    Role(
+        id="2414bbcf-6497-4faf-8c65-045460748405",
+        name="EventGrid EventSubscription Reader",
+        actions=(
+            f"{_AUTHORIZATION}/*/read",
+            "Microsoft.EventGrid/eventSubscriptions/read",
+            "Microsoft.EventGrid/topicTypes/eventSubscriptions/read",
+            "Microsoft.EventGrid/locations/eventSubscriptions/read",
+            "Microsoft.EventGrid/locations/topicTypes/eventSubscriptions/read",
+            "Microsoft.Resources/subscriptions/resourceGroups/read",
+        ),
+        description="Lets you read EventGrid event subscriptions.",
+    ),
+    Role(
         id="d5a91429-5739-47e2-a06b-3470a27159e7",
         name="EventGrid Data Sender",
         actions=(

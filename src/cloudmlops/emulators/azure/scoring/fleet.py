@@ -87,6 +87,11 @@ class Fleet:
                 raise _out_of_quota(size, subscription, used=used, limit=self.cores, more=more)
             self._sizes[deployment.lower()] = size
 
+    def deployments(self) -> list[str]:
+        """Return the deployments that have machines, by their ids in small letters."""
+        with self._lock:
+            return sorted(self._sizes)
+
     def size(self, deployment: str) -> Size | None:
         """Return the machines of a deployment."""
         with self._lock:
@@ -114,7 +119,9 @@ class Fleet:
         server.start()
         with self._lock:
             former: Server | None = self._servers.get(deployment.lower())
-            if former is not None and former.order > order:
+            if deployment.lower() not in self._sizes:
+                former = server  # it was deleted meanwhile, with its endpoint: its machines are given back
+            elif former is not None and former.order > order:
                 former = server  # another plan was brought up meanwhile, and is the one to stay
             else:
                 self._servers[deployment.lower()] = server
@@ -285,7 +292,8 @@ class Server:
             return container
         runs = container.runs
         container.stop()
-        said = self._log.read_bytes()[begin:][-_LOG_BYTES:].decode(errors="replace")
+        # Who deletes the endpoint meanwhile removes the log.
+        said = self._log.read_bytes()[begin:][-_LOG_BYTES:].decode(errors="replace") if self._log.exists() else ""
         why = "did not become healthy in time" if runs else "ended before it became healthy"
         raise _not_ready(f"The container of the deployment {why}.", said)
 

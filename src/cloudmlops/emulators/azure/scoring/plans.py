@@ -13,6 +13,7 @@ from cloudmlops.emulators.azure.arm.errors import UserError
 from cloudmlops.emulators.azure.arm.resources import Resources
 from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.ml.data_addresses import storage_of
+from cloudmlops.emulators.azure.ml.registry_addresses import in_registry, kind_at
 from cloudmlops.emulators.azure.scoring.images import MODEL_SERVER, ServingImages
 from cloudmlops.emulators.azure.scoring.runner import HEALTH_ROUTE, SCORING_ROUTE
 from cloudmlops.emulators.core.faults import Refused
@@ -136,9 +137,17 @@ def provided(plan: Plan, resources: Resources, blobs: Blobs, folder: Path) -> tu
 def _asset(resources: Resources, kind: str, reference: object) -> dict[str, Any] | None:
     if not reference:
         return None
+    if kind_at(str(reference)) == kind:
+        shared = in_registry(resources, str(reference))
+        if shared is None:
+            raise UserError("INVALID_ARGUMENT", f"There is no asset {reference}.")
+        return shared
     found = _ASSET.fullmatch(str(reference))
     if found is None or found["kind"].lower() != kind:
-        raise Refused("UNIMPLEMENTED", f"{reference!r} as one of {kind} is not emulated: only ids within a workspace")
+        raise Refused(
+            "UNIMPLEMENTED",
+            f"{reference!r} as one of {kind} is not emulated: only ids within a workspace or a registry",
+        )
     known = resources.get(found["id"])
     if known is None:
         raise UserError("INVALID_ARGUMENT", f"There is no version {found['version']} of {found['name']} in {kind}.")

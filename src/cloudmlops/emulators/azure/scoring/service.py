@@ -1,4 +1,4 @@
-"""The front door of online endpoints: who may score, and which deployment answers.
+"""The front door of endpoints: who may score, and which deployment answers; requests to batch endpoints go to theirs.
 
 Statuses and headers follow recorded traffic (azure-sdk-for-python, azure-ai-ml 1.1, `online_services`) and the table of
 learn.microsoft.com, "Troubleshoot online endpoints": 401 and 403, 404 when no deployment has traffic, 408 when the
@@ -16,6 +16,8 @@ from uuid import UUID, uuid4
 
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.ml.durations import duration
+from cloudmlops.emulators.azure.ml.endpoints import SUFFIX, EndpointHosts, host_of
+from cloudmlops.emulators.azure.scoring.batch import BatchDoor
 from cloudmlops.emulators.azure.scoring.containers import Answered, Container, TooSlow, Unavailable
 from cloudmlops.emulators.azure.scoring.credentials import Credentials
 from cloudmlops.emulators.azure.scoring.fleet import Fleet
@@ -25,7 +27,6 @@ from cloudmlops.emulators.core.service import Service
 
 NAME: Final = "scoring"
 HOSTS: Final = ("*.inference.ml.azure.com",)
-SUFFIX: Final = "inference.ml.azure.com"
 PINNED: Final = "azureml-model-deployment"
 SCORE: Final = "/score"
 _HOST: Final = re.compile(rf"(?P<endpoint>[^.]+)\.(?P<location>[^.]+)\.{re.escape(SUFFIX)}(?::\d+)?", re.IGNORECASE)
@@ -41,11 +42,13 @@ _TRACED: Final = 40
 """Characters of `x-ms-client-request-id` that are kept."""
 
 
-def scoring_service(world: World, fleet: Fleet, credentials: Credentials) -> Service:
-    """Build the service. Calls are named `scoring/POST`."""
+def scoring_service(world: World, fleet: Fleet, credentials: Credentials, batch: BatchDoor) -> Service:
+    """Build the service. Calls are named `scoring/POST`, those that begin batch jobs `scoring/POST jobs`."""
     door = _FrontDoor(world, fleet, credentials)
 
     def find(asked: Asked) -> tuple[str, Operation]:
+        if (endpoint := batch.endpoint(asked.host)) is not None:
+            return f"{asked.method} jobs", lambda again: batch.answer(again, endpoint)
         return asked.method, door.answer
 
     return Service(
@@ -61,6 +64,7 @@ class _FrontDoor:
         self._world = world
         self._fleet = fleet
         self._credentials = credentials
+        self._hosts = EndpointHosts(world.surroundings.state, "onlineEndpoints")
 
     def answer(self, asked: Asked) -> Answer:
         endpoint = self._endpoint(asked.host)
@@ -86,8 +90,8 @@ class _FrontDoor:
 
     def _endpoint(self, host: str) -> dict[str, Any]:
         found = _HOST.fullmatch(host)
-        known = self._world.surroundings.state.table("ml_endpoint_hosts").get(found[0].lower()) if found else None
-        endpoint = self._world.resources.get(known.decode()) if known is not None else None
+        known = self._hosts.endpoint(host_of(found["endpoint"], found["location"])) if found else None
+        endpoint = self._world.resources.get(known) if known is not None else None
         if endpoint is None:
             raise Refused("NOT_FOUND", f"There is no endpoint at {host}.")
         return endpoint

@@ -71,6 +71,11 @@ def identifiers(new: NewVersion) -> Sequence[str]:
     return new.version, f"{new.version}-{digest[:8]}"
 
 
+def is_called(identifier: str, version: str) -> bool:
+    """Say whether a version with the ledger's number may be called so in Azure."""
+    return identifier == version or identifier.startswith(f"{version}-")
+
+
 def registered(new: NewVersion, *, identifier: str, path: str, store: str) -> dict[str, Any]:
     """Return what `azure.ai.ml.entities.Model` is made with for a new version.
 
@@ -179,6 +184,18 @@ def is_version(version: Model, number: str) -> bool:
     """Say whether a version was made by this library as the ledger's `number`, also if it was deleted since."""
     properties = properties_of(version)
     return properties.get(VERSION) == number and properties.get(NATIVE) == version.version
+
+
+def ledger_version(properties: Mapping[str, str], identifier: str, store: str) -> str | None:
+    """Return the ledger's number of a version by what it was made with; None for one that no ledger of ours knows.
+
+    Args:
+        properties: Of the version.
+        identifier: What it is called in Azure.
+        store: Address of the object store that holds our ledger.
+    """
+    ours = properties.get(NATIVE) == identifier and properties.get(STORE) == store
+    return properties.get(VERSION) if ours else None
 
 
 def tags_of(version: Model) -> dict[str, str]:

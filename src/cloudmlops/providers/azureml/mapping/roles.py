@@ -12,7 +12,8 @@ _ML: Final = "Microsoft.MachineLearningServices/workspaces"
 _AUTHORIZATION: Final = "Microsoft.Authorization"
 CONTAINERS: Final = "Microsoft.Storage/storageAccounts/blobServices/containers"
 _DATA: Final = f"{CONTAINERS}/blobs/"
-"""How the actions on data begin that verbs need; all others are on resources."""
+EVENTS: Final = "Microsoft.EventGrid/events/"
+"""How the actions on data begin that verbs need, on blobs and on events; all others are on resources."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +34,7 @@ class Definition:
         `*` is any text, case makes no difference, and what is left out is so in this role alone (learn.microsoft.com,
         "Understand Azure role definitions").
         """
-        data = action.startswith(_DATA)
+        data = action.startswith((_DATA, EVENTS))
         given, taken = (self.data_actions, self.not_data_actions) if data else (self.actions, self.not_actions)
         return _any_matches(given, action) and not _any_matches(taken, action)
 
@@ -78,6 +79,29 @@ COMPUTE_OPERATOR: Final = Definition(
     name="AzureML Compute Operator",
     actions=(f"{_ML}/computes/*", f"{_ML}/notebooks/vm/*"),
 )
+EVENT_SENDER: Final = Definition(
+    id="d5a91429-5739-47e2-a06b-3470a27159e7",
+    name="EventGrid Data Sender",
+    actions=(
+        f"{_AUTHORIZATION}/*/read",
+        "Microsoft.EventGrid/topics/read",
+        "Microsoft.EventGrid/domains/read",
+        "Microsoft.EventGrid/partnerNamespaces/read",
+        "Microsoft.Resources/subscriptions/resourceGroups/read",
+        "Microsoft.EventGrid/namespaces/read",
+    ),
+    data_actions=(f"{EVENTS}send/action",),
+)
+EVENT_RECEIVER: Final = Definition(
+    id="78cbd9e7-9798-4e2e-9b5a-547d9ebb31fb",
+    name="EventGrid Data Receiver",
+    actions=(
+        f"{_AUTHORIZATION}/*/read",
+        "Microsoft.EventGrid/namespaces/topics/eventSubscriptions/read",
+        "Microsoft.Resources/subscriptions/resourceGroups/read",
+    ),
+    data_actions=(f"{EVENTS}receive/action",),
+)
 _ROLES_ADMINISTRATOR: Final = Definition(
     id="f58310d9-a9f6-439a-9e8d-f62e7b41a168",
     name="Role Based Access Control Administrator",
@@ -104,6 +128,8 @@ FROM_LEAST: Final = (
     DATA_SCIENTIST,
     BLOB_CONTRIBUTOR,
     COMPUTE_OPERATOR,
+    EVENT_SENDER,
+    EVENT_RECEIVER,
     _ROLES_ADMINISTRATOR,
     _CONTRIBUTOR,
 )
@@ -119,6 +145,12 @@ def roles_with(actions: Iterable[str]) -> Sequence[str]:
 def granted(roles: Iterable[Definition], action: str) -> bool:
     """Say whether one of some roles grants an action."""
     return any(role.grants(action) for role in roles)
+
+
+def includes(roles: Iterable[Definition], definition: Definition) -> bool:
+    """Say whether some roles together grant all that a role does."""
+    held = tuple(roles)
+    return all(granted(held, action) for action in (*definition.actions, *definition.data_actions))
 
 
 def _any_matches(patterns: Iterable[str], action: str) -> bool:

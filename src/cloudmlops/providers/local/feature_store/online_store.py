@@ -26,7 +26,7 @@ from cloudmlops.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
-from cloudmlops.providers.local.feature_store.online_rows import HEADER_BYTES, RowPacking, day_number
+from cloudmlops.providers.packed_rows import HEADER_BYTES, RowPacking, day_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

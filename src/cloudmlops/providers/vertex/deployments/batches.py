@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
 
 from google.cloud.aiplatform_v1 import JobServiceClient
 from google.cloud.aiplatform_v1.types import (
@@ -21,6 +20,7 @@ from google.cloud.aiplatform_v1.types import (
 )
 
 from cloudmlops.errors import InvalidRequestError, UnavailableError
+from cloudmlops.providers.scored_files import fetched, put, suffix
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
 from cloudmlops.storage.opening import open_store
 
@@ -59,12 +59,12 @@ class Batches:
         Raises:
             InvalidRequestError: A file is of another kind, or rows could not be scored; rows are counted from 0.
         """
-        _suffix(output_uri)
+        suffix(output_uri)
         name = f"cloudmlops-{uuid.uuid4().hex}"
         folder = f"batches/{name}"
         with tempfile.TemporaryDirectory(prefix="cloudmlops-batch-") as place:
             try:
-                source = self._fetched(input_uri, Path(place))
+                source = fetched(input_uri, Path(place), self._store)
                 staged = Path(place) / "staged.jsonl"
                 with staged.open("w", encoding="utf-8") as lines:
                     for number, row in enumerate(_rows(source, input_uri)):
@@ -72,9 +72,9 @@ class Batches:
                 self._objects.upload(f"{folder}/input.jsonl", staged)
                 job = self._ended(self._created(name, folder, native_model), input_uri)
                 predictions = self._predictions(job, folder, input_uri)
-                written = Path(place) / f"output{_suffix(output_uri)}"
+                written = Path(place) / f"output{suffix(output_uri)}"
                 _write(written, _completed(_rows(source, input_uri), predictions, input_uri))
-                self._put(written, output_uri)
+                put(written, output_uri, self._store)
             finally:
                 for key in list(self._objects.list(f"{folder}/")):
                     self._objects.delete(key)
@@ -137,23 +137,6 @@ class Batches:
                 for line in self._objects.get(key).splitlines():
                     yield json.loads(line)
 
-    def _fetched(self, uri: str, place: Path) -> Path:
-        if (path := _local(uri)) is not None:
-            return path
-        parent, _, key = uri.rpartition("/")
-        self._store(parent).download(key, place / key)
-        return place / key
-
-    def _put(self, written: Path, uri: str) -> None:
-        if (path := _local(uri)) is None:
-            parent, _, key = uri.rpartition("/")
-            self._store(parent).upload(key, written)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        scratch.write_bytes(written.read_bytes())
-        scratch.replace(path)
-
     def _store(self, uri: str) -> ObjectStore:
         own = uri.startswith("gs://") and self._settings.api_url is not None
         return open_store(
@@ -164,24 +147,8 @@ class Batches:
         )
 
 
-def _local(uri: str) -> Path | None:
-    if "://" not in uri:
-        return Path(uri)
-    parts = urlsplit(uri)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
-
-
-def _suffix(uri: str) -> str:
-    suffix = Path(urlsplit(uri).path).suffix
-    if suffix not in (".jsonl", ".parquet"):
-        raise InvalidRequestError(
-            f"{uri} is neither .parquet nor .jsonl", hint="Give a file with one of these endings."
-        )
-    return suffix
-
-
 def _rows(path: Path, name: str) -> Iterator[dict[str, Any]]:
-    if _suffix(name) == ".parquet":
+    if suffix(name) == ".parquet":
         import pyarrow.parquet as pq
 
         for batch in pq.ParquetFile(path).iter_batches():

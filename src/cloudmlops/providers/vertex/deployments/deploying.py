@@ -14,7 +14,7 @@ from google.cloud.aiplatform_v1.types import (
 
 from cloudmlops.domain.endpoints import DeploymentSpec, traffic_with
 from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError, WaitTimeoutError
-from cloudmlops.providers.vertex.deployments.journal import Act, Change, Journal, Record
+from cloudmlops.providers.deployment_journal import Act, Change, Journal, Record
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
 from cloudmlops.providers.vertex.mapping import models as model_mapping

@@ -20,7 +20,7 @@ from google.cloud.aiplatform_v1.types import (
 
 from cloudmlops.domain.endpoints import TrafficReason, traffic_without
 from cloudmlops.errors import ConflictError, NotFoundError, PermissionDeniedError, ServiceError
-from cloudmlops.providers.vertex.deployments.journal import Act, ActState, Change, Journal, Record, split_change
+from cloudmlops.providers.deployment_journal import Act, ActState, Change, Journal, Record, split_change
 from cloudmlops.providers.vertex.logs import log_lines
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
 

@@ -23,7 +23,7 @@ from google.cloud.aiplatform_v1.types import (
 from cloudmlops.domain.endpoints import DeploymentState, DeploymentStatus
 
 if TYPE_CHECKING:
-    from cloudmlops.providers.vertex.deployments.journal import Act
+    from cloudmlops.providers.deployment_journal import Act
     from cloudmlops.providers.vertex.settings import VertexSettings
 
 NEW: Final = "0"

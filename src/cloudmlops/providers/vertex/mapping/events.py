@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from cloudmlops.domain.events import Envelope, ModelDeployed, ModelRegistered
 from cloudmlops.errors import InvalidRequestError
+from cloudmlops.providers.payloads import loaded, moment, part_of, text_of, value_of
 
 AUDITED: Final = "google.cloud.audit.log.v1.written"
 PUBLISHED: Final = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -103,7 +104,7 @@ def pushed(body: bytes) -> Envelope | None:
     Raises:
         InvalidRequestError: It is a push, and its message is malformed.
     """
-    content = _loaded(body)
+    content = loaded(body)
     if not isinstance(content, Mapping):
         return None
     if isinstance(content.get("message"), Mapping) and isinstance(content.get("subscription"), str):
@@ -121,17 +122,17 @@ def delivered(sent: Mapping[str, Any], subscription: str) -> Envelope:
     Raises:
         InvalidRequestError: It is no message.
     """
-    attributes = _part(sent, "attributes")
+    attributes = part_of(sent, "attributes")
     try:
         identity = str(sent.get("messageId") or sent["message_id"])
-        at = _time(sent.get("publishTime") or sent["publish_time"])
+        at = moment(sent.get("publishTime") or sent["publish_time"])
         data = base64.b64decode(sent.get("data") or "", validate=True)
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise InvalidRequestError(
             f"the message of {subscription} is malformed: {type(error).__name__}: {error}",
             hint="Pub/Sub sends messageId, publishTime, and data in base64.",
         ) from error
-    content = _loaded(data)
+    content = loaded(data)
     media = str(attributes.get("content-type", ""))
     return (
         (_structured(content, at) if media.startswith("application/cloudevents") else None)
@@ -152,18 +153,18 @@ def audited(entry: Mapping[str, object]) -> Uploaded | Deployed | None:
 
     Letter case and underscores in names do not matter, and versions may be numbers.
     """
-    payload = _part(entry, "protoPayload")
-    found = _METHOD.fullmatch(_text(payload, "methodName"))
-    if found is None or _text(payload, "serviceName") != _SERVICE or _value(_part(payload, "status"), "code"):
+    payload = part_of(entry, "protoPayload")
+    found = _METHOD.fullmatch(text_of(payload, "methodName"))
+    if found is None or text_of(payload, "serviceName") != _SERVICE or value_of(part_of(payload, "status"), "code"):
         return None
-    response = _part(payload, "response")
-    if _value(response, "done") is True:  # the operation itself, with its result
-        response = _part(response, "response")
-    request = _part(payload, "request")
+    response = part_of(payload, "response")
+    if value_of(response, "done") is True:  # the operation itself, with its result
+        response = part_of(response, "response")
+    request = part_of(payload, "request")
     if found[1] in ("ModelService.UploadModel", "ModelService.CopyModel"):
         return _uploaded(entry, request, response)
     if found[1] == "EndpointService.DeployModel":
-        return _deployed(entry, payload, request, _part(response, "deployedModel"))
+        return _deployed(entry, payload, request, part_of(response, "deployedModel"))
     return None
 
 
@@ -200,10 +201,10 @@ def deployed(event: Envelope, found: Deployed, *, platform: str, version: str) -
 def _uploaded(
     entry: Mapping[str, object], request: Mapping[str, object], response: Mapping[str, object]
 ) -> Uploaded | None:
-    name = _MODEL.fullmatch(_text(response, "model"))
-    if name is None or not (number := _text(response, "modelVersionId") or name[4] or ""):
+    name = _MODEL.fullmatch(text_of(response, "model"))
+    if name is None or not (number := text_of(response, "modelVersionId") or name[4] or ""):
         return None
-    labels = _part(_part(request, "model"), "labels")
+    labels = part_of(part_of(request, "model"), "labels")
     return Uploaded(
         place=_place(entry, name[1], name[2]),
         model=name[3],
@@ -218,40 +219,40 @@ def _deployed(
     request: Mapping[str, object],
     made: Mapping[str, object],
 ) -> Deployed | None:
-    endpoint = _ENDPOINT.fullmatch(_text(request, "endpoint") or _text(payload, "resourceName"))
-    model = _MODEL.fullmatch(_text(made, "model"))
-    identity = _text(made, "id")
+    endpoint = _ENDPOINT.fullmatch(text_of(request, "endpoint") or text_of(payload, "resourceName"))
+    model = _MODEL.fullmatch(text_of(made, "model"))
+    identity = text_of(made, "id")
     if endpoint is None or model is None or not identity:
         return None
     return Deployed(
         place=_place(entry, endpoint[1], endpoint[2]),
         endpoint=endpoint[3],
         deployed_model=identity,
-        name=_text(made, "displayName") or identity,
+        name=text_of(made, "displayName") or identity,
         model=model[3],
-        number=_text(made, "modelVersionId") or model[4] or "",
+        number=text_of(made, "modelVersionId") or model[4] or "",
     )
 
 
 def _place(entry: Mapping[str, object], project: str, location: str) -> Place:
-    log = _LOG.fullmatch(_text(entry, "logName"))
-    told = (project, log[1] if log else "", _text(_part(_part(entry, "resource"), "labels"), "project_id"))
+    log = _LOG.fullmatch(text_of(entry, "logName"))
+    told = (project, log[1] if log else "", text_of(part_of(part_of(entry, "resource"), "labels"), "project_id"))
     return Place(projects=frozenset(name for name in told if name), location=location)
 
 
 def _entry(content: Mapping[str, Any]) -> Envelope | None:
     """Return a log entry as the CloudEvent that Eventarc makes of it."""
-    log = _LOG.fullmatch(_text(content, "logName"))
-    payload = _part(content, "protoPayload")
-    if log is None or not payload or not (inserted := _text(content, "insertId")):
+    log = _LOG.fullmatch(text_of(content, "logName"))
+    payload = part_of(content, "protoPayload")
+    if log is None or not payload or not (inserted := text_of(content, "insertId")):
         return None
     try:
-        at = _time(_text(content, "timestamp"))
+        at = moment(text_of(content, "timestamp"))
     except ValueError:
         return None
-    service, resource = _text(payload, "serviceName"), _text(payload, "resourceName")
+    service, resource = text_of(payload, "serviceName"), text_of(payload, "resourceName")
     return Envelope(
-        id=f"{_text(content, 'logName')}{inserted}{int(at.timestamp() * 1_000_000)}",
+        id=f"{text_of(content, 'logName')}{inserted}{int(at.timestamp() * 1_000_000)}",
         source=f"//cloudaudit.googleapis.com/projects/{log[1]}/logs/{log[2]}",
         type=AUDITED,
         time=at,
@@ -259,7 +260,7 @@ def _entry(content: Mapping[str, Any]) -> Envelope | None:
         data=content,
         extensions={
             "servicename": service,
-            "methodname": _text(payload, "methodName"),
+            "methodname": text_of(payload, "methodName"),
             "resourcename": resource,
         },
     )
@@ -268,7 +269,7 @@ def _entry(content: Mapping[str, Any]) -> Envelope | None:
 def _unwrapped(content: Mapping[str, Any]) -> Envelope | None:
     """Read a CloudEvent whose content type is lost, as in a push without a wrapper."""
     try:
-        return _structured(content, _time(content["time"])) if content.get("specversion") == "1.0" else None
+        return _structured(content, moment(content["time"])) if content.get("specversion") == "1.0" else None
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -294,7 +295,7 @@ def _binary(attributes: Mapping[str, object], content: object, at: datetime) -> 
 
 def _event(given: Mapping[str, Any], data: object, at: datetime) -> Envelope:
     try:
-        time = _time(given["time"])
+        time = moment(given["time"])
     except (KeyError, TypeError, ValueError):
         time = at
     return Envelope(
@@ -306,39 +307,3 @@ def _event(given: Mapping[str, Any], data: object, at: datetime) -> Envelope:
         data=data if isinstance(data, Mapping) else {} if data is None else {"value": data},
         extensions={name: str(value) for name, value in given.items() if name not in _STANDARD and value is not None},
     )
-
-
-def _loaded(text: bytes) -> object:
-    """Return the JSON value that a stranger wrote; None when it is none that can be written again."""
-    try:
-        found: object = json.loads(text)
-        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair can be read, but never written
-    except (ValueError, RecursionError):
-        return None
-    return found
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return time.astimezone(UTC)
-
-
-def _folded(name: str) -> str:
-    return name.replace("_", "").casefold()
-
-
-def _value(data: Mapping[str, object], name: str) -> object:
-    wanted = _folded(name)
-    return next((value for key, value in data.items() if _folded(key) == wanted), None)
-
-
-def _part(data: Mapping[str, object], name: str) -> Mapping[str, object]:
-    value = _value(data, name)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(data: Mapping[str, object], name: str) -> str:
-    value = _value(data, name)
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""

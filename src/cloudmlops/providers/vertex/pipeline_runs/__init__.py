@@ -1,1 +1,1 @@
-"""Parts of running pipelines: what lies in the object store, logs, downloads, schedules."""
+"""Parts of running pipelines: logs and schedules."""

@@ -10,9 +10,9 @@ from google.protobuf import field_mask_pb2
 
 from cloudmlops.domain.schedules import Schedule
 from cloudmlops.errors import NotFoundError
+from cloudmlops.providers.run_records import Kept
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping.pipelines import moment
-from cloudmlops.providers.vertex.pipeline_runs.kept import Kept
 from cloudmlops.providers.vertex.wire import Wire
 
 _CHANGED = ("cron", "create_pipeline_job_request", "max_concurrent_run_count", "allow_queueing")

@@ -14,14 +14,14 @@ from cloudmlops.errors import NotFoundError
 from cloudmlops.materializers.artifacts import locate, mark
 from cloudmlops.materializers.digests import protect
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.providers.vertex.errors import PROVIDER
 
 
 class Artifacts:
     """Downloaded once for each content; the files are there until `close`."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, provider: str) -> None:
         self._objects = objects
+        self._provider = provider
         self._folder: Path | None = None
         self._files: set[str] = set()
         """Addresses of single files, which have a folder here but none there."""
@@ -35,7 +35,7 @@ class Artifacts:
         """
         with self._lock:
             if self._folder is None:
-                self._folder = Path(mkdtemp(prefix="cloudmlops-vertex-"))
+                self._folder = Path(mkdtemp(prefix=f"cloudmlops-{self._provider}-"))
             folder = self._folder / output.digest
             if not folder.is_dir():
                 self._fetch(output.uri, folder)
@@ -52,7 +52,7 @@ class Artifacts:
         if not uri.startswith(root):
             raise NotFoundError(
                 f"{uri} does not lie in the platform's object store {self._objects.uri}",
-                provider=PROVIDER,
+                provider=self._provider,
                 resource=uri,
             )
         return uri.removeprefix(root)
@@ -69,7 +69,7 @@ class Artifacts:
         try:
             self._objects.download(self.key(uri), folder / name)
         except NotFoundError as error:
-            raise NotFoundError(f"the artifact {uri} is gone", provider=PROVIDER, resource=uri) from error
+            raise NotFoundError(f"the artifact {uri} is gone", provider=self._provider, resource=uri) from error
         mark(folder, Kind.PATH, name)
         self._files.add(uri)
 

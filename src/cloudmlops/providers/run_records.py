@@ -1,4 +1,4 @@
-"""What Vertex AI has no place for, in the object store.
+"""What a cloud has no place for of its runs, in the object store.
 
 runs/RUN/request.json         graph, lineage and source
 runs/RUN/resumed/N.json       what became of each step before the N-th attempt
@@ -31,7 +31,7 @@ class Kept:
     def __init__(self, objects: ObjectStore, *, image: str) -> None:
         self._objects = objects
         self._requests: dict[str, RunRequest] = {}
-        self._records: dict[str, Mapping[str, Any]] = {}
+        self._left = StepRecords(objects)
         # The image of steps that name none is no part of their own content.
         self.cache = f"cache/{hashlib.sha256(image.encode()).hexdigest()[:16]}"
         """Folder of what steps have left, by their keys."""
@@ -74,9 +74,7 @@ class Kept:
 
     def record(self, key: str) -> Mapping[str, Any]:
         """Return what a step says that it has left; that never changes."""
-        if (known := self._records.get(key)) is None:
-            known = self._records[key] = self._read(f"{key}/record.json") or {}
-        return known
+        return self._left.of(key)
 
     def cached(self, key: str) -> Mapping[str, OutputRecord] | None:
         """Return what a step with that key has left."""
@@ -111,15 +109,37 @@ class Kept:
         return None if fields is None else request_from_json(fields)
 
     def _read(self, key: str) -> Any:
-        try:
-            return json.loads(self._objects.get(key))
-        except NotFoundError:
-            return None
+        return _content(self._objects, key)
+
+
+class StepRecords:
+    """What steps say of themselves, each in a folder of its own."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._known: dict[str, Mapping[str, Any]] = {}
+
+    def of(self, folder: str) -> Mapping[str, Any]:
+        """Return what a step that has succeeded says that it has left; that never changes."""
+        if (known := self._known.get(folder)) is None:
+            known = self._known[folder] = _content(self._objects, f"{folder}/record.json") or {}
+        return known
+
+    def failure(self, folder: str) -> Mapping[str, Any]:
+        """Return what a step that has failed says of that; empty when its process left no word."""
+        return _content(self._objects, f"{folder}/error.json") or {}
 
 
 def outputs_from_json(fields: Mapping[str, Any]) -> dict[str, OutputRecord]:
     """Read the outputs of a step."""
     return {name: output_from_json(output) for name, output in fields.items()}
+
+
+def _content(objects: ObjectStore, key: str) -> Any:
+    try:
+        return json.loads(objects.get(key))
+    except NotFoundError:
+        return None
 
 
 def _text(content: Any) -> bytes:

@@ -1,8 +1,8 @@
 """The journal of an endpoint, in the object store: `endpoints/NAME/000000000042.json`, each entry made once.
 
-Labels of an endpoint are too small for it, and a deployed model has none. What is deployed and how traffic is split is
-known by Vertex AI alone; the journal knows what was asked for, by whom, and what became of it. Entries are created only
-if they are not there, so of two processes that write the same number one reads again and decides anew.
+Labels and tags of the clouds are too small for it. What is deployed and how traffic is split is known by the cloud
+alone; the journal knows what was asked for, by whom, and what became of it. Entries are created only if they are not
+there, so of two processes that write the same number one reads again and decides anew.
 """
 
 from __future__ import annotations
@@ -45,17 +45,25 @@ class Act:
     model: str
     version: str
     native_model: str
-    """Vertex AI's name of the version."""
+    """The cloud's name of the version."""
     deployed_id: str
-    """Vertex AI's id of the deployed model, given by us."""
+    """The cloud's id of the deployment, given by us."""
     replicas: tuple[int, int]
     machine: str
     machine_asked: str | None
     created_at: str
     actor: str
+    traffic_percent: int | None = None
+    """The share that was asked for, where the cloud is told of it after the deployment is healthy."""
+    environment: str = ""
+    """The cloud's id of what serves it; empty where the cloud chooses."""
+    looks_up: bool = False
+    """Whether it looks features up."""
     state: ActState = ActState.BEGUN
     operation: str = ""
     """Name of the long-running operation; empty until it is known."""
+    shifting_since: str = ""
+    """When somebody began to give it its traffic; empty before."""
     announced: bool = False
     failure: str = ""
 
@@ -147,6 +155,7 @@ def _told(record: Record, entry: Mapping[str, Any]) -> Record:
 
 _CHANGES: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
     "operation": lambda entry: {"operation": entry["operation"]},
+    "shifting": lambda entry: {"shifting_since": entry["at"]},
     "deployed": lambda _: {"state": ActState.DEPLOYED},
     "failed": lambda entry: {"state": ActState.FAILED, "failure": entry["failure"]},
     "undeployed": lambda _: {"state": ActState.UNDEPLOYED},
@@ -169,7 +178,7 @@ def _entry(key: str, data: bytes) -> Mapping[str, Any]:
     except ValueError as error:
         raise UnexpectedReplyError(
             f"{key} in the object store is damaged: {error}",
-            hint="Bring back the bucket's earlier generation of it.",
+            hint="Bring back an earlier version of it.",
             resource=key,
         ) from error
     return entry

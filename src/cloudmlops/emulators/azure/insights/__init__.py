@@ -1,0 +1,1 @@
+"""Microsoft.Insights: how many instances deployments of online endpoints have, by rules."""

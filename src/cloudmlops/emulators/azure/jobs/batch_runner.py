@@ -1,0 +1,301 @@
+"""The program of a batch job: it hands files to a scoring script in mini batches, and writes what that returns.
+
+`python batch_runner.py SETTINGS --data PATH --output FOLDER [--model FOLDER]` needs no more than the standard library,
+so that any interpreter that stands for an image can run it. What a script may do, and how rows are written, follows
+learn.microsoft.com, "Author scoring scripts for batch deployments" and "Deploy MLflow models in batch deployments":
+
+- `init()` is called once in a process, `run(mini_batch)` with a list of paths; folders in the folder are not explored.
+- It returns a list or a pandas DataFrame: each element or row counts as one file that was scored. Elements are written
+  as text, rows of a DataFrame with spaces between and without a header.
+- Of a model of MLflow without a script each line is the text of a list, `['a.csv', 1.0]`, for each row of a file.
+- A mini batch that raises, or is not done in time, is tried again; then its files count as failed. When more have
+  failed than the threshold says, and when no file was scored, the job fails.
+- A script may write files of its own to the folder `AZUREML_BI_OUTPUT_PATH`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import importlib.util
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, Final
+
+_FAILED: Final = "User program failed with Exception: Run failed, please check logs for details."
+_NOTHING: Final = (
+    "There is no succeeded mini batch item returned from run(). Please check 'response: run()' in "
+    "https://aka.ms/batch-inference-documentation."
+)
+_START_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.05
+_OK: Final = 200
+
+
+def main() -> int:
+    """Score all files; return the status of the process."""
+    given = _arguments()
+    settings: dict[str, Any] = json.loads(given.settings)
+    if given.model and settings.get("model_path"):
+        os.environ["AZUREML_MODEL_DIR"] = str(_mounted(given.model, settings))
+    os.environ["AZUREML_BI_OUTPUT_PATH"] = str(given.output)
+    if given.worker:
+        return _work(settings, given.worker)
+    files = [given.data] if given.data.is_file() else sorted(one for one in given.data.iterdir() if one.is_file())
+    size = settings["mini_batch_size"]
+    batches = [[str(file) for file in files[begin : begin + size]] for begin in range(0, len(files), size)]
+    _say(f"{len(files)} files in {len(batches)} mini batches")
+    return _scored(batches, settings, given.output)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Score files in mini batches.")
+    parser.add_argument("settings", help="as JSON")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--worker", type=int, nargs=2, metavar="FD", help="for this program itself")
+    return parser.parse_args()
+
+
+def _mounted(model: Path, settings: dict[str, Any]) -> Path:
+    """Let the model be seen as deployments see it: below its name and version, in its folder if it has one."""
+    folder: Path = model.parent / "azureml-models" / settings["model_path"]
+    if not settings["model_base"]:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        link = folder
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        link = folder / settings["model_base"]
+    if not link.exists():
+        link.symlink_to(model, target_is_directory=True)
+    return folder
+
+
+def _scored(batches: Sequence[Sequence[str]], settings: dict[str, Any], output: Path) -> int:
+    failed = done = 0
+    threshold = settings["error_threshold"]
+    worker = _Worker()
+    for number, batch in enumerate(batches):
+        reply = None
+        for attempt in range(settings["retries"] + 1):
+            reply = worker.run(batch, settings["timeout_seconds"])
+            if reply is not None:
+                break
+            if not worker.began:
+                _say(_FAILED)
+                return 1
+            _say(f"mini batch {number} failed in attempt {attempt + 1}")
+        rows = reply["rows"] if reply is not None else 0
+        done += rows
+        failed += max(0, len(batch) - rows)
+        if reply is not None and settings["file"]:
+            with (output / settings["file"]).open("a", encoding="utf-8") as target:
+                target.write(reply["text"])
+        _say(f"mini batch {number}: {rows} of {len(batch)} items")
+        if 0 <= threshold < failed:
+            _say(f"The error count {failed} is above the error threshold {threshold}: the job is aborted.")
+            return 1
+    worker.end()
+    if not done:
+        _say(_NOTHING)
+        return 1
+    return 0
+
+
+class _Worker:
+    """What runs the script: a new process after one that hung or died."""
+
+    def __init__(self) -> None:
+        self._process: _Process | None = None
+        self.began = False
+        """Whether the script's `init` has ever succeeded."""
+
+    def run(self, batch: Sequence[str], seconds: float) -> dict[str, Any] | None:
+        """Have a mini batch scored; None when it failed."""
+        if self._process is None:
+            fresh = _Process()
+            if fresh.reply(None) is None:
+                fresh.end()
+                return None
+            self.began, self._process = True, fresh
+        reply = self._process.asked(batch, seconds)
+        if reply is None:
+            self.end()
+        return reply if reply is not None and "text" in reply else None
+
+    def end(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+
+class _Process:
+    """This program again, as one that runs the script."""
+
+    def __init__(self) -> None:
+        orders_in, orders_out = os.pipe()
+        replies_in, replies_out = os.pipe()
+        command = [sys.executable, "-u", *sys.argv, "--worker", str(orders_in), str(replies_out)]
+        self._process = subprocess.Popen(command, pass_fds=(orders_in, replies_out))
+        os.close(orders_in)
+        os.close(replies_out)
+        self._orders, self._replies = os.fdopen(orders_out, "wb"), os.fdopen(replies_in, "rb")
+
+    def asked(self, batch: Sequence[str], seconds: float) -> dict[str, Any] | None:
+        """Send a mini batch; return the reply, None when there is none in time."""
+        try:
+            self._orders.write(json.dumps(batch).encode() + b"\n")
+            self._orders.flush()
+        except OSError:
+            return None
+        return self.reply(seconds)
+
+    def reply(self, seconds: float | None) -> dict[str, Any] | None:
+        """Wait for a reply; None of a process that has ended, or when the time is over."""
+        ready, _, _ = select.select([self._replies], [], [], seconds)
+        line = self._replies.readline() if ready else b""
+        reply: dict[str, Any] | None = json.loads(line) if line else None
+        return reply
+
+    def end(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        self._replies.close()
+        with suppress(OSError):  # of an order that it did not read
+            self._orders.close()
+
+
+def _work(settings: dict[str, Any], pipes: Sequence[int]) -> int:
+    """Score mini batches as they are ordered, until there are no more."""
+    with os.fdopen(pipes[0], "rb") as orders, os.fdopen(pipes[1], "wb") as replies:
+        run = _script(Path(settings["script"])) if settings["script"] else _mlflow(settings)
+        _reply(replies, {"began": True})
+        for line in orders:
+            try:
+                reply = _written(run(json.loads(line)))
+            except Exception:  # noqa: BLE001 the user's own, told in the log as the service does
+                traceback.print_exc(file=sys.stdout)
+                reply = {"failed": True}
+            sys.stdout.flush()
+            _reply(replies, reply)
+    return 0
+
+
+def _reply(replies: IO[bytes], content: dict[str, Any]) -> None:
+    replies.write(json.dumps(content).encode() + b"\n")
+    replies.flush()
+
+
+def _written(result: Any) -> dict[str, Any]:
+    """Return how many items a script returned, and their lines."""
+    if hasattr(result, "to_csv"):
+        return {"rows": len(result), "text": result.to_csv(sep=" ", header=False, index=False)}
+    items = list(result)
+    return {"rows": len(items), "text": "".join(f"{item}\n" for item in items)}
+
+
+def _script(script: Path) -> Callable[[list[str]], Any]:
+    sys.path.insert(0, str(script.absolute().parent))
+    specification = importlib.util.spec_from_file_location("entry_script", script)
+    if specification is None or specification.loader is None or not script.is_file():
+        raise ImportError(f"there is no scoring script {script}")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["entry_script"] = module
+    specification.loader.exec_module(module)
+    if not callable(getattr(module, "run", None)):
+        raise ImportError(f"the scoring script {script.name} has no function run")  # noqa: TRY004 what is wrong is the script
+    if callable(getattr(module, "init", None)):
+        module.init()
+    run: Callable[[list[str]], Any] = module.run
+    return run
+
+
+def _mlflow(settings: dict[str, Any]) -> Callable[[list[str]], list[Any]]:
+    """Return what stands for the script that the service makes for models of MLflow."""
+    folder = Path(tempfile.mkdtemp(prefix="b-"))
+    path = str(folder / "s")
+    lifeline, own = os.pipe()
+    os.set_inheritable(lifeline, True)
+    server = [*settings["server"], "--uds", path, "--lifeline", str(lifeline)]
+    process = subprocess.Popen([*server, "--model", os.environ["AZUREML_MODEL_DIR"]], pass_fds=(lifeline,))
+    os.close(lifeline)
+    os.set_inheritable(own, False)
+    deadline = time.monotonic() + _START_SECONDS
+    while not Path(path).exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("the model could not be loaded")
+        time.sleep(_LOOK_SECONDS)
+
+    def run(mini_batch: list[str]) -> list[Any]:
+        frames = [(Path(file).name, _frame(Path(file))) for file in mini_batch]
+        read = [(name, frame) for name, frame in frames if frame is not None]
+        if not read:
+            raise ValueError("No objects to concatenate")
+        return [[name, one] for name, frame in read for one in _predicted(path, frame)]
+
+    return run
+
+
+def _frame(file: Path) -> dict[str, Any] | None:
+    """Read a file as a table; None of a file that is none."""
+    import pandas as pd
+
+    try:
+        if file.suffix == ".csv":
+            frame = pd.read_csv(file)
+        elif file.suffix in (".parquet", ".pqt"):
+            frame = pd.read_parquet(file)
+        else:
+            raise ValueError(f"files of type {file.suffix or 'none'} are not emulated: .csv, .parquet and .pqt are")
+    except (ValueError, OSError) as error:
+        _say(f"ERROR:azureml:Error processing input file: {file.name}: {error}")
+        return None
+    content: dict[str, Any] = json.loads(frame.to_json(orient="split", date_format="iso", double_precision=15))
+    return {"columns": content["columns"], "data": content["data"]}
+
+
+def _predicted(path: str, frame: dict[str, Any]) -> list[Any]:
+    connection = _UnixConnection(path)
+    try:
+        body = json.dumps({"dataframe_split": frame}).encode()
+        connection.request("POST", "/invocations", body, {"content-type": "application/json"})
+        response = connection.getresponse()
+        data = response.read()
+    finally:
+        connection.close()
+    if response.status != _OK:
+        raise RuntimeError(f"the model did not predict: {data.decode(errors='replace')}")
+    predictions: list[Any] = json.loads(data)["predictions"]
+    return predictions
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(self._path)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Redis beside the emulated cloud: no HTTP proxy carries it, so a child is told its address."""

@@ -1,0 +1,138 @@
+"""One act of deploying: noted, then asked for; what cannot be begun leaves nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloudmlops.domain.endpoints import DeploymentSpec
+from cloudmlops.errors import ConfigurationError, ConflictError, NotFoundError, ServiceError, WaitTimeoutError
+from cloudmlops.providers.azureml.errors import PROVIDER
+from cloudmlops.providers.azureml.mapping import endpoints as mapping
+from cloudmlops.providers.azureml.mapping import models as model_mapping
+from cloudmlops.providers.azureml.sdk import ml
+from cloudmlops.providers.deployment_journal import Act, Change, Journal, Record
+
+if TYPE_CHECKING:
+    from cloudmlops.providers.azureml.deployments.resources import Resources
+    from cloudmlops.providers.azureml.deployments.settling import Settling
+    from cloudmlops.providers.azureml.mapping.endpoints import Shown
+    from cloudmlops.providers.azureml.wire import Wire
+
+
+class Deploying:
+    """Begins deployments."""
+
+    def __init__(self, wire: Wire, resources: Resources, journal: Journal, settling: Settling) -> None:
+        self._wire = wire
+        self._settings = wire.settings
+        self._resources = resources
+        self._journal = journal
+        self._settling = settling
+
+    def begin(self, spec: DeploymentSpec, actor: str) -> Act:
+        """Note an act and ask Azure ML for it, unless that was done before.
+
+        Raises:
+            ConflictError: Another deployment has that name.
+            ServiceError: Azure ML refuses it.
+        """
+        environment = "" if self._settings.serving == "mlflow" else self.image_environment()
+        _, shown = self._settling.settled(spec.endpoint)
+        native = self.native_model(spec.model, spec.version)
+        begun = False
+
+        def decide(record: Record) -> Change | None:
+            nonlocal begun
+            begun = spec.deployed_as not in record.acts
+            if not begun:
+                return None
+            _check_name(spec, record, shown)
+            return {"kind": "begun", "act": self._asked(spec, native, environment, actor)}
+
+        record = self._journal.append(spec.endpoint, decide)
+        act = record.acts[spec.deployed_as]
+        if begun:
+            self._ask(spec.endpoint, act)
+        return act
+
+    def native_model(self, model: str, version: str, *, operation: str = "endpoints.deploy") -> str:
+        """Return Azure's id of a version; of copies that say they are the same one, the earliest's.
+
+        Raises:
+            NotFoundError: It is not in the workspace's registry.
+        """
+        view = ml().constants.ListViewType.ACTIVE_ONLY
+        about = f"{model}@{version}"
+        missing = NotFoundError(
+            f"version {version} of model {model!r} is not in the workspace's registry",
+            hint="Somebody removed it there; the ledger still has it. Register it again.",
+            provider=PROVIDER,
+            operation=operation,
+            resource=about,
+        )
+        listed = self._wire.list(
+            lambda: self._wire.client.models.list(name=model, list_view_type=view), operation=operation, resource=about
+        )
+        try:
+            found = model_mapping.of_ledger(listed).get(version)
+        except NotFoundError as error:
+            raise missing from error
+        if found is None:
+            raise missing
+        return model_mapping.native_name(found)
+
+    def image_environment(self) -> str:
+        """Return Azure's id of what our serving image is registered as.
+
+        Raises:
+            ConfigurationError: Nothing says which image that is.
+        """
+        image = self._settings.serving_image
+        if not image:
+            raise ConfigurationError(
+                "nothing says which container image serves models",
+                hint="Set serving_image to the one that docs/endpoints.md has built, such as "
+                "myregistry.azurecr.io/cloudmlops/serving:latest; or serving=mlflow, and Azure ML makes one.",
+            )
+        return self._resources.environment(image)
+
+    def _asked(self, spec: DeploymentSpec, native: str, environment: str, actor: str) -> dict[str, object]:
+        return {
+            "deployed_as": spec.deployed_as,
+            "name": spec.name,
+            "model": spec.model,
+            "version": spec.version,
+            "native_model": native,
+            "deployed_id": mapping.native_name(spec.name),
+            "replicas": list(spec.replicas),
+            "machine": spec.machine or self._settings.machine,
+            "machine_asked": spec.machine,
+            "actor": actor,
+            "traffic_percent": spec.traffic_percent,
+            "environment": environment,
+            "looks_up": spec.features is not None,
+        }
+
+    def _ask(self, endpoint: str, act: Act) -> None:
+        """Ask Azure ML to deploy; what it refuses leaves nothing."""
+        try:
+            self._settling.ask(endpoint, act)
+        except WaitTimeoutError:
+            return  # the endpoint is still being made, or busy: whoever looks next goes on
+        except ServiceError as error:
+            self._settling.fail(endpoint, act, error.message)
+            self._settling.settled(endpoint)
+            raise
+
+
+def _check_name(spec: DeploymentSpec, record: Record, shown: Shown | None) -> None:
+    taken = {act.name for act in record.live()}
+    taken |= {mapping.own_name(str(one.name)) for one in (shown.deployments if shown is not None else ())}
+    if spec.name in taken:
+        raise ConflictError(
+            f"a deployment {spec.name!r} exists at endpoint {spec.endpoint!r}",
+            hint="Give another name=, or undeploy it first.",
+            provider=PROVIDER,
+            operation="endpoints.deploy",
+            resource=spec.endpoint,
+        )

@@ -1,0 +1,178 @@
+"""Delta tables and Parquet files on Blob storage, read and written with the caller's own token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import deltalake
+import pyarrow as pa
+import pyarrow.fs
+from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
+
+from cloudmlops.errors import (
+    AuthenticationError,
+    ConflictError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    ServiceError,
+    UnavailableError,
+    UnsupportedError,
+)
+from cloudmlops.providers.azureml.errors import PROVIDER
+from cloudmlops.providers.azureml.feature_store.files import File
+from cloudmlops.storage.remote import RemoteStore
+
+if TYPE_CHECKING:
+    from cloudmlops.providers.azureml.wire import Wire
+
+NO_VALUES: Final = {"cloudmlops": "no values"}
+"""Describes a column that was kept when it had nulls only: it fits any type."""
+
+
+_MARK: Final = "cloudmlopsWrite"
+"""What a commit says it is, so that one whose answer was lost is found."""
+_MOST_ATTEMPTS: Final = 5
+_RECENT: Final = 50
+"""Among so many commits the own one is looked for."""
+_STATUS: Final = re.compile(r"\b(401|403|404|409|412|429|500|502|503|504)\b [A-Z]")
+_KINDS: Final[Mapping[str, type[ServiceError]]] = {
+    "401": AuthenticationError,
+    "403": PermissionDeniedError,
+    "409": ConflictError,
+    "412": ConflictError,
+    "429": QuotaExceededError,
+}
+_HINTS: Final[Mapping[type[ServiceError], str]] = {
+    AuthenticationError: "Log in with `az login`, or check the service principal's secret.",
+    PermissionDeniedError: "The caller needs the role Storage Blob Data Contributor on the storage account, or Storage "
+    "Blob Data Reader only to read; Owner and Contributor of the account do not let at its data.",
+    ConflictError: "Somebody else writes the table; try again.",
+}
+_WORDLESS: Final = re.compile(r"\x1b\[[0-9;]*m|[↳\ufeff]")
+_TRY_AGAIN: Final = "Try again; nothing that was acknowledged is lost."
+
+
+class Lake:
+    """What lies in storage accounts, by addresses such as `abfss://container@account.dfs.core.windows.net/folder`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def table(self, uri: str, *, operation: str, resource: str) -> deltalake.DeltaTable | None:
+        """Open the Delta table at an address; None when there is none.
+
+        Raises:
+            ServiceError: Storage's answer, as ours.
+        """
+        with _translated(operation, resource):
+            try:
+                return deltalake.DeltaTable(uri, storage_options=self._options(uri))
+            except TableNotFoundError:
+                return None
+
+    def replace(self, uri: str, table: pa.Table, *, operation: str, resource: str) -> None:
+        """Put rows in the place of all that a Delta table has, or make it; at once, or not at all.
+
+        A concurrent writer's rows are replaced, too: the last one counts.
+
+        Raises:
+            ServiceError: Storage's answer, as ours.
+        """
+        mark = uuid4().hex
+        for left in reversed(range(_MOST_ATTEMPTS)):
+            try:
+                with _translated(operation, resource):
+                    self._overwrite(uri, table, mark)
+            except ServiceError as error:
+                # A repeated commit meets its own first copy, whose answer was lost.
+                if self._committed(uri, mark, operation=operation, resource=resource):
+                    return
+                if not isinstance(error, ConflictError) or not left:
+                    raise
+            else:
+                return
+
+    def rows(self, table: deltalake.DeltaTable, columns: list[str], *, operation: str, resource: str) -> pa.Table:
+        """Read columns of a Delta table."""
+        with _translated(operation, resource):
+            return table.to_pyarrow_table(columns=columns)
+
+    def files(self, folder: str) -> list[File]:
+        """Return all files below an address, by their paths from there, in their order."""
+        parts = urlsplit(folder)
+        store = RemoteStore.at(
+            parts.scheme,
+            parts.netloc,
+            parts.path.strip("/"),
+            tokens=self._wire.storage_token,
+            timeout=self._wire.settings.timeout,
+        )
+        sizes = dict(store.sizes())
+        # deltalake holds the interpreter while it lists or asks for a size, and lets go while it reads.
+        found = pyarrow.fs.PyFileSystem(DeltaStorageHandler(folder, self._options(folder), sizes))
+        return [
+            File(name=name, size=size, open=partial(found.open_input_file, name))
+            for name, size in sorted(sizes.items())
+        ]
+
+    def _overwrite(self, uri: str, table: pa.Table, mark: str) -> None:
+        deltalake.write_deltalake(
+            uri,
+            table,
+            mode="overwrite",
+            schema_mode="overwrite",
+            storage_options=self._options(uri),
+            commit_properties=deltalake.CommitProperties(custom_metadata={_MARK: mark}),
+        )
+
+    def _committed(self, uri: str, mark: str, *, operation: str, resource: str) -> bool:
+        found = self.table(uri, operation=operation, resource=resource)
+        if found is None:
+            return False
+        with _translated(operation, resource):
+            return any(commit.get(_MARK) == mark for commit in found.history(_RECENT))
+
+    def _options(self, uri: str) -> dict[str, str]:
+        account, _, suffix = (urlsplit(uri).hostname or "").partition(".dfs.")
+        timeout = f"{self._wire.timeout:g}s"
+        return {
+            "bearer_token": self._wire.storage_token()[0],
+            "azure_endpoint": f"https://{account}.blob.{suffix}",
+            "timeout": timeout,
+            "retry_timeout": timeout,
+        }
+
+
+@contextmanager
+def _translated(operation: str, resource: str) -> Iterator[None]:
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        if isinstance(error, ServiceError):
+            raise
+        raise _translation(error, operation, resource) from error
+
+
+def _translation(error: Exception, operation: str, resource: str) -> Exception:
+    """Return ours for an exception of deltalake, which says all in its text."""
+    said = _WORDLESS.sub("", str(error)).split("\n<?xml")[0]
+    details: dict[str, Any] = {"provider": PROVIDER, "operation": operation, "resource": resource}
+    if isinstance(error, DeltaProtocolError):
+        return UnsupportedError(
+            f"the Delta table {resource!r} cannot be read: {said}",
+            hint="Write it without the features that it names, or keep a copy with platform.features.write_table.",
+        )
+    status = _STATUS.search(str(error))
+    kind: type[ServiceError] = _KINDS.get(status[1] if status else "", UnavailableError)
+    if isinstance(error, CommitFailedError):
+        kind = ConflictError
+    message = f"{operation} of {resource!r} was refused: {' '.join(said.split())}"
+    details["retryable"] = issubclass(kind, UnavailableError | QuotaExceededError)
+    return kind(message, hint=_HINTS.get(kind, _TRY_AGAIN), **details)

@@ -1,0 +1,1 @@
+"""Parts of running pipelines: code, jobs, logs, schedules."""

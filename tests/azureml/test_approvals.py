@@ -1,0 +1,139 @@
+"""Promotion to production can require approvals by holders of the role approver, as Entra's assignments say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from cloudmlops import Platform, RequiresApprovals, connect
+from cloudmlops.domain.access import Role
+from cloudmlops.domain.models import Stage
+from cloudmlops.emulators.azure.cloud import AzureCloud
+from cloudmlops.errors import InvalidMoveError, PermissionDeniedError
+from cloudmlops.providers.azureml.mapping.access import PERMISSIONS, of_data
+from cloudmlops.providers.azureml.mapping.roles import FROM_LEAST, includes
+from cloudmlops.testing.contract.models import written_model
+
+from .conftest import Opened
+
+POLICIES = {Stage.PRODUCTION: [RequiresApprovals(1, role=Role.APPROVER)]}
+As = Callable[[str], Platform]
+
+
+@pytest.fixture
+def acting(opened: Opened, as_somebody: Callable[[str], None]) -> Iterator[As]:
+    """Connects to the test's workspace as somebody, with the policy."""
+    kept: dict[str, Platform] = {}
+    target = opened().settings.target
+
+    def platform(who: str) -> Platform:
+        if who not in kept:
+            as_somebody(who)
+            kept[who] = connect(target, policies=POLICIES)
+            kept[who].actor  # noqa: B018 asked while the environment says who it is
+            as_somebody("owner")
+        return kept[who]
+
+    yield platform
+    for one in kept.values():
+        one.close()
+
+
+@pytest.fixture
+def staged(acting: As, tmp_path: Path) -> Platform:
+    """The owner's platform, with version 1 of `churn` in staging."""
+    owner = acting("owner")
+    owner.models.register("churn", written_model(tmp_path / "model"))
+    for stage in (Stage.CANDIDATE, Stage.STAGING):
+        owner.models.promote("churn", "1", to=stage, reason="good")
+    return owner
+
+
+@contextmanager
+def letting(cloud: AzureCloud, name: str, *verbs: str) -> Iterator[None]:
+    """Let somebody do some verbs, by a role of exactly their actions."""
+    wanted = {one for verb in verbs for one in PERMISSIONS[verb]}
+    data = of_data(wanted)
+    granted = {
+        "actions": [one.name for one in wanted if one not in data],
+        "dataActions": [one.name for one in data],
+    }
+    role = {"name": str(uuid4()), "properties": {"roleName": str(uuid4()), "permissions": [granted]}}
+    who = cloud.tokens.directory.by_name(name).object_id
+    made = cloud.access.assign("/", who, cloud.access.define(role))
+    yield
+    cloud.access.unassign(made["name"])
+
+
+def test_an_approval_by_who_has_the_role_lets_a_version_into_production(staged: Platform, acting: As) -> None:
+    with pytest.raises(InvalidMoveError, match="1 of 1 policies unmet"):
+        staged.models.promote("churn", "1", to=Stage.PRODUCTION, reason="good")
+    acting("approver").models.approve("churn", "1", to=Stage.PRODUCTION, reason="looked at it")
+
+    assert staged.models.promote("churn", "1", to=Stage.PRODUCTION, reason="good").stage is Stage.PRODUCTION
+    assert staged.models.history("churn")[-1].policies == ("requires_approvals(1, by approver)",)
+
+
+def test_an_approval_by_who_lacks_the_role_does_not_count_though_it_could_be_written(
+    staged: Platform, acting: As, cloud: AzureCloud
+) -> None:
+    worker = cloud.tokens.directory.by_name("worker").object_id
+    with letting(cloud, "worker", "models.approve"):
+        acting("worker").models.approve("churn", "1", to=Stage.PRODUCTION, reason="looked at it")
+
+    with pytest.raises(InvalidMoveError) as caught:
+        staged.models.promote("churn", "1", to=Stage.PRODUCTION, reason="good")
+    assert f"by who does not hold the role approver, not counted: {worker}" in caught.value.faults[0]
+
+
+def test_who_may_only_read_cannot_approve_at_all(staged: Platform, acting: As) -> None:
+    assert staged.models.get("churn", "1").stage is Stage.STAGING
+    with pytest.raises(PermissionDeniedError):
+        acting("reader").models.approve("churn", "1", to=Stage.PRODUCTION, reason="looked at it")
+
+
+def test_a_role_counts_from_when_it_is_granted_until_it_is_revoked(
+    staged: Platform, acting: As, cloud: AzureCloud
+) -> None:
+    worker = cloud.tokens.directory.by_name("worker").object_id
+    staged.access.grant(Role.APPROVER, worker)
+    acting("worker").models.approve("churn", "1", to=Stage.PRODUCTION, reason="looked at it")
+    staged.access.revoke(Role.APPROVER, worker)
+    with pytest.raises(InvalidMoveError, match="1 of 1 policies unmet"):
+        staged.models.promote("churn", "1", to=Stage.PRODUCTION, reason="good")
+
+    staged.access.grant(Role.APPROVER, worker)
+    assert staged.models.promote("churn", "1", to=Stage.PRODUCTION, reason="good").stage is Stage.PRODUCTION
+    staged.access.revoke(Role.APPROVER, worker)
+
+
+def test_who_says_to_be_an_approver_is_none(staged: Platform, cloud: AzureCloud) -> None:
+    approver = cloud.tokens.directory.by_name("approver").object_id
+    staged.acting_as(approver).models.approve("churn", "1", to=Stage.PRODUCTION, reason="trust me")
+
+    with pytest.raises(InvalidMoveError, match="policies unmet"):
+        staged.models.promote("churn", "1", to=Stage.PRODUCTION, reason="good")
+
+
+def test_a_promoter_who_may_not_see_roles_is_told_so(staged: Platform, acting: As, cloud: AzureCloud) -> None:
+    acting("approver").models.approve("churn", "1", to=Stage.PRODUCTION, reason="looked at it")
+
+    with letting(cloud, "worker", "models.promote"), pytest.raises(PermissionDeniedError) as caught:
+        acting("worker").models.promote("churn", "1", to=Stage.PRODUCTION, reason="good")
+    assert "Granted by: Reader." in caught.value.hint
+    assert staged.models.get("churn", "1").stage is Stage.STAGING
+
+
+def test_larger_roles_hold_smaller_ones(opened: Opened, cloud: AzureCloud) -> None:
+    ids = {name: cloud.tokens.directory.by_name(name).object_id for name in ("owner", "approver", "reader")}
+    access = opened().access
+
+    assert access.holders(Role.APPROVER, [*ids.values(), "ada@example.com"]) == {ids["owner"], ids["approver"]}
+    assert access.holders(Role.APPROVER, []) == frozenset()
+    contributor, reader = FROM_LEAST[-1], FROM_LEAST[0]
+    assert includes([contributor], reader)
+    assert not includes([reader], contributor)

@@ -1,0 +1,136 @@
+"""Which compute runs run on, which one is made, and who pays for machines that wait."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+
+import cloudmlops as cm
+from cloudmlops.emulators.azure.cloud import AzureCloud
+from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.errors import ConfigurationError, InvalidPipelineError, NotFoundError
+from cloudmlops.providers.azureml.mapping.computes import idle_cost
+from cloudmlops.providers.azureml.mapping.machines import MACHINES, known, lacks
+from cloudmlops.providers.azureml.sdk import ml
+
+from .conftest import Connects
+from .pipeline_steps import machines, single
+
+pytestmark = pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+JOB = "arm/PUT workspaces/jobs"
+COMPUTE = "arm/PUT workspaces/computes"
+
+
+def _make(platform: cm.Platform, **fields: object) -> None:
+    wanted = {"name": "cpu", "size": "Standard_DS3_v2", "min_instances": 0, "max_instances": 2, **fields}
+    platform.native.compute.begin_create_or_update(ml().entities.AmlCompute(**wanted)).result()
+
+
+def test_runs_run_on_the_compute_of_the_target(connect_to_run: Connects, cloud: AzureCloud) -> None:
+    platform = connect_to_run(compute="cpu")
+    _make(platform)
+
+    run = platform.pipelines.run(single, wait=True)
+
+    assert platform.native.jobs.get(run.id).properties["azureml.defaultComputeName"] == "cpu"
+    (bill,) = [one for one in cloud.billing.bills() if one.compute.startswith(_workspace(platform))]
+    assert bill.minimum == 0
+    assert bill.busy_node_seconds > 0
+
+
+def test_a_compute_that_is_not_there_is_made_with_no_node_that_waits(
+    connect_to_run: Connects, azureml_emulator: Emulator
+) -> None:
+    platform = connect_to_run(compute="cpu", compute_machine="Standard_DS3_v2", compute_max_nodes="3")
+
+    platform.pipelines.run(single, wait=True)
+    platform.pipelines.run(single, {"value": 2}, wait=True)
+
+    made = platform.native.compute.get("cpu")
+    assert (made.size, made.min_instances, made.max_instances) == ("STANDARD_DS3_V2", 0, 3)
+    assert len(azureml_emulator.calls.list(COMPUTE)) == 1
+
+
+def test_an_unknown_compute_is_told_with_what_to_do(connect_to_run: Connects, azureml_emulator: Emulator) -> None:
+    with pytest.raises(NotFoundError, match="has no compute 'gpu'") as refusal:
+        connect_to_run(compute="gpu").pipelines.run(single)
+
+    assert "compute_machine=Standard_DS3_v2" in refusal.value.hint
+    assert not azureml_emulator.calls.list(JOB)
+
+
+def test_machines_that_wait_are_refused_with_what_they_cost_a_month(
+    connect_to_run: Connects, azureml_emulator: Emulator
+) -> None:
+    settings = {"compute": "cpu", "compute_machine": "Standard_DS3_v2", "compute_min_nodes": "2"}
+
+    with pytest.raises(ConfigurationError, match="about 428 US dollars a month") as refusal:
+        connect_to_run(**settings).pipelines.run(single)
+
+    assert "compute_idle_cost=428" in refusal.value.hint
+    assert not azureml_emulator.calls.list(COMPUTE)
+    with pytest.raises(ConfigurationError, match="keeps 2 Standard_DS3_v2 at least though nothing runs"):
+        connect_to_run(**settings, compute_idle_cost="400").pipelines.run(single)
+
+
+def test_who_agrees_to_the_cost_gets_machines_that_wait_and_is_reminded(
+    connect_to_run: Connects, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"compute": "cpu", "compute_machine": "Standard_DS3_v2", "compute_min_nodes": "1"}
+    platform = connect_to_run(**settings, compute_idle_cost="214")
+
+    with caplog.at_level(logging.WARNING, logger="cloudmlops.azureml"):
+        platform.pipelines.run(single, wait=True)
+
+    assert platform.native.compute.get("cpu").min_instances == 1
+    assert "about 214 US dollars a month, as agreed" in caplog.text
+
+
+def test_a_cluster_of_somebody_else_whose_machines_wait_is_refused_too(connect_to_run: Connects) -> None:
+    platform = connect_to_run(compute="cpu")
+    _make(platform, min_instances=1)
+
+    with pytest.raises(ConfigurationError, match=r"compute 'cpu' keeps 1 STANDARD_DS3_V2 .*about 214 US dollars"):
+        platform.pipelines.run(single)
+    with pytest.raises(ResourceNotFoundError):
+        platform.native.jobs.get("anything")
+
+
+def test_a_step_that_asks_for_more_than_the_compute_has_is_refused(connect_to_run: Connects) -> None:
+    platform = connect_to_run(compute="cpu")
+    _make(platform)
+
+    with pytest.raises(InvalidPipelineError) as refusal:
+        platform.pipelines.run(machines)
+
+    assert refusal.value.faults == (
+        "step 'small': it asks for 16 GiB, and Standard_DS3_v2 has 14",
+        "step 'cheap': it asks for nvidia-t4:1, and Standard_DS3_v2 has none",
+        (
+            "step 'cheap' asks for a machine that may be taken away, and compute 'cpu' has none: make it with tier "
+            "low_priority, or name no compute, for serverless compute"
+        ),
+    )
+
+
+def test_each_machine_has_what_it_has() -> None:
+    for machine in MACHINES:
+        own = cm.Resources(
+            cpu=machine.cpu,
+            memory_gib=machine.memory_gib,
+            accelerator=f"{machine.accelerator}:{machine.count}" if machine.accelerator else None,
+        )
+        assert lacks(machine, own) == ""
+        assert known(machine.name.upper()) == machine
+
+
+def test_machines_that_may_be_taken_away_cost_less_and_unknown_ones_nobody_knows() -> None:
+    assert idle_cost("Standard_DS3_v2", 2) == pytest.approx(427.78)
+    assert idle_cost("Standard_DS3_v2", 2, low_priority=True) == pytest.approx(85.556)
+    assert idle_cost("Standard_Z9", 1) is None
+
+
+def _workspace(platform: cm.Platform) -> str:
+    return str(platform._context.backends.settings.workspace_id).lower()

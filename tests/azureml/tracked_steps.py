@@ -1,0 +1,23 @@
+"""Steps that log through MLflow, in a module of their own."""
+
+from __future__ import annotations
+
+import cloudmlops as cm
+
+
+@cm.step(cache=False)
+def logs() -> cm.Metrics:
+    """Log what a training would."""
+    import mlflow
+
+    mlflow.log_param("depth", 3)
+    for step, value in enumerate((0.5, 0.25)):
+        mlflow.log_metric("loss", value, step=step)
+    mlflow.set_tag("owner", "ada")
+    return cm.Metrics(loss=0.25)
+
+
+@cm.pipeline
+def tracked() -> cm.Metrics:
+    """Log in a step."""
+    return logs()
