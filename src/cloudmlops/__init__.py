@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cloudmlops.domain.actors import Actor
     from cloudmlops.domain.artifacts import Dataset, Metrics, Model, Report
     from cloudmlops.domain.capabilities import Capability, Support
-    from cloudmlops.domain.compiled import KfpSpec
+    from cloudmlops.domain.compiled import AzureMLSpec, KfpSpec
     from cloudmlops.domain.endpoints import Shortfall
     from cloudmlops.domain.events import (
         DriftDetected,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Actor": "domain.actors",
+    "AzureMLSpec": "domain.compiled",
     "BeatsBaseline": "domain.policies",
     "Capability": "domain.capabilities",
     "Dataset": "domain.artifacts",
@@ -76,6 +77,7 @@ _HOME = {
 
 __all__ = [
     "Actor",
+    "AzureMLSpec",
     "BeatsBaseline",
     "Capability",
     "Dataset",

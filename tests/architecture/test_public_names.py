@@ -4,6 +4,7 @@ import cloudmlops
 
 PUBLIC = [
     "Actor",
+    "AzureMLSpec",
     "BeatsBaseline",
     "Capability",
     "Dataset",

@@ -109,6 +109,7 @@ def check_reductions(python: str, folder: Path, seeds: range) -> None:
         assert sum(result["newest"].to_pylist()) == len(known)
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_slice_of_joins_in_spark_is_the_reference_join(spark_python: str, tmp_path: Path) -> None:
     check_joins(spark_python, tmp_path, range(12))
 

@@ -40,6 +40,7 @@ def view(source: TableSource | SqlSource) -> FeatureView:
     )
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_slice_of_large_features_is_joined_and_reduced_by_spark_jobs(large: AzureMLBackends) -> None:
     platform = Platform(large)
     rows = [

@@ -25,6 +25,8 @@ def request_to_json(request: RunRequest) -> dict[str, Any]:
         "packages_digest": request.packages_digest,
         "cache": request.cache,
         "compiled": request.compiled,
+        "written_for": request.written_for,
+        "written_in": request.written_in,
         "announce": list(request.announce),
     }
 
@@ -46,5 +48,7 @@ def request_from_json(fields: Mapping[str, Any]) -> RunRequest:
         packages_digest=fields["packages_digest"],
         cache=fields["cache"],
         compiled=fields.get("compiled", ""),
+        written_for=fields.get("written_for", "vertex" if fields.get("compiled") else ""),
+        written_in=fields.get("written_in", ""),
         announce=tuple(fields["announce"]),
     )

@@ -170,7 +170,11 @@ class RunRequest:
     packages_digest: str
     cache: bool = True
     compiled: str = ""
-    """JSON of the PipelineSpec, when another compiler wrote the pipeline; the graph then only describes it."""
+    """JSON of a pipeline in a cloud's own words, when it was not built here; the graph then only describes it."""
+    written_for: str = ""
+    """Of such a one, the provider whose words these are."""
+    written_in: str = ""
+    """Of such a one, the folder of this machine that its relative paths start at."""
     announce: tuple[str, ...] = ()
     """A command that publishes the run's end, for a run that outlives its caller; the run's id is added to it."""
 

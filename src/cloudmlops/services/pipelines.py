@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from cloudmlops.domain.compiled import KfpSpec, compiled_graph
+from cloudmlops.domain.compiled import AzureMLSpec, KfpSpec, azureml_graph, compiled_graph
 from cloudmlops.domain.events import Event, RunCompleted, RunFailed
 from cloudmlops.domain.graph import Graph
 from cloudmlops.domain.installed import packages_digest
@@ -39,7 +39,7 @@ from cloudmlops.services.schedules import check_schedule
 from cloudmlops.services.telemetry import span
 
 Runnable = Pipeline[..., Any] | Graph
-_AnyPipeline = Runnable | KfpSpec
+_AnyPipeline = Runnable | KfpSpec | AzureMLSpec
 
 
 class Pipelines:
@@ -62,7 +62,8 @@ class Pipelines:
         """Start a run.
 
         Args:
-            pipeline: A function decorated with `@pipeline`, a graph, or what Kubeflow's compiler wrote: `KfpSpec`.
+            pipeline: A function decorated with `@pipeline`, a graph, or a pipeline in a cloud's own words: what
+                Kubeflow's compiler wrote (`KfpSpec`), or a YAML of Azure ML (`AzureMLSpec`).
             parameters: By name; those with a default may be missing.
             wait: Return when it has succeeded, and raise `RunFailedError` when it has not. The run then lives and ends
                 with this process; without it, the run outlives this process.
@@ -77,7 +78,7 @@ class Pipelines:
             ConflictError: A run of that id has another pipeline or other parameters.
             RunFailedError: Waited for, and it failed or was cancelled.
         """
-        graph, compiled = _compiled(pipeline, parameters)
+        graph, written = _written(pipeline, parameters)
         if is_importing_steps():
             raise InvalidRequestError(
                 f"a run of pipeline {graph.name!r} was started while its module was imported for a step",
@@ -89,7 +90,7 @@ class Pipelines:
                 raise InvalidRequestError(f"a run cannot be called {run!r}", faults=faults)
             mode = RunMode.IN_PROCESS if in_process else RunMode.ATTACHED if wait else RunMode.DETACHED
             started = Run(
-                self._context, self._port.submit(self._request(run, graph, cache=cache, compiled=compiled), mode)
+                self._context, self._port.submit(self._request(run, graph, cache=cache, written=written), mode)
             )
             return started.wait(progress=progress) if wait or in_process else started
 
@@ -147,7 +148,7 @@ class Pipelines:
             InvalidPipelineError: Lists all faults of the pipeline.
             InvalidRequestError: The name, the expression or the time zone is wrong.
         """
-        graph, compiled = _compiled(pipeline, parameters)
+        graph, written = _written(pipeline, parameters)
         with span("pipelines.schedule", pipeline=graph.name, schedule=name):
             if faults := name_faults("schedule", name) or name_faults("schedule", f"{name}-yyyymmddthhmmssz"):
                 raise InvalidRequestError(f"a schedule cannot be called {name!r}", faults=faults)
@@ -160,7 +161,7 @@ class Pipelines:
                 created_at=self._context.backends.clock.now(),
             )
             check_schedule(kept)
-            self._port.schedule(kept, self._request(name, graph, cache=cache, compiled=compiled))
+            self._port.schedule(kept, self._request(name, graph, cache=cache, written=written))
         return kept
 
     def schedules(self) -> Sequence[Schedule]:
@@ -197,7 +198,7 @@ class Pipelines:
     def _port(self) -> PipelinesPort:
         return self._context.backends.pipelines
 
-    def _request(self, run: str, graph: Graph, *, cache: bool, compiled: str) -> RunRequest:
+    def _request(self, run: str, graph: Graph, *, cache: bool, written: Mapping[str, str]) -> RunRequest:
         source = provenance.source_snapshot(graph.functions.values())
         provenance.keep_snapshot(self._context.backends.objects, source)
         return RunRequest(
@@ -209,8 +210,8 @@ class Pipelines:
             ),
             packages_digest=packages_digest(),
             cache=cache,
-            compiled=compiled,
             announce=(sys.executable, "-m", "cloudmlops.cli.announcing", self._context.backends.target),
+            **cast("Any", written),
         )
 
 
@@ -394,20 +395,29 @@ def _graph(pipeline: Runnable, parameters: Mapping[str, object] | None) -> Graph
     return pipeline.graph(parameters)
 
 
-def _compiled(pipeline: _AnyPipeline, parameters: Mapping[str, object] | None) -> tuple[Graph, str]:
-    """Return a pipeline's graph, and the JSON of what another compiler wrote."""
-    if not isinstance(pipeline, KfpSpec):
-        return _graph(pipeline, parameters), ""
+def _written(pipeline: _AnyPipeline, parameters: Mapping[str, object] | None) -> tuple[Graph, Mapping[str, str]]:
+    """Return a pipeline's graph, and of one in a cloud's own words what a request says of it."""
+    if not isinstance(pipeline, KfpSpec | AzureMLSpec):
+        return _graph(pipeline, parameters), {}
     import json
     from pathlib import Path
 
     import yaml  # here, because hardly anybody needs it
 
+    path = Path(pipeline.path).absolute()
     try:
-        content = next(yaml.safe_load_all(Path(pipeline.path).read_text(encoding="utf-8")))
+        content: Any = next(yaml.safe_load_all(path.read_text(encoding="utf-8")), None)
     except (OSError, yaml.YAMLError) as error:
         raise InvalidRequestError(f"{pipeline.path} cannot be read: {error}") from error
-    return compiled_graph(content, parameters or {}), json.dumps(content)
+    if isinstance(pipeline, KfpSpec):
+        graph, provider = compiled_graph(content, parameters or {}), "vertex"
+    else:
+        graph, provider = azureml_graph(content, parameters or {}, file=path.name), "azureml"
+    return graph, {
+        "compiled": json.dumps(content, default=str),
+        "written_for": provider,
+        "written_in": str(path.parent),
+    }
 
 
 def _fresh_id(pipeline: str) -> str:

@@ -26,13 +26,14 @@ from cloudmlops.errors import (
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
-from cloudmlops.providers.azureml.mapping.job_names import job_of, nodes, run_of
+from cloudmlops.providers.azureml.mapping.given_jobs import given_job, given_names, given_outputs
+from cloudmlops.providers.azureml.mapping.job_names import job_of, nodes, run_faults, run_of
 from cloudmlops.providers.azureml.mapping.pipeline_spec import RECORD, Place, faults, machine_faults, pipeline_job
 from cloudmlops.providers.azureml.mapping.step_logs import attempts, unheard
 from cloudmlops.providers.azureml.mapping.time_zones import windows_zone
 from cloudmlops.providers.azureml.pipeline_runs.code import Code
 from cloudmlops.providers.azureml.pipeline_runs.computes import Computes
-from cloudmlops.providers.azureml.pipeline_runs.jobs import Jobs
+from cloudmlops.providers.azureml.pipeline_runs.jobs import Jobs, loaded
 from cloudmlops.providers.azureml.pipeline_runs.schedules import Schedules
 from cloudmlops.providers.azureml.pipeline_runs.step_logs import StepLogs
 from cloudmlops.providers.run_artifacts import Artifacts
@@ -127,7 +128,7 @@ class AzureMLPipelines(PipelinesPort):
             )
         said: list[str] = []
         for job in jobs:
-            child = self._jobs.children(str(job.name), run=run).get(nodes(request.graph)[step])
+            child = _one_of(self._jobs.children(str(job.name), run=run), _called(request)[step])
             if child is not None:
                 done_by = mapping.done_by(child)
                 said += attempts(self._logs.printed(done_by), done_by)
@@ -153,6 +154,11 @@ class AzureMLPipelines(PipelinesPort):
             raise _conflict(run, "is going on", f"Wait for it (cloudmlops runs show {run}), or cancel it first.")
         request = self._request(run)
         self._check(request, mode)
+        if request.compiled:
+            raise UnsupportedError(
+                f"run {run!r} is of a pipeline job in Azure ML's own words: which parts may be left out is not known",
+                hint="Run it anew: what has succeeded is reused by Azure ML, if its components allow that.",
+            )
         done = {name: step for name, step in record.steps.items() if step.state.succeeded}
         number = record.attempt + 1
         if not self._kept.add_attempt(run, number, record.steps.values()):
@@ -186,8 +192,8 @@ class AzureMLPipelines(PipelinesPort):
             mapping.SCHEDULE_TAG: schedule.name,
             mapping.REQUEST_TAG: mark,
         }
-        job = pipeline_job(request, self._written_for(request, {}))
-        self._schedules.put(schedule, zone, {**job, "display_name": schedule.name, "tags": tags})
+        job = self._definition(request, {}, tags=tags, display_name=schedule.name)
+        self._schedules.put(schedule, zone, job, folder=request.written_in)
 
     def schedules(self) -> Sequence[Schedule]:
         return self._schedules.list()
@@ -216,26 +222,43 @@ class AzureMLPipelines(PipelinesPort):
                 "Azure ML runs steps in containers of its own, not in this process",
                 hint="To debug a pipeline, run it on local://:memory: with in_process=True.",
             )
-        listed = faults(request, self._settings.environment)
-        if not (self._settings.compute and listed):  # what is wrong anyway is told before anything is asked
+        if request.compiled and request.written_for != PROVIDER:
+            raise UnsupportedError(
+                f"pipeline {request.graph.name!r} was compiled by Kubeflow, and Azure ML does not run it",
+                hint="Run it on vertex://, or write it with @cm.pipeline: such a one runs on both.",
+            )
+        if request.compiled:
+            loaded({"name": request.id, **given_job(request)}, request.written_in)
+        listed = run_faults(request.id) if request.compiled else faults(request, self._settings.environment)
+        # What is wrong anyway is told before anything is asked.
+        if not request.compiled and not (self._settings.compute and listed):
             listed += machine_faults(request, self._computes.ready)
         if listed:
             raise InvalidPipelineError(f"pipeline {request.graph.name!r} cannot run on Azure ML", faults=listed)
 
     def _start(self, request: RunRequest, attempt: int, kept: Mapping[str, Mapping[str, OutputRecord]]) -> None:
-        job = pipeline_job(request, self._written_for(request, kept))
+        tags = {mapping.PIPELINE_TAG: request.graph.name, mapping.RUN_TAG: request.id}
+        job = self._definition(request, kept, tags=tags, display_name=request.id)
         lineage = request.lineage
-        job |= {
-            "name": job_of(request.id, attempt),
-            "display_name": request.id,
-            "tags": {mapping.PIPELINE_TAG: request.graph.name, mapping.RUN_TAG: request.id},
-            "properties": {
-                "cloudmlops.source": lineage.source_digest,
-                "cloudmlops.actor": lineage.actor.id,
-                **({"cloudmlops.commit": lineage.git_commit} if lineage.git_commit else {}),
-            },
+        job["name"] = job_of(request.id, attempt)
+        job["properties"] = {
+            **job.get("properties", {}),
+            "cloudmlops.source": lineage.source_digest,
+            "cloudmlops.actor": lineage.actor.id,
+            **({"cloudmlops.commit": lineage.git_commit} if lineage.git_commit else {}),
         }
-        self._jobs.submit(job, run=request.id)
+        self._jobs.submit(job, run=request.id, folder=request.written_in)
+
+    def _definition(
+        self,
+        request: RunRequest,
+        kept: Mapping[str, Mapping[str, OutputRecord]],
+        *,
+        tags: Mapping[str, str],
+        display_name: str,
+    ) -> dict[str, Any]:
+        job = given_job(request) if request.compiled else pipeline_job(request, self._written_for(request, kept))
+        return {**job, "display_name": display_name, "tags": {**job.get("tags", {}), **tags}}
 
     def _written_for(self, request: RunRequest, kept: Mapping[str, Mapping[str, OutputRecord]]) -> Place:
         return Place(
@@ -280,9 +303,9 @@ class AzureMLPipelines(PipelinesPort):
         state = mapping.run_state(job)
         before = self._kept.steps(request.id, tried)
         children = self._jobs.children(str(job.name), run=request.id)
-        called = nodes(request.graph)
+        called = _called(request)
         steps = {
-            step.name: self._step(children.get(called[step.name]), step, before.get(step.name), state)
+            step.name: self._step(_one_of(children, called[step.name]), step, before.get(step.name), state, request)
             for step in request.graph.order
         }
         begun = [step.started_at for step in steps.values() if step.started_at]
@@ -301,36 +324,54 @@ class AzureMLPipelines(PipelinesPort):
             steps=steps,
         )
 
-    def _step(self, child: Any, step: StepSpec, before: StepRecord | None, run: RunState) -> StepRecord:
+    def _step(
+        self, child: Any, step: StepSpec, before: StepRecord | None, run: RunState, request: RunRequest
+    ) -> StepRecord:
         if before is not None and before.state.succeeded:
             return before
         tried = before.attempt if before is not None else 0
         state = mapping.step_state(child, run)
         if child is None:
             return StepRecord(name=step.name, state=state, attempt=tried)
-        folder = f"{_LEFT}/{mapping.done_by(child)}/{RECORD}"
+        done_by = mapping.done_by(child)
+        folder = f"{_LEFT}/{done_by}/{RECORD}"
         said: Mapping[str, Any] = {}
-        if state.succeeded:
+        if state.succeeded and not request.compiled:
             said = self._records.of(folder)
-        elif state is StepState.FAILED:
+        elif state is StepState.FAILED and not request.compiled:
             said = self._records.failure(folder)
+        outputs = outputs_from_json(said.get("outputs", {}))
+        if state.succeeded and request.compiled:
+            outputs = given_outputs(
+                request, step, datastore=self._place.datastore, store=self._left.uri, left=f"{_LEFT}/{done_by}"
+            )
         return StepRecord(
             name=step.name,
             state=state,
             attempt=tried + (0 if state is StepState.CACHED else int(said.get("attempt", 1))),
             **_times(child, state, said),
-            outputs=outputs_from_json(said.get("outputs", {})) if state.succeeded else {},
-            error=self._why(child, step, said) if state is StepState.FAILED else "",
+            outputs=outputs,
+            error=self._why(done_by, step, said) if state is StepState.FAILED else "",
             logged=said.get("logged", {}),
-            cached_from=str(said.get("run", "")) if state is StepState.CACHED else "",
+            cached_from=run_of(mapping.reused_of(child)) if state is StepState.CACHED else "",
         )
 
-    def _why(self, child: Any, step: StepSpec, said: Mapping[str, Any]) -> str:
+    def _why(self, job: str, step: StepSpec, said: Mapping[str, Any]) -> str:
         """Return why a step failed: in the words of its process, else by the last that it printed."""
         if "error" in said:
             return str(said["error"])
-        job = mapping.done_by(child)
         return unheard(self._logs.printed(job), job, step.options.image or self._settings.environment)
+
+
+def _called(request: RunRequest) -> Mapping[str, Sequence[str]]:
+    """Return what each step's job may be called in the job of the whole."""
+    if request.compiled:
+        return given_names(request)
+    return {step: (node,) for step, node in nodes(request.graph).items()}
+
+
+def _one_of(children: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((children[name] for name in names if name in children), None)
 
 
 def _times(child: Any, state: StepState, said: Mapping[str, Any]) -> dict[str, datetime | None]:

@@ -486,9 +486,14 @@ def _own_environment() -> dict[str, str]:
 
 def _check_ours(request: RunRequest) -> None:
     if request.compiled:
+        if request.written_for == "vertex":
+            why, cloud = "was compiled by Kubeflow, and its containers do not run on this machine", "Vertex AI"
+        else:
+            why, cloud = "is a pipeline job of Azure ML, which does not run on this machine", "Azure ML"
         raise UnsupportedError(
-            f"pipeline {request.graph.name!r} was compiled by Kubeflow, and its containers do not run on this machine",
-            hint="Run it on vertex://, or on the emulator of Vertex AI: cloudmlops emulate vertex.",
+            f"pipeline {request.graph.name!r} {why}",
+            hint=f"Run it on {request.written_for}://, or on the emulator of {cloud}: "
+            f"cloudmlops emulate {request.written_for}.",
         )
 
 

@@ -213,6 +213,11 @@ class VertexPipelines(PipelinesPort):
                 "Vertex AI runs steps in containers of its own, not in this process",
                 hint="To debug a pipeline, run it on local://:memory: with in_process=True.",
             )
+        if request.compiled and request.written_for != PROVIDER:
+            raise UnsupportedError(
+                f"pipeline {request.graph.name!r} is a pipeline job of Azure ML, which Vertex AI does not run",
+                hint="Run it on azureml://, or write it with @cm.pipeline: such a one runs on both.",
+            )
         if listed := faults(request, self._settings.image):
             raise InvalidPipelineError(f"pipeline {request.graph.name!r} cannot run on Vertex AI", faults=listed)
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.azure.tracking.measures import Measures
+from cloudmlops.emulators.core.faults import Fault, Refused
 
 if TYPE_CHECKING:
     from tests.emulators.azure.tracking.conftest import Tracking
@@ -199,8 +201,6 @@ def test_who_may_read_and_write_runs_is_decided_by_roles(tracking: Tracking, who
 
 
 def test_a_call_without_a_token_is_401(tracking: Tracking) -> None:
-    import httpx
-
     url = f"{tracking.azure.emulator.url}/mlflow/v2.0{tracking.azure.workspace_id}/api/2.0/mlflow/runs/get?run_id=x"
     reply = httpx.get(url, trust_env=False)
 
@@ -208,8 +208,6 @@ def test_a_call_without_a_token_is_401(tracking: Tracking) -> None:
 
 
 def test_runs_of_clients_go_on_after_the_emulator_was_started_again(restarted: Callable[[], Any]) -> None:
-    import httpx
-
     def asked(emulator: Any, method: str, operation: str, **sent: Any) -> dict[str, Any]:
         cloud = emulator.cloud(AzureCloud)
         workspace = cloud.ensure_workspace("kept", group="experiments")
@@ -232,3 +230,18 @@ def test_runs_of_clients_go_on_after_the_emulator_was_started_again(restarted: C
         found = asked(emulator, "GET", "runs/get", run_id=run)["run"]
     assert found["info"]["status"] == "RUNNING"
     assert found["data"]["metrics"] == [metric(1.0)]
+
+
+def test_a_call_that_got_no_answer_is_sent_again_and_kept_once(tracking: Tracking) -> None:
+    run = tracking.run()
+    faults = tracking.azure.emulator.faults
+    faults.set(Fault(matching="mlflow/POST runs/log-metric", lose_response=True))
+    faults.set(Fault(matching="mlflow/POST runs/set-tag", refused=Refused("RESOURCE_EXHAUSTED", "slow down")))
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        tracking.call("POST", "runs/log-metric", run_id=run, **metric(1.0))
+    tracking.told("POST", "runs/log-metric", run_id=run, **metric(1.0))
+
+    assert len(tracking.told("GET", "metrics/get-history", run_id=run, metric_key="loss")["metrics"]) == 1
+    refused = tracking.refused("POST", "runs/set-tag", run_id=run, key="a", value="b")
+    assert refused == (429, "REQUEST_LIMIT_EXCEEDED")

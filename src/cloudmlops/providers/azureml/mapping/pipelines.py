@@ -77,6 +77,11 @@ def done_by(child: Any) -> str:
     return str(child.name)
 
 
+def reused_of(child: Any) -> str:
+    """Return the name of the pipeline job whose step a step's run stands for; empty when it is unknown."""
+    return str((child.properties or {}).get("azureml.reusedpipelinerunid", ""))
+
+
 def created(job: Any) -> datetime | None:
     """Return when a job was made."""
     at: datetime | None = job.creation_context.created_at if job.creation_context else None

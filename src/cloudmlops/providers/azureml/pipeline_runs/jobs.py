@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cloudmlops.errors import NotFoundError, ServiceError
+from cloudmlops.errors import InvalidPipelineError, NotFoundError, ServiceError
+from cloudmlops.providers.azureml.mapping.given_jobs import told_faults
 from cloudmlops.providers.azureml.mapping.pipelines import PIPELINE_TAG
 from cloudmlops.providers.azureml.sdk import ml, quiet
 from cloudmlops.providers.azureml.wire import Wire
@@ -23,18 +24,19 @@ class Jobs:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def submit(self, definition: Mapping[str, Any], *, run: str) -> None:
+    def submit(self, definition: Mapping[str, Any], *, run: str, folder: str = "") -> None:
         """Make a job unless there is one of that name; what it needs is made first.
 
         Args:
             definition: In the words of the YAML schema, with its name.
             run: Whose it is, in our names.
+            folder: That its relative paths start at; without it, it was written here and needs no checking.
         """
         name = str(definition["name"])
-        job = loaded(definition)
+        job = loaded(definition, folder)
         try:
             self._wire.ask(
-                lambda: self._wire.client.jobs.create_or_update(job, skip_validation=True),
+                lambda: self._wire.client.jobs.create_or_update(job, skip_validation=not folder),
                 operation="pipelines.run",
                 resource=run,
             )
@@ -76,8 +78,24 @@ class Jobs:
         self._wire.ask(lambda: self._wire.client.jobs.begin_cancel(name), operation="pipelines.cancel", resource=run)
 
 
-def loaded(definition: Mapping[str, Any]) -> Job:
-    """Return a job from its definition in the words of the YAML schema."""
-    with quiet():
-        job: Job = ml().load_job(io.StringIO(yaml.safe_dump(dict(definition))))
+def loaded(definition: Mapping[str, Any], folder: str = "") -> Job:
+    """Return a job from its definition in the words of the YAML schema.
+
+    Args:
+        definition: As it is in the YAML.
+        folder: That its relative paths start at.
+
+    Raises:
+        InvalidPipelineError: It is not understood; all faults are listed.
+    """
+    # A file of that folder, whose name counts for nothing.
+    origin = {"relative_origin": f"{folder}/pipeline.yml"} if folder else {}
+    try:
+        with quiet():
+            job: Job = ml().load_job(io.StringIO(yaml.safe_dump(dict(definition))), **origin)
+    except Exception as error:
+        # Of marshmallow's classes, or of the SDK's own, and not all are public.
+        raise InvalidPipelineError(
+            "the definition of the pipeline job is not understood by azure-ai-ml", faults=told_faults(str(error))
+        ) from error
     return job

@@ -38,19 +38,20 @@ class Schedules:
                 resource=name,
             )
 
-    def put(self, schedule: Schedule, zone: str, definition: Mapping[str, Any]) -> None:
+    def put(self, schedule: Schedule, zone: str, definition: Mapping[str, Any], *, folder: str = "") -> None:
         """Make a schedule, or change the one of that name.
 
         Args:
             schedule: What it is.
             zone: Its time zone, as Windows calls it.
             definition: Of its jobs, in the words of the YAML schema.
+            folder: That its relative paths start at.
         """
         entities = ml().entities
         wanted = entities.JobSchedule(
             name=schedule.name,
             trigger=entities.CronTrigger(expression=schedule.cron, time_zone=zone),
-            create_job=loaded(definition),
+            create_job=loaded(definition, folder),
             tags={mapping.PIPELINE_TAG: schedule.pipeline},
         )
         self._wire.finish(
