@@ -1,4 +1,4 @@
-"""The flight-delay project on Vertex AI: the same files, against the emulator, give what they give on this machine."""
+"""The flight-delay project on the clouds: the same files, against emulators, give what they give on this machine."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from cloudmlops.emulators.azure.cloud import SUBSCRIPTION
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Project
 
-TARGET = "vertex://emulated/europe-west4?bucket=flights&image=steps&as_of=2013-12-15T21:00:00Z"
+AS_OF = "as_of=2013-12-15T21:00:00Z"
+CLOUDS = {
+    "vertex": (f"vertex://emulated/europe-west4?bucket=flights&image=steps&{AS_OF}", ("--bucket", "flights")),
+    "azureml": (
+        f"azureml://{SUBSCRIPTION}/ml/flights?environment=azureml:steps:1&{AS_OF}",
+        ("--workspace", "ml/flights"),
+    ),
+}
+"""Of each its target, and what the emulator has from the start."""
 LESS = {"first_day": "2013-12-05", "last_day": "2013-12-16", "test_from": "2013-12-13"}
 """Parameters for days that reach to the moment that is replayed."""
 WITHIN = 1e-9
@@ -40,26 +50,31 @@ with cm.connect() as platform:
 
 
 @pytest.mark.conformance(ci=True)
-def test_a_part_of_the_year_gives_the_same_tables_and_forecasts_as_on_this_machine(project: Project) -> None:
-    there = json.loads(on_vertex(project, *asked(LESS, "vertex")).splitlines()[-1])
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_part_of_the_year_gives_the_same_tables_and_forecasts_as_on_this_machine(
+    project: Project, cloud: str
+) -> None:
+    there = json.loads(on_cloud(project, cloud, *asked(LESS, cloud)).splitlines()[-1])
 
-    compare(project, there, LESS)
+    compare(project, cloud, there, LESS)
 
 
 @pytest.mark.conformance
 @pytest.mark.timeout(1200)
-def test_the_whole_life_on_the_whole_year_gives_the_same_too(project: Project) -> None:
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_whole_life_on_the_whole_year_gives_the_same_too(project: Project, cloud: str) -> None:
     state = project.folder / "state"
-    told = on_vertex(project, sys.executable, "lifecycle.py", state=state)
+    told = on_cloud(project, cloud, sys.executable, "lifecycle.py", state=state)
     assert "9 of 9 steps from the cache" in told
     assert "recomputed from history, 0 of 3 rows differ from what is served" in told
     assert "the ledger: version 2 was in production before the rollback, version 1 is now" in told
 
     # The emulator is another one, and finds the runs, the features and the endpoint of the first in the folder.
-    told = on_vertex(project, *asked({}, "vertex"), state=state)
+    told = on_cloud(project, cloud, *asked({}, cloud), state=state)
     assert "9 of 9 steps from the cache" in told
 
-    compare(project, json.loads(told.splitlines()[-1]), {})
+    compare(project, cloud, json.loads(told.splitlines()[-1]), {})
 
 
 def asked(data: dict[str, str], name: str) -> list[str]:
@@ -67,27 +82,27 @@ def asked(data: dict[str, str], name: str) -> list[str]:
     return [sys.executable, "-c", ONE_RUN, json.dumps(data), name]
 
 
-def on_vertex(project: Project, *command: str, state: Path | None = None) -> str:
-    """Run a command around which Vertex AI is emulated; return what it printed."""
-    project.environment["CLOUDMLOPS_TARGET"] = TARGET
+def on_cloud(project: Project, cloud: str, *command: str, state: Path | None = None) -> str:
+    """Run a command around which a cloud is emulated; return what it printed."""
+    project.environment["CLOUDMLOPS_TARGET"], there = CLOUDS[cloud]
     kept = ["--state", str(state)] if state else []
-    done = project.command("emulate", "vertex", "--bucket", "flights", *kept, "--", *command)
+    done = project.command("emulate", cloud, *there, *kept, "--", *command)
     del project.environment["CLOUDMLOPS_TARGET"]
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def compare(project: Project, there: dict[str, Any], data: dict[str, str]) -> None:
-    """Run on this machine what ran on Vertex AI, and compare."""
+def compare(project: Project, cloud: str, there: dict[str, Any], data: dict[str, str]) -> None:
+    """Run on this machine what ran on a cloud, and compare."""
     done = project.run(*asked(data, "local"))
     assert done.returncode == 0, done.stderr
     here = json.loads(done.stdout.splitlines()[-1])
 
-    vertex, local = (pl.read_parquet(project.folder / f"{name}-table.parquet") for name in ("vertex", "local"))
-    assert vertex.schema == local.schema
-    assert bits(vertex).equals(bits(local))
-    vertex, local = (pl.read_parquet(project.folder / f"{name}-test.parquet") for name in ("vertex", "local"))
-    assert (vertex["forecast"] - local["forecast"]).abs().max() <= WITHIN
+    theirs, ours = (pl.read_parquet(project.folder / f"{name}-table.parquet") for name in (cloud, "local"))
+    assert theirs.schema == ours.schema
+    assert bits(theirs).equals(bits(ours))
+    theirs, ours = (pl.read_parquet(project.folder / f"{name}-test.parquet") for name in (cloud, "local"))
+    assert (theirs["forecast"] - ours["forecast"]).abs().max() <= WITHIN
     assert there["forecasts"] == pytest.approx(here["forecasts"], rel=0, abs=WITHIN)
     assert len(set(there["forecasts"])) == len(there["forecasts"]), "the features were looked up"
     assert there["metrics"] == pytest.approx(here["metrics"], rel=0, abs=WITHIN)
