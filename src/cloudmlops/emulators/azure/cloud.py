@@ -61,6 +61,7 @@ from cloudmlops.emulators.azure.scoring.batch import BatchDoor
 from cloudmlops.emulators.azure.scoring.credentials import Credentials
 from cloudmlops.emulators.azure.scoring.fleet import Fleet
 from cloudmlops.emulators.azure.scoring.service import scoring_service
+from cloudmlops.emulators.azure.tracking.measures import Measures
 from cloudmlops.emulators.azure.tracking.service import Tracking
 from cloudmlops.emulators.core.service import Service, Surroundings
 
@@ -161,9 +162,8 @@ class AzureCloud:
         self.pace = executor.pace
         """How long jobs are on their way before they run."""
         runner = Runner(world.surroundings, runs)
-        self.sweeps = Sweeps(world.surroundings.clock, runs, executor)
-        """What tries parameters; `sweeps.metrics` tells how good trials are."""
-        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor, self.sweeps), self.sweeps)
+        sweeps = Sweeps(world.surroundings.clock, runs, executor, Measures(world.surroundings.state))
+        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor, sweeps), sweeps)
         """What is executed."""
         Materialization(world, FeatureSets(world), runs, self.jobs)
         self.schedules.starter = self.jobs.start
