@@ -23,6 +23,7 @@ from cloudmlops.testing.contract.pipeline_steps import training
 
 from .conftest import Connects
 from .pipeline_steps import (
+    distributed,
     exactly,
     falling,
     impossible,
@@ -33,6 +34,7 @@ from .pipeline_steps import (
     registering,
     single,
     talking,
+    undistributed,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
@@ -250,6 +252,36 @@ def test_what_steps_have_left_is_reused_also_by_the_service(connect_to_run: Conn
     (child,) = platform.native.jobs.list(parent_job_name=again.id)
     assert child.properties["azureml.isreused"] == "true"
     assert again.status is RunState.SUCCEEDED
+
+
+def test_a_step_of_several_processes_leaves_what_the_first_one_returns(
+    connect_to_run: Connects, azureml_emulator: Emulator
+) -> None:
+    run = connect_to_run().pipelines.run(distributed, wait=True)
+
+    assert run.output("torch") == {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "NODE_RANK": "0",
+        "WORLD_SIZE": "4",
+        "MASTER_ADDR": "127.0.0.1",
+    }
+    assert run.outputs == {"output": ["4", "0", "2"]}
+    assert run.logs("torch") == "".join(f"process {rank}\n" for rank in range(4))
+    assert _sent(azureml_emulator)["jobs"]["torch"]["resources"] == {"instance_count": 2}
+
+
+def test_a_distribution_that_there_is_not_is_refused_and_others_have_none(connect_to_run: Connects) -> None:
+    with pytest.raises(InvalidPipelineError) as refusal:
+        connect_to_run().pipelines.run(undistributed)
+    with cm.connect("local://:memory:") as local, pytest.raises(UnsupportedError, match=r"has no pipelines\.distrib"):
+        local.pipelines.run(distributed)
+
+    assert refusal.value.faults == (
+        "step 'scattered': several nodes or processes need a distribution: 'mpi' or 'pytorch'",
+        "step 'gossiping': nodes and processes must be 1 or more, not 1 and 0",
+        "step 'gossiping': the distribution must be 'mpi' or 'pytorch', not 'gossip'",
+    )
 
 
 def _until(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
