@@ -16,6 +16,7 @@ from cloudmlops.emulators.azure.arm.service import arm_service
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.service import blob_service
 from cloudmlops.emulators.azure.blob.sharing import Blobs
+from cloudmlops.emulators.azure.control import control_service
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.entra.principals import Directory, default_directory, load_directory
 from cloudmlops.emulators.azure.entra.service import entra_service
@@ -146,6 +147,7 @@ class AzureCloud:
             self.batch.service(),
             blob_service(surroundings, self.tokens, self.access),
             self.event_grid.service(),
+            control_service(surroundings, self.resources, self.event_grid.events),
             self.history.service(),
             *registry_services(world, RegistryAssets(world)),
             *self.tracking.services(),
