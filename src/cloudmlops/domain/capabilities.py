@@ -18,6 +18,7 @@ class Capability(StrEnum):
     SPOT_STEPS = "pipelines.spot"
     STEP_IMAGES = "pipelines.images"
     DISTRIBUTED_STEPS = "pipelines.distributed"
+    SWEEPS = "pipelines.sweeps"
     MIRROR_TRAFFIC = "endpoints.mirror_traffic"
     SCALE_TO_ZERO = "endpoints.scale_to_zero"
     AUTOSCALE = "endpoints.autoscale"

@@ -51,4 +51,9 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
         kind=Support.EMULATED,
         reason="no container engine is assumed: the image is recorded, and the step runs in this Python environment",
     ),
+    Capability.SWEEPS: Limit(
+        kind=Support.ABSENT,
+        reason="there is no service that chooses what to try next",
+        instead="Call a step for each value in the pipeline's body, which may loop, and choose the best in another step.",
+    ),
 }

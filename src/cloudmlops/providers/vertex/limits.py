@@ -34,6 +34,11 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
         kind=Support.EMULATED,
         reason="a registry belongs to one project and location: platforms share it by naming the same",
     ),
+    Capability.SWEEPS: Limit(
+        kind=Support.ABSENT,
+        reason="this library starts no hyperparameter tuning jobs",
+        instead="Call a step for each value in the pipeline's body, which may loop, and choose the best in another step.",
+    ),
 }
 
 OVER_REST: Final[Mapping[Capability, Limit]] = {
