@@ -70,6 +70,9 @@ def test_without_settings_only_this_machine_may_push(opened: Opened) -> None:
         with pytest.raises(AuthenticationError, match="from another machine") as caught:
             events.receive(push(sender=sender))
         assert "push_audience" in caught.value.hint
+    for by_a_proxy in ({"x_forwarded_for": ELSEWHERE}, {"forwarded": f"for={ELSEWHERE}"}):
+        with pytest.raises(AuthenticationError, match="from another machine"):
+            events.receive(push(sender="127.0.0.1", **by_a_proxy))
     with pytest.raises(AuthenticationError):
         events.receive(push(method="OPTIONS", webhook_request_origin="eventgrid.azure.net"))
 
