@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint format conformance bench bench-setup clean
+.PHONY: help quickstart test test-spark lint format conformance bench bench-setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,10 @@ quickstart: $(VENV)/.local  ## Install, then run the flight-delay project from r
 test: $(VENV)/.dev  ## Run all tests (about five minutes on two cores)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not conformance" -r sxX
 
+test-spark: $(VENV)/.dev  ## Run a slice of what Azure ML's Spark jobs do, with a Spark of its own (needs Java 17)
+	@$(BIN)/python tools/spark_environment.py >/dev/null
+	@$(BIN)/python -m pytest -q -m conformance -k slice tests/azureml/test_features_spark.py tests/azureml/test_features_spark_jobs.py
+
 lint: $(VENV)/.dev  ## Check style, types and the import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -52,4 +56,4 @@ bench: $(VENV)/.dev  ## Measure cloudmlops, peers and floors in one run and prin
 	@$(BIN)/python -m benchmarks
 
 clean:  ## Remove the environment and everything that was made here
-	rm -rf $(VENV) .peers quickstart .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .peers .tools quickstart .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
