@@ -191,3 +191,40 @@ def ordered(journal: str, missing: str) -> int:
 def pictured() -> int:
     """Run in an image of its own."""
     return one.with_options(image="mine:1")()
+
+
+@cm.step(resources=cm.Resources(distribution="pytorch", nodes=2, processes=2), cache=False)
+def torch() -> dict[str, str]:
+    """Say which process this is, of how many."""
+    print("process", os.environ["RANK"])
+    return {name: os.environ[name] for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR")}
+
+
+@cm.step(resources=cm.Resources(distribution="mpi", processes=2), cache=False)
+def mpi(others: dict[str, str]) -> list[str]:
+    """Say which process this is; the second one says it elsewhere."""
+    return [others["WORLD_SIZE"], os.environ["OMPI_COMM_WORLD_RANK"], os.environ["OMPI_COMM_WORLD_SIZE"]]
+
+
+@cm.pipeline
+def distributed() -> list[str]:
+    """Have steps of several processes."""
+    return mpi(torch())
+
+
+@cm.step(resources=cm.Resources(nodes=2))
+def scattered() -> int:
+    """Have several machines that do not know each other."""
+    return 1
+
+
+@cm.step(resources=cm.Resources(distribution="gossip", processes=0))
+def gossiping() -> int:
+    """Have what there is not."""
+    return 1
+
+
+@cm.pipeline
+def undistributed() -> int:
+    """Ask for distributions that there are not."""
+    return together(scattered(), gossiping())

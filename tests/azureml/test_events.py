@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from azure.mgmt.eventgrid.models import EventSubscriptionFilter
 
 from cloudmlops import Platform
 from cloudmlops.domain.events import (
@@ -22,13 +23,15 @@ from cloudmlops.domain.events import (
 from cloudmlops.domain.ledger import EntryKind
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.azure.cloud import AzureCloud
-from cloudmlops.errors import InvalidRequestError
+from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.errors import InvalidRequestError, RunFailedError
 from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.testing.contract.models import written_model
 from cloudmlops.testing.model_folders import write_scaling_model
 
-from .conftest import GROUP
+from .conftest import GROUP, Connects
 from .event_grid import PATIENCE, served, subscribe, workspace_id
+from .pipeline_steps import reading
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -213,24 +216,25 @@ def test_drift_that_a_monitor_finds_is_told(connected: Connected, cloud: AzureCl
 
 
 def test_our_own_deployment_is_one_event_as_the_library_tells_it(
-    connected: Connected, cloud: AzureCloud, tmp_path: Path
+    connected: Connected, cloud: AzureCloud, azureml_emulator: Emulator, tmp_path: Path
 ) -> None:
+    only = EventSubscriptionFilter(included_event_types=["Microsoft.MachineLearningServices.ModelDeployed"])
     platform = connected(serving="mlflow")
     version = platform.models.register("scaling", write_scaling_model(tmp_path / "model"))
     name = f"scaling-{version.registered_at:%f}"
     with served(platform) as url:
-        subscribe(platform, url)
+        subscribe(platform, url, filter=only)
         deployment = platform.endpoints.deploy(version, to=name)
         deployment.wait(timeout=timedelta(seconds=60))
         assert cloud.event_grid.deliveries.settle(PATIENCE)
-    told = [event.type for event in platform.events.list(kind=UnknownEvent)]
+    assert len(azureml_emulator.calls.list("eventgrid/deliver")) == 1
     (event,) = platform.events.list(kind=ModelDeployed)
     deployed_as = platform.endpoints.status(name).deployments[0].deployed_as
     platform.endpoints.delete(name)
 
     assert (event.model, event.version, event.endpoint) == ("scaling", version.version, name)
     assert (event.deployment, event.deployed_as) == (deployment.name, deployed_as)
-    assert told == []
+    assert platform.events.list(kind=UnknownEvent) == []
 
 
 def test_others_deployments_are_told_when_it_is_clear_of_which_model(connected: Connected, cloud: AzureCloud) -> None:
@@ -247,3 +251,28 @@ def test_others_deployments_are_told_when_it_is_clear_of_which_model(connected: 
     assert (event.model, event.version, event.endpoint, event.deployment) == ("churn", "3", "theirs", "theirs")
     (unclear,) = platform.events.list(kind=UnknownEvent)
     assert unclear.data["ModelIds"] == "churn:3,delay:1"
+
+
+@pytest.mark.conformance
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+def test_the_ends_of_our_own_run_are_each_one_event_with_the_step_that_failed(
+    connect_to_run: Connects, cloud: AzureCloud, azureml_emulator: Emulator, tmp_path: Path
+) -> None:
+    platform, missing = connect_to_run(), tmp_path / "missing"
+    kinds = [f"Microsoft.MachineLearningServices.{kind}" for kind in ("RunCompleted", "RunStatusChanged")]
+    with served(platform) as url:
+        subscribe(platform, url, filter=EventSubscriptionFilter(included_event_types=kinds))
+        run = platform.pipelines.run(reading, {"journal": str(tmp_path / "journal"), "missing": str(missing)})
+        with pytest.raises(RunFailedError):
+            run.wait()
+        missing.touch()
+        run.resume().wait()
+        assert cloud.event_grid.deliveries.settle(PATIENCE)
+
+    (failed,), (completed,) = (platform.events.list(kind=kind) for kind in (RunFailed, RunCompleted))
+    assert (failed.platform, failed.pipeline, failed.run, failed.attempt) == (platform.address, "reading", run.id, 1)
+    assert failed.step == "read"
+    assert "FileNotFoundError" in failed.error
+    assert (completed.platform, completed.pipeline, completed.run) == (platform.address, "reading", run.id)
+    kept = len(platform.events.list(kind=UnknownEvent))  # of steps
+    assert len(azureml_emulator.calls.list("eventgrid/deliver")) == kept + 2

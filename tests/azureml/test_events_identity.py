@@ -70,6 +70,9 @@ def test_without_settings_only_this_machine_may_push(opened: Opened) -> None:
         with pytest.raises(AuthenticationError, match="from another machine") as caught:
             events.receive(push(sender=sender))
         assert "push_audience" in caught.value.hint
+    for by_a_proxy in ({"x_forwarded_for": ELSEWHERE}, {"forwarded": f"for={ELSEWHERE}"}):
+        with pytest.raises(AuthenticationError, match="from another machine"):
+            events.receive(push(sender="127.0.0.1", **by_a_proxy))
     with pytest.raises(AuthenticationError):
         events.receive(push(method="OPTIONS", webhook_request_origin="eventgrid.azure.net"))
 
@@ -225,8 +228,17 @@ def test_event_grids_own_handshake_is_answered_with_its_code(opened: Opened) -> 
     assert answered.events == ()
 
 
-@pytest.mark.parametrize("schema", ["EventGridSchema", "CloudEventSchemaV1_0"])
-@pytest.mark.parametrize("proof", ["token", "query", "header"])
+@pytest.mark.parametrize(
+    ("schema", "proof"),
+    [
+        ("EventGridSchema", "token"),
+        pytest.param("EventGridSchema", "query", marks=pytest.mark.conformance),
+        pytest.param("EventGridSchema", "header", marks=pytest.mark.conformance),
+        pytest.param("CloudEventSchemaV1_0", "token", marks=pytest.mark.conformance),
+        ("CloudEventSchemaV1_0", "query"),
+        ("CloudEventSchemaV1_0", "header"),
+    ],
+)
 def test_event_grid_proves_itself_in_handshake_and_delivery(
     connected: Connected,
     cloud: AzureCloud,

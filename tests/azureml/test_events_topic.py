@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,23 @@ from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.errors import InvalidRequestError, NotFoundError, PermissionDeniedError, ServiceError
+from cloudmlops.ports.clock import SystemClock
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
 from .event_grid import PATIENCE, Namespace, drift, subscribe
 
 Connected = Callable[..., Platform]
+
+
+@dataclass
+class Later(SystemClock):
+    """A clock that goes by the machine's, and is ahead of it."""
+
+    later: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.later
 
 
 @pytest.fixture
@@ -262,3 +275,51 @@ def test_who_may_not_use_the_topic_is_told_the_role(
     with pytest.raises(PermissionDeniedError) as caught:
         acts[verb]()
     assert role in caught.value.hint
+
+
+def test_what_is_still_brought_to_a_platform_that_was_closed_is_released(
+    connected: Connected, namespace: Namespace, azureml_emulator: Emulator
+) -> None:
+    closed = connected(**namespace.settings)
+    closed.events.process()
+    closed.close()
+    by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
+    while not azureml_emulator.calls.list("eventgrid/namespaces.release"):
+        time.sleep(0.01)
+
+    another = connected(**namespace.settings)
+    another.events.process()
+    assert [event.id for event in another.events.list(kind=UnknownEvent)] == ["7"]
+
+
+def test_events_that_waited_long_for_their_worker_are_locked_anew_before_they_are_stored(
+    opened: Opened, namespace: Namespace, azureml_emulator: Emulator
+) -> None:
+    backends = opened(**namespace.settings)
+    clock = Later()
+    backends.clock = clock
+    with Platform(backends) as platform:
+        platform.events.process()
+        by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
+        asked = backends.events._queue._asked
+        assert asked is not None
+        asked.result(PATIENCE.total_seconds())
+        clock.later = timedelta(seconds=40)
+        platform.events.process()
+
+        assert [event.id for event in platform.events.list(kind=UnknownEvent)] == ["7"]
+    assert len(azureml_emulator.calls.list("eventgrid/namespaces.renewLock")) == 1
+    assert namespace.waiting() == []
+
+
+def test_a_queue_is_waited_at_for_longer_than_other_calls_may_take(
+    connected: Connected, namespace: Namespace, azureml_emulator: Emulator
+) -> None:
+    platform = connected(timeout="1", **namespace.settings)
+    platform.events.process()
+    azureml_emulator.faults.set(Fault(matching="eventgrid/namespaces.receive", delay_seconds=2))
+    azureml_emulator.clock.freeze()
+    azureml_emulator.clock.advance(timedelta(seconds=11))  # the first question is answered: there was nothing
+    by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
+    while not platform.events.list():
+        platform.events.process()

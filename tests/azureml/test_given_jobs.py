@@ -156,3 +156,57 @@ def test_a_file_that_has_gone_is_told(connect_to_run: Connects, given: cm.AzureM
 
     with pytest.raises((InvalidPipelineError, ServiceError), match=r"component\.yml"):
         connect_to_run().pipelines.run(given, {"times": 3})
+
+
+TRIAL = """
+import json, os, sys, urllib.request
+from pathlib import Path
+rate = float(sys.argv[1])
+uri = "https:" + os.environ["MLFLOW_TRACKING_URI"].partition(":")[2]
+sent = {"run_id": os.environ["MLFLOW_RUN_ID"], "key": "score", "value": rate, "timestamp": 1, "step": 0}
+# As MLflow's client does, without the seconds that importing it takes.
+request = urllib.request.Request(f"{uri}/api/2.0/mlflow/runs/log-metric", json.dumps(sent).encode())
+request.add_header("content-type", "application/json")
+request.add_header("authorization", "Bearer " + os.environ["MLFLOW_TRACKING_TOKEN"])
+urllib.request.urlopen(request).read()
+Path(sys.argv[2], "rate.txt").write_text(sys.argv[1])
+print("tried", sys.argv[1])
+"""
+SWEEP = """
+type: pipeline
+experiment_name: tuning
+outputs:
+  model: {type: uri_folder}
+settings:
+  default_compute: azureml:serverless
+jobs:
+  tune:
+    type: sweep
+    trial:
+      type: command
+      code: ./source
+      command: python trial.py ${{inputs.rate}} ${{outputs.model}}
+      environment: {image: "mine:1"}
+      inputs:
+        rate: {type: number}
+      outputs:
+        model: {type: uri_folder}
+    search_space:
+      rate: {type: choice, values: [0.25, 0.5]}
+    sampling_algorithm: grid
+    objective: {goal: maximize, primary_metric: score}
+    limits: {max_total_trials: 2, max_concurrent_trials: 2}
+    outputs:
+      model: "${{parent.outputs.model}}"
+"""
+
+
+def test_a_given_pipeline_may_try_hyperparameters(connect_to_run: Connects, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "trial.py").write_text(TRIAL, encoding="utf-8")
+    (tmp_path / "p.yaml").write_text(SWEEP, encoding="utf-8")
+
+    run = connect_to_run().pipelines.run(cm.AzureMLSpec(tmp_path / "p.yaml"), wait=True)
+
+    assert (run.outputs["model"] / "rate.txt").read_text() == "0.5"
+    assert run.logs("tune") == "tried 0.5\n"

@@ -260,6 +260,7 @@ def test_endpoints(check: Callable[[Acts], None], serving: Deployer, tmp_path: P
             "endpoints.list": lambda at: at.endpoints.list(),
             "endpoints.logs": lambda at: at.endpoints.logs(name, "v1"),
             "endpoints.predict": lambda at: at.endpoints.predict(name, [[1, 0]]),
+            "endpoints.mirror_traffic": lambda at: at.endpoints.mirror_traffic(name, "v2", percent=10),
             "endpoints.undeploy": lambda at: at.endpoints.undeploy(name, "v2"),
             "endpoints.delete": lambda at: at.endpoints.delete(name),
             "endpoints.predict_batch": lambda at: at.endpoints.predict_batch(one, str(rows), str(tmp_path / "o.jsonl")),

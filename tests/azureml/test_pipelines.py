@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from cloudmlops.testing.contract.pipeline_steps import training
 
 from .conftest import Connects
 from .pipeline_steps import (
+    distributed,
     exactly,
     falling,
     impossible,
@@ -33,6 +35,7 @@ from .pipeline_steps import (
     registering,
     single,
     talking,
+    undistributed,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
@@ -250,6 +253,80 @@ def test_what_steps_have_left_is_reused_also_by_the_service(connect_to_run: Conn
     (child,) = platform.native.jobs.list(parent_job_name=again.id)
     assert child.properties["azureml.isreused"] == "true"
     assert again.status is RunState.SUCCEEDED
+
+
+def test_the_code_asset_has_what_steps_import_and_no_secrets(
+    connect_to_run: Connects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    program = """
+import sys
+from pathlib import Path
+import cloudmlops as cm
+from shop.prices import PRICE
+
+@cm.step
+def carried() -> list[str]:
+    root = Path(sys.path[0])
+    return sorted(str(file.relative_to(root)) for file in root.rglob("*") if file.is_file() and file.suffix != ".pyc")
+
+@cm.pipeline
+def shopping() -> list[str]:
+    return carried()
+"""
+    files = {"__init__.py": "", "prices.py": "PRICE = 1", "steps.py": program, "query.sql": "select 1"}
+    kept = {".env": "PASSWORD=1", "token.json": "{}", "key.pem": "-", "data.bin": "0"}
+    for name, text in {**files, **kept}.items():
+        (shop / name).write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    run = connect_to_run().pipelines.run(import_module("shop.steps").shopping, wait=True)
+
+    assert run.outputs == {"output": [f"shop/{name}" for name in sorted(files)]}
+
+
+def test_steps_run_in_an_environment_that_was_made_from_a_conda_file(connect_to_run: Connects) -> None:
+    platform = connect_to_run(environment="azureml:flights:1")
+    made = ml().entities.Environment(
+        name="flights",
+        version="1",
+        image="mcr.microsoft.com/azureml/openmpi5.0-ubuntu24.04",
+        conda_file={"name": "flights", "dependencies": ["python=3.11", {"pip": ["cloudmlops[local,azureml]"]}]},
+    )
+    platform.native.environments.create_or_update(made)
+
+    assert platform.pipelines.run(single, wait=True).outputs == {"output": 1}
+
+
+def test_a_step_of_several_processes_leaves_what_the_first_one_returns(
+    connect_to_run: Connects, azureml_emulator: Emulator
+) -> None:
+    run = connect_to_run().pipelines.run(distributed, wait=True)
+
+    assert run.output("torch") == {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "NODE_RANK": "0",
+        "WORLD_SIZE": "4",
+        "MASTER_ADDR": "127.0.0.1",
+    }
+    assert run.outputs == {"output": ["4", "0", "2"]}
+    assert run.logs("torch") == "".join(f"process {rank}\n" for rank in range(4))
+    assert _sent(azureml_emulator)["jobs"]["torch"]["resources"] == {"instance_count": 2}
+
+
+def test_a_distribution_that_there_is_not_is_refused_and_others_have_none(connect_to_run: Connects) -> None:
+    with pytest.raises(InvalidPipelineError) as refusal:
+        connect_to_run().pipelines.run(undistributed)
+    with cm.connect("local://:memory:") as local, pytest.raises(UnsupportedError, match=r"has no pipelines\.distrib"):
+        local.pipelines.run(distributed)
+
+    assert refusal.value.faults == (
+        "step 'scattered': several nodes or processes need a distribution: 'mpi' or 'pytorch'",
+        "step 'gossiping': nodes and processes must be 1 or more, not 1 and 0",
+        "step 'gossiping': the distribution must be 'mpi' or 'pytorch', not 'gossip'",
+    )
 
 
 def _until(condition: Callable[[], object], *, seconds: float = 60.0) -> None:

@@ -26,6 +26,17 @@ def test_a_target_names_the_workspace() -> None:
     assert read.timeout == timedelta(minutes=1)
 
 
+def test_a_topic_is_looked_for_in_the_workspaces_resource_group() -> None:
+    topic = "https://my-bus.westeurope-1.eventgrid.azure.net/topics/mlops"
+    read = AzureMLSettings(subscription=SUBSCRIPTION, resource_group="g", workspace="www", topic=topic)
+
+    assert read.topic_id == (
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/g/providers/Microsoft.EventGrid/namespaces/my-bus/topics/mlops"
+    )
+    assert AzureMLSettings.from_target(read.target) == read
+    assert AzureMLSettings.from_target(HERE).topic_id == ""
+
+
 def test_what_was_set_is_said_to_another_process() -> None:
     given = f"{HERE}?datastore=models&prefix=team%2Fml&timeout=90.0&cloud_url=none"
 
@@ -50,6 +61,13 @@ def test_what_was_set_is_said_to_another_process() -> None:
         (f"{HERE}?compute=1", "compute"),
         (f"{HERE}?timeout=0", "timeout"),
         (f"{HERE}?bucket=b", "bucket"),
+        (f"{HERE}?topic=mlops", "topic"),
+        (f"{HERE}?topic=http%3A%2F%2Fbus.westeurope-1.eventgrid.azure.net%2Ftopics%2Fmlops", "topic"),
+        (f"{HERE}?event_subscription=worker", "event_subscription: it is a subscription of the topic"),
+        (f"{HERE}?reporter=audit-log", "reporter"),
+        (f"{HERE}?push_tenant=contoso", "push_tenant"),
+        (f"{HERE}?push_account=event-grid", "push_account"),
+        (f"{HERE}?push_origins=%2A", "push_origins"),
         (f"azureml://user:secret@{SUBSCRIPTION}/g/workspace", "credentials"),
     ],
 )

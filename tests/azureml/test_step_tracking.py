@@ -11,7 +11,7 @@ from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.runtime.mirrored import CloudRun, taken_from
 
 from .conftest import Connects, Opened
-from .tracked_steps import tracked
+from .tracked_steps import autologged, tracked
 
 pytestmark = pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
 ADDRESS = "azureml://westeurope.api.azureml.ms/mlflow/v1.0"
@@ -32,6 +32,23 @@ def test_what_a_step_logs_is_in_its_record_and_in_the_run_of_azure_ml(
     assert [(one.step, one.value) for one in history] == [(0, 0.5), (1, 0.25)]
     assert measures.params(workspace, str(child.name)) == {"depth": "3"}
     assert child.tags["owner"] == "ada"
+
+
+@pytest.mark.conformance
+def test_what_mlflow_logs_of_a_training_by_itself_is_in_the_run_of_azure_ml(
+    connect_to_run: Connects, cloud: AzureCloud
+) -> None:
+    """With the models that Azure ML's own tracking store does not take: they stay in the step's folder."""
+    platform = connect_to_run()
+
+    run = platform.pipelines.run(autologged, wait=True)
+
+    assert run.steps["trains"].logged["metrics"]["training_accuracy_score"] == 1.0
+    workspace = str(platform.native.workspaces.get(platform.native.workspace_name).id)
+    (child,) = platform.native.jobs.list(parent_job_name=run.id)
+    measures = cloud.tracking.measures
+    assert measures.last(workspace, str(child.name))["training_accuracy_score"].value == 1.0
+    assert measures.params(workspace, str(child.name))["C"] == "0.5"
 
 
 def test_all_that_was_logged_is_sent_however_much_it_is(

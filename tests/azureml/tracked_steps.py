@@ -21,3 +21,22 @@ def logs() -> cm.Metrics:
 def tracked() -> cm.Metrics:
     """Log in a step."""
     return logs()
+
+
+@cm.step(cache=False)
+def trains() -> cm.Model:
+    """Train with all that MLflow logs of it by itself."""
+    import mlflow
+    from sklearn.linear_model import LogisticRegression
+
+    mlflow.autolog()
+    fitted = LogisticRegression(C=0.5).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    model = cm.Model.new()
+    mlflow.sklearn.save_model(fitted, model.path)
+    return model
+
+
+@cm.pipeline
+def autologged() -> cm.Model:
+    """Train in a step."""
+    return trains()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,6 +15,7 @@ from tests.azureml.event_grid import made_namespace
 from cloudmlops import Platform, connect
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.providers.azureml.sdk import ml
 
 from .conftest import azureml_target, azureml_target_of, target_in_new_project, vertex_target
 
@@ -74,6 +76,28 @@ class OnAzureML:
     def platform(self, azureml_emulator: Emulator) -> Iterator[Platform]:
         with connect(azureml_target(azureml_emulator, **self.settings)) as platform:
             yield platform
+
+
+class ServedByAzureML:
+    """What endpoints need besides: an image, and a cluster that files are scored on."""
+
+    settings: ClassVar[Mapping[str, str]] = {
+        **OnAzureML.settings,
+        "serving_image": "myregistry.azurecr.io/cloudmlops/serving:latest",
+        "compute": "scoring",
+    }
+
+    @pytest.fixture(autouse=True)
+    def cluster(self, platform: Platform) -> None:
+        client: Any = platform.native
+        made = ml().entities.AmlCompute(name="scoring", size="Standard_DS3_v2", max_instances=1)
+        client.compute.begin_create_or_update(made).result()
+
+    def check_split(self, counts: Counter[float], expected: dict[float, int]) -> None:
+        """Azure ML shares requests by chance: within four standard deviations of 200 times 0.2."""
+        assert counts.keys() == expected.keys()
+        assert sum(counts.values()) == 200
+        assert abs(counts[2.0] - expected[2.0]) <= 23
 
 
 class OnAzureMLWithNamespace(OnAzureML):

@@ -10,7 +10,7 @@ from cloudmlops.testing.contract.features import FeaturesContract
 from cloudmlops.testing.contract.models import ModelsContract
 from cloudmlops.testing.contract.pipelines import PipelinesContract
 
-from .rigs import OnAzureMLSealed, OnVertexSealed
+from .rigs import OnAzureMLSealed, OnVertexSealed, ServedByAzureML
 
 
 class TestAccessOnVertex(OnVertexSealed, AccessContract):
@@ -41,7 +41,7 @@ class TestAccessOnAzureML(OnAzureMLSealed, AccessContract):
     principal = default_directory().by_name("guest").object_id
 
 
-class TestEndpointsOnAzureML(OnAzureMLSealed, EndpointsContract):
+class TestEndpointsOnAzureML(ServedByAzureML, OnAzureMLSealed, EndpointsContract):
     pass
 
 

@@ -17,6 +17,8 @@ class Capability(StrEnum):
     GPU_STEPS = "pipelines.gpu"
     SPOT_STEPS = "pipelines.spot"
     STEP_IMAGES = "pipelines.images"
+    DISTRIBUTED_STEPS = "pipelines.distributed"
+    SWEEPS = "pipelines.sweeps"
     MIRROR_TRAFFIC = "endpoints.mirror_traffic"
     SCALE_TO_ZERO = "endpoints.scale_to_zero"
     AUTOSCALE = "endpoints.autoscale"

@@ -26,6 +26,13 @@ class Resources:
     """Kind and number, such as `nvidia-l4:1`."""
     spot: bool = False
     """Whether a cheaper machine that may be taken away will do."""
+    distribution: str | None = None
+    """How the processes of a step that has several find each other: `pytorch` or `mpi`. What the first of them returns
+    is what the step leaves."""
+    nodes: int = 1
+    """How many machines work together; more than one need a `distribution`."""
+    processes: int = 1
+    """On each machine; more than one need a `distribution`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,6 +203,13 @@ def _option_faults(step: str, options: StepOptions) -> Iterator[str]:
         yield f"step {step!r}: retries must be 0 or more, not {options.retries}"
     if options.timeout is not None and options.timeout <= timedelta(0):
         yield f"step {step!r}: the timeout must be longer than nothing, not {options.timeout}"
+    wanted = options.resources
+    if wanted.nodes < 1 or wanted.processes < 1:
+        yield f"step {step!r}: nodes and processes must be 1 or more, not {wanted.nodes} and {wanted.processes}"
+    if wanted.distribution not in (None, "mpi", "pytorch"):
+        yield f"step {step!r}: the distribution must be 'mpi' or 'pytorch', not {wanted.distribution!r}"
+    elif wanted.distribution is None and (wanted.nodes > 1 or wanted.processes > 1):
+        yield f"step {step!r}: several nodes or processes need a distribution: 'mpi' or 'pytorch'"
     if options.retry_delay < timedelta(0):
         yield f"step {step!r}: the retry delay must not be negative, not {options.retry_delay}"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from cloudmlops.domain.capabilities import Capability
 from cloudmlops.domain.compiled import AzureMLSpec, KfpSpec, azureml_graph, compiled_graph
 from cloudmlops.domain.events import Event, RunCompleted, RunFailed
 from cloudmlops.domain.graph import Graph
@@ -199,6 +200,8 @@ class Pipelines:
         return self._context.backends.pipelines
 
     def _request(self, run: str, graph: Graph, *, cache: bool, written: Mapping[str, str]) -> RunRequest:
+        if any(step.options.resources.distribution for step in graph.steps):
+            self._context.backends.capabilities.require(Capability.DISTRIBUTED_STEPS)
         source = provenance.source_snapshot(graph.functions.values())
         provenance.keep_snapshot(self._context.backends.objects, source)
         return RunRequest(

@@ -45,6 +45,12 @@ ROLES = {role.name: role for role in BUILT_IN}
         ("AzureML Registry User", "Microsoft.MachineLearningServices/registries/assets/write", True),
         ("AzureML Metrics Writer (preview)", f"{ML}/metrics/run/write", True),
         ("AzureML Metrics Writer (preview)", f"{ML}/experiments/runs/write", False),
+        ("EventGrid Contributor", "Microsoft.EventGrid/eventSubscriptions/write", True),
+        ("EventGrid Contributor", f"{ML}/read", False),
+        ("EventGrid EventSubscription Contributor", "Microsoft.EventGrid/eventSubscriptions/write", True),
+        ("EventGrid EventSubscription Contributor", "Microsoft.EventGrid/systemTopics/write", False),
+        ("EventGrid EventSubscription Reader", "Microsoft.EventGrid/eventSubscriptions/read", True),
+        ("EventGrid EventSubscription Reader", "Microsoft.EventGrid/eventSubscriptions/write", False),
         ("User Access Administrator", "Microsoft.Authorization/roleAssignments/write", True),
         ("User Access Administrator", f"{ML}/models/versions/write", False),
     ],
@@ -71,6 +77,16 @@ def test_actions_on_data_are_granted_by_data_actions_only() -> None:
     assert not granted([ROLES["Owner"]], read, data=True)
     assert granted([ROLES["Storage Blob Data Reader"]], read, data=True)
     assert not granted([ROLES["Storage Blob Data Reader"]], read.replace("read", "write"), data=True)
+    assert granted([ROLES["Storage Blob Data Owner"]], read.replace("read", "tags/write"), data=True)
+    assert not granted([ROLES["Storage Blob Delegator"]], read, data=True)
+    send, receive = (f"Microsoft.EventGrid/events/{verb}/action" for verb in ("send", "receive"))
+    for role, sends, receives in (
+        ("EventGrid Data Sender", True, False),
+        ("EventGrid Data Receiver", False, True),
+        ("EventGrid Contributor", False, False),
+    ):
+        assert granted([ROLES[role]], send, data=True) is sends
+        assert granted([ROLES[role]], receive, data=True) is receives
 
 
 @given(st.text(alphabet="abAB/.*+()", max_size=12), st.text(alphabet="abAB/.+()", max_size=12))

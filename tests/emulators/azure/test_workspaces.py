@@ -141,7 +141,7 @@ def test_what_is_no_feature_store_is_not_deleted_as_one(azure: Azure) -> None:
 
 
 def test_a_data_scientist_deletes_no_workspace(azure: Azure) -> None:
-    with pytest.raises(HttpResponseError, match="workspaces/(read|delete)") as refused:
+    with pytest.raises(HttpResponseError, match=r"workspaces/(read|delete)") as refused:
         azure.client("scientist").workspaces.begin_delete(azure.workspace, delete_dependent_resources=False)
 
     assert refused.value.status_code == 403

@@ -16,6 +16,7 @@ from cloudmlops.emulators.azure.arm.service import arm_service
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.service import blob_service
 from cloudmlops.emulators.azure.blob.sharing import Blobs
+from cloudmlops.emulators.azure.control import control_service
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.entra.principals import Directory, default_directory, load_directory
 from cloudmlops.emulators.azure.entra.service import entra_service
@@ -61,6 +62,7 @@ from cloudmlops.emulators.azure.scoring.batch import BatchDoor
 from cloudmlops.emulators.azure.scoring.credentials import Credentials
 from cloudmlops.emulators.azure.scoring.fleet import Fleet
 from cloudmlops.emulators.azure.scoring.service import scoring_service
+from cloudmlops.emulators.azure.tracking.measures import Measures
 from cloudmlops.emulators.azure.tracking.service import Tracking
 from cloudmlops.emulators.core.service import Service, Surroundings
 
@@ -145,6 +147,7 @@ class AzureCloud:
             self.batch.service(),
             blob_service(surroundings, self.tokens, self.access),
             self.event_grid.service(),
+            control_service(surroundings, self.resources, self.event_grid.events),
             self.history.service(),
             *registry_services(world, RegistryAssets(world)),
             *self.tracking.services(),
@@ -161,9 +164,8 @@ class AzureCloud:
         self.pace = executor.pace
         """How long jobs are on their way before they run."""
         runner = Runner(world.surroundings, runs)
-        self.sweeps = Sweeps(world.surroundings.clock, runs, executor)
-        """What tries parameters; `sweeps.metrics` tells how good trials are."""
-        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor, self.sweeps), self.sweeps)
+        sweeps = Sweeps(world.surroundings.clock, runs, executor, Measures(world.surroundings.state))
+        self.jobs = Jobs(world, runs, runner, executor, Pipelines(world, runs, executor, sweeps), sweeps)
         """What is executed."""
         Materialization(world, FeatureSets(world), runs, self.jobs)
         self.schedules.starter = self.jobs.start

@@ -25,4 +25,9 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
         "platform.native.models.share, is Azure's own asset without stages of ours, until another workspace registers "
         "it in its own ledger (docs/azureml.md)",
     ),
+    Capability.SWEEPS: Limit(
+        kind=Support.EMULATED,
+        reason="a sweep is a job of a pipeline that is given as AzureMLSpec, for its trials must be commands that report a "
+        "metric to MLflow; a @cm.pipeline may call a step for each value, and choose the best in another step",
+    ),
 }

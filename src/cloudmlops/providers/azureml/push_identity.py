@@ -29,6 +29,7 @@ _KEPT_SECONDS: Final = 3600.0
 _AGAIN_SECONDS: Final = 60.0
 """So often is looked for a key that is not known: anybody can name one."""
 _SKEW_SECONDS: Final = 10
+_FORWARDED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"})
 
 
 class PushIdentity:
@@ -48,7 +49,7 @@ class PushIdentity:
         settings = self._settings
         key = settings.push_key.get_secret_value()
         if not key and not settings.push_audience:
-            if not settings.push_unproven and not _is_of_this_machine(request.sender):
+            if not settings.push_unproven and not _is_of_this_machine(request):
                 raise _refused("no way to prove it is set, and it is from another machine")
         elif not (key and _has_key(request, key)):
             self._check_token(request)
@@ -135,11 +136,13 @@ def _has_key(request: PushRequest, key: str) -> bool:
     return any(hmac.compare_digest(one.encode(), key.encode()) for one in given)
 
 
-def _is_of_this_machine(sender: str) -> bool:
+def _is_of_this_machine(request: PushRequest) -> bool:
+    """Say whether a push comes from this machine, and not from a proxy here, which says for whom it asks."""
     try:
-        return ip_address(sender).is_loopback
+        here = ip_address(request.sender).is_loopback
     except ValueError:
         return False
+    return here and not _FORWARDED & request.headers.keys()
 
 
 def _refused(reason: str) -> AuthenticationError:

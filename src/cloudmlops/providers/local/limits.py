@@ -18,6 +18,11 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
         reason="a deployment has the number of worker processes it was given",
         instead="Give replicas=(n, n) with the number that the machine can carry.",
     ),
+    Capability.DISTRIBUTED_STEPS: Limit(
+        kind=Support.ABSENT,
+        reason="a step is one process of this machine",
+        instead="Leave out nodes, processes and distribution here; the step may start processes of its own.",
+    ),
     Capability.GPU_STEPS: Limit(
         kind=Support.EMULATED,
         reason="a step sees the accelerators that this machine has; none is reserved for it",
@@ -45,5 +50,10 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
     Capability.STEP_IMAGES: Limit(
         kind=Support.EMULATED,
         reason="no container engine is assumed: the image is recorded, and the step runs in this Python environment",
+    ),
+    Capability.SWEEPS: Limit(
+        kind=Support.ABSENT,
+        reason="there is no service that chooses what to try next",
+        instead="Call a step for each value in the pipeline's body, which may loop, and choose the best in another step.",
     ),
 }

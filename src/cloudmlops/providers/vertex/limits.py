@@ -8,6 +8,12 @@ from typing import Final
 from cloudmlops.domain.capabilities import Capability, Limit, Support
 
 LIMITS: Final[Mapping[Capability, Limit]] = {
+    Capability.DISTRIBUTED_STEPS: Limit(
+        kind=Support.ABSENT,
+        reason="this library writes each step as one container",
+        instead="Give the step one machine with several accelerators, or start a custom job with several worker pools "
+        "in the step.",
+    ),
     Capability.EVENT_DELIVERY: Limit(
         kind=Support.EMULATED,
         reason="this library's events are in the platform's own inbox, and at a Pub/Sub topic where the setting topic "
@@ -27,6 +33,11 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
     Capability.SHARED_REGISTRY: Limit(
         kind=Support.EMULATED,
         reason="a registry belongs to one project and location: platforms share it by naming the same",
+    ),
+    Capability.SWEEPS: Limit(
+        kind=Support.ABSENT,
+        reason="this library starts no hyperparameter tuning jobs",
+        instead="Call a step for each value in the pipeline's body, which may loop, and choose the best in another step.",
     ),
 }
 

@@ -91,9 +91,10 @@ def test_requests_are_taken_in_the_letters_of_published_examples(batch: Batch) -
     batch.deploy()
     given = {"UriFolderInput": {"JobInputType": "UriFolder", "Uri": batch.numbers(1)}}
 
-    job = batch.ended(batch.post({"properties": {"InputData": given}}))
+    reply = batch.post({"properties": {"InputData": given, "RetrySettings": {"MaxRetries": 1}}})
 
-    assert job["properties"]["status"] == "Completed"
+    assert reply.json()["properties"]["retrySettings"] == {"maxRetries": 1, "timeout": "PT30S"}
+    assert batch.ended(reply)["properties"]["status"] == "Completed"
 
 
 @pytest.mark.parametrize(

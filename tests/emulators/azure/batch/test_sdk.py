@@ -132,6 +132,8 @@ def test_one_request_makes_one_job(azure: Azure, client: MLClient, numbers: Path
 
     assert [one.name for one in client.jobs.list()] == [job.name]
     assert [one.name for one in client.batch_endpoints.list_jobs(name)] == [job.name]
+    assert [one.name for one in client.batch_deployments.list_jobs(name, name="blue")] == [job.name]
+    assert list(client.batch_deployments.list_jobs(name, name="green")) == []
     (child,) = client.jobs.list(parent_job_name=job.name)
     assert child.display_name == "batchscoring"
 

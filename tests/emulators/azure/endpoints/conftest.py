@@ -64,6 +64,17 @@ class Endpoints:
             **more,
         )
 
+    def post(self, path: str, body: Mapping[str, Any]) -> None:
+        """Post to a path that is none of the workspace's."""
+        token = self.cloud.tokens.issue(self.cloud.tokens.directory.by_name("owner"), "https://management.azure.com")
+        httpx.post(
+            f"{self.emulator.url}{path}",
+            headers={"authorization": f"Bearer {token}"},
+            params={"api-version": "2021-10-01-dataplanepreview"},
+            json=body,
+            trust_env=False,
+        ).raise_for_status()
+
     def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Put something and wait until its operation has ended; return how that went."""
         return self.followed(self.call("PUT", path, json=body))

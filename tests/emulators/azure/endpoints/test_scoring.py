@@ -56,6 +56,28 @@ def test_a_script_scores_with_its_model_and_what_it_prints_is_in_the_log(endpoin
     assert "Downloaded 1 files of the model factor/" in endpoints.logs(path, containerType="StorageInitializer")
 
 
+def test_a_model_of_a_registry_scores(endpoints: Endpoints) -> None:
+    registry = endpoints.cloud.ensure_registry(f"{endpoints.prefix}-shared", group="ml").rpartition("/")[2]
+    source = endpoints.mlflow(4.0)
+    workspace = endpoints.cloud.resources.get(endpoints.workspace)
+    assert workspace is not None
+    guid = workspace["properties"]["workspaceId"]
+    name, version = source.split("/")[-3], source.rpartition("/")[2]
+    given = {
+        "referenceType": "Id",
+        "sourceAssetId": f"azureml://locations/westeurope/workspaces/{guid}/models/{name}/versions/{version}",
+    }
+    front = f"/mferp/managementfrontend{endpoints.cloud.ensure_registry(registry, group='ml')}"
+    endpoints.post(f"{front}/import", {"properties": given})
+    path = endpoints.endpoint()
+
+    made = endpoints.deploy(path, model=f"azureml://registries/{registry}/models/{name}/versions/{version}")
+
+    assert made["status"] == "Succeeded"
+    endpoints.endpoint(traffic={"blue": 100})
+    assert endpoints.score(path, {"input_data": ROWS}).json() == [8.0, 12.0]
+
+
 def test_our_serving_image_scores_as_a_cloud_starts_it(endpoints: Endpoints) -> None:
     path = endpoints.endpoint()
     route = {"port": 8080, "path": "/predict"}

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.eventgrid import EventGridEvent, SystemEventNames
@@ -227,3 +228,39 @@ def test_what_else_happens_is_told_in_the_documented_names(
     assert told == DATA
     deployed = next(one for one in webhook.events if one["eventType"].endswith("ModelDeployed"))
     assert deployed["data"]["ModelIds"] == "churn:1,churn:2"
+
+
+def test_a_program_in_another_process_tells_of_drift_by_name(
+    azure: Azure, grid: EventGrid, manage: EventGridManagementClient, webhook: Webhook
+) -> None:
+    subscribe(azure, manage, webhook.url)
+    asked = {
+        "workspace": azure.workspace_id,
+        "kind": "DatasetDriftDetected",
+        "subject": "datadrift/d1/run/r1",
+        "data": {"DataDriftName": "monitor", "DriftCoefficient": 0.8},
+    }
+
+    def post(**headers: str) -> httpx.Response:
+        url = f"{azure.emulator.url}/-/emulator/azure/events"
+        return httpx.post(url, json=asked, headers=headers, trust_env=False)
+
+    assert post().status_code == 200
+    assert grid.deliveries.settle(PATIENCE)
+    (event,) = webhook.events
+    assert event["eventType"] == SystemEventNames.MachineLearningServicesDatasetDriftDetectedEventName
+    assert (event["subject"], event["data"]) == (asked["subject"], asked["data"])
+
+    assert post(origin="https://example.com").status_code == 403
+    for wrong, status in (
+        ({"kind": "Another"}, 400),
+        ({"workspace": "/x"}, 404),
+        ({"data": 7}, 400),
+        ({"what": 1}, 400),
+    ):
+        before = dict(asked)
+        asked |= wrong
+        assert post().status_code == status
+        asked.pop("what", None)
+        asked |= before
+    assert len(webhook.events) == 1

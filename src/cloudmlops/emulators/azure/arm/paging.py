@@ -30,8 +30,10 @@ def paged(
         at: What the request's path is below.
 
     Raises:
-        Refused: The token of the page is none.
+        Refused: The token of the page is none, or a number is given for one.
     """
+    if request.query("$skip"):
+        raise Refused("UNIMPLEMENTED", "A list from a number on ($skip) is not emulated: follow its nextLink.")
     begin = _begin(found, _decoded(request.query("$skipToken")))
     top = request.query("$top")
     if top and not (top.isdigit() and int(top)):

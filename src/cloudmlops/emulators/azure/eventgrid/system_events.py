@@ -34,7 +34,7 @@ class SystemEvents:
             "ModelTags": dict(tags),
             "ModelProperties": dict(properties),
         }
-        self._tell(workspace, "ModelRegistered", f"models/{name}:{version}", data)
+        self.tell(workspace, "ModelRegistered", f"models/{name}:{version}", data)
 
     def model_deployed(
         self,
@@ -63,7 +63,7 @@ class SystemEvents:
             "ServiceTags": dict(tags),
             "ServiceProperties": dict(properties),
         }
-        self._tell(workspace, "ModelDeployed", f"endpoints/{service}", data)
+        self.tell(workspace, "ModelDeployed", f"endpoints/{service}", data)
 
     def run_completed(
         self,
@@ -78,7 +78,7 @@ class SystemEvents:
     ) -> None:
         """Tell of a run that ended well."""
         data = _run(experiment_id, experiment, run, run_type, tags, properties)
-        self._tell(workspace, "RunCompleted", f"experiments/{experiment_id}/runs/{run}", data)
+        self.tell(workspace, "RunCompleted", f"experiments/{experiment_id}/runs/{run}", data)
 
     def run_status_changed(
         self,
@@ -94,7 +94,7 @@ class SystemEvents:
     ) -> None:
         """Tell of a run's new status; the real service does so only of `failed`."""
         data = {**_run(experiment_id, experiment, run, run_type, tags, properties), "runStatus": status}
-        self._tell(workspace, "RunStatusChanged", f"experiments/{experiment_id}/runs/{run}", data)
+        self.tell(workspace, "RunStatusChanged", f"experiments/{experiment_id}/runs/{run}", data)
 
     def dataset_drift_detected(
         self,
@@ -132,9 +132,17 @@ class SystemEvents:
             "StartTime": start.isoformat(),
             "EndTime": end.isoformat(),
         }
-        self._tell(workspace, "DatasetDriftDetected", f"datadrift/{drift_id}/run/{run}", data)
+        self.tell(workspace, "DatasetDriftDetected", f"datadrift/{drift_id}/run/{run}", data)
 
-    def _tell(self, workspace: str, kind: str, subject: str, data: Mapping[str, Any]) -> None:
+    def tell(self, workspace: str, kind: str, subject: str, data: Mapping[str, Any]) -> None:
+        """Tell of anything.
+
+        Args:
+            workspace: Its id.
+            kind: Such as `ModelRegistered`.
+            subject: Of the event.
+            data: As the service writes it.
+        """
         event = {
             "topic": workspace,
             "subject": subject,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.jobs.assets import Assets
+from cloudmlops.emulators.azure.jobs.distribution import processes_of
 from cloudmlops.emulators.azure.jobs.expressions import filled, substituted
 from cloudmlops.emulators.azure.jobs.images import Images
 from cloudmlops.emulators.azure.jobs.logs import Log
@@ -103,8 +105,11 @@ class Executor:
     def _execute(self, run: Run, task: Task, stop: Stop, folder: Path) -> Mapping[str, Mapping[str, str]]:
         self._runs.move(run, "Preparing")
         artifacts = self._artifacts(run)
-        log = Log(self._blobs, artifacts, folder / task.log, task.log)
-        log.begin()
+        own_variables, logs = [], []
+        for name, variables in processes_of(task.distribution, task.log):
+            own_variables.append(variables)
+            logs.append(Log(self._blobs, artifacts, folder / name, name))
+            logs[-1].begin()
         work, mounts = folder / "exe" / "wd", folder / "cap" / "data-capability" / "wd"
         for one in (work, mounts):
             one.mkdir(parents=True)
@@ -119,9 +124,10 @@ class Executor:
         self._runs.move(run, "Queued")
         stop.pause(self.pace.queued)
         variables = self._variables(run, task, inputs, outputs)
-        with self._node(run, stop), self._timed(run, task, stop) as own:
+        environments = [{**variables, **one} for one in own_variables]
+        with self._nodes(run, task, stop), self._timed(run, task, stop) as own:
             self._runs.move(run, "Running")
-            status = self._wait(command, variables, own, work, log)
+            status, log = self._wait(command, environments, own, work, logs)
         self._runs.move(run, "Finalizing")
         for name in _LEFT:
             if (work / name).is_dir():
@@ -134,7 +140,7 @@ class Executor:
         if status != 0:
             raise Failed(
                 f"Execution failed. User process '{_SHELL}' exited with status code {status}. "
-                f"Please check log file '{task.log}' for error details. Error: {log.end()}"
+                f"Please check log file '{log.name}' for error details. Error: {log.end()}"
             )
         return {name: self._registered(run, name, task.outputs[name], uri) for name, uri in taken.items()}
 
@@ -178,15 +184,15 @@ class Executor:
         return str((found or {}).get("properties", {}).get("image") or environment)
 
     @contextmanager
-    def _node(self, run: Run, stop: Stop) -> Iterator[None]:
-        """Have a node of the run's compute, once there is one; what runs serverless needs none."""
+    def _nodes(self, run: Run, task: Task, stop: Stop) -> Iterator[None]:
+        """Have nodes of the run's compute, once there are enough; what runs serverless needs none."""
         compute = f"{run.workspace}/computes/{run.compute}"
         if self._clusters.get(compute) is None:
             yield
             return
         try:
             with stop.waited() as ready:
-                self._clusters.allocate(compute, run.name, ready)
+                self._clusters.allocate(compute, run.name, ready, nodes=task.distribution.nodes)
             yield
         finally:
             self._clusters.release(compute, run.name)
@@ -211,21 +217,43 @@ class Executor:
             if timer is not None:
                 timer.cancel()
 
-    def _wait(self, command: str, variables: Mapping[str, str], stop: Stop, work: Path, log: Log) -> int:
-        process = stop.start([_SHELL, "-c", command], environment=variables, folder=work, log=log.file)
+    def _wait(
+        self, command: str, environments: Sequence[Mapping[str, str]], stop: Stop, work: Path, logs: Sequence[Log]
+    ) -> tuple[int, Log]:
+        """Run a command to its end, as one process for each environment; those beside one that fails are ended.
+
+        Returns:
+            The first status that is no success, and the log of that process.
+        """
+        own = stop.below()
+        going: dict[Log, subprocess.Popen[bytes]] = {}
+        ended: list[tuple[int, Log]] = []
         try:
-            while True:
-                try:
-                    process.wait(_LOOK)
-                    break
-                except subprocess.TimeoutExpired:
+            for variables, log in zip(environments, logs, strict=True):
+                going[log] = own.start([_SHELL, "-c", command], environment=variables, folder=work, log=log.file)
+            while going:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    next(iter(going.values())).wait(_LOOK)
+                for log, process in list(going.items()):
                     log.ship()
-            status = self._world.surroundings.processes.wait(process)
+                    if process.poll() is not None:
+                        ended.append((self._ended(process, own), log))
+                        del going[log]
+                        log.ship()
+                if any(status for status, _ in ended) and going:
+                    own.ask()
         finally:
-            stop.ended(process)
-            log.ship()
+            for process in going.values():
+                self._world.surroundings.processes.end(process)
+                own.ended(process)
         stop.check()
-        return status if status >= 0 else 128 - status  # of a signal, as a shell tells it
+        return next(((status, log) for status, log in ended if status), ended[0])
+
+    def _ended(self, process: subprocess.Popen[bytes], stop: Stop) -> int:
+        """Return the status of a process that has ended; of a signal, as a shell tells it."""
+        status = self._world.surroundings.processes.wait(process)
+        stop.ended(process)
+        return status if status >= 0 else 128 - status
 
     def _bring(self, run: Run, address: str, folder: Path) -> None:
         """Write what lies at an address into a folder."""

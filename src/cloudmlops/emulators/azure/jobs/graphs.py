@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError
 from cloudmlops.emulators.azure.arm.resources import Resources
+from cloudmlops.emulators.azure.jobs.distribution import distribution_of
 from cloudmlops.emulators.azure.jobs.expressions import names_in, only_name
 from cloudmlops.emulators.azure.jobs.images import Images
 from cloudmlops.emulators.azure.jobs.spark import spark_step
@@ -110,18 +111,13 @@ def _step(name: str, node: Mapping[str, Any], resources: Resources, images: Imag
     if specification.get("type", "command") != ("command" if kind == "sweep" else kind):
         raise UserError("INVALID_ARGUMENT", f"The component of the step {name} is not of type {kind!r}.")
     inner = _inner(specification, resources, images) if kind == "pipeline" else None
-    for part in (node, specification):
-        if part.get("distribution"):
-            raise UserError("UNIMPLEMENTED", f"The distribution of a step is not emulated: {name}.")
-        if int((part.get("resources") or {}).get("instance_count") or 1) > 1:
-            raise UserError("UNIMPLEMENTED", f"A step on more than one node is not emulated: {name}.")
     declared: Mapping[str, Mapping[str, Any]] = specification.get("inputs") or {}
     given = {key: value_of(_literal(one), f"{name}.{key}") for key, one in (node.get("inputs") or {}).items()}
     outputs, bound = _outputs(name, node, specification)
     defaults = {
         key: Value(kind="literal", text=str(one["default"])) for key, one in declared.items() if "default" in one
     }
-    made = spark_step(node, specification, images) if kind == "spark" else _command(node, specification)
+    made = spark_step(node, specification, images) if kind == "spark" else _command(name, node, specification)
     task = replace(made, inputs=defaults, outputs=outputs, identity=_identity(node.get("identity")))
     sweep = sweep_of_node(node, task, name) if kind == "sweep" else None
     optional = {key for key, one in declared.items() if _true(one.get("optional"), default=False)}
@@ -145,7 +141,8 @@ def _step(name: str, node: Mapping[str, Any], resources: Resources, images: Imag
     )
 
 
-def _command(node: Mapping[str, Any], specification: Mapping[str, Any]) -> Task:
+def _command(name: str, node: Mapping[str, Any], specification: Mapping[str, Any]) -> Task:
+    resources = [node.get("resources"), specification.get("resources")]
     return Task(
         command=str(specification.get("command") or ""),
         code=specification.get("code"),
@@ -155,6 +152,9 @@ def _command(node: Mapping[str, Any], specification: Mapping[str, Any]) -> Task:
             for part in (specification, node)
             for key, value in (part.get("environment_variables") or {}).items()
         },
+        distribution=distribution_of(
+            node.get("distribution") or specification.get("distribution"), resources, f"the step {name}"
+        ),
         timeout=_timeout(node) or _timeout(specification),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -25,6 +25,7 @@ from cloudmlops.emulators.azure.jobs.search_spaces import Distribution, Point, r
 from cloudmlops.emulators.azure.jobs.stopping import Stop
 from cloudmlops.emulators.azure.jobs.tasks import Task, Value, command_task, duration_of
 from cloudmlops.emulators.azure.ml.job_shapes import definition
+from cloudmlops.emulators.azure.tracking.measures import Measures
 from cloudmlops.emulators.core.clock import Clock
 
 RUN_TYPE: Final = "hyperdrive"
@@ -35,9 +36,6 @@ _AT_ONCE: Final = 16
 _LOOK: Final = 0.1
 """Seconds between looks at what trials have logged."""
 _PLACE: Final = "search_space."
-
-Metrics = Callable[[str, str, str], Sequence[float]]
-"""What a run has logged under a metric's name, in that order: called with the workspace's id, the run and the name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,12 +118,19 @@ def sweep_of(
 class Sweeps:
     """Carries sweeps out."""
 
-    def __init__(self, clock: Clock, runs: Runs, executor: Executor) -> None:
+    def __init__(self, clock: Clock, runs: Runs, executor: Executor, measures: Measures) -> None:
+        """Prepare.
+
+        Args:
+            clock: Of timeouts.
+            runs: Where trials are noted.
+            executor: Of trials.
+            measures: Where trials tell how good they are.
+        """
         self._clock = clock
         self._runs = runs
         self._executor = executor
-        self.metrics: Metrics = lambda *_: ()
-        """Where trials tell how good they are."""
+        self._measures = measures
 
     def carry_out(self, run: Run, sweep: Sweep, stop: Stop) -> None:
         """Carry a sweep out to its end, and tell of it in its run."""
@@ -201,8 +206,8 @@ class Sweeps:
 
     def _values(self, run: Run, sweep: Sweep, trial: _Trial) -> list[float]:
         """Return what a trial has logged, so that more is better."""
-        logged = self.metrics(run.workspace, f"{run.name}_{trial.number}", sweep.metric)
-        return [-value if sweep.minimizes else value for value in logged]
+        logged = self._measures.history(run.workspace, f"{run.name}_{trial.number}", sweep.metric)
+        return [-one.value if sweep.minimizes else one.value for one in logged]
 
     def _score(self, run: Run, sweep: Sweep, trial: _Trial) -> float | None:
         return max(self._values(run, sweep, trial), default=None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+from cloudmlops.emulators.azure.jobs.distribution import Distribution, distribution_of
 from cloudmlops.emulators.core.faults import Refused
 
 INPUTS: Final = ("literal", "uri_file", "uri_folder", "custom_model", "mlflow_model", "triton_model")
@@ -65,6 +66,7 @@ class Task:
     program: tuple[str, ...] = ()
     log: str = "user_logs/std_log.txt"
     """Where what it prints is kept among its artifacts."""
+    distribution: Distribution = field(default_factory=Distribution)
     local: bool = False
     """Whether it is given local paths even for what it is to reach directly."""
 
@@ -121,11 +123,9 @@ def command_task(job: Mapping[str, Any]) -> Task:
     Raises:
         Refused: It wants what is not emulated, or is malformed.
     """
-    for name in ("distribution", "services", "autologgerSettings"):
+    for name in ("services", "autologgerSettings"):
         if job.get(name):
             raise Refused("UNIMPLEMENTED", f"The {name} of a command job is not emulated.", reason="UserError")
-    if int((job.get("resources") or {}).get("instanceCount") or 1) > 1:
-        raise Refused("UNIMPLEMENTED", "A command job on more than one node is not emulated.", reason="UserError")
     missing = [name for name in ("command", "environmentId") if not job.get(name)]
     if missing:
         raise Refused("INVALID_ARGUMENT", f"The field {missing[0]} of a command job is required.", reason="UserError")
@@ -135,6 +135,7 @@ def command_task(job: Mapping[str, Any]) -> Task:
         code=job.get("codeId"),
         environment=str(job["environmentId"]),
         variables={name: str(value) for name, value in (job.get("environmentVariables") or {}).items()},
+        distribution=distribution_of(job.get("distribution"), [job.get("resources")], "a command job"),
         inputs={name: value_of(one, name) for name, one in given.items()},
         outputs={
             name: output_of(one, name) for name, one in (job.get("outputs") or {}).items() if name != "default" and one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Final, cast
 
 import uvloop
 
+_COMMAND: Final = re.compile(rb"^\*\d+\r\n\$", re.MULTILINE)
 LOOPBACK: Final = "127.0.0.1"
 Address = str | tuple[str, int]
 """Of a server: the path of a Unix socket, or host and port."""
@@ -137,6 +139,7 @@ class _Near(_Side):
     def __init__(self, door: Door) -> None:
         super().__init__(door)
         self._early: list[bytes] = []
+        self._refusal = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -148,7 +151,9 @@ class _Near(_Side):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.other is None:
+        if self._refusal:
+            self.write(self._refusal * len(_COMMAND.findall(data)))
+        elif self.other is None:
             self._early.append(data)
         else:
             self.other.write(data)
@@ -161,9 +166,9 @@ class _Near(_Side):
             far.write(b"".join(self._early))
 
     def refuse(self, why: str) -> None:
-        """Tell why there is no server, in Redis's own form."""
-        self.write(b"-ERR %s\r\n" % why.replace("\r", " ").replace("\n", " ").encode())
-        self.cut()
+        """Answer every command with why there is no server, in Redis's own form."""
+        self._refusal = b"-ERR %s\r\n" % " ".join(why.split()).encode()
+        self.data_received(b"".join(self._early))
 
 
 class _Far(_Side):

@@ -33,7 +33,7 @@ PINNED: Final = "azureml-model-deployment"
 _PATH: Final = "/jobs"
 _LIST: Final = re.compile(
     r"/mferp/managementfrontend(?P<endpoint>(?P<workspace>/subscriptions/[^/]+/resourceGroups/[^/]+/providers/"
-    r"Microsoft\.MachineLearningServices/workspaces/[^/]+)/batchEndpoints/[^/]+)/jobs/?",
+    r"Microsoft\.MachineLearningServices/workspaces/[^/]+)/batchEndpoints/[^/]+)(?:/deployments/(?P<deployment>[^/]+))?/jobs/?",
     re.IGNORECASE,
 )
 _TYPES: Final = {
@@ -167,7 +167,10 @@ class BatchDoor:
         if endpoint is None:
             name = found["endpoint"].rpartition("/")[2]
             raise not_found("BatchEndpointNotFound", f"Batch endpoint {name} not found.")
-        return answer_json({"value": self.jobs_of(endpoint["id"])})
+        deployment = (found["deployment"] or "").lower()
+        jobs = self.jobs_of(endpoint["id"])
+        shown = [one for one in jobs if not deployment or one["id"].split("/")[-3].lower() == deployment]
+        return answer_json({"value": shown})
 
 
 _SETTINGS: Final = ("default_compute", "default_datastore", "continue_on_step_failure", "force_rerun")
@@ -193,7 +196,8 @@ def _read(body: Any, endpoint: Mapping[str, Any], deployment: Mapping[str, Any])
                 "INVALID_ARGUMENT", f"The {name} is {settings[name]!r}: it must be a number from {least} on."
             )
     check_file_name(str(settings["outputFileName"]))
-    wanted = {**own["retrySettings"], **{key: one for key, one in (given.get("retrysettings") or {}).items() if one}}
+    tried = _lowered(given.get("retrysettings") or {})
+    changed = {key: tried[key.lower()] for key in ("maxRetries", "timeout") if tried.get(key.lower()) is not None}
     compute = _lowered(given.get("compute") or {}).get("target") or own.get("compute")
     more = _lowered(given.get("properties") or {})
     return Invocation(
@@ -201,7 +205,11 @@ def _read(body: Any, endpoint: Mapping[str, Any], deployment: Mapping[str, Any])
         deployment=deployment,
         inputs={name: _cased(one) for name, one in (given.get("inputdata") or {}).items()},
         outputs=_outputs(given),
-        settings={**settings, "retrySettings": retries(wanted), "compute": compute or "serverless"},
+        settings={
+            **settings,
+            "retrySettings": retries({**own["retrySettings"], **changed}),
+            "compute": compute or "serverless",
+        },
         display_name=str(given.get("name") or f"{deployment['name']}_{uuid4().hex[:8]}"),
         experiment=str(more.get("experimentname") or endpoint["name"]),
     )

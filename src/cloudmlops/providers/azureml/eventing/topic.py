@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from azure.core.messaging import CloudEvent
+from azure.core.pipeline.transport import RequestsTransport
 from azure.eventgrid import EventGridConsumerClient, EventGridPublisherClient
 
 from cloudmlops.errors import NotFoundError, PermissionDeniedError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 AGAIN: Final = frozenset({"POST"})
 """What is published twice has one meaning, and what is received in vain comes again."""
+LEAST_WAIT_SECONDS: Final = 10
+"""Event Grid takes no shorter time to wait for the first event of a queue."""
 _SCOPE: Final = "https://eventgrid.azure.net/.default"
 """What azure-eventgrid asks a token for."""
 
@@ -49,13 +52,17 @@ class Topic:
         self.ask(lambda: self._publisher.send(sent, retry_on_methods=AGAIN), operation="events.publish")
 
     def consumer(self) -> EventGridConsumerClient:
-        """Return a new client of the subscription."""
+        """Return a new client of the subscription, whose connection is its own: it may wait when all else is closed."""
+        options = self._wire.options
+        patient = RequestsTransport(
+            connection_timeout=self._wire.timeout, read_timeout=LEAST_WAIT_SECONDS + self._wire.timeout
+        )
         return EventGridConsumerClient(
             self._endpoint,
             self._wire.credential,
             namespace_topic=self._name,
             subscription=self._subscription,
-            **self._wire.options,
+            **{**options, "transport": patient},
         )
 
     def log_in(self, *, operation: str) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -19,6 +20,7 @@ from deltalake.fs import DeltaStorageHandler
 from cloudmlops.errors import (
     AuthenticationError,
     ConflictError,
+    NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
     ServiceError,
@@ -38,9 +40,7 @@ NO_VALUES: Final = {"cloudmlops": "no values"}
 
 _MARK: Final = "cloudmlopsWrite"
 """What a commit says it is, so that one whose answer was lost is found."""
-_MOST_ATTEMPTS: Final = 5
-_RECENT: Final = 50
-"""Among so many commits the own one is looked for."""
+_MOST_ATTEMPTS: Final = 10
 _STATUS: Final = re.compile(r"\b(401|403|404|409|412|429|500|502|503|504)\b [A-Z]")
 _KINDS: Final[Mapping[str, type[ServiceError]]] = {
     "401": AuthenticationError,
@@ -85,14 +85,17 @@ class Lake:
         Raises:
             ServiceError: Storage's answer, as ours.
         """
-        mark = uuid4().hex
+        mark, first = uuid4().hex, -1
         for left in reversed(range(_MOST_ATTEMPTS)):
+            known = self.table(uri, operation=operation, resource=resource)
+            if first < 0:
+                first = 0 if known is None else known.version() + 1
             try:
                 with _translated(operation, resource):
-                    self._overwrite(uri, table, mark)
+                    self._overwrite(uri if known is None else known, table, mark)
             except ServiceError as error:
                 # A repeated commit meets its own first copy, whose answer was lost.
-                if self._committed(uri, mark, operation=operation, resource=resource):
+                if self._committed(uri, first, mark):
                     return
                 if not isinstance(error, ConflictError) or not left:
                     raise
@@ -106,14 +109,7 @@ class Lake:
 
     def files(self, folder: str) -> list[File]:
         """Return all files below an address, by their paths from there, in their order."""
-        parts = urlsplit(folder)
-        store = RemoteStore.at(
-            parts.scheme,
-            parts.netloc,
-            parts.path.strip("/"),
-            tokens=self._wire.storage_token,
-            timeout=self._wire.settings.timeout,
-        )
+        store = self._store(folder)
         sizes = dict(store.sizes())
         # deltalake holds the interpreter while it lists or asks for a size, and lets go while it reads.
         found = pyarrow.fs.PyFileSystem(DeltaStorageHandler(folder, self._options(folder), sizes))
@@ -122,22 +118,36 @@ class Lake:
             for name, size in sorted(sizes.items())
         ]
 
-    def _overwrite(self, uri: str, table: pa.Table, mark: str) -> None:
+    def _overwrite(self, target: str | deltalake.DeltaTable, table: pa.Table, mark: str) -> None:
         deltalake.write_deltalake(
-            uri,
+            target,
             table,
             mode="overwrite",
             schema_mode="overwrite",
-            storage_options=self._options(uri),
+            storage_options=self._options(target) if isinstance(target, str) else None,
             commit_properties=deltalake.CommitProperties(custom_metadata={_MARK: mark}),
         )
 
-    def _committed(self, uri: str, mark: str, *, operation: str, resource: str) -> bool:
-        found = self.table(uri, operation=operation, resource=resource)
-        if found is None:
-            return False
-        with _translated(operation, resource):
-            return any(commit.get(_MARK) == mark for commit in found.history(_RECENT))
+    def _committed(self, uri: str, first: int, mark: str) -> bool:
+        """Say whether one of a table's commits from a version on has a mark."""
+        log = self._store(f"{uri}/_delta_log")
+        for version in count(first):
+            try:
+                if mark.encode() in log.get(f"{version:020}.json"):
+                    return True
+            except NotFoundError:
+                return False
+        return False
+
+    def _store(self, folder: str) -> RemoteStore:
+        parts = urlsplit(folder)
+        return RemoteStore.at(
+            parts.scheme,
+            parts.netloc,
+            parts.path.strip("/"),
+            tokens=self._wire.storage_token,
+            timeout=self._wire.settings.timeout,
+        )
 
     def _options(self, uri: str) -> dict[str, str]:
         account, _, suffix = (urlsplit(uri).hostname or "").partition(".dfs.")

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 ENTRY: Final = Path(__file__).with_name("spark_entry.py")
 _FOLDER: Final = "features/jobs"
 _EXPERIMENT: Final = "cloudmlops-features"
-_ENDED: Final = frozenset({"Completed", "Failed", "Canceled", "NotResponding"})
+_DONE: Final = "Completed"
+_ENDED: Final = (_DONE, "Failed", "Canceled", "NotResponding")
 _LONGEST: Final = timedelta(hours=12)
 _FIRST_LOOK_SECONDS: Final = 0.2
 _SELDOMEST_LOOK_SECONDS: Final = 15.0
@@ -79,18 +80,18 @@ class SparkJobs:
         self._backends.objects.put(f"{folder}/asked/plan.json", plan_text(plan).encode())
 
     def _run(self, name: str, folder: str, plan: SparkPlan, operation: str, resource: str) -> None:
-        with tempfile.TemporaryDirectory(prefix="cloudmlops-spark-") as code:
+        with quiet(), tempfile.TemporaryDirectory(prefix="cloudmlops-spark-") as code:
             shutil.copy(ENTRY, code)
             job = self._job(name, folder, plan, code)
             self._wire.ask(lambda: self._wire.client.jobs.create_or_update(job), operation=operation, resource=resource)
         try:
-            ended = self._ended(name, operation, resource)
+            ended, state = self._ended(name, operation, resource)
         except BaseException:
             self._cancel(name, operation, resource)  # what it would answer is removed
             raise
-        if ended.status != "Completed":
+        if state != _DONE:
             raise ServiceError(
-                f"{operation} of {resource!r} failed: the Spark job {name} ended as {ended.status}",
+                f"{operation} of {resource!r} failed: the Spark job {name} ended as {state}",
                 hint=f"Read its log: {ended.studio_url}",
                 provider=PROVIDER,
                 operation=operation,
@@ -103,33 +104,34 @@ class SparkJobs:
         for number, source in enumerate(plan.folders):
             inputs[f"source{number}"] = sdk.Input(type="uri_folder", path=self._native(source), mode="direct")
         given = " ".join(f"${{{{inputs.source{number}}}}}" for number in range(len(plan.folders)))
-        with quiet():
-            return sdk.spark(
-                name=name,
-                experiment_name=_EXPERIMENT,
-                display_name=f"features of {self._settings.prefix}",
-                code=code,
-                entry={"file": ENTRY.name},
-                args=f"${{{{inputs.asked}}}} ${{{{outputs.result}}}} {given}",
-                inputs=inputs,
-                outputs={"result": sdk.Output(type="uri_folder", path=self._uri(f"{folder}/result"), mode="direct")},
-                driver_cores=machines.cores,
-                driver_memory=f"{machines.memory_gib}g",
-                executor_cores=machines.cores,
-                executor_memory=f"{machines.memory_gib}g",
-                executor_instances=self._settings.spark_executors,
-                resources={"instance_type": machines.instance, "runtime_version": self._settings.spark_runtime},
-                # Data are read and written as whoever asks.
-                identity=sdk.UserIdentityConfiguration(),
-            )
+        return sdk.spark(
+            name=name,
+            experiment_name=_EXPERIMENT,
+            display_name=f"features of {self._settings.prefix}",
+            code=code,
+            entry={"file": ENTRY.name},
+            args=f"${{{{inputs.asked}}}} ${{{{outputs.result}}}} {given}",
+            inputs=inputs,
+            outputs={"result": sdk.Output(type="uri_folder", path=self._uri(f"{folder}/result"), mode="direct")},
+            driver_cores=machines.cores,
+            driver_memory=f"{machines.memory_gib}g",
+            executor_cores=machines.cores,
+            executor_memory=f"{machines.memory_gib}g",
+            executor_instances=self._settings.spark_executors,
+            resources={"instance_type": machines.instance, "runtime_version": self._settings.spark_runtime},
+            # Data are read and written as whoever asks.
+            identity=sdk.entities.UserIdentityConfiguration(),
+        )
 
-    def _ended(self, name: str, operation: str, resource: str) -> Any:
+    def _ended(self, name: str, operation: str, resource: str) -> tuple[Any, str]:
+        """Wait for a job; return it, and what it ended as."""
         deadline = time.monotonic() + _LONGEST.total_seconds()
         pause = _FIRST_LOOK_SECONDS
         while True:
-            job = self._wire.ask(lambda: self._wire.client.jobs.get(name), operation=operation, resource=resource)
-            if job.status in _ENDED:
-                return job
+            with quiet():
+                job = self._wire.ask(lambda: self._wire.client.jobs.get(name), operation=operation, resource=resource)
+            if (state := next((state for state in _ENDED if state == job.status), None)) is not None:
+                return job, state
             if time.monotonic() > deadline:
                 raise WaitTimeoutError(
                     f"the Spark job {name} for {resource!r} has not ended after {_LONGEST}",

@@ -82,6 +82,8 @@ def faults(request: RunRequest, environment: str) -> list[str]:
         about = f"step {step.name!r}"
         if step.function.startswith(":"):
             found.append(f"{about} ({step.function[1:]}) is not at the top of a module that has a file")
+        if step.options.resources.distribution and step.options.retries:
+            found.append(f"{about} has several processes, which cannot be tried again one by one: leave out retries")
         if not (step.options.image or environment):
             found.append(
                 f"{about} has no image: name one at the step, or an environment for all with "
@@ -153,6 +155,7 @@ def _node(step: StepSpec, request: RunRequest, place: Place, names: Mapping[str,
         "inputs": declared,
         "outputs": dict.fromkeys(outputs, _FOLDER),
         "is_deterministic": caches,
+        **_distribution(step),
         **({"code": place.code} if place.code else {}),
     }
     return {
@@ -167,16 +170,25 @@ def _node(step: StepSpec, request: RunRequest, place: Place, names: Mapping[str,
 
 
 def _machine(step: StepSpec, compute: Compute) -> dict[str, Any]:
-    """Say which machine serverless compute is to have; a cluster has its own."""
+    """Say how many machines, and for serverless compute which; a cluster has its own."""
     wanted = step.options.resources
-    if compute.name:
+    resources: dict[str, Any] = {}
+    asks = wanted.cpu or wanted.memory_gib or wanted.accelerator
+    if asks and not compute.name and isinstance(found := machine_for(wanted), Machine):
+        resources["instance_type"] = found.name
+    if resources or wanted.nodes > 1:
+        resources["instance_count"] = wanted.nodes
+    return {
+        **({"resources": resources} if resources else {}),
+        **({"queue_settings": {"job_tier": "spot"}} if wanted.spot and not compute.name else {}),
+    }
+
+
+def _distribution(step: StepSpec) -> dict[str, Any]:
+    wanted = step.options.resources
+    if wanted.distribution is None:
         return {}
-    chosen: dict[str, Any] = {}
-    if (wanted.cpu or wanted.memory_gib or wanted.accelerator) and isinstance(found := machine_for(wanted), Machine):
-        chosen["resources"] = {"instance_type": found.name, "instance_count": 1}
-    if wanted.spot:
-        chosen["queue_settings"] = {"job_tier": "spot"}
-    return chosen
+    return {"distribution": {"type": wanted.distribution, "process_count_per_instance": wanted.processes}}
 
 
 def _command(step: StepSpec, request: RunRequest, place: Place) -> list[str]:

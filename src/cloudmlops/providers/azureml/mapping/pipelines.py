@@ -66,15 +66,18 @@ def step_state(child: Any, run: RunState) -> StepState:
     state = StepState.WAITING if child is None else STEP_STATES.get(_status(child), StepState.WAITING)
     if state is StepState.WAITING:
         return _NEVER_BEGUN.get(run, state)
-    return StepState.CACHED if state is StepState.SUCCEEDED and done_by(child) != child.name else state
+    return StepState.CACHED if state is StepState.SUCCEEDED and reused_of(child) else state
 
 
 def done_by(child: Any) -> str:
-    """Return the id of the run that has done what a step's run stands for: its own, or one that was reused."""
+    """Return the id of the run that has done what a step's run stands for.
+
+    It is the step's own, or one that was reused, or of a sweep its best trial.
+    """
     properties = child.properties or {}
     if properties.get("azureml.isreused") == "true":
         return str(properties.get("azureml.reusedrunid") or child.name)
-    return str(child.name)
+    return str(properties.get("best_child_run_id") or child.name)
 
 
 def reused_of(child: Any) -> str:

@@ -31,7 +31,8 @@ class StepLogs:
         """
         prefix = f"ExperimentRun/dcid.{job}/user_logs/"
         said = []
-        for key in sorted(self._store.list(prefix)):
+        # Beside them may lie what a launcher of processes says.
+        for key in sorted(key for key in self._store.list(prefix) if key.rpartition("/")[2].startswith("std_log")):
             try:
                 said.append(self._store.get(key).decode(errors="replace"))
             except NotFoundError:

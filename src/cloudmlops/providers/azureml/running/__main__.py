@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from cloudmlops.providers.azureml.running.attempts import attempts  # here, because few steps are tried again
 
         return attempts(words, given)
+    if _rank() > 0:
+        _leave_elsewhere(given)
     inputs, outputs = _paths(given.input), _paths(given.output)
     here = f"{given.root}/{os.environ['AZUREML_RUN_ID']}"
     contained = Contained(
@@ -59,6 +62,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path, address in contained.outputs.values():
             (path / _ADDRESS).write_text(address, encoding="utf-8")
     return status
+
+
+def _rank() -> int:
+    """Return which of a distributed step's processes this is."""
+    return int(os.environ.get("RANK") or os.environ.get("OMPI_COMM_WORLD_RANK") or 0)
+
+
+def _leave_elsewhere(given: argparse.Namespace) -> None:
+    """Let nothing stay of what this process leaves: what a distributed step leaves is what its first process does."""
+    folder = tempfile.mkdtemp(prefix="cloudmlops-")
+    given.record, given.cache = f"{folder}/record", None
+    for kind in ("output", "parameter"):
+        setattr(given, kind, [f"{name}={folder}/{kind}/{name}" for name in _pairs(getattr(given, kind))])
 
 
 def _parser() -> argparse.ArgumentParser:

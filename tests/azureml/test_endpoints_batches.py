@@ -1,0 +1,142 @@
+"""Files that are scored by a batch endpoint of Azure ML: what fails is told, what is lost is found, nothing stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudmlops import Platform, connect
+from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.emulators.core.faults import Fault, Refused
+from cloudmlops.errors import ConfigurationError, InvalidRequestError, UnavailableError
+from cloudmlops.providers.azureml.backends import AzureMLBackends
+from cloudmlops.providers.azureml.sdk import ml
+
+from .deployments import Deployer
+
+BEGIN = "scoring/POST jobs"
+DEPLOY = "arm/PUT workspaces/batchEndpoints/deployments"
+Opened = Callable[..., AzureMLBackends]
+
+
+@pytest.fixture
+def platform(deployer: Deployer) -> Platform:
+    client: Any = deployer.platform.native
+    cluster = ml().entities.AmlCompute(name="scoring", size="Standard_DS3_v2", max_instances=1)
+    client.compute.begin_create_or_update(cluster).result()
+    return deployer.platform
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(f'{{"value": {number / 3}, "seconds": 0}}\n' for number in range(20)), encoding="utf-8")
+    return file
+
+
+def deployments(platform: Platform) -> list[str]:
+    client: Any = platform.native
+    return [
+        str(one.name)
+        for endpoint in client.batch_endpoints.list()
+        for one in client.batch_deployments.list(str(endpoint.name))
+    ]
+
+
+def jobs(platform: Platform) -> list[str]:
+    client: Any = platform.native
+    return [str(job.name) for job in client.jobs.list()]
+
+
+def test_a_file_whose_answer_is_lost_is_scored_once_and_leaves_nothing(
+    platform: Platform, deployer: Deployer, azureml_emulator: Emulator, rows: Path, tmp_path: Path
+) -> None:
+    import pyarrow.parquet as pq
+
+    version = deployer.version(3.0)
+    azureml_emulator.faults.set(Fault(matching=BEGIN, lose_response=True))
+
+    platform.endpoints.predict_batch(version, str(rows), str(tmp_path / "scored.parquet"))
+
+    table = pq.read_table(tmp_path / "scored.parquet")
+    assert table["prediction"].to_pylist() == pytest.approx([float(number) for number in range(20)], abs=1e-9)
+    assert table["value"].to_pylist() == [number / 3 for number in range(20)]
+    assert len(jobs(platform)) == 1
+    assert deployments(platform) == []
+    assert list(platform._backends.objects.list("batches/")) == []
+
+
+def test_rows_that_the_model_refuses_are_told_and_nothing_is_written(
+    platform: Platform, deployer: Deployer, tmp_path: Path
+) -> None:
+    source, output = tmp_path / "wrong.jsonl", tmp_path / "scored.jsonl"
+    source.write_text('{"value": 1, "seconds": 0}\n{"value": "x", "seconds": 0}\n', encoding="utf-8")
+    version = deployer.version()
+
+    with pytest.raises(InvalidRequestError, match="could not be scored: in the rows from 0 on"):
+        platform.endpoints.predict_batch(version, str(source), str(output))
+
+    assert not output.exists()
+    assert deployments(platform) == []
+    assert list(platform._backends.objects.list("batches/")) == []
+
+
+def test_a_job_that_fails_is_told_with_its_name(
+    platform: Platform, deployer: Deployer, rows: Path, tmp_path: Path
+) -> None:
+    version = deployer.version(fails="weights are missing")
+
+    with pytest.raises(InvalidRequestError, match=r"could not be scored: job \S+ ended as Failed") as caught:
+        platform.endpoints.predict_batch(version, str(rows), str(tmp_path / "scored.jsonl"))
+
+    assert "logs say why" in caught.value.hint
+    assert deployments(platform) == []
+
+
+def test_a_service_that_stays_away_leaves_nothing(
+    platform: Platform, deployer: Deployer, opened: Opened, azureml_emulator: Emulator, rows: Path, tmp_path: Path
+) -> None:
+    version = deployer.version()
+    azureml_emulator.faults.set(Fault(matching=BEGIN, refused=Refused("UNAVAILABLE", "not now"), times=None))
+
+    with pytest.raises(UnavailableError):
+        platform.endpoints.predict_batch(version, str(rows), str(tmp_path / "scored.jsonl"))
+
+    assert (jobs(platform), deployments(platform)) == ([], [])
+    assert list(platform._backends.objects.list("batches/")) == []
+
+
+def test_what_cannot_be_scored_is_refused_before_anything_is_asked(
+    platform: Platform, deployer: Deployer, opened: Opened, azureml_emulator: Emulator, rows: Path, tmp_path: Path
+) -> None:
+    version = deployer.version()
+    azureml_emulator.calls.clear()
+
+    with pytest.raises(InvalidRequestError, match=r"scored\.csv is neither"):
+        platform.endpoints.predict_batch(version, str(rows), str(tmp_path / "scored.csv"))
+    image = deployer.settings["serving_image"]
+    with (
+        connect(opened(serving_image=image).settings.target) as without,
+        pytest.raises(ConfigurationError, match="which cluster scores files"),
+    ):
+        without.endpoints.predict_batch(version, str(rows), str(tmp_path / "scored.jsonl"))
+
+    assert azureml_emulator.calls.list(DEPLOY) == []
+
+
+def test_the_workspaces_endpoint_is_made_once(
+    platform: Platform, deployer: Deployer, azureml_emulator: Emulator, rows: Path, tmp_path: Path
+) -> None:
+    version = deployer.version(2.0)
+
+    for number in range(2):
+        platform.endpoints.predict_batch(version, rows.as_uri(), (tmp_path / f"scored-{number}.jsonl").as_uri())
+
+    made = [call for call in azureml_emulator.calls.list() if call.operation == "PUT workspaces/batchEndpoints"]
+    assert len(made) == 1
+    lines = [json.loads(line) for line in (tmp_path / "scored-1.jsonl").read_text().splitlines()]
+    assert [line["prediction"] for line in lines] == [2.0 * (number / 3) for number in range(20)]
