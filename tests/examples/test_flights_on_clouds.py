@@ -21,7 +21,7 @@ AS_OF = "as_of=2013-12-15T21:00:00Z"
 CLOUDS = {
     "vertex": (f"vertex://emulated/europe-west4?bucket=flights&image=steps&{AS_OF}", ("--bucket", "flights")),
     "azureml": (
-        f"azureml://{SUBSCRIPTION}/ml/flights?environment=azureml:steps:1&serving_image=serving:1&{AS_OF}",
+        f"azureml://{SUBSCRIPTION}/ml/flights?environment=azureml:steps:1&serving_image=flights.azurecr.io/cloudmlops/serving:1&{AS_OF}",
         ("--workspace", "ml/flights"),
     ),
 }
