@@ -226,6 +226,29 @@ class FeaturesContract:
         platform.features.materialize(view)
         assert wind() is None
 
+    def test_a_pushed_last_value_is_compared_with_the_row_that_the_one_before_came_in(self, platform: Platform) -> None:
+        without, newest = row("JFK", _T, 0.0, None, made=None), row("JFK", _T, None, "new", made=_T + _HOUR)
+        view = weather(platform, [without, newest], created="made", nulls="last_value")
+        platform.features.materialize(view)
+        pushed = row("JFK", _T, 1.0, "older", made=_T)
+        if platform.capabilities.of(Capability.FEATURE_PUSH) is Support.ABSENT:
+            with pytest.raises(UnsupportedError, match=r"features\.push"):
+                platform.features.push(view, [pushed])
+            return
+
+        def served() -> dict[str, Any]:
+            return platform.features.online(view, [{"origin": "JFK"}]).values()[0]
+
+        assert served() == {"wind": 0.0, "note": "new"}
+        platform.features.push(view, [pushed])
+        assert served() == {"wind": 1.0, "note": "new"}
+        platform.features.push(view, [row("JFK", _T, 2.0, "later", made=_T - _TICK)])
+        assert served() == {"wind": 1.0, "note": "new"}
+        platform.features.push(view, [row("JFK", _T, 0.5, "greatest", made=_T)])
+        assert served() == {"wind": 1.0, "note": "new"}
+        platform.features.materialize(view)
+        assert served() == {"wind": 1.0, "note": "new"}
+
     def test_a_push_is_refused_where_its_rows_cannot_be_known(self, platform: Platform) -> None:
         ahead = datetime.now(UTC) + _HOUR
         with pytest.raises(InvalidEntitiesError, match="future"):

@@ -24,7 +24,8 @@ from cloudmlops.errors import NotFoundError, ServiceError
 from cloudmlops.providers.vertex.errors import PROVIDER, translated
 from cloudmlops.providers.vertex.feature_store.direct_reads import DirectReads
 from cloudmlops.providers.vertex.feature_store.resources import Resources
-from cloudmlops.providers.vertex.mapping.features import data_key, rows_of, served_of
+from cloudmlops.providers.vertex.mapping.features import data_key
+from cloudmlops.providers.vertex.mapping.served_rows import rows_of, served_of
 
 if TYPE_CHECKING:
     from cloudmlops.providers.vertex.wire import Wire

@@ -113,6 +113,6 @@ def served_query(view: FeatureView, kept: str) -> str:
     ]
     for place, (name, kind) in enumerate(view.features.items()):
         columns.append(f"{mapping.served_sql(f'f{place}', kind)} AS `{mapping.feature_id(name)}`")
-        if view.nulls == "last_value":
-            columns.append(f"t{place} AS {mapping.SINCE}{place}")
+    if view.nulls == "last_value":
+        columns.append(f"kept AS {mapping.ROWS}")
     return f"SELECT {', '.join(columns)}\nFROM (\n{newest_statement(view, kept)}\n)"

@@ -12,6 +12,7 @@ from typing import Final
 
 from cloudmlops.domain.feature_types import FeatureType, is_scalar, type_name
 from cloudmlops.domain.features import FeatureView, microseconds
+from cloudmlops.providers.vertex.mapping.served_rows import rows_sql
 
 SQL_TYPES: Final = {
     "int": "INT64",
@@ -161,7 +162,7 @@ def newest_statement(view: FeatureView, kept: str) -> str:
     """Return one row a key out of what is kept: rules 3 and 4.
 
     Returns:
-        A query for `k0`…, `ts`, `created`, `f0`…, and with `nulls="last_value"` the time of each feature, `t0`….
+        A query for `k0`…, `ts`, `created`, `f0`…, and with `nulls="last_value"` the kept rows as a text, `kept`.
     """
     plain = [*_keys(view), "ts", "created"]
     if view.nulls == "row":
@@ -169,15 +170,11 @@ def newest_statement(view: FeatureView, kept: str) -> str:
     window = f"PARTITION BY {', '.join(_keys(view))} ORDER BY {', '.join(_order(view, 'DESC'))}"
     whole = f"{window} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
     found = [
-        f"FIRST_VALUE(IF({name} IS NULL, NULL, STRUCT(ts AS since, {name} AS value)) IGNORE NULLS) OVER ({whole})"
-        f" AS found_{name}"
+        f"FIRST_VALUE(IF({name} IS NULL, NULL, STRUCT({name} AS value)) IGNORE NULLS) OVER ({whole}) AS found_{name}"
         for name in _features(view)
     ]
-    told = [
-        part
-        for place, name in enumerate(_features(view))
-        for part in (f"found_{name}.value AS {name}", f"found_{name}.since AS t{place}")
-    ]
+    found.append(f"{rows_sql(view, entity=', '.join(_keys(view)))} AS kept")
+    told = [*(f"found_{name}.value AS {name}" for name in _features(view)), "kept"]
     return (
         f"SELECT {', '.join([*plain, *told])}\nFROM (\n"
         f"  SELECT {', '.join([*plain, f'ROW_NUMBER() OVER ({window}) AS place', *found])} FROM {kept}\n)\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -29,8 +28,8 @@ TIMESTAMP: Final = "cloudmlops_timestamp"
 """The column that the service takes for a row's time."""
 KEY: Final = "cloudmlops_key_"
 """Before the place of a part of the key: the columns that make the entity id."""
-SINCE: Final = "cloudmlops_since_"
-"""Before the place of a feature: the served feature that holds its own time, with `nulls="last_value"`."""
+ROWS: Final = "cloudmlops_rows"
+"""The served feature that holds the rows that the values are of, with `nulls="last_value"`; null of a single one."""
 RESERVED: Final = "cloudmlops_"
 LONGEST_FEATURE: Final = 128
 _LONGEST_VIEW: Final = 60
@@ -62,7 +61,7 @@ def served_ids(view: FeatureView) -> list[str]:
     """Return the ids of all that is served of a view: its features, then the times."""
     found = [feature_id(name) for name in view.features] + [EVENT_TIME, CREATED]
     if view.nulls == "last_value":
-        found += [f"{SINCE}{place}" for place in range(len(view.features))]
+        found.append(ROWS)
     return found
 
 
@@ -120,7 +119,7 @@ def served_value(value: Any, kind: FeatureType) -> FeatureValue:
         return FeatureValue()
     name = type_name(kind) or ""
     if name.startswith("list["):
-        items = [_served_item(item, name[5:-1]) for item in value]
+        items = [served_item(item, name[5:-1]) for item in value]
         match name[5:-1]:
             case "float":
                 return FeatureValue(double_array_value=DoubleArray(values=items))
@@ -130,7 +129,7 @@ def served_value(value: Any, kind: FeatureType) -> FeatureValue:
                 return FeatureValue(string_array_value=StringArray(values=items))
             case _:
                 return FeatureValue(int64_array_value=Int64Array(values=items))
-    item = value if name == "bytes" else _served_item(value, name)
+    item = value if name == "bytes" else served_item(value, name)
     match name:
         case "float":
             return FeatureValue(double_value=item)
@@ -152,46 +151,34 @@ def value_of(served: Any, kind: FeatureType) -> Any:
     content = getattr(served, form)
     name = type_name(kind) or ""
     if name.startswith("list["):
-        return [_item(item, name[5:-1]) for item in content.values]
-    return content if name == "bytes" else _item(content, name)
+        return [item_of(item, name[5:-1]) for item in content.values]
+    return content if name == "bytes" else item_of(content, name)
 
 
-def rows_of(view: FeatureView, served: Mapping[str, Any]) -> list[FeatureRow]:
-    """Return the rows that are served of one entity, greatest first.
-
-    Args:
-        view: The view.
-        served: Feature id to raw `FeatureValue`.
-    """
-    newest = value_of(served[EVENT_TIME], int)
-    created = value_of(served[CREATED], int) if CREATED in served else None
-    values = [
-        value_of(served[feature_id(name)], kind) if feature_id(name) in served else None
-        for name, kind in view.features.items()
-    ]
-    if view.nulls == "row":
-        return [FeatureRow(newest, created, tuple(values))]
-    rows: dict[int, list[Any]] = {newest: [None] * len(values)}
-    for place, value in enumerate(values):
-        if value is not None:
-            since = value_of(served[f"{SINCE}{place}"], int)
-            rows.setdefault(since, [None] * len(values))[place] = value
-    return [FeatureRow(ts, created if ts == newest else None, tuple(rows[ts])) for ts in sorted(rows, reverse=True)]
+def served_item(item: Any, name: str) -> Any:
+    """Return a value as it is served in a list; `name` is its type's."""
+    match name:
+        case "date":
+            return (item - _DAY_0).days
+        case "datetime":
+            return to_microseconds(item.astimezone(UTC))
+        case "bytes":
+            return base64.b64encode(item).decode()
+        case _:
+            return item
 
 
-def served_of(view: FeatureView, rows: Sequence[FeatureRow]) -> dict[str, FeatureValue]:
-    """Return what is served of one entity of which these rows are kept, greatest first."""
-    newest = rows[0]
-    served = {EVENT_TIME: FeatureValue(int64_value=newest.ts)}
-    served[CREATED] = served_value(newest.created, int)
-    for place, (name, kind) in enumerate(view.features.items()):
-        row = newest
-        if view.nulls == "last_value":
-            row = next((row for row in rows if row.values[place] is not None), newest)
-            since = row.ts if row.values[place] is not None else None
-            served[f"{SINCE}{place}"] = served_value(since, int)
-        served[feature_id(name)] = served_value(row.values[place], kind)
-    return served
+def item_of(content: Any, name: str) -> Any:
+    """Return the value that `served_item` was given."""
+    match name:
+        case "date":
+            return _DAY_0 + timedelta(days=content)
+        case "datetime":
+            return to_datetime(content)
+        case "bytes":
+            return base64.b64decode(content)
+        case _:
+            return content
 
 
 def json_row(view: FeatureView, key: Any, row: FeatureRow) -> dict[str, Any]:
@@ -216,27 +203,3 @@ def _json(value: Any) -> Any:
             return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
         case _:
             return value
-
-
-def _served_item(item: Any, name: str) -> Any:
-    match name:
-        case "date":
-            return (item - _DAY_0).days
-        case "datetime":
-            return to_microseconds(item.astimezone(UTC))
-        case "bytes":
-            return base64.b64encode(item).decode()
-        case _:
-            return item
-
-
-def _item(content: Any, name: str) -> Any:
-    match name:
-        case "date":
-            return _DAY_0 + timedelta(days=content)
-        case "datetime":
-            return to_datetime(content)
-        case "bytes":
-            return base64.b64decode(content)
-        case _:
-            return content

@@ -96,45 +96,62 @@ def _compared_rows(
 
 
 def contained(made: Expressions, node: exp.Expression) -> exp.Expression:
-    """IN, where NaN is in nothing."""
-    result = _contained(made, node)
-    subject = result.this if isinstance(result, exp.In) else None
-    if subject is None or isinstance(subject, exp.Literal):
-        return exp.paren(result, copy=False)
+    """IN, where NaN is in nothing; like any value that is not found, it is NULL in what has a NULL."""
+    only(node, "this", "expressions", "query", "unnest")
+    left = node.this
+    if members_of_struct(left) is not None:
+        if node.args.get("query") is not None:
+            raise not_emulated("a STRUCT IN a subquery")
+        if node.args.get("unnest") is None:
+            same = [compared(made, exp.EQ(this=left.copy(), expression=value)) for value in node.expressions]
+            return exp.paren(disjunction(same), copy=False)
+    subject = made.of(left)
+    if (select := _selected(made, node)) is not None:
+        inner = select if isinstance(subject, exp.Literal) else _without_nan(select)
+        return exp.paren(exp.In(this=subject, query=exp.Subquery(this=inner)), copy=False)
+    values = [made.of(value) for value in node.expressions]
+    if isinstance(subject, exp.Literal):
+        return exp.paren(exp.In(this=subject, expressions=values), copy=False)
     source = None
     if subject.find(exp.Query) is not None:
         name = exp.to_identifier("__subject", quoted=True)
-        row = exp.Select(expressions=[exp.Alias(this=subject.copy(), alias=name)])
+        row = exp.Select(expressions=[exp.Alias(this=subject, alias=name)])
         source = exp.Subquery(this=row, alias=exp.TableAlias(this=exp.to_identifier("__subjects", quoted=True)))
-        subject.replace(exp.column(name.copy()))
-    nan = call("coalesce", call("__is_nan", result.this.copy()), exp.false())
-    # Of two BOOLs: NULL stays NULL, and TRUE becomes FALSE.
-    found = exp.GT(this=exp.paren(result, copy=False), expression=nan)
+        subject = exp.column(name.copy())
+    found = _among(subject, values)
     if source is None:
         return exp.paren(found, copy=False)
     return exp.Subquery(this=exp.Select(expressions=[found]).from_(source, copy=False))
 
 
-def _contained(made: Expressions, node: exp.Expression) -> exp.Expression:
-    only(node, "this", "expressions", "query", "unnest")
-    left = node.this
-    if node.args.get("query") is not None:
-        if members_of_struct(left) is not None:
-            raise not_emulated("a STRUCT IN a subquery")
-        query = node.args["query"]
-        inner = query.this if isinstance(query, exp.Subquery) else query
-        return exp.In(this=made.of(left), query=exp.Subquery(this=made.query(inner)))
-    if node.args.get("unnest") is not None:
-        unnest = node.args["unnest"]
-        select = exp.Select(expressions=[call("unnest", made.of(unnest.expressions[0]))])
-        return exp.In(this=made.of(left), query=exp.Subquery(this=select))
-    if members_of_struct(left) is not None:
-        return disjunction(compared(made, exp.EQ(this=left.copy(), expression=value)) for value in node.expressions)
-    if len(node.expressions) == 1 and isinstance(node.expressions[0], exp.Query):
+def _selected(made: Expressions, node: exp.Expression) -> exp.Query | None:
+    """The query that a value is sought in, if it is one."""
+    query, unnest = node.args.get("query"), node.args.get("unnest")
+    if unnest is not None:
+        return exp.Select(expressions=[call("unnest", made.of(unnest.expressions[0]))])
+    if query is None and len(node.expressions) == 1 and isinstance(node.expressions[0], exp.Query):
         query = node.expressions[0]
-        inner = query.this if isinstance(query, exp.Subquery) else query
-        return exp.In(this=made.of(left), query=exp.Subquery(this=made.query(inner)))
-    return exp.In(this=made.of(left), expressions=[made.of(value) for value in node.expressions])
+    return None if query is None else made.query(query.this if isinstance(query, exp.Subquery) else query)
+
+
+def _without_nan(query: exp.Query) -> exp.Query:
+    """The same rows without NaN, which DuckDB takes for equal to NaN."""
+    member = exp.to_identifier("__member", quoted=True)
+    alias = exp.TableAlias(this=exp.to_identifier("__members", quoted=True), columns=[member])
+    nan = call("coalesce", call("__is_nan", exp.column(member.copy())), exp.false())
+    rows = exp.Select(expressions=[exp.Star()]).from_(exp.Subquery(this=query, alias=alias), copy=False)
+    return rows.where(exp.not_(nan, copy=False), copy=False)
+
+
+def _among(subject: exp.Expression, values: list[exp.Expression]) -> exp.Expression:
+    nan = call("coalesce", call("__is_nan", subject.copy()), exp.false())
+    nulls = [exp.Is(this=value.copy(), expression=exp.Null()) for value in values if not isinstance(value, exp.Literal)]
+    # Of two BOOLs: NULL stays NULL, and TRUE becomes FALSE.
+    found = exp.GT(this=exp.paren(exp.In(this=subject, expressions=values), copy=False), expression=nan)
+    if not nulls:
+        return found
+    unknown = exp.and_(nan.copy(), disjunction(nulls), copy=False)
+    return exp.Case(ifs=[exp.If(this=unknown, true=exp.Null())], default=found)
 
 
 def between(made: Expressions, node: exp.Expression) -> exp.Expression:
