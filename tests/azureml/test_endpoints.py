@@ -96,6 +96,7 @@ def test_a_lost_answer_after_the_deployment_was_begun_deploys_once(
     assert platform.endpoints.predict(deployer.endpoint, [[1, 0]]) == [2.0]
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("call", ["arm/PUT workspaces/onlineEndpoints", DELETE, ENDPOINT])
 def test_a_lost_answer_of_another_call_does_no_harm(
     call: str, platform: Platform, deployer: Deployer, backends: AzureMLBackends, azureml_emulator: Emulator
@@ -125,6 +126,7 @@ def test_no_machines_left_in_the_quota_is_told_at_once_and_leaves_nothing(
     assert (platform.endpoints.list(), native(backends), machines(cloud, backends)) == ([], {}, [])
 
 
+@pytest.mark.conformance
 def test_a_service_that_is_busy_is_asked_again_when_it_says(
     platform: Platform, deployer: Deployer, azureml_emulator: Emulator
 ) -> None:
@@ -153,6 +155,7 @@ def test_another_operation_on_the_endpoint_is_waited_for(
     assert len(azureml_emulator.calls.list("arm/PUT workspaces/onlineEndpoints")) == 2
 
 
+@pytest.mark.conformance
 def test_a_conflict_that_stays_is_told(platform: Platform, deployer: Deployer, azureml_emulator: Emulator) -> None:
     one = platform.endpoints.deploy(deployer.version(1.0), to=deployer.endpoint).wait(timeout=LONG)
     two = platform.endpoints.deploy(deployer.version(2.0), to=deployer.endpoint).wait(timeout=LONG)
@@ -165,6 +168,7 @@ def test_a_conflict_that_stays_is_told(platform: Platform, deployer: Deployer, a
     assert platform.endpoints.status(deployer.endpoint).traffic == {one.name: 100}
 
 
+@pytest.mark.conformance
 def test_a_service_that_is_gone_leaves_nothing_and_another_try_succeeds(
     platform: Platform, deployer: Deployer, opened: Callable[..., AzureMLBackends], azureml_emulator: Emulator
 ) -> None:
@@ -200,6 +204,7 @@ def test_an_operation_that_does_not_end_is_waited_for_as_long_as_one_wants(
     assert platform.endpoints.status(deployer.endpoint).traffic == {"v1": 50, "v2": 50}
 
 
+@pytest.mark.conformance
 def test_an_endpoint_that_is_long_in_the_making_is_deployed_to_by_whoever_looks_next(
     platform: Platform,
     deployer: Deployer,
@@ -241,6 +246,7 @@ def test_what_a_process_noted_before_it_died_is_asked_for_by_whoever_looks_later
     assert platform.endpoints.status(deployer.endpoint).traffic == {"v1": 100}
 
 
+@pytest.mark.conformance
 def test_who_looks_while_another_process_is_about_to_ask_asks_nothing(
     deployer: Deployer, opened: Callable[..., AzureMLBackends], azureml_emulator: Emulator
 ) -> None:
@@ -260,6 +266,7 @@ def test_who_looks_while_another_process_is_about_to_ask_asks_nothing(
     until(lambda: healthy(one, deployer.endpoint))
 
 
+@pytest.mark.conformance
 def test_two_first_deployments_at_once_share_one_endpoint(platform: Platform, deployer: Deployer) -> None:
     versions = [deployer.version(1.0), deployer.version(2.0)]
 
@@ -273,6 +280,7 @@ def test_two_first_deployments_at_once_share_one_endpoint(platform: Platform, de
     assert sum(status.traffic.values()) == 100
 
 
+@pytest.mark.conformance
 def test_what_other_tools_change_is_seen(platform: Platform, deployer: Deployer, backends: AzureMLBackends) -> None:
     one = platform.endpoints.deploy(deployer.version(1.0), to=deployer.endpoint).wait(timeout=LONG)
     two = platform.endpoints.deploy(deployer.version(2.0), to=deployer.endpoint).wait(timeout=LONG)
@@ -391,6 +399,7 @@ def test_copies_of_requests_go_to_one_deployment_that_has_no_traffic(
     assert platform.endpoints.status(deployer.endpoint).mirror == {}
 
 
+@pytest.mark.conformance
 def test_one_of_many_lookers_gives_a_deployment_its_traffic(
     platform: Platform, deployer: Deployer, opened: Callable[..., AzureMLBackends], azureml_emulator: Emulator
 ) -> None:
@@ -419,31 +428,27 @@ def test_who_asks_later_and_elsewhere_finds_the_same(
     assert change.actor == cloud.tokens.directory.by_name("owner").object_id
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "name", "told"),
-    [
-        ("ab", None, ["endpoint name 'ab' must be 3 to 32"]),
-        (
-            "with_underscore",
-            "blue_green",
-            ["endpoint name 'with_underscore'", "deployment name 'blue_green' must be 1"],
-        ),
-        ("e" * 33, "ends-", ["endpoint name", "deployment name 'ends-'"]),
-        ("scaling", "cloudmlops-v1", ["deployment name 'cloudmlops-v1' stands for 'v1'"]),
-    ],
-)
+WRONG_NAMES = {
+    ("ab", None): ["endpoint name 'ab' must be 3 to 32"],
+    ("with_underscore", "blue_green"): ["endpoint name 'with_underscore'", "deployment name 'blue_green' must be"],
+    ("e" * 33, "ends-"): ["endpoint name", "deployment name 'ends-'"],
+    ("scaling", "cloudmlops-v1"): ["deployment name 'cloudmlops-v1' stands for 'v1'"],
+}
+
+
 def test_names_that_azure_does_not_take_are_refused_before_anything_is_asked(
-    platform: Platform, deployer: Deployer, azureml_emulator: Emulator, endpoint: str, name: str | None, told: list[str]
+    platform: Platform, deployer: Deployer, azureml_emulator: Emulator
 ) -> None:
     version = deployer.version()
     azureml_emulator.calls.clear()
 
-    with pytest.raises(InvalidRequestError) as caught:
-        platform.endpoints.deploy(version, to=endpoint, name=name, port=8080)
+    for (endpoint, name), told in WRONG_NAMES.items():
+        with pytest.raises(InvalidRequestError) as caught:
+            platform.endpoints.deploy(version, to=endpoint, name=name, port=8080)
+        assert len(caught.value.faults) == len(told) + 1
+        for fault, words in zip(caught.value.faults, [*told, "port 8080"], strict=True):
+            assert words in fault
 
-    assert len(caught.value.faults) == len(told) + 1
-    for fault, words in zip(caught.value.faults, [*told, "port 8080"], strict=True):
-        assert words in fault
     assert azureml_emulator.calls.list("arm/*") == []
 
 
@@ -454,6 +459,7 @@ def test_a_version_that_is_not_there_is_not_found(platform: Platform, deployer: 
     assert platform.endpoints.list() == []
 
 
+@pytest.mark.conformance
 def test_a_name_that_another_workspace_has_is_told(
     platform: Platform, deployer: Deployer, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:

@@ -58,7 +58,7 @@ def deployed(deployer: Deployer, opened: Opened, **settings: str) -> Platform:
     return platform
 
 
-@pytest.mark.parametrize("auth_mode", ["aad_token", "aml_token", "key"])
+@pytest.mark.parametrize("auth_mode", ["aad_token", "aml_token", pytest.param("key", marks=pytest.mark.conformance)])
 def test_each_way_to_let_callers_in_predicts(deployer: Deployer, opened: Opened, auth_mode: str) -> None:
     with deployed(deployer, opened, auth_mode=auth_mode) as platform:
         assert platform.endpoints.predict(deployer.endpoint, [[1.5, 0]]) == [3.0]
@@ -66,6 +66,7 @@ def test_each_way_to_let_callers_in_predicts(deployer: Deployer, opened: Opened,
         assert shown.online_endpoints.get(deployer.endpoint).auth_mode == auth_mode
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("auth_mode", ["aml_token", "key"])
 def test_a_key_or_token_is_asked_for_once(
     deployer: Deployer, opened: Opened, azureml_emulator: Emulator, auth_mode: str
@@ -92,6 +93,7 @@ def test_a_key_that_was_changed_is_asked_for_again_once(
     assert len(azureml_emulator.calls.list(KEYS["key"])) == 1
 
 
+@pytest.mark.conformance
 def test_a_token_of_the_endpoint_that_has_ended_is_asked_for_again_once(
     deployer: Deployer, opened: Opened, azureml_emulator: Emulator
 ) -> None:
@@ -118,6 +120,7 @@ def test_a_token_of_entra_that_became_too_old_is_renewed_once(
     assert [call.status for call in azureml_emulator.calls.list(POST)] == ["UNAUTHENTICATED", "OK"]
 
 
+@pytest.mark.conformance
 def test_who_is_refused_again_is_told_so(deployer: Deployer, opened: Opened, azureml_emulator: Emulator) -> None:
     with deployed(deployer, opened, auth_mode="key") as platform:
         refused = Refused("UNAUTHENTICATED", "key_auth_access_denied")
@@ -129,7 +132,14 @@ def test_who_is_refused_again_is_told_so(deployer: Deployer, opened: Opened, azu
     assert len(azureml_emulator.calls.list(POST)) == 2
 
 
-@pytest.mark.parametrize(("auth_mode", "action"), [("aad_token", "score"), ("aml_token", "token"), ("key", "listKeys")])
+@pytest.mark.parametrize(
+    ("auth_mode", "action"),
+    [
+        ("aad_token", "score"),
+        ("key", "listKeys"),
+        pytest.param("aml_token", "token", marks=pytest.mark.conformance),
+    ],
+)
 def test_who_may_not_ask_is_told_the_action_and_the_role(
     deployer: Deployer,
     opened: Opened,
@@ -198,6 +208,7 @@ def test_a_canary_split_holds_after_a_pinned_call_of_the_sdk_whose_header_leaks(
     platform.close()
 
 
+@pytest.mark.conformance
 def test_predicting_needs_no_right_to_the_store_or_to_change_anything(
     platform: Platform, deployer: Deployer, azureml_emulator: Emulator
 ) -> None:
@@ -241,6 +252,7 @@ def test_a_model_of_mlflow_is_served_by_what_azure_makes_for_it_as_locally(
     assert "environmentId" not in body["properties"]
 
 
+@pytest.mark.conformance
 def test_an_endpoint_without_traffic_says_so(platform: Platform, deployer: Deployer) -> None:
     one = platform.endpoints.deploy(deployer.version(), to=deployer.endpoint).wait(timeout=LONG)
     platform.endpoints.undeploy(deployer.endpoint, one.name)
