@@ -8,13 +8,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloudmlops import Platform, connect
+from cloudmlops import Entity, FeatureService, FeatureView, Platform, TableSource, connect
+from cloudmlops.domain.access import Role
 from cloudmlops.domain.models import FeatureServiceRef
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
@@ -259,3 +260,38 @@ def test_an_endpoint_without_traffic_says_so(platform: Platform, deployer: Deplo
 
     with pytest.raises(NotFoundError, match="no deployment with traffic"):
         platform.endpoints.predict(deployer.endpoint, [[1, 0]])
+
+
+airport = Entity("airport", keys={"origin": str})
+SEEN = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+
+def test_keys_are_enough_where_the_endpoints_identity_may_read_features(
+    deployer: Deployer, opened: Opened, cloud: AzureCloud, tmp_path: Path
+) -> None:
+    server = cloud.tokens.directory.by_name("server")
+    identity = (
+        "/subscriptions/00000000-0000-0000-0000-00000000e001/resourceGroups/experiments/providers"
+        "/Microsoft.ManagedIdentity/userAssignedIdentities/server"
+    )
+    image = "myregistry.azurecr.io/cloudmlops/serving:latest"
+    readings = FeatureView(
+        "readings",
+        entity=airport,
+        source=TableSource("readings"),
+        timestamp="seen_at",
+        features={"value": float, "seconds": float},
+    )
+    service = FeatureService("scaling", views=[readings])
+    with connect(opened(serving_image=image, endpoint_identity=identity).settings.target) as platform:
+        platform.features.write_table("readings", [{"origin": "JFK", "seen_at": SEEN, "value": 1.5, "seconds": 0.0}])
+        platform.features.apply([service])
+        platform.features.materialize(readings)
+        platform.access.grant(Role.READER, server.object_id)
+        folder = write_scaling_model(tmp_path / "model", factor=2.0)
+        version = platform.models.register("scaling", folder, features=service)
+        platform.endpoints.deploy(version, to=deployer.endpoint).wait(timeout=LONG)
+
+        assert platform.endpoints.predict(deployer.endpoint, [{"origin": "JFK"}]) == [3.0]
+
+        platform.access.revoke(Role.READER, server.object_id)

@@ -97,7 +97,8 @@ class Resources:
             ConflictError: Another deployment has that name.
         """
         path = f"{self._path(endpoint)}/deployments/{act.deployed_id}"
-        body = mapping.deployment_body(act, location=self.location(), target=target)
+        identity = mapping.client_id(self._read(endpoint) or {}) if act.looks_up else ""
+        body = mapping.deployment_body(act, location=self.location(), target=target, identity=identity)
 
         def put() -> str:
             about = f"{endpoint}/{act.name}"

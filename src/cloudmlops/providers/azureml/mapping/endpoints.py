@@ -102,7 +102,11 @@ def endpoint_body(settings: AzureMLSettings, location: str) -> dict[str, Any]:
     """Return the request that makes an endpoint."""
     return {
         "location": location,
-        "identity": {"type": "SystemAssigned"},
+        "identity": (
+            {"type": "UserAssigned", "userAssignedIdentities": {settings.endpoint_identity: {}}}
+            if settings.endpoint_identity
+            else {"type": "SystemAssigned"}
+        ),
         "tags": {OURS: "endpoint"},
         "properties": {
             "authMode": AUTH_MODES[settings.auth_mode],
@@ -162,14 +166,23 @@ def environment(image: str) -> dict[str, Any]:
     }
 
 
-def deployment_body(act: Act, *, location: str, target: str) -> dict[str, Any]:
+def client_id(endpoint: Mapping[str, Any]) -> str:
+    """Return the client id of the user-assigned identity that an endpoint acts as; empty where it has none, or many."""
+    assigned: Mapping[str, Any] = (endpoint.get("identity") or {}).get("userAssignedIdentities") or {}
+    told = [str((one or {}).get("clientId") or "") for one in assigned.values()]
+    return told[0] if len(told) == 1 else ""
+
+
+def deployment_body(act: Act, *, location: str, target: str, identity: str) -> dict[str, Any]:
     """Return the request that deploys.
 
     Args:
         act: What is asked for.
         location: Of the endpoint.
         target: The platform that features are looked up in.
+        identity: Client id of the user-assigned identity that asks there; empty is the endpoint's own.
     """
+    variables = {"CLOUDMLOPS_TARGET": target, **({"AZURE_CLIENT_ID": identity} if identity else {})}
     return {
         "location": location,
         "tags": {OURS: "deployment", DEPLOYED_AS: act.deployed_as},
@@ -178,7 +191,7 @@ def deployment_body(act: Act, *, location: str, target: str) -> dict[str, Any]:
             "endpointComputeType": "Managed",
             "model": act.native_model,
             **({"environmentId": act.environment} if act.environment else {}),
-            "environmentVariables": {"CLOUDMLOPS_TARGET": target} if act.looks_up else {},
+            "environmentVariables": variables if act.looks_up else {},
             "instanceType": act.machine,
             "scaleSettings": {"scaleType": "Default"},
             "requestSettings": {
