@@ -229,21 +229,36 @@ def healthy(backends: AzureMLBackends, endpoint: str) -> bool:
     return found is not None and found.state is DeploymentState.HEALTHY
 
 
-def test_what_a_process_noted_before_it_died_is_asked_for_by_whoever_looks_later(
-    platform: Platform, deployer: Deployer, opened: Callable[..., AzureMLBackends]
+def test_a_process_that_died_before_it_asked_has_deployed_nothing(
+    deployer: Deployer, opened: Callable[..., AzureMLBackends]
 ) -> None:
     version, other = deployer.version(2.0), opened(**deployer.settings)
-    deploying = other.endpoints._deploying
-    environment = deploying.image_environment()
-    wanted = spec(version, deployer.endpoint)
-    asked = deploying._asked(wanted, deploying.native_model("scaling", version.version), environment, "ada")
+    asked = other.endpoints._deploying._asked(spec(version, deployer.endpoint), "models/scaling", "", "ada")
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     entry = {"id": "x", "number": 1, "kind": "begun", "act": asked, "at": long_ago.isoformat()}
     assert other.objects.create(f"endpoints/{deployer.endpoint}/000000000001.json", json.dumps(entry).encode())
 
-    until(lambda: healthy(other, deployer.endpoint))
+    found = other.endpoints.deployment(deployer.endpoint, "act-1")
 
-    assert platform.endpoints.status(deployer.endpoint).traffic == {"v1": 100}
+    assert found is not None
+    assert (found.state, found.created_at) == (DeploymentState.FAILED, long_ago)
+    assert "ended before Azure ML was asked" in found.failure
+    with pytest.raises(NotFoundError):
+        other.endpoints.get(deployer.endpoint)
+
+
+def test_a_deployment_whose_tags_others_have_lost_is_known_all_the_same(
+    platform: Platform, deployer: Deployer, backends: AzureMLBackends
+) -> None:
+    one = platform.endpoints.deploy(deployer.version(), to=deployer.endpoint).wait(timeout=LONG)
+    found = backends.native.online_deployments.get("cloudmlops-v1", deployer.endpoint)
+    found.tags = {}
+    backends.native.online_deployments.begin_create_or_update(found).result()
+
+    assert one.status.state is DeploymentState.HEALTHY
+    assert [known.deployed_as for known in platform.endpoints.status(deployer.endpoint).deployments] == [
+        one.status.deployed_as
+    ]
 
 
 @pytest.mark.conformance
@@ -444,9 +459,9 @@ def test_names_that_azure_does_not_take_are_refused_before_anything_is_asked(
 
     for (endpoint, name), told in WRONG_NAMES.items():
         with pytest.raises(InvalidRequestError) as caught:
-            platform.endpoints.deploy(version, to=endpoint, name=name, port=8080)
-        assert len(caught.value.faults) == len(told) + 1
-        for fault, words in zip(caught.value.faults, [*told, "port 8080"], strict=True):
+            platform.endpoints.deploy(version, to=endpoint, name=name, machine="n1-standard-4", port=8080)
+        assert len(caught.value.faults) == len(told) + 2
+        for fault, words in zip(caught.value.faults, [*told, "machine 'n1-standard-4'", "port 8080"], strict=True):
             assert words in fault
 
     assert azureml_emulator.calls.list("arm/*") == []

@@ -108,7 +108,7 @@ class Resources:
                 )
             except (ConflictError, UnavailableError):  # it may have been begun all the same
                 found = self.deployment(endpoint, act.deployed_id)
-                if found is None or mapping.tags_of(found).get(mapping.DEPLOYED_AS) != act.deployed_as:
+                if found is None or mapping.deployed_as(found) != act.deployed_as:
                     raise
                 return mapping.operation_of(found)
             return str(answer.headers.get("azure-asyncoperation", ""))
