@@ -46,6 +46,10 @@ name = "worker"
 secret = "of-the-worker"
 
 [[principals]]
+name = "server"
+kind = "ManagedIdentity"
+
+[[principals]]
 name = "ada"
 kind = "User"
 """

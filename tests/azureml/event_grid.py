@@ -148,6 +148,14 @@ def workspace_id(platform: Platform) -> str:
     )
 
 
+def drained(platform: Platform, namespace: Namespace) -> int:
+    """Handle events until the queue is empty; return how many were handled."""
+    handled = platform.events.process()
+    while namespace.waiting():
+        handled += platform.events.process()
+    return handled
+
+
 def drift(platform: Platform, metric: str = "psi") -> DriftDetected:
     time = datetime(2026, 1, 31, 12, tzinfo=UTC)
     return DriftDetected(platform=platform.address, time=time, subject="s", metric=metric, value=0.3, threshold=0.2)

@@ -96,6 +96,7 @@ def test_a_lost_answer_after_the_deployment_was_begun_deploys_once(
     assert platform.endpoints.predict(deployer.endpoint, [[1, 0]]) == [2.0]
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("call", ["arm/PUT workspaces/onlineEndpoints", DELETE, ENDPOINT])
 def test_a_lost_answer_of_another_call_does_no_harm(
     call: str, platform: Platform, deployer: Deployer, backends: AzureMLBackends, azureml_emulator: Emulator
@@ -125,6 +126,7 @@ def test_no_machines_left_in_the_quota_is_told_at_once_and_leaves_nothing(
     assert (platform.endpoints.list(), native(backends), machines(cloud, backends)) == ([], {}, [])
 
 
+@pytest.mark.conformance
 def test_a_service_that_is_busy_is_asked_again_when_it_says(
     platform: Platform, deployer: Deployer, azureml_emulator: Emulator
 ) -> None:
@@ -153,6 +155,7 @@ def test_another_operation_on_the_endpoint_is_waited_for(
     assert len(azureml_emulator.calls.list("arm/PUT workspaces/onlineEndpoints")) == 2
 
 
+@pytest.mark.conformance
 def test_a_conflict_that_stays_is_told(platform: Platform, deployer: Deployer, azureml_emulator: Emulator) -> None:
     one = platform.endpoints.deploy(deployer.version(1.0), to=deployer.endpoint).wait(timeout=LONG)
     two = platform.endpoints.deploy(deployer.version(2.0), to=deployer.endpoint).wait(timeout=LONG)
@@ -165,6 +168,7 @@ def test_a_conflict_that_stays_is_told(platform: Platform, deployer: Deployer, a
     assert platform.endpoints.status(deployer.endpoint).traffic == {one.name: 100}
 
 
+@pytest.mark.conformance
 def test_a_service_that_is_gone_leaves_nothing_and_another_try_succeeds(
     platform: Platform, deployer: Deployer, opened: Callable[..., AzureMLBackends], azureml_emulator: Emulator
 ) -> None:
@@ -200,6 +204,7 @@ def test_an_operation_that_does_not_end_is_waited_for_as_long_as_one_wants(
     assert platform.endpoints.status(deployer.endpoint).traffic == {"v1": 50, "v2": 50}
 
 
+@pytest.mark.conformance
 def test_an_endpoint_that_is_long_in_the_making_is_deployed_to_by_whoever_looks_next(
     platform: Platform,
     deployer: Deployer,
@@ -224,23 +229,39 @@ def healthy(backends: AzureMLBackends, endpoint: str) -> bool:
     return found is not None and found.state is DeploymentState.HEALTHY
 
 
-def test_what_a_process_noted_before_it_died_is_asked_for_by_whoever_looks_later(
-    platform: Platform, deployer: Deployer, opened: Callable[..., AzureMLBackends]
+def test_a_process_that_died_before_it_asked_has_deployed_nothing(
+    deployer: Deployer, opened: Callable[..., AzureMLBackends]
 ) -> None:
     version, other = deployer.version(2.0), opened(**deployer.settings)
-    deploying = other.endpoints._deploying
-    environment = deploying.image_environment()
-    wanted = spec(version, deployer.endpoint)
-    asked = deploying._asked(wanted, deploying.native_model("scaling", version.version), environment, "ada")
+    asked = other.endpoints._deploying._asked(spec(version, deployer.endpoint), "models/scaling", "", "ada")
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     entry = {"id": "x", "number": 1, "kind": "begun", "act": asked, "at": long_ago.isoformat()}
     assert other.objects.create(f"endpoints/{deployer.endpoint}/000000000001.json", json.dumps(entry).encode())
 
-    until(lambda: healthy(other, deployer.endpoint))
+    found = other.endpoints.deployment(deployer.endpoint, "act-1")
 
-    assert platform.endpoints.status(deployer.endpoint).traffic == {"v1": 100}
+    assert found is not None
+    assert (found.state, found.created_at) == (DeploymentState.FAILED, long_ago)
+    assert "ended before Azure ML was asked" in found.failure
+    with pytest.raises(NotFoundError):
+        other.endpoints.get(deployer.endpoint)
 
 
+def test_a_deployment_whose_tags_others_have_lost_is_known_all_the_same(
+    platform: Platform, deployer: Deployer, backends: AzureMLBackends
+) -> None:
+    one = platform.endpoints.deploy(deployer.version(), to=deployer.endpoint).wait(timeout=LONG)
+    found = backends.native.online_deployments.get("cloudmlops-v1", deployer.endpoint)
+    found.tags = {}
+    backends.native.online_deployments.begin_create_or_update(found).result()
+
+    assert one.status.state is DeploymentState.HEALTHY
+    assert [known.deployed_as for known in platform.endpoints.status(deployer.endpoint).deployments] == [
+        one.status.deployed_as
+    ]
+
+
+@pytest.mark.conformance
 def test_who_looks_while_another_process_is_about_to_ask_asks_nothing(
     deployer: Deployer, opened: Callable[..., AzureMLBackends], azureml_emulator: Emulator
 ) -> None:
@@ -260,6 +281,7 @@ def test_who_looks_while_another_process_is_about_to_ask_asks_nothing(
     until(lambda: healthy(one, deployer.endpoint))
 
 
+@pytest.mark.conformance
 def test_two_first_deployments_at_once_share_one_endpoint(platform: Platform, deployer: Deployer) -> None:
     versions = [deployer.version(1.0), deployer.version(2.0)]
 
@@ -273,6 +295,7 @@ def test_two_first_deployments_at_once_share_one_endpoint(platform: Platform, de
     assert sum(status.traffic.values()) == 100
 
 
+@pytest.mark.conformance
 def test_what_other_tools_change_is_seen(platform: Platform, deployer: Deployer, backends: AzureMLBackends) -> None:
     one = platform.endpoints.deploy(deployer.version(1.0), to=deployer.endpoint).wait(timeout=LONG)
     two = platform.endpoints.deploy(deployer.version(2.0), to=deployer.endpoint).wait(timeout=LONG)
@@ -391,6 +414,7 @@ def test_copies_of_requests_go_to_one_deployment_that_has_no_traffic(
     assert platform.endpoints.status(deployer.endpoint).mirror == {}
 
 
+@pytest.mark.conformance
 def test_one_of_many_lookers_gives_a_deployment_its_traffic(
     platform: Platform, deployer: Deployer, opened: Callable[..., AzureMLBackends], azureml_emulator: Emulator
 ) -> None:
@@ -419,31 +443,27 @@ def test_who_asks_later_and_elsewhere_finds_the_same(
     assert change.actor == cloud.tokens.directory.by_name("owner").object_id
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "name", "told"),
-    [
-        ("ab", None, ["endpoint name 'ab' must be 3 to 32"]),
-        (
-            "with_underscore",
-            "blue_green",
-            ["endpoint name 'with_underscore'", "deployment name 'blue_green' must be 1"],
-        ),
-        ("e" * 33, "ends-", ["endpoint name", "deployment name 'ends-'"]),
-        ("scaling", "cloudmlops-v1", ["deployment name 'cloudmlops-v1' stands for 'v1'"]),
-    ],
-)
+WRONG_NAMES = {
+    ("ab", None): ["endpoint name 'ab' must be 3 to 32"],
+    ("with_underscore", "blue_green"): ["endpoint name 'with_underscore'", "deployment name 'blue_green' must be"],
+    ("e" * 33, "ends-"): ["endpoint name", "deployment name 'ends-'"],
+    ("scaling", "cloudmlops-v1"): ["deployment name 'cloudmlops-v1' stands for 'v1'"],
+}
+
+
 def test_names_that_azure_does_not_take_are_refused_before_anything_is_asked(
-    platform: Platform, deployer: Deployer, azureml_emulator: Emulator, endpoint: str, name: str | None, told: list[str]
+    platform: Platform, deployer: Deployer, azureml_emulator: Emulator
 ) -> None:
     version = deployer.version()
     azureml_emulator.calls.clear()
 
-    with pytest.raises(InvalidRequestError) as caught:
-        platform.endpoints.deploy(version, to=endpoint, name=name, port=8080)
+    for (endpoint, name), told in WRONG_NAMES.items():
+        with pytest.raises(InvalidRequestError) as caught:
+            platform.endpoints.deploy(version, to=endpoint, name=name, machine="n1-standard-4", port=8080)
+        assert len(caught.value.faults) == len(told) + 2
+        for fault, words in zip(caught.value.faults, [*told, "machine 'n1-standard-4'", "port 8080"], strict=True):
+            assert words in fault
 
-    assert len(caught.value.faults) == len(told) + 1
-    for fault, words in zip(caught.value.faults, [*told, "port 8080"], strict=True):
-        assert words in fault
     assert azureml_emulator.calls.list("arm/*") == []
 
 
@@ -454,6 +474,7 @@ def test_a_version_that_is_not_there_is_not_found(platform: Platform, deployer: 
     assert platform.endpoints.list() == []
 
 
+@pytest.mark.conformance
 def test_a_name_that_another_workspace_has_is_told(
     platform: Platform, deployer: Deployer, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:

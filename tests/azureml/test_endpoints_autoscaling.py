@@ -59,6 +59,7 @@ def test_machines_follow_the_load_between_the_fewest_and_the_most(
     assert platform.endpoints.predict(deployer.endpoint, [[1, 0]]) == [2.0]
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("act", ["undeploy", "delete"])
 def test_the_setting_goes_with_the_deployment(
     act: str, platform: Platform, deployer: Deployer, cloud: AzureCloud
@@ -74,12 +75,14 @@ def test_the_setting_goes_with_the_deployment(
     assert settings_of(cloud, deployer) == []
 
 
+@pytest.mark.conformance
 def test_machines_of_a_fixed_number_need_no_setting(platform: Platform, deployer: Deployer, cloud: AzureCloud) -> None:
     platform.endpoints.deploy(deployer.version(), to=deployer.endpoint, replicas=(2, 2)).wait(timeout=LONG)
 
     assert settings_of(cloud, deployer) == []
 
 
+@pytest.mark.conformance
 def test_a_setting_whose_answer_is_lost_or_that_azure_is_too_busy_for_is_set_once(
     platform: Platform, deployer: Deployer, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:
@@ -94,6 +97,7 @@ def test_a_setting_whose_answer_is_lost_or_that_azure_is_too_busy_for_is_set_onc
     assert len(settings_of(cloud, deployer)) == 1
 
 
+@pytest.mark.conformance
 def test_while_azure_monitor_is_away_the_deployment_waits(
     deployer: Deployer, opened: Opened, azureml_emulator: Emulator
 ) -> None:
@@ -134,6 +138,7 @@ def test_a_deployer_who_may_not_set_it_is_told_action_and_role_and_leaves_nothin
     assert [one for one in cloud.fleet.deployments() if deployer.endpoint in one] == []
 
 
+@pytest.mark.conformance
 def test_who_only_looks_and_may_not_set_it_fails_nothing(
     platform: Platform,
     deployer: Deployer,

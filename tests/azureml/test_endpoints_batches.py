@@ -85,6 +85,7 @@ def test_rows_that_the_model_refuses_are_told_and_nothing_is_written(
     assert list(platform._backends.objects.list("batches/")) == []
 
 
+@pytest.mark.conformance
 def test_a_job_that_fails_is_told_with_its_name(
     platform: Platform, deployer: Deployer, rows: Path, tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_job_that_fails_is_told_with_its_name(
     assert deployments(platform) == []
 
 
+@pytest.mark.conformance
 def test_a_service_that_stays_away_leaves_nothing(
     platform: Platform, deployer: Deployer, opened: Opened, azureml_emulator: Emulator, rows: Path, tmp_path: Path
 ) -> None:
@@ -110,6 +112,7 @@ def test_a_service_that_stays_away_leaves_nothing(
     assert list(platform._backends.objects.list("batches/")) == []
 
 
+@pytest.mark.conformance
 def test_what_cannot_be_scored_is_refused_before_anything_is_asked(
     platform: Platform, deployer: Deployer, opened: Opened, azureml_emulator: Emulator, rows: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +131,7 @@ def test_what_cannot_be_scored_is_refused_before_anything_is_asked(
     assert azureml_emulator.calls.list(DEPLOY) == []
 
 
+@pytest.mark.conformance
 def test_the_workspaces_endpoint_is_made_once(
     platform: Platform, deployer: Deployer, azureml_emulator: Emulator, rows: Path, tmp_path: Path
 ) -> None:

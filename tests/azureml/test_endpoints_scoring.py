@@ -8,13 +8,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloudmlops import Platform, connect
+from cloudmlops import Entity, FeatureService, FeatureView, Platform, TableSource, connect
+from cloudmlops.domain.access import Role
 from cloudmlops.domain.models import FeatureServiceRef
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
@@ -58,7 +59,7 @@ def deployed(deployer: Deployer, opened: Opened, **settings: str) -> Platform:
     return platform
 
 
-@pytest.mark.parametrize("auth_mode", ["aad_token", "aml_token", "key"])
+@pytest.mark.parametrize("auth_mode", ["aad_token", "aml_token", pytest.param("key", marks=pytest.mark.conformance)])
 def test_each_way_to_let_callers_in_predicts(deployer: Deployer, opened: Opened, auth_mode: str) -> None:
     with deployed(deployer, opened, auth_mode=auth_mode) as platform:
         assert platform.endpoints.predict(deployer.endpoint, [[1.5, 0]]) == [3.0]
@@ -66,6 +67,7 @@ def test_each_way_to_let_callers_in_predicts(deployer: Deployer, opened: Opened,
         assert shown.online_endpoints.get(deployer.endpoint).auth_mode == auth_mode
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("auth_mode", ["aml_token", "key"])
 def test_a_key_or_token_is_asked_for_once(
     deployer: Deployer, opened: Opened, azureml_emulator: Emulator, auth_mode: str
@@ -92,6 +94,7 @@ def test_a_key_that_was_changed_is_asked_for_again_once(
     assert len(azureml_emulator.calls.list(KEYS["key"])) == 1
 
 
+@pytest.mark.conformance
 def test_a_token_of_the_endpoint_that_has_ended_is_asked_for_again_once(
     deployer: Deployer, opened: Opened, azureml_emulator: Emulator
 ) -> None:
@@ -118,6 +121,7 @@ def test_a_token_of_entra_that_became_too_old_is_renewed_once(
     assert [call.status for call in azureml_emulator.calls.list(POST)] == ["UNAUTHENTICATED", "OK"]
 
 
+@pytest.mark.conformance
 def test_who_is_refused_again_is_told_so(deployer: Deployer, opened: Opened, azureml_emulator: Emulator) -> None:
     with deployed(deployer, opened, auth_mode="key") as platform:
         refused = Refused("UNAUTHENTICATED", "key_auth_access_denied")
@@ -129,7 +133,14 @@ def test_who_is_refused_again_is_told_so(deployer: Deployer, opened: Opened, azu
     assert len(azureml_emulator.calls.list(POST)) == 2
 
 
-@pytest.mark.parametrize(("auth_mode", "action"), [("aad_token", "score"), ("aml_token", "token"), ("key", "listKeys")])
+@pytest.mark.parametrize(
+    ("auth_mode", "action"),
+    [
+        ("aad_token", "score"),
+        ("key", "listKeys"),
+        pytest.param("aml_token", "token", marks=pytest.mark.conformance),
+    ],
+)
 def test_who_may_not_ask_is_told_the_action_and_the_role(
     deployer: Deployer,
     opened: Opened,
@@ -198,6 +209,7 @@ def test_a_canary_split_holds_after_a_pinned_call_of_the_sdk_whose_header_leaks(
     platform.close()
 
 
+@pytest.mark.conformance
 def test_predicting_needs_no_right_to_the_store_or_to_change_anything(
     platform: Platform, deployer: Deployer, azureml_emulator: Emulator
 ) -> None:
@@ -241,9 +253,45 @@ def test_a_model_of_mlflow_is_served_by_what_azure_makes_for_it_as_locally(
     assert "environmentId" not in body["properties"]
 
 
+@pytest.mark.conformance
 def test_an_endpoint_without_traffic_says_so(platform: Platform, deployer: Deployer) -> None:
     one = platform.endpoints.deploy(deployer.version(), to=deployer.endpoint).wait(timeout=LONG)
     platform.endpoints.undeploy(deployer.endpoint, one.name)
 
     with pytest.raises(NotFoundError, match="no deployment with traffic"):
         platform.endpoints.predict(deployer.endpoint, [[1, 0]])
+
+
+airport = Entity("airport", keys={"origin": str})
+SEEN = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+
+def test_keys_are_enough_where_the_endpoints_identity_may_read_features(
+    deployer: Deployer, opened: Opened, cloud: AzureCloud, tmp_path: Path
+) -> None:
+    server = cloud.tokens.directory.by_name("server")
+    identity = (
+        "/subscriptions/00000000-0000-0000-0000-00000000e001/resourceGroups/experiments/providers"
+        "/Microsoft.ManagedIdentity/userAssignedIdentities/server"
+    )
+    image = "myregistry.azurecr.io/cloudmlops/serving:latest"
+    readings = FeatureView(
+        "readings",
+        entity=airport,
+        source=TableSource("readings"),
+        timestamp="seen_at",
+        features={"value": float, "seconds": float},
+    )
+    service = FeatureService("scaling", views=[readings])
+    with connect(opened(serving_image=image, endpoint_identity=identity).settings.target) as platform:
+        platform.features.write_table("readings", [{"origin": "JFK", "seen_at": SEEN, "value": 1.5, "seconds": 0.0}])
+        platform.features.apply([service])
+        platform.features.materialize(readings)
+        platform.access.grant(Role.READER, server.object_id)
+        folder = write_scaling_model(tmp_path / "model", factor=2.0)
+        version = platform.models.register("scaling", folder, features=service)
+        platform.endpoints.deploy(version, to=deployer.endpoint).wait(timeout=LONG)
+
+        assert platform.endpoints.predict(deployer.endpoint, [{"origin": "JFK"}]) == [3.0]
+
+        platform.access.revoke(Role.READER, server.object_id)

@@ -30,7 +30,7 @@ from cloudmlops.ports.clock import SystemClock
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
-from .event_grid import PATIENCE, Namespace, drift, subscribe
+from .event_grid import PATIENCE, Namespace, drained, drift, subscribe
 
 Connected = Callable[..., Platform]
 
@@ -55,6 +55,12 @@ def by_another_program(namespace: Namespace, *events: CloudEvent[Any]) -> None:
     with DefaultAzureCredential() as credential:
         endpoint = f"https://{namespace.host}"
         EventGridPublisherClient(endpoint, credential, namespace_topic="mlops").send(list(events))
+
+
+def pulling(platform: Platform) -> None:
+    """Pull until it fails, and nothing else: a worker's other acts would meet the fault before."""
+    while True:
+        platform.events._pull()
 
 
 def test_without_a_topic_events_are_in_the_inbox_and_nobody_is_asked(
@@ -91,10 +97,9 @@ def test_what_the_subscription_brings_back_is_known(platform: Platform, namespac
     platform.events.on(Event, handler="all")(lambda event, _: seen.append(event))
     platform.events.publish(drift(platform))
 
-    assert platform.events.process() == 1
+    assert drained(platform, namespace) == 1
     assert platform.events.process() == 0
     assert seen == [drift(platform)]
-    assert namespace.waiting() == []
 
 
 def test_another_programs_events_are_pulled_and_kept(platform: Platform, namespace: Namespace) -> None:
@@ -104,7 +109,7 @@ def test_another_programs_events_are_pulled_and_kept(platform: Platform, namespa
         CloudEvent(source="//example.com", type="com.example.bytes", id="8", data=b"hello"),
         CloudEvent(source="//example.com", type="com.example.none", id="9"),
     )
-    platform.events.process()
+    drained(platform, namespace)
 
     found = {event.type: event.data for event in platform.events.list(kind=UnknownEvent)}
     assert found == {
@@ -112,7 +117,6 @@ def test_another_programs_events_are_pulled_and_kept(platform: Platform, namespa
         "com.example.bytes": {"value": "aGVsbG8="},
         "com.example.none": {},
     }
-    assert namespace.waiting() == []
 
 
 def test_what_the_workspace_tells_can_be_pulled_so_that_nothing_is_reachable_from_outside(
@@ -124,11 +128,10 @@ def test_what_the_workspace_tells_can_be_pulled_so_that_nothing_is_reachable_fro
 
     platform.models.register("churn", written_model(tmp_path / "model"))
     assert namespace.cloud.event_grid.deliveries.settle(PATIENCE)
-    platform.events.process()
+    drained(platform, namespace)
 
     (event,) = platform.events.list(kind=ModelRegistered)
     assert (event.platform, event.model, event.version) == (platform.address, "churn", "1")
-    assert namespace.waiting() == []
 
 
 def test_whoever_asks_an_empty_queue_is_not_kept_for_the_ten_seconds_that_event_grid_waits(
@@ -136,7 +139,7 @@ def test_whoever_asks_an_empty_queue_is_not_kept_for_the_ten_seconds_that_event_
 ) -> None:
     for _ in range(3):
         platform.events.process()
-    assert len(azureml_emulator.calls.list("eventgrid/namespaces.receive")) == 1
+    assert len(azureml_emulator.calls.list("eventgrid/namespaces.receive")) <= 1  # asked once, and not answered yet
 
     by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
     while not platform.events.list():
@@ -150,13 +153,12 @@ def test_what_could_not_be_stored_is_released_and_comes_again(
     by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
     azureml_emulator.faults.set(Fault(matching="blob/*", first=1, times=None, refused=Refused("ABORTED", "no")))
     with pytest.raises(ServiceError):
-        platform.events._pull()
+        pulling(platform)
     azureml_emulator.faults.clear()
     assert len(namespace.waiting()) == 1
 
-    platform.events.process()
+    drained(platform, namespace)
     assert [event.id for event in platform.events.list(kind=UnknownEvent)] == ["7"]
-    assert namespace.waiting() == []
     assert len(azureml_emulator.calls.list("eventgrid/namespaces.release")) == 1
 
 
@@ -174,8 +176,7 @@ def test_an_event_whose_lock_ended_is_handled_once(
         )
     )
 
-    assert platform.events.process() == 1
-    assert namespace.waiting() == []  # the lock had ended: it came again, and was acknowledged then
+    assert drained(platform, namespace) == 1  # the lock had ended: it came again, and was acknowledged then
     assert len(azureml_emulator.calls.list("eventgrid/namespaces.acknowledge")) == 2
     assert platform.events.process() == 0
     assert len(seen) == 1
@@ -208,7 +209,7 @@ def test_an_event_that_means_nothing_is_rejected_and_becomes_a_dead_letter(
     timeless = {"specversion": "1.0", "id": "7", "source": "/s", "type": "cloudmlops.drift.detected", "data": {}}
     namespace.publish_raw(timeless, {**timeless, "type": "com.example.new"})
     with caplog.at_level(logging.WARNING, "cloudmlops.events"):
-        platform.events.process()
+        drained(platform, namespace)
 
     assert [event.type for event in platform.events.list(kind=UnknownEvent)] == ["com.example.new"]
     assert len(namespace.cloud.blobs.list("letters", namespace.name, "")) == 1
@@ -254,8 +255,10 @@ def test_a_missing_topic_or_subscription_says_how_to_make_it(
     platform = connected(**{**namespace.settings, **wrong[verb]})
     acts: dict[str, Callable[[], object]] = {
         "publish": lambda: platform.events.publish(drift(platform)),
-        "process": platform.events.process,
+        "process": lambda: drained(platform, namespace),
     }
+    if verb == "process":
+        by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
     with pytest.raises(NotFoundError, match="is not there") as caught:
         acts[verb]()
     assert "docs/azureml.md" in caught.value.hint
@@ -270,8 +273,9 @@ def test_who_may_not_use_the_topic_is_told_the_role(
     approver = connected("approver", **namespace.settings)
     acts: dict[str, Callable[[], object]] = {
         "publish": lambda: approver.events.publish(drift(approver)),
-        "process": approver.events.process,
+        "process": lambda: drained(approver, namespace),
     }
+    by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
     with pytest.raises(PermissionDeniedError) as caught:
         acts[verb]()
     assert role in caught.value.hint
@@ -288,7 +292,7 @@ def test_what_is_still_brought_to_a_platform_that_was_closed_is_released(
         time.sleep(0.01)
 
     another = connected(**namespace.settings)
-    another.events.process()
+    drained(another, namespace)
     assert [event.id for event in another.events.list(kind=UnknownEvent)] == ["7"]
 
 
@@ -305,11 +309,10 @@ def test_events_that_waited_long_for_their_worker_are_locked_anew_before_they_ar
         assert asked is not None
         asked.result(PATIENCE.total_seconds())
         clock.later = timedelta(seconds=40)
-        platform.events.process()
+        drained(platform, namespace)
 
         assert [event.id for event in platform.events.list(kind=UnknownEvent)] == ["7"]
     assert len(azureml_emulator.calls.list("eventgrid/namespaces.renewLock")) == 1
-    assert namespace.waiting() == []
 
 
 def test_a_queue_is_waited_at_for_longer_than_other_calls_may_take(

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import deltalake
 import pytest
 
-from cloudmlops import Entity, FeatureView, Platform, SqlSource, TableSource
-from cloudmlops.emulators.azure.cloud import AzureCloud
+from cloudmlops import Entity, FeatureView, Platform, SqlSource, TableSource, connect
+from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.providers.azureml.backends import AzureMLBackends
+from cloudmlops.providers.azureml.sdk import ml
 
 from .conftest import GROUP, Opened
 
 pytestmark = [
     # azure-ai-ml 1.35 is written for marshmallow 3, which tells of its fourth.
     pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning"),
+    pytest.mark.filterwarnings("ignore:The use of a 'BlobProperties':DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:content_as_bytes is deprecated:DeprecationWarning"),
 ]
 
 T = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -97,3 +101,33 @@ def test_a_query_is_shown_as_a_source_of_its_own_kind(shown: AzureMLBackends) ->
 
     (made,) = store_of(shown).feature_sets.list(name="weather")
     assert '"custom"' in made.properties["featuresetProperties"]
+
+
+def test_a_workspace_that_is_a_feature_store_shows_its_own(
+    backends: AzureMLBackends, workspace: str, as_somebody: Callable[[str], None]
+) -> None:
+    name = f"self-{workspace}"
+    made = ml().entities.FeatureStore(name=name, location="westeurope")
+    backends.native.feature_stores.begin_create(made, grant_materialization_permissions=False).result()
+    with connect(f"azureml://{SUBSCRIPTION}/{GROUP}/{name}") as platform:
+        platform.features.write_table("weather", [{"origin": "JFK", "seen_at": T, "wind": 1.0}])
+
+        platform.features.apply([weather()])
+
+        assert [one.name for one in platform.native.feature_sets.list()] == ["weather"]
+        (version,) = platform.native.feature_sets.list(name="weather")
+        assert version.stage == "Development"
+        version.stage = "Production"
+        platform.native.feature_sets.begin_create_or_update(version).result()
+        platform.features.apply([weather()])
+        assert platform.native.feature_sets.get("weather", version.version).stage == "Production", "it is left alone"
+
+
+def test_a_workspace_that_is_none_shows_nothing_and_all_works_without(backends: AzureMLBackends) -> None:
+    platform = Platform(backends)
+    platform.features.write_table("weather", [{"origin": "JFK", "seen_at": T, "wind": 1.0}])
+
+    platform.features.apply([weather()])
+
+    assert list(backends.native.feature_sets.list()) == []
+    assert platform.features.view("weather") == weather()

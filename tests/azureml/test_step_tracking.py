@@ -101,6 +101,9 @@ def test_the_variables_of_the_clouds_run_are_taken_away_from_mlflow() -> None:
         address="https://westeurope.api.azureml.ms/mlflow/v1.0/subscriptions/s", run="job", token="secret"
     )
     assert variables == {"OTHER": "stays"}
+    without_token = {"MLFLOW_TRACKING_URI": ADDRESS, "MLFLOW_RUN_ID": "job"}
+    assert taken_from(without_token) is None, "as in all processes of a distributed step but the first"
+    assert without_token == {}
     assert taken_from({"MLFLOW_TRACKING_URI": "https://tracking.contoso.example", "MLFLOW_RUN_ID": "x"}) is None
 
 

@@ -25,6 +25,24 @@ if "vertex" in sys.argv:
     client = aiplatform_v1.ModelServiceClient(client_options={"api_endpoint": "europe-west4-aiplatform.googleapis.com"})
     print(list(client.list_models(parent="projects/p/locations/europe-west4")))
 """
+SPARK = """
+import os
+import httpx
+from azure.identity import DefaultAzureCredential
+
+token = DefaultAzureCredential().get_token("https://management.azure.com/.default").token
+workspace = f"/subscriptions/{os.environ['AZURE_SUBSCRIPTION_ID']}/resourceGroups/ml/providers/"
+workspace += "Microsoft.MachineLearningServices/workspaces/flights"
+job = {"jobType": "Spark", "codeId": "x", "entry": {"sparkJobEntryType": "SparkJobPythonEntry", "file": "a.py"}}
+job["resources"] = {"runtimeVersion": "3.5"}
+reply = httpx.put(
+    f"https://management.azure.com{workspace}/jobs/one",
+    params={"api-version": "2024-01-01-preview"},
+    headers={"authorization": f"Bearer {token}"},
+    json={"properties": job},
+)
+print(reply.status_code)
+"""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,6 +63,13 @@ def test_one_program_uses_both_clouds_at_once() -> None:
     assert (done.returncode, done.stdout) == (0, "westeurope []\n[]\n"), done.stderr
 
 
+@pytest.mark.parametrize(("options", "status"), [((), "501"), (("--spark", sys.executable), "201")])
+def test_spark_jobs_run_where_an_interpreter_is_named(options: tuple[str, ...], status: str) -> None:
+    done = run("azureml", "--workspace", "ml/flights", *options, "--", sys.executable, "-c", SPARK)
+
+    assert done.stdout == f"{status}\n", done.stderr
+
+
 def test_who_there_is_comes_from_a_file(tmp_path: Path) -> None:
     principals = tmp_path / "principals.toml"
     principals.write_text('[[principals]]\nname = "nobody"\nsecret = "s"\n')
@@ -62,6 +87,7 @@ def test_who_there_is_comes_from_a_file(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["azureml", "--bucket", "flights"], "--bucket is for vertex, which is not to run"),
+        (["vertex", "--spark", sys.executable], "--spark is for azureml, which is not to run"),
         (["vertex", "--workspace", "ml/flights"], "--workspace is for azureml, which is not to run"),
         (["azureml", "--workspace", "flights"], "the workspace 'flights' cannot be made"),
         (["azureml", "--workspace", "a/b/c/d"], "the workspace 'a/b/c/d' cannot be made"),

@@ -76,6 +76,12 @@ class _Around(click.Command):
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A TOML file of who there is in Azure and who may do what; without it one owner.",
 )
+@click.option(
+    "--spark",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PYTHON",
+    help="An interpreter that has pyspark, for Spark jobs of Azure ML; without it they are refused.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print address and environment in JSON.")
 @click.pass_context
 def emulate(
@@ -87,6 +93,7 @@ def emulate(
     images: tuple[str, ...],
     workspaces: tuple[str, ...],
     principals: Path | None,
+    spark: Path | None,
     as_json: bool,
 ) -> None:
     """Run clouds (azureml, vertex) on this machine: alone until Ctrl-C, or around a command.
@@ -99,10 +106,12 @@ def emulate(
         stopping = stack.enter_context(_stopped_by_signals())
         # What a cloud is given when it is built.
         given = {"azureml": principals, "vertex": _read_images(images)}
-        _check_clouds(clouds, azureml={"workspace": workspaces, "principals": principals}, vertex={"bucket": buckets})
+        of_azure = {"workspace": workspaces, "principals": principals, "spark": spark}
+        _check_clouds(clouds, azureml=of_azure, vertex={"bucket": buckets})
         emulator = stack.enter_context(_running(clouds, given, state=state, port=port))
         _make_buckets(emulator, buckets)
         _make_workspaces(emulator, workspaces)
+        _let_spark(emulator, spark)
         redis = _redis(clouds, emulator)
         code = _run(command, emulator, stopping) if command else _serve(emulator, stopping, redis, as_json=as_json)
         _tell_refused(emulator.refused, as_json=as_json)
@@ -194,6 +203,15 @@ def _make_buckets(emulator: Emulator, wanted: Sequence[str]) -> None:
                 f"the bucket {given!r} cannot be made: {refused.message}",
                 hint="Write NAME or LOCATION/NAME, such as europe-west4/flights.",
             ) from refused
+
+
+def _let_spark(emulator: Emulator, python: Path | None) -> None:
+    if python is None:
+        return
+    from cloudmlops.emulators.azure.cloud import AzureCloud
+    from cloudmlops.emulators.azure.jobs.images import Image
+
+    emulator.cloud(AzureCloud).images.let("spark:*", Image(python=str(python.absolute())))
 
 
 def _make_workspaces(emulator: Emulator, wanted: Sequence[str]) -> None:

@@ -253,6 +253,12 @@ def test_a_job_uses_what_is_in_a_registry(azure: Azure, registry: str, tmp_path:
 
     assert run["status"] == "Completed", run["error"]
     assert jobs.log(run["runId"]) == "3"
+    model = {"jobInputType": "custom_model", "uri": job.inputs["model"].path}
+    given = {"jobType": "Command", "command": "true", "environmentId": "x", "inputs": {"model": model}}
+    body = {"properties": given}
+    refused = call(azure, "PUT", f"{azure.workspace_id}/jobs/mine", who="scientist", json=body)
+    assert refused.status_code == 403, "who submits must be allowed to read what is in the registry"
+    assert "registries/assets/read" in refused.json()["error"]["message"]
 
 
 def test_a_registry_user_reads_and_writes_assets_and_makes_no_registry(

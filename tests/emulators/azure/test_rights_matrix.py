@@ -82,6 +82,8 @@ def about(route: Route) -> str:
     if "{scope}" in route.path:
         return WORKSPACE
     above, providers, below = filled(route.path).rpartition("/providers/")
+    if not providers:
+        return "/".join(below.split("/")[:5])  # up to the resource group
     namespace, *typed = below.split("/")
     names = len(typed) // 2 * 2
     return f"{above}{providers}{'/'.join([namespace, *typed[:names]])}" if names and providers else above

@@ -209,7 +209,7 @@ class AzureMLEndpoints(EndpointsPort):
         # What is there of an act that has begun is told above, and of one that has ended is on its way out.
         others = {act.deployed_as for act in record.acts.values() if act.state is not ActState.DEPLOYED}
         for found in shown.deployments if shown is not None else ():
-            act = record.acts.get(mapping.tags_of(found).get(mapping.DEPLOYED_AS, ""))
+            act = record.acts.get(mapping.deployed_as(found))
             if shown is not None and (act is None or act.deployed_as not in others):
                 statuses.append(mapping.deployed_status(endpoint, shown, found, act))
         return EndpointStatus(
@@ -230,7 +230,7 @@ _STATES: Final[Mapping[ActState, DeploymentState]] = {
 
 
 def _check_spec(spec: DeploymentSpec) -> None:
-    faults = mapping.name_faults(spec.endpoint, spec.name)
+    faults = mapping.name_faults(spec.endpoint, spec.name, spec.machine)
     if spec.port is not None:
         faults.append(f"it cannot listen on port {spec.port}: Azure ML gives it an address; leave port= out")
     if faults:

@@ -91,6 +91,15 @@ Origins = Annotated[
 ContainerImage = Annotated[
     str, looking(r"(?:[a-z0-9.:-]+/)?[a-z0-9._/-]*(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", "a container image")
 ]
+Identity = Annotated[
+    str,
+    looking(
+        r"(?i:(?:/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w.()-]+/providers/Microsoft\.ManagedIdentity"
+        r"/userAssignedIdentities/[A-Za-z0-9][A-Za-z0-9_-]{2,127})?)",
+        "the resource id of a user-assigned managed identity: "
+        "/subscriptions/…/providers/Microsoft.ManagedIdentity/userAssignedIdentities/NAME",
+    ),
+]
 ComputeMachine = Annotated[
     str, looking(r"(?:[A-Za-z][A-Za-z0-9_]{2,63})?", "a size of machines such as Standard_DS3_v2")
 ]

@@ -18,6 +18,7 @@ from cloudmlops.providers.azureml.formats import (
     Environment,
     EventSubscription,
     Group,
+    Identity,
     Machine,
     Origins,
     RedisUrl,
@@ -75,7 +76,7 @@ class AzureMLSettings(TargetSettings):
     feature_store: Workspace | Literal[""] = ""
     """Workspace of kind FeatureStore, in the same resource group, that shows the feature sets; empty is the workspace
     itself where it is of that kind, else none."""
-    spark_from_mib: Annotated[int, Field(ge=0)] = 2048
+    spark_from_mib: Annotated[int, Field(ge=0)] = 512
     """Features whose sources hold so many MiB, as they are stored, are joined and reduced by a Spark job of the
     workspace; of less, on this machine."""
     spark_instance: SparkInstance = "standard_e8s_v3"
@@ -101,6 +102,8 @@ class AzureMLSettings(TargetSettings):
     """Size of the machines of deployments that name none."""
     auth_mode: Literal["aad_token", "aml_token", "key"] = "aad_token"
     """Who may ask a new endpoint for predictions: whoever Entra lets, or who holds a token or a key of the endpoint."""
+    endpoint_identity: Identity = ""
+    """Resource id of the user-assigned managed identity that new endpoints act as; empty is one of their own."""
     topic: Topic = ""
     """Address of a topic in an Event Grid namespace that our own events are published to, such as
     `https://my-namespace.westeurope-1.eventgrid.azure.net/topics/mlops`; empty publishes none: they are in the inbox

@@ -290,7 +290,10 @@ def test_a_deployment_is_who_its_endpoint_is(endpoints: Endpoints) -> None:
 
     reply = endpoints.score(path, {}, **{"azureml-model-deployment": "blue"})
 
-    assert reply.json() == endpoints.cloud.tokens.directory.by_name("machine").object_id
+    known = endpoints.cloud.tokens.directory.by_name("machine")
+    assert reply.json() == known.object_id
+    shown = endpoints.call("GET", path).json()["identity"]["userAssignedIdentities"]
+    assert shown == {machine: {"principalId": known.object_id, "clientId": known.client_id}}
 
 
 def test_requests_are_traced_by_the_clients_id(endpoints: Endpoints, live: str) -> None:

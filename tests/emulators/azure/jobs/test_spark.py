@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import venv
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +13,6 @@ from cloudmlops.emulators.azure.jobs.images import Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.emulators.azure.jobs.conftest import Jobs
 
@@ -163,15 +161,12 @@ def test_jobs_are_listed_by_their_type_tags_and_properties(jobs: Jobs, tmp_path:
 
 
 @pytest.fixture(scope="session")
-def pyspark(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An interpreter with pyspark: the one that is named, else a new environment."""
-    if named := os.environ.get("CLOUDMLOPS_SPARK_PYTHON"):
-        return named
-    folder = tmp_path_factory.mktemp("pyspark")
-    venv.create(folder, with_pip=True)
-    python = str(folder / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "pyspark>=4,<5"], check=True)
-    return python
+def pyspark() -> str:
+    """An interpreter with pyspark, which no extra of ours has: an environment of its own."""
+    script = Path(__file__).parents[4] / "tools" / "spark_environment.py"
+    made = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return made.stdout.splitlines()[-1]
 
 
 @pytest.mark.conformance

@@ -27,6 +27,7 @@ urllib.request.urlopen(request).read()
 """
 
 
+@pytest.mark.conformance
 def test_what_a_job_logs_by_mlflow_alone_is_in_its_run(jobs: Jobs, tracking: Tracking) -> None:
     steps = Path(__file__).with_name("steps.py").read_text()
     job = jobs.command("python steps.py --plain", code=str(jobs.code(steps=steps)))

@@ -22,6 +22,8 @@ from cloudmlops.emulators.core.clock import Timer
 from cloudmlops.emulators.core.faults import Refused
 
 _EVERY: Final = timedelta(minutes=1)
+_LONGEST: Final = timedelta(hours=12)
+"""So far back a rule may look."""
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "Equals": operator.eq,
     "NotEquals": operator.ne,
@@ -60,8 +62,12 @@ class Scaling:
             metric: Such as `CpuUtilizationPercentage`.
             value: In the metric's unit.
         """
+        now = self._world.surroundings.clock.now()
         with self._lock:
-            self._measured[resource.lower(), metric].append((self._world.surroundings.clock.now(), value))
+            known = self._measured[resource.lower(), metric]
+            self._measured[resource.lower(), metric] = [one for one in known if now - one[0] < _LONGEST] + [
+                (now, value)
+            ]
 
     def reset(self) -> None:
         """Forget what was measured."""

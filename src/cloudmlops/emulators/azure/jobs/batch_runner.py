@@ -37,8 +37,11 @@ _NOTHING: Final = (
     "There is no succeeded mini batch item returned from run(). Please check 'response: run()' in "
     "https://aka.ms/batch-inference-documentation."
 )
+_SOCKETS: Final = "CLOUDMLOPS_BATCH_SOCKETS"
+"""The variable that names a folder for sockets: their paths must be short."""
 _START_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.05
+_DYING_SECONDS: Final = 10.0
 _OK: Final = 200
 
 
@@ -55,7 +58,9 @@ def main() -> int:
     size = settings["mini_batch_size"]
     batches = [[str(file) for file in files[begin : begin + size]] for begin in range(0, len(files), size)]
     _say(f"{len(files)} files in {len(batches)} mini batches")
-    return _scored(batches, settings, given.output)
+    with tempfile.TemporaryDirectory(prefix="b-") as folder:
+        os.environ[_SOCKETS] = folder
+        return _scored(batches, settings, given.output)
 
 
 def _arguments() -> argparse.Namespace:
@@ -152,6 +157,7 @@ class _Process:
         os.close(orders_in)
         os.close(replies_out)
         self._orders, self._replies = os.fdopen(orders_out, "wb"), os.fdopen(replies_in, "rb")
+        self._ending = False
 
     def asked(self, batch: Sequence[str], seconds: float) -> dict[str, Any] | None:
         """Send a mini batch; return the reply, None when there is none in time."""
@@ -166,11 +172,15 @@ class _Process:
         """Wait for a reply; None of a process that has ended, or when the time is over."""
         ready, _, _ = select.select([self._replies], [], [], seconds)
         line = self._replies.readline() if ready else b""
+        self._ending = bool(ready) and not line
         reply: dict[str, Any] | None = json.loads(line) if line else None
         return reply
 
     def end(self) -> None:
-        """End it."""
+        """End it; one that ends by itself may tell why."""
+        if self._ending:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DYING_SECONDS)
         self._process.kill()
         self._process.wait()
         self._replies.close()
@@ -225,8 +235,7 @@ def _script(script: Path) -> Callable[[list[str]], Any]:
 
 def _mlflow(settings: dict[str, Any]) -> Callable[[list[str]], list[Any]]:
     """Return what stands for the script that the service makes for models of MLflow."""
-    folder = Path(tempfile.mkdtemp(prefix="b-"))
-    path = str(folder / "s")
+    path = f"{os.environ[_SOCKETS]}/{os.getpid()}"
     lifeline, own = os.pipe()
     os.set_inheritable(lifeline, True)
     server = [*settings["server"], "--uds", path, "--lifeline", str(lifeline)]

@@ -72,7 +72,7 @@ def spark_task(job: Mapping[str, Any], images: Images) -> Task:
         raise UserError(
             "UNIMPLEMENTED",
             f"A Spark job needs an interpreter that has pyspark, and none stands for {runtime}: say which by "
-            f'images.let("{runtime}", Image(python=…)).',
+            f'images.let("{runtime}", Image(python=…)), or `cloudmlops emulate azureml --spark PYTHON`.',
         )
     given: Mapping[str, Any] = job.get("inputs") or {}
     outputs: Mapping[str, Any] = job.get("outputs") or {}

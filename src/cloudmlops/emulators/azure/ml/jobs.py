@@ -28,6 +28,8 @@ from cloudmlops.emulators.azure.jobs.tasks import command_task
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
 from cloudmlops.emulators.azure.ml.assets import properties_of
 from cloudmlops.emulators.azure.ml.job_shapes import NEWER, definition, shown
+from cloudmlops.emulators.azure.ml.registries import TYPE as REGISTRY_TYPE
+from cloudmlops.emulators.azure.ml.registry_addresses import registries_in
 from cloudmlops.emulators.azure.ml.views import in_view, tagged
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.core.answering import Answer, answer_json
@@ -148,6 +150,8 @@ class Jobs:
         kept = definition(given, name)
         compute = kept["computeId"] or (given.get("settings") or {}).get("default_compute")
         self._check_compute(compute)
+        for registry in registries_in(self._world.resources, given):
+            self._world.access.check(caller, f"{REGISTRY_TYPE}/assets/read", str(registry["id"]))
         cluster = str(compute).rpartition("/")[2] if compute else None
         run = Run(
             workspace=str(workspace["id"]),

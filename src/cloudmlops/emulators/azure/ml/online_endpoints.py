@@ -157,11 +157,21 @@ class OnlineEndpoints:
         }
 
     def _identity(self, request: ArmRequest) -> dict[str, Any]:
-        given: Mapping[str, Any] = request.body.get("identity") or {"type": "SystemAssigned"}
+        given = dict(request.body.get("identity") or {"type": "SystemAssigned"})
+        if assigned := given.get("userAssignedIdentities"):
+            given["userAssignedIdentities"] = {name: self._assigned(name) for name in assigned}
         if "SystemAssigned" not in str(given.get("type")):
-            return dict(given)
+            return given
         tenant = self._world.tokens.directory.tenant
         return {**given, "principalId": derived_id("object", request.path.lower()), "tenantId": tenant}
+
+    def _assigned(self, identity: str) -> dict[str, str]:
+        """Return the ids of a user-assigned identity, if the file of principals has one of that name."""
+        name = identity.rpartition("/")[2].lower()
+        for known in self._world.tokens.directory.principals:
+            if known.kind == "ManagedIdentity" and known.name.lower() == name:
+                return {"principalId": known.object_id, "clientId": known.client_id}
+        return {}
 
     def _provided(self, path: str, host: str) -> None:
         found = self._world.resources.get(path)

@@ -68,11 +68,15 @@ class Registries:
         if not location or not given.get("regionDetails"):
             raise UserError("INVALID_ARGUMENT", "A registry needs a location and regionDetails.")
         regions = [self._region(request.path, one) for one in given["regionDetails"]]
+
+        def work() -> None:
+            self._make(request.path, body, location, regions, request.caller)
+
         headers = self._world.operations.begin(
             request.names["subscription"],
             location,
             request.path,
-            work=lambda: self._make(request.path, body, location, regions, request.caller),
+            work=work,
             version=request.version,
         )
         return Answer(status=202, headers=_of_registries(headers))
@@ -80,15 +84,15 @@ class Registries:
     def ensure(self, subscription: str, group: str, name: str, *, location: str = "") -> dict[str, Any]:
         """Return a registry; make it when there is none."""
         id_ = REGISTRY.format(subscription=subscription, group=group, registry=name)
+        known = self._world.resources.get(id_)
+        if known is not None:
+            return known
         location = location or self._world.location
-        if self._world.resources.get(id_) is None:
-            self._make(id_, {}, location, [self._region(id_, {"location": location})], SYSTEM)
-        made = self._world.resources.get(id_)
-        return made if made is not None else {}
+        return self._make(id_, {}, location, [self._region(id_, {"location": location})], SYSTEM)
 
     def _make(
         self, id_: str, body: Mapping[str, Any], location: str, regions: Sequence[Mapping[str, Any]], caller: Caller
-    ) -> None:
+    ) -> dict[str, Any]:
         given: Mapping[str, Any] = body.get("properties") or {}
         name = id_.rpartition("/")[2]
         properties = {
@@ -106,7 +110,8 @@ class Registries:
             "tenantId": self._world.tokens.directory.tenant,
         }
         beside = {"tags": body.get("tags") or {}, "location": location, "identity": identity}
-        self._world.resources.put(id_, TYPE, properties, caller, **beside)
+        made, _ = self._world.resources.put(id_, TYPE, properties, caller, **beside)
+        return made
 
     def delete(self, request: ArmRequest) -> Answer:
         """Remove a registry with all that is in it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.resources import Resources
@@ -23,6 +24,20 @@ def in_registry(resources: Resources, address: str) -> dict[str, Any] | None:
     if found is None or registry is None:
         return None
     return resources.get(f"{registry['id']}/{found[2]}/{found[3]}/versions/{found[4]}")
+
+
+def registries_in(resources: Resources, given: object) -> Iterator[dict[str, Any]]:
+    """Yield the registries that addresses in what was sent are of, wherever in it they are."""
+    if isinstance(given, Mapping):
+        for one in given.values():
+            yield from registries_in(resources, one)
+    elif isinstance(given, list):
+        for one in given:
+            yield from registries_in(resources, one)
+    elif isinstance(given, str) and (found := _ADDRESS.fullmatch(given)) is not None:
+        registry = registry_named(resources, found[1])
+        if registry is not None:
+            yield registry
 
 
 def kind_at(address: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cloudmlops.domain.endpoints import DeploymentSpec
@@ -117,11 +118,10 @@ class Deploying:
         """Ask Azure ML to deploy; what it refuses leaves nothing."""
         try:
             self._settling.ask(endpoint, act)
-        except WaitTimeoutError:
-            return  # the endpoint is still being made, or busy: whoever looks next goes on
         except ServiceError as error:
             self._settling.fail(endpoint, act, error.message)
-            self._settling.settled(endpoint)
+            with suppress(ServiceError, WaitTimeoutError):  # what keeps us from clearing up now, the next look may not
+                self._settling.settled(endpoint)
             raise
 
 

@@ -97,7 +97,8 @@ class Resources:
             ConflictError: Another deployment has that name.
         """
         path = f"{self._path(endpoint)}/deployments/{act.deployed_id}"
-        body = mapping.deployment_body(act, location=self.location(), target=target)
+        identity = mapping.client_id(self._read(endpoint) or {}) if act.looks_up else ""
+        body = mapping.deployment_body(act, location=self.location(), target=target, identity=identity)
 
         def put() -> str:
             about = f"{endpoint}/{act.name}"
@@ -107,7 +108,7 @@ class Resources:
                 )
             except (ConflictError, UnavailableError):  # it may have been begun all the same
                 found = self.deployment(endpoint, act.deployed_id)
-                if found is None or mapping.tags_of(found).get(mapping.DEPLOYED_AS) != act.deployed_as:
+                if found is None or mapping.deployed_as(found) != act.deployed_as:
                     raise
                 return mapping.operation_of(found)
             return str(answer.headers.get("azure-asyncoperation", ""))

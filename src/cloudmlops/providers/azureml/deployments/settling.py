@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _FAILURE_LINES: Final = 40
 _ASKED: Final = "asked"
 """Stands for an operation whose address Azure has not told."""
+_LATER: Final = "later"
+"""Stands for one that whoever looks next is to begin: the endpoint was still being made, or busy."""
 _TRIES: Final = 2
 _ENDED_BADLY: Final = frozenset({"Failed", "Canceled"})
 
@@ -42,9 +44,9 @@ class Settling:
     def settled(self, endpoint: str) -> tuple[Record, Shown | None]:
         """Return journal and endpoint in agreement.
 
-        What was asked for by a process that has ended is asked for again; deployments that have become healthy get
-        their traffic, those that have failed are removed; an endpoint that we made and nothing was ever deployed to is
-        removed when nothing is on its way. Who may only read is told what there is.
+        What had to wait for its endpoint is asked for; deployments that have become healthy get their traffic, those
+        that have failed are removed; an endpoint that we made and nothing was ever deployed to is removed when nothing
+        is on its way. Who may only read is told what there is.
         """
         record, shown = self._journal.read(endpoint), self._resources.shown(endpoint)
         try:
@@ -57,8 +59,13 @@ class Settling:
 
         Raises:
             ServiceError: Azure refuses it.
-            WaitTimeoutError: The endpoint is still being made: whoever looks next goes on.
         """
+        try:
+            self._ask(endpoint, act)
+        except WaitTimeoutError:
+            self._note(endpoint, act, ActState.BEGUN, {"kind": "operation", "operation": _LATER})
+
+    def _ask(self, endpoint: str, act: Act) -> None:
         for left in reversed(range(_TRIES)):
             self._resources.make(endpoint)
             try:
@@ -137,10 +144,13 @@ class Settling:
         """Bring an act that has begun one step on, if there is one to take."""
         found = shown.of(act) if shown is not None else None
         if shown is None or found is None:
-            if act.operation:  # somebody has removed it while it was being deployed
+            if act.operation == _LATER:
+                if shown is None or mapping.state_of(shown.endpoint) not in mapping.IN_WORK:
+                    self._ask_later(endpoint, act)
+            elif act.operation:  # somebody has removed it while it was being deployed
                 self._note(endpoint, act, ActState.BEGUN, {"kind": "undeployed"})
             elif self._left(act.created_at):
-                self._ask_again(endpoint, act)
+                self.fail(endpoint, act, "the process that deployed it ended before Azure ML was asked")
             return
         state = mapping.state_of(found)
         if state in _ENDED_BADLY:
@@ -163,12 +173,10 @@ class Settling:
             return False
         return True
 
-    def _ask_again(self, endpoint: str, act: Act) -> None:
-        """Do what the process that began an act has not done; what Azure refuses has failed."""
+    def _ask_later(self, endpoint: str, act: Act) -> None:
+        """Ask for an act that had to wait; what Azure refuses has failed."""
         try:
             self.ask(endpoint, act)
-        except WaitTimeoutError:
-            return  # whoever looks next goes on
         except ServiceError as error:
             if error.retryable or isinstance(error, PermissionDeniedError):
                 raise
@@ -225,7 +233,7 @@ class Settling:
 
     def _failure(self, endpoint: str, act: Act, found: ManagedOnlineDeployment) -> str:
         """Return what Azure says of a deployment that failed, and the end of its log."""
-        uri = act.operation if act.operation not in ("", _ASKED) else mapping.operation_of(found)
+        uri = act.operation if act.operation not in ("", _ASKED, _LATER) else mapping.operation_of(found)
         told = self._resources.outcome(uri, endpoint) or f"its state is {mapping.state_of(found)}"
         try:
             log = self._resources.logs(endpoint, str(found.name), _FAILURE_LINES).strip()

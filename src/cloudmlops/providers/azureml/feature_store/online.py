@@ -77,20 +77,19 @@ class OnlineStore:
             return found[:1] if view.nulls == "row" else found
 
         def read(keys: Sequence[Any]) -> list[Sequence[FeatureRow]]:
-            found: list[Sequence[FeatureRow]] = []
-            for start in range(0, len(keys), _KEYS_A_PIPELINE):
-                stored = whole(_entities(view, layout, keys[start : start + _KEYS_A_PIPELINE]))
-                found += [rows(one) if one else () for one in stored]
-            return found
-
-        def whole(entities: Sequence[bytes | None]) -> list[list[bytes]]:
             nonlocal known
+            entities = _entities(view, layout, keys)
             while True:
-                generation = known
-                served, stored = self._stored(view, layout, generation, entities)
-                if served == generation:
-                    return stored
-                known = served
+                generation, found = known, []
+                for start in range(0, len(entities), _KEYS_A_PIPELINE):
+                    part = entities[start : start + _KEYS_A_PIPELINE]
+                    served, stored = self._stored(view, layout, generation, part)
+                    if served != generation:
+                        known = served
+                        break  # all again: an answer is of one generation
+                    found += [rows(one) if one else () for one in stored]
+                else:
+                    return found
 
         return read
 

@@ -71,7 +71,8 @@ _OF_SCRIPTS: Final = "The user executing the script can't "
 _RETRYABLE: Final = (UnavailableError, QuotaExceededError)
 _CLUSTERED: Final = ("AskError", "MovedError")
 _HINTS: Final[Mapping[type[ServiceError], str]] = {
-    AuthenticationError: "Let the caller's object id in Entra be a user of the cache: assign it a data access policy.",
+    AuthenticationError: "At a rediss:// address the caller's object id in Entra must be a user of the cache: assign "
+    "it a data access policy. At a redis:// address nobody proves who asks.",
     PermissionDeniedError: "The caller's data access policy must allow the commands that docs/azureml.md lists.",
     QuotaExceededError: "The cache's memory is full: choose a larger size. Nothing was displaced.",
     UnavailableError: "Try again; what was acknowledged is there.",

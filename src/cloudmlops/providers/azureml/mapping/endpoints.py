@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 OURS: Final = "cloudmlops"
 """Tag of the endpoints that are ours."""
 DEPLOYED_AS: Final = "cloudmlops-deployed-as"
+"""Property of a deployment, which Azure does not let be changed, and a tag for who looks at it."""
 ENVIRONMENT: Final = "cloudmlops-serving"
 """Name of the environment that our serving image is registered as."""
 IN_WORK: Final = frozenset({"Creating", "Updating", "Scaling", "Deleting", "Provisioning"})
@@ -44,6 +45,7 @@ _IDLE_PERCENT: Final = 30
 _AT_ONCE: Final = 100
 """Requests that one machine takes at once: our server queues them by itself. Azure's own number is 1."""
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]")
+_MACHINE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,63}")
 _SHORTEST: Final = 3
 _PREFIX: Final = f"{OURS}-"
 _SERVER_PORT: Final = 8080
@@ -69,21 +71,23 @@ class Shown:
 
     def of(self, act: Act) -> ManagedOnlineDeployment | None:
         """Return what an act has deployed."""
-        return next((one for one in self.deployments if tags_of(one).get(DEPLOYED_AS) == act.deployed_as), None)
+        return next((one for one in self.deployments if deployed_as(one) == act.deployed_as), None)
 
     def without(self, native: str) -> Shown:
         """Return it after a deployment has gone."""
         return Shown(endpoint=self.endpoint, deployments=[one for one in self.deployments if one.name != native])
 
 
-def name_faults(endpoint: str, deployment: str) -> list[str]:
-    """List what Azure does not take of the names of an endpoint and a deployment."""
+def name_faults(endpoint: str, deployment: str, machine: str | None) -> list[str]:
+    """List what Azure does not take of the names of an endpoint, a deployment and a size of machines."""
     said = "3 to 32 letters, digits and hyphens, a letter first and no hyphen last"
     faults = [] if _NAME.fullmatch(endpoint) else [f"endpoint name {endpoint!r} must be {said}: it is a host's name"]
     if not _NAME.fullmatch(native_name(deployment)):
         faults.append(f"deployment name {deployment!r} must be {said.replace('3', '1', 1)}")
     elif deployment.startswith(_PREFIX) and own_name(deployment) != deployment:
         faults.append(f"deployment name {deployment!r} stands for {own_name(deployment)!r}, which is too short there")
+    if machine is not None and not _MACHINE.fullmatch(machine):
+        faults.append(f"machine {machine!r} is no size of Azure's machines such as Standard_DS3_v2")
     return faults
 
 
@@ -102,7 +106,11 @@ def endpoint_body(settings: AzureMLSettings, location: str) -> dict[str, Any]:
     """Return the request that makes an endpoint."""
     return {
         "location": location,
-        "identity": {"type": "SystemAssigned"},
+        "identity": (
+            {"type": "UserAssigned", "userAssignedIdentities": {settings.endpoint_identity: {}}}
+            if settings.endpoint_identity
+            else {"type": "SystemAssigned"}
+        ),
         "tags": {OURS: "endpoint"},
         "properties": {
             "authMode": AUTH_MODES[settings.auth_mode],
@@ -162,14 +170,23 @@ def environment(image: str) -> dict[str, Any]:
     }
 
 
-def deployment_body(act: Act, *, location: str, target: str) -> dict[str, Any]:
+def client_id(endpoint: Mapping[str, Any]) -> str:
+    """Return the client id of the user-assigned identity that an endpoint acts as; empty where it has none, or many."""
+    assigned: Mapping[str, Any] = (endpoint.get("identity") or {}).get("userAssignedIdentities") or {}
+    told = [str((one or {}).get("clientId") or "") for one in assigned.values()]
+    return told[0] if len(told) == 1 else ""
+
+
+def deployment_body(act: Act, *, location: str, target: str, identity: str) -> dict[str, Any]:
     """Return the request that deploys.
 
     Args:
         act: What is asked for.
         location: Of the endpoint.
         target: The platform that features are looked up in.
+        identity: Client id of the user-assigned identity that asks there; empty is the endpoint's own.
     """
+    variables = {"CLOUDMLOPS_TARGET": target, **({"AZURE_CLIENT_ID": identity} if identity else {})}
     return {
         "location": location,
         "tags": {OURS: "deployment", DEPLOYED_AS: act.deployed_as},
@@ -177,8 +194,9 @@ def deployment_body(act: Act, *, location: str, target: str) -> dict[str, Any]:
         "properties": {
             "endpointComputeType": "Managed",
             "model": act.native_model,
+            "properties": {DEPLOYED_AS: act.deployed_as},
             **({"environmentId": act.environment} if act.environment else {}),
-            "environmentVariables": {"CLOUDMLOPS_TARGET": target} if act.looks_up else {},
+            "environmentVariables": variables if act.looks_up else {},
             "instanceType": act.machine,
             "scaleSettings": {"scaleType": "Default"},
             "requestSettings": {
@@ -312,6 +330,12 @@ def scoring(shown: Shown, *, headers: Mapping[str, str], renew: Callable[[], Non
 def tags_of(entity: OnlineEndpoint | ManagedOnlineDeployment) -> dict[str, str]:
     """Return the tags of an endpoint or a deployment."""
     return dict(entity.tags or {})
+
+
+def deployed_as(deployment: ManagedOnlineDeployment) -> str:
+    """Return which act a deployment is of; empty when it was made by other tools."""
+    kept = {**tags_of(deployment), **(deployment.properties or {})}  # who changes a deployment may leave out its tags
+    return str(kept.get(DEPLOYED_AS, ""))
 
 
 def state_of(entity: OnlineEndpoint | ManagedOnlineDeployment) -> str:

@@ -35,11 +35,12 @@ class Jobs:
         name = str(definition["name"])
         job = loaded(definition, folder)
         try:
-            self._wire.ask(
-                lambda: self._wire.client.jobs.create_or_update(job, skip_validation=not folder),
-                operation="pipelines.run",
-                resource=run,
-            )
+            with quiet():
+                self._wire.ask(
+                    lambda: self._wire.client.jobs.create_or_update(job, skip_validation=not folder),
+                    operation="pipelines.run",
+                    resource=run,
+                )
         except ServiceError as error:
             # Another call has made it, or this one whose answer was lost.
             if error.retryable or self.find(name, run=run) is None:
@@ -68,7 +69,9 @@ class Jobs:
         """Yield the pipeline jobs that this library made, the newest first."""
         view = ml().constants.ListViewType.ACTIVE_ONLY
         for job in self._wire.list(
-            lambda: self._wire.client.jobs.list(list_view_type=view), operation="pipelines.list", resource=""
+            lambda: self._wire.client.jobs.list(list_view_type=view, tag=PIPELINE_TAG),
+            operation="pipelines.list",
+            resource="",
         ):
             if job is not None and PIPELINE_TAG in (job.tags or {}):
                 yield job

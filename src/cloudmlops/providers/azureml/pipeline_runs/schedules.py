@@ -11,7 +11,7 @@ from cloudmlops.errors import ConflictError, NotFoundError
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
 from cloudmlops.providers.azureml.pipeline_runs.jobs import Jobs, loaded
-from cloudmlops.providers.azureml.sdk import ml
+from cloudmlops.providers.azureml.sdk import ml, quiet
 from cloudmlops.providers.azureml.wire import Wire
 from cloudmlops.providers.run_records import Kept
 
@@ -54,11 +54,12 @@ class Schedules:
             create_job=loaded(definition, folder),
             tags={mapping.PIPELINE_TAG: schedule.pipeline},
         )
-        self._wire.finish(
-            lambda: self._wire.client.schedules.begin_create_or_update(wanted),
-            operation="pipelines.schedule",
-            resource=schedule.name,
-        )
+        with quiet():
+            self._wire.finish(
+                lambda: self._wire.client.schedules.begin_create_or_update(wanted),
+                operation="pipelines.schedule",
+                resource=schedule.name,
+            )
 
     def list(self) -> Sequence[Schedule]:
         """Return all, by name."""

@@ -71,6 +71,7 @@ def _rank() -> int:
 
 def _leave_elsewhere(given: argparse.Namespace) -> None:
     """Let nothing stay of what this process leaves: what a distributed step leaves is what its first process does."""
+    os.environ.pop("MLFLOW_TRACKING_TOKEN", None)  # without it nothing is logged to the job's run
     folder = tempfile.mkdtemp(prefix="cloudmlops-")
     given.record, given.cache = f"{folder}/record", None
     for kind in ("output", "parameter"):
