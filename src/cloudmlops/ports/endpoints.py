@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cloudmlops.domain.endpoints import (
+from cloudmlops.errors import UnsupportedError
     DeploymentSpec,
     DeploymentStatus,
     EndpointStatus,
@@ -57,7 +58,7 @@ class EndpointsPort(Protocol):
 
         Asked only where the provider has the capability.
         """
-        ...
+        raise UnsupportedError("this provider mirrors no traffic", hint="Give the deployment a small share of it.")
 
     def traffic_history(self, endpoint: str) -> Sequence[TrafficChange]:
         """Return the splits that the endpoint had, oldest first; the last is the present one."""
