@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from cloudmlops.domain.endpoints import (
-from cloudmlops.errors import UnsupportedError
     DeploymentSpec,
     DeploymentStatus,
     EndpointStatus,
@@ -15,6 +14,7 @@ from cloudmlops.errors import UnsupportedError
     TrafficChange,
     TrafficReason,
 )
+from cloudmlops.errors import UnsupportedError
 
 Fetch = Callable[[Path], object]
 """Writes the model's files into a folder, which it makes."""
