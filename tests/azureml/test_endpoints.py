@@ -9,8 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from click.testing import CliRunner
 
 from cloudmlops import Platform
+from cloudmlops.cli.endpoints import endpoints as cli
 from cloudmlops.domain.endpoints import DeploymentState, TrafficReason
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
@@ -408,6 +410,9 @@ def test_copies_of_requests_go_to_one_deployment_that_has_no_traffic(
         platform.endpoints.mirror_traffic(deployer.endpoint, two.name, percent=51)
     with pytest.raises(InvalidTrafficError, match=r"'v1' has 100 % of the traffic itself"):
         platform.endpoints.mirror_traffic(deployer.endpoint, one.name, percent=10)
+    target = {"CLOUDMLOPS_TARGET": platform._backends.target}
+    shell = CliRunner().invoke(cli, ["mirror", deployer.endpoint, two.name, "--percent", "20", "--json"], env=target)
+    assert json.loads(shell.output) == {two.name: 20}
     assert platform.endpoints.mirror_traffic(deployer.endpoint, two.name, percent=0).mirror == {}
     platform.endpoints.mirror_traffic(deployer.endpoint, two.name, percent=10)
     platform.endpoints.undeploy(deployer.endpoint, two.name)

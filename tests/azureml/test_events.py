@@ -31,7 +31,7 @@ from cloudmlops.testing.model_folders import write_scaling_model
 
 from .conftest import GROUP, Connects
 from .event_grid import PATIENCE, served, subscribe, workspace_id
-from .pipeline_steps import reading
+from .steps.pipelines import reading
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

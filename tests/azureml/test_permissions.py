@@ -21,7 +21,7 @@ from cloudmlops.testing.contract.models import written_model
 
 from .conftest import GROUP, Opened
 from .deployments import Deployer
-from .pipeline_steps import falling, pictured, single, talking
+from .steps.pipelines import falling, pictured, single, talking
 
 Acts = Mapping[str, Callable[[Platform], object]]
 Allow = Callable[[str], None]

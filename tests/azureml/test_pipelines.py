@@ -23,7 +23,7 @@ from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.testing.contract.pipeline_steps import training
 
 from .conftest import Connects
-from .pipeline_steps import (
+from .steps.pipelines import (
     distributed,
     exactly,
     falling,
@@ -120,7 +120,7 @@ def test_steps_whose_names_azure_does_not_take_have_others_there() -> None:
 
 
 def _twins() -> None:
-    from .pipeline_steps import one
+    from .steps.pipelines import one
 
     one.with_options(name="in-all")()
     one.with_options(name="in_all")()
@@ -154,6 +154,7 @@ def test_what_the_first_attempt_has_left_is_taken_by_the_next(connect_to_run: Co
     assert platform.native.jobs.get(f"{run.id}--R2").tags["cloudmlops_run"] == run.id
 
 
+@pytest.mark.conformance
 def test_a_step_waits_for_another_without_taking_anything(connect_to_run: Connects, tmp_path: Path) -> None:
     journal = str(tmp_path / "journal")
 
@@ -225,6 +226,7 @@ def test_nothing_of_an_attempt_goes_on_beside_the_next(connect_to_run: Connects,
     assert run.steps["leave"].attempt == 2
 
 
+@pytest.mark.conformance
 def test_another_process_finds_the_run_by_its_id(connect_to_run: Connects) -> None:
     run = connect_to_run().pipelines.run(single, {"value": 7})
 
@@ -234,6 +236,7 @@ def test_another_process_finds_the_run_by_its_id(connect_to_run: Connects) -> No
     assert found.steps["one"].started_at is not None
 
 
+@pytest.mark.conformance
 def test_within_a_step_the_platform_is_the_same_and_knows_the_run(connect_to_run: Connects) -> None:
     platform = connect_to_run()
     run = platform.pipelines.run(registering, wait=True)
@@ -286,6 +289,7 @@ def shopping() -> list[str]:
     assert run.outputs == {"output": [f"shop/{name}" for name in sorted(files)]}
 
 
+@pytest.mark.conformance
 def test_steps_run_in_an_environment_that_was_made_from_a_conda_file(connect_to_run: Connects) -> None:
     platform = connect_to_run(environment="azureml:flights:1")
     made = ml().entities.Environment(

@@ -16,7 +16,7 @@ from cloudmlops.providers.azureml.mapping.machines import MACHINES, known, lacks
 from cloudmlops.providers.azureml.sdk import ml
 
 from .conftest import Connects
-from .pipeline_steps import machines, single
+from .steps.pipelines import machines, single
 
 pytestmark = pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
 JOB = "arm/PUT workspaces/jobs"
@@ -75,6 +75,7 @@ def test_machines_that_wait_are_refused_with_what_they_cost_a_month(
         connect_to_run(**settings, compute_idle_cost="400").pipelines.run(single)
 
 
+@pytest.mark.conformance
 def test_who_agrees_to_the_cost_gets_machines_that_wait_and_is_reminded(
     connect_to_run: Connects, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,7 +22,7 @@ from cloudmlops.errors import (
 )
 
 from .conftest import Connects, Opened
-from .pipeline_steps import single
+from .steps.pipelines import single
 
 pytestmark = pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
 PUT = "arm/PUT workspaces/jobs"
@@ -48,6 +48,7 @@ def test_a_service_that_is_busy_is_asked_again(connect_to_run: Connects, azureml
     assert len(azureml_emulator.calls.list(PUT)) == 3
 
 
+@pytest.mark.conformance
 def test_a_service_that_stays_busy_is_told_with_the_time_to_come_again(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
@@ -72,7 +73,9 @@ def test_an_id_whose_job_was_never_made_is_started_by_the_next_call(
     assert platform.pipelines.run(single, id="monday").wait().outputs == {"output": 1}
 
 
-@pytest.mark.parametrize("call", [PUT, GET, "history/runs.children"])
+@pytest.mark.parametrize(
+    "call", [PUT, *(pytest.param(one, marks=pytest.mark.conformance) for one in (GET, "history/runs.children"))]
+)
 def test_a_token_that_became_too_old_is_renewed(
     connect_to_run: Connects, azureml_emulator: Emulator, call: str
 ) -> None:
@@ -132,7 +135,7 @@ def test_who_may_not_submit_is_told_which_action_and_role_is_missing(
 def _on(image: str) -> object:
     import cloudmlops as cm
 
-    from .pipeline_steps import one
+    from .steps.pipelines import one
 
     @cm.pipeline(name="single")
     def built() -> int:

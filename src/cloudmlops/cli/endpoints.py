@@ -125,6 +125,17 @@ def shift(session: Session, endpoint: str, shares: Sequence[str]) -> None:
 
 @endpoints.command()
 @click.argument("endpoint")
+@click.argument("deployment")
+@click.option("--percent", type=int, required=True, help="Of the requests; 0 ends it.")
+@session_options
+def mirror(session: Session, endpoint: str, deployment: str, percent: int) -> None:
+    """Send copies of an endpoint's requests to a deployment that has no traffic, where the provider can."""
+    status = session.platform.endpoints.mirror_traffic(endpoint, deployment, percent=percent)
+    session.record(f"copies of the traffic of {endpoint}", dict(status.mirror))
+
+
+@endpoints.command()
+@click.argument("endpoint")
 @session_options
 def rollback(session: Session, endpoint: str) -> None:
     """Go back to the split of traffic before the last change."""

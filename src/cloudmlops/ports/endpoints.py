@@ -14,6 +14,7 @@ from cloudmlops.domain.endpoints import (
     TrafficChange,
     TrafficReason,
 )
+from cloudmlops.errors import UnsupportedError
 
 Fetch = Callable[[Path], object]
 """Writes the model's files into a folder, which it makes."""
@@ -57,7 +58,10 @@ class EndpointsPort(Protocol):
 
         Asked only where the provider has the capability.
         """
-        ...
+        raise UnsupportedError(
+            f"{endpoint!r} cannot send {percent} % of its requests to {deployment!r}, too: the provider mirrors none",
+            hint="Give the deployment a small share of the traffic.",
+        )
 
     def traffic_history(self, endpoint: str) -> Sequence[TrafficChange]:
         """Return the splits that the endpoint had, oldest first; the last is the present one."""

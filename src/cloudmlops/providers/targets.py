@@ -46,9 +46,7 @@ class TargetSettings(BaseSettings):
     secrets: ClassVar[tuple[str, ...]] = ()
     """The settings that no URL says: they are given by name or as variables."""
 
-    timeout: Annotated[timedelta, Seconds, Field(gt=timedelta(0), le=timedelta(days=1))] = timedelta(
-        seconds=60
-    )
+    timeout: Annotated[timedelta, Seconds, Field(gt=timedelta(0), le=timedelta(days=1))] = timedelta(seconds=60)
     """So long one call may take, with its repetitions. In a target: seconds."""
     as_of: Annotated[AwareDatetime | None, OrNone] = None
     """Replay history: features are read online as they were known at this time. None is `none` in a target."""

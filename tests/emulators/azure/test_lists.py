@@ -10,7 +10,7 @@ import pytest
 from cloudmlops.emulators.azure.arm.paging import PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from conftest import Azure
 
@@ -28,6 +28,13 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 STAGED = ("models", "data", "environments", "featuresets", "featurestoreEntities")
 """The kinds whose versions have a stage that is given."""
 _client = httpx.Client(trust_env=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed() -> Iterator[None]:
+    """What all calls of these tests go through is closed at the end."""
+    yield
+    _client.close()
 
 
 def call(azure: Azure, method: str, path: str, query: Mapping[str, str] | None = None, **more: Any) -> httpx.Response:

@@ -27,7 +27,7 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
     ),
     Capability.SWEEPS: Limit(
         kind=Support.EMULATED,
-        reason="a sweep is a job of a pipeline that is given as AzureMLSpec, for its trials must be commands that report a "
-        "metric to MLflow; a @cm.pipeline may call a step for each value, and choose the best in another step",
+        reason="a sweep is a job of a pipeline that is given as AzureMLSpec, for its trials must be commands that "
+        "report a metric to MLflow; a @cm.pipeline may call a step for each value, and choose the best in another step",
     ),
 }

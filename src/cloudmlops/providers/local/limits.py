@@ -54,6 +54,6 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
     Capability.SWEEPS: Limit(
         kind=Support.ABSENT,
         reason="there is no service that chooses what to try next",
-        instead="Call a step for each value in the pipeline's body, which may loop, and choose the best in another step.",
+        instead="Call a step for each value in the pipeline, which may loop, and choose the best in another step.",
     ),
 }

@@ -37,7 +37,7 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
     Capability.SWEEPS: Limit(
         kind=Support.ABSENT,
         reason="this library starts no hyperparameter tuning jobs",
-        instead="Call a step for each value in the pipeline's body, which may loop, and choose the best in another step.",
+        instead="Call a step for each value in the pipeline, which may loop, and choose the best in another step.",
     ),
 }
 

@@ -64,7 +64,9 @@ class ManagedIdentities:
         wanted = asked.query.get("client_id") or asked.query.get("object_id")
         principal = self._chosen(wanted, lambda one: one.kind == "ManagedIdentity")
         issued = self._issued(principal, asked)
-        return answer_json({**issued, "expires_in": str(self._tokens.lifetime_seconds), "client_id": principal.client_id})
+        return answer_json(
+            {**issued, "expires_in": str(self._tokens.lifetime_seconds), "client_id": principal.client_id}
+        )
 
     def _of_process(self, asked: Asked) -> Answer:
         header = asked.headers.get("x-identity-header") or asked.headers.get("secret", "")

@@ -1,4 +1,4 @@
-"""Steps of tests, in a module that a step's process imports quickly."""
+"""Steps of tests, which a step's process imports quickly; in a folder of their own, for all of it is uploaded."""
 
 from __future__ import annotations
 
