@@ -434,6 +434,7 @@ def test_one_of_many_lookers_gives_a_deployment_its_traffic(
     assert platform.endpoints.status(deployer.endpoint).traffic == {"v1": 100}
 
 
+@pytest.mark.conformance
 def test_who_asks_later_and_elsewhere_finds_the_same(
     platform: Platform, deployer: Deployer, opened: Callable[..., AzureMLBackends], cloud: AzureCloud
 ) -> None:
@@ -472,6 +473,7 @@ def test_names_that_azure_does_not_take_are_refused_before_anything_is_asked(
     assert azureml_emulator.calls.list("arm/*") == []
 
 
+@pytest.mark.conformance
 def test_a_version_that_is_not_there_is_not_found(platform: Platform, deployer: Deployer) -> None:
     version = deployer.version()
     with pytest.raises(NotFoundError, match="version 9 of model 'scaling'"):
@@ -493,6 +495,7 @@ def test_a_name_that_another_workspace_has_is_told(
     assert platform.endpoints.list() == []
 
 
+@pytest.mark.conformance
 def test_without_an_image_it_is_said_which_setting_names_one(
     deployer: Deployer, opened: Callable[..., AzureMLBackends]
 ) -> None:

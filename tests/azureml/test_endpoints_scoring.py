@@ -266,6 +266,7 @@ airport = Entity("airport", keys={"origin": str})
 SEEN = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
+@pytest.mark.conformance
 def test_keys_are_enough_where_the_endpoints_identity_may_read_features(
     deployer: Deployer, opened: Opened, cloud: AzureCloud, tmp_path: Path
 ) -> None:
