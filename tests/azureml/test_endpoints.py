@@ -157,6 +157,23 @@ def test_another_operation_on_the_endpoint_is_waited_for(
     assert len(azureml_emulator.calls.list("arm/PUT workspaces/onlineEndpoints")) == 2
 
 
+def test_a_token_that_became_too_old_is_renewed_once_for_what_we_send_ourselves(
+    platform: Platform, deployer: Deployer, backends: AzureMLBackends, cloud: AzureCloud, azureml_emulator: Emulator
+) -> None:
+    platform.endpoints.deploy(deployer.version(), to=deployer.endpoint).wait(timeout=LONG)
+    assert backends.endpoints._resources.names() == [deployer.endpoint]
+    cloud.tokens.expire()
+    azureml_emulator.calls.clear()
+
+    backends.endpoints._resources.split(deployer.endpoint, {})
+
+    put = [
+        call.status for call in azureml_emulator.calls.list() if call.operation.endswith("workspaces/onlineEndpoints")
+    ]
+    assert put == ["UNAUTHENTICATED", "OK", "OK", "OK"]
+    assert len(azureml_emulator.calls.list("entra/token")) == 1
+
+
 @pytest.mark.conformance
 def test_a_conflict_that_stays_is_told(platform: Platform, deployer: Deployer, azureml_emulator: Emulator) -> None:
     one = platform.endpoints.deploy(deployer.version(1.0), to=deployer.endpoint).wait(timeout=LONG)
