@@ -157,6 +157,23 @@ def test_another_operation_on_the_endpoint_is_waited_for(
     assert len(azureml_emulator.calls.list("arm/PUT workspaces/onlineEndpoints")) == 2
 
 
+def test_a_token_that_became_too_old_is_renewed_once_for_what_we_send_ourselves(
+    platform: Platform, deployer: Deployer, backends: AzureMLBackends, cloud: AzureCloud, azureml_emulator: Emulator
+) -> None:
+    platform.endpoints.deploy(deployer.version(), to=deployer.endpoint).wait(timeout=LONG)
+    assert backends.endpoints._resources.names() == [deployer.endpoint]
+    cloud.tokens.expire()
+    azureml_emulator.calls.clear()
+
+    backends.endpoints._resources.split(deployer.endpoint, {})
+
+    put = [
+        call.status for call in azureml_emulator.calls.list() if call.operation.endswith("workspaces/onlineEndpoints")
+    ]
+    assert put == ["UNAUTHENTICATED", "OK", "OK", "OK"]
+    assert len(azureml_emulator.calls.list("entra/token")) == 1
+
+
 @pytest.mark.conformance
 def test_a_conflict_that_stays_is_told(platform: Platform, deployer: Deployer, azureml_emulator: Emulator) -> None:
     one = platform.endpoints.deploy(deployer.version(1.0), to=deployer.endpoint).wait(timeout=LONG)
@@ -434,6 +451,7 @@ def test_one_of_many_lookers_gives_a_deployment_its_traffic(
     assert platform.endpoints.status(deployer.endpoint).traffic == {"v1": 100}
 
 
+@pytest.mark.conformance
 def test_who_asks_later_and_elsewhere_finds_the_same(
     platform: Platform, deployer: Deployer, opened: Callable[..., AzureMLBackends], cloud: AzureCloud
 ) -> None:
@@ -472,6 +490,7 @@ def test_names_that_azure_does_not_take_are_refused_before_anything_is_asked(
     assert azureml_emulator.calls.list("arm/*") == []
 
 
+@pytest.mark.conformance
 def test_a_version_that_is_not_there_is_not_found(platform: Platform, deployer: Deployer) -> None:
     version = deployer.version()
     with pytest.raises(NotFoundError, match="version 9 of model 'scaling'"):
@@ -493,6 +512,7 @@ def test_a_name_that_another_workspace_has_is_told(
     assert platform.endpoints.list() == []
 
 
+@pytest.mark.conformance
 def test_without_an_image_it_is_said_which_setting_names_one(
     deployer: Deployer, opened: Callable[..., AzureMLBackends]
 ) -> None:

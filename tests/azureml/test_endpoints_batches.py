@@ -70,6 +70,7 @@ def test_a_file_whose_answer_is_lost_is_scored_once_and_leaves_nothing(
     assert list(platform._backends.objects.list("batches/")) == []
 
 
+@pytest.mark.conformance
 def test_rows_that_the_model_refuses_are_told_and_nothing_is_written(
     platform: Platform, deployer: Deployer, tmp_path: Path
 ) -> None:

@@ -60,11 +60,17 @@ def deployed(deployer: Deployer, opened: Opened, **settings: str) -> Platform:
 
 
 @pytest.mark.parametrize("auth_mode", ["aad_token", "aml_token", pytest.param("key", marks=pytest.mark.conformance)])
-def test_each_way_to_let_callers_in_predicts(deployer: Deployer, opened: Opened, auth_mode: str) -> None:
+def test_each_way_to_let_callers_in_predicts(
+    deployer: Deployer, opened: Opened, auth_mode: str, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked.json"
+    asked.write_text('{"input_data": [[1.5, 0]]}')
     with deployed(deployer, opened, auth_mode=auth_mode) as platform:
         assert platform.endpoints.predict(deployer.endpoint, [[1.5, 0]]) == [3.0]
-        shown: Any = platform.native
-        assert shown.online_endpoints.get(deployer.endpoint).auth_mode == auth_mode
+        native: Any = platform.native
+        assert native.online_endpoints.get(deployer.endpoint).auth_mode == auth_mode
+        told = json.loads(native.online_endpoints.invoke(deployer.endpoint, request_file=asked))
+        assert told == {"predictions": [3.0]}
 
 
 @pytest.mark.conformance
@@ -266,6 +272,7 @@ airport = Entity("airport", keys={"origin": str})
 SEEN = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
+@pytest.mark.conformance
 def test_keys_are_enough_where_the_endpoints_identity_may_read_features(
     deployer: Deployer, opened: Opened, cloud: AzureCloud, tmp_path: Path
 ) -> None:

@@ -199,6 +199,8 @@ def test_features(
     )
 
 
+@pytest.mark.usefixtures("steps_run")
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
 def test_pipelines(check: Callable[[Acts], None]) -> None:
     check(
         {

@@ -22,7 +22,7 @@ from cloudmlops.errors import (
 )
 
 from .conftest import Connects, Opened
-from .steps.pipelines import single
+from .steps.pipelines import falling, single
 
 pytestmark = pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
 PUT = "arm/PUT workspaces/jobs"
@@ -71,6 +71,25 @@ def test_an_id_whose_job_was_never_made_is_started_by_the_next_call(
     azureml_emulator.faults.clear()
 
     assert platform.pipelines.run(single, id="monday").wait().outputs == {"output": 1}
+
+
+def test_a_resume_whose_job_was_never_made_is_done_by_the_next_call(
+    connect_to_run: Connects, azureml_emulator: Emulator
+) -> None:
+    platform = connect_to_run(timeout="1")
+    with pytest.raises(RunFailedError) as failure:
+        platform.pipelines.run(falling, wait=True)
+    run = failure.value.run
+    azureml_emulator.faults.set(Fault(matching=PUT, refused=Refused("UNAVAILABLE", "try again later"), times=None))
+    with pytest.raises(UnavailableError):
+        run.resume()
+    azureml_emulator.faults.clear()
+
+    assert platform.pipelines.get(run.id).record.attempt == 1
+    with pytest.raises(RunFailedError, match="left no word"):
+        platform.pipelines.get(run.id).resume(wait=True)
+    found = platform.pipelines.get(run.id)
+    assert (found.record.attempt, found.steps["fall"].attempt) == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from cloudmlops import connect
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import QuotaExceededError, UnavailableError, UnsupportedError, WaitTimeoutError
+from cloudmlops.errors import QuotaExceededError, UnavailableError, WaitTimeoutError
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 
 from .conftest import Opened
@@ -139,9 +139,3 @@ def test_the_sdk_is_loaded_without_warnings(recwarn: pytest.WarningsRecorder, ba
 
     assert [str(one.message) for one in recwarn] == []
     assert logging.getLogger("azure").level == logging.NOTSET, "nobody's logging is changed"
-
-
-@pytest.mark.parametrize("noun", ["pipelines", "features", "endpoints"])
-def test_what_is_not_there_is_named(backends: AzureMLBackends, noun: str) -> None:
-    with pytest.raises(UnsupportedError, match="on Azure ML"):
-        getattr(backends, noun)

@@ -27,7 +27,7 @@ from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
 from cloudmlops.providers.azureml.mapping.given_jobs import given_job, given_names, given_outputs
-from cloudmlops.providers.azureml.mapping.job_names import job_of, nodes, run_faults, run_of
+from cloudmlops.providers.azureml.mapping.job_names import attempt_of, job_of, nodes, run_faults, run_of
 from cloudmlops.providers.azureml.mapping.pipeline_spec import RECORD, Place, faults, machine_faults, pipeline_job
 from cloudmlops.providers.azureml.mapping.step_logs import attempts, unheard
 from cloudmlops.providers.azureml.mapping.time_zones import windows_zone
@@ -87,8 +87,7 @@ class AzureMLPipelines(PipelinesPort):
         return self.get(request.id)
 
     def get(self, run: str) -> RunRecord:
-        tried = self._kept.attempts(run)
-        job = self._job(run, tried)
+        job, tried = self._last(run)
         return self._record(self._request(run, job), job, tried)
 
     def list(self, pipeline: str | None, limit: int) -> Sequence[RunRecord]:
@@ -97,7 +96,7 @@ class AzureMLPipelines(PipelinesPort):
             run = run_of(str(job.name))
             if run not in found and pipeline in (None, mapping.tags(job)[mapping.PIPELINE_TAG]):
                 try:
-                    found[run] = self._record(self._request(run, job), job, self._kept.attempts(run))
+                    found[run] = self._record(self._request(run, job), job, attempt_of(str(job.name)))
                 except NotFoundError:
                     continue  # a run of a platform with another datastore, or its records were removed
             if len(found) == limit:
@@ -116,7 +115,7 @@ class AzureMLPipelines(PipelinesPort):
         return record
 
     def log(self, run: str, step: str, attempt: int | None) -> str:
-        jobs = [self._job(run, number) for number in range(1, self._kept.attempts(run) + 1)]
+        jobs = [self._job(run, number) for number in range(1, self._last(run)[1] + 1)]
         request = self._request(run, jobs[0])
         if step not in request.graph.by_name:
             raise NotFoundError(
@@ -161,7 +160,8 @@ class AzureMLPipelines(PipelinesPort):
             )
         done = {name: step for name, step in record.steps.items() if step.state.succeeded}
         number = record.attempt + 1
-        if not self._kept.add_attempt(run, number, record.steps.values()):
+        added = self._kept.add_attempt(run, number, record.steps.values())
+        if not added and self._jobs.find(job_of(run, number), run=run) is not None:
             raise _conflict(run, "has just been resumed by somebody else", "Wait for it.")
         self._start(request, number, {name: step.outputs for name, step in done.items()})
         return self.get(run)
@@ -280,6 +280,15 @@ class AzureMLPipelines(PipelinesPort):
 
     def _native(self, uri: str) -> str:
         return self._place.native_uri(self._settings, uri)
+
+    def _last(self, run: str) -> tuple[Any, int]:
+        """Return the last job of a run and its number; whoever noted one more may not have come to make it."""
+        tried = self._kept.attempts(run)
+        made = self._jobs.find(job_of(run, tried), run=run) if tried > 1 else None
+        if made is not None:
+            return made, tried
+        tried = max(1, tried - 1)
+        return self._job(run, tried), tried
 
     def _job(self, run: str, attempt: int) -> Any:
         try:

@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 from azure.core import PipelineClient
 from azure.core.exceptions import HttpResponseError
-from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy, UserAgentPolicy
+from azure.core.pipeline.policies import BearerTokenCredentialPolicy, UserAgentPolicy
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest
 
@@ -18,6 +18,7 @@ from cloudmlops.errors import AuthenticationError, ServiceError, WaitTimeoutErro
 from cloudmlops.providers.azureml.clouds import PUBLIC, Cloud, cloud_at
 from cloudmlops.providers.azureml.credentials import Renewable, ends
 from cloudmlops.providers.azureml.errors import translated
+from cloudmlops.providers.azureml.repetition import Repeating, Repetition
 from cloudmlops.providers.azureml.sdk import ml
 
 if TYPE_CHECKING:
@@ -34,25 +35,8 @@ _REPLY = TypeVar("_REPLY")
 _NO_MORE: Final = object()
 _LONGEST_CONNECTING_SECONDS: Final = 10.0
 _LONGEST_PAUSE_SECONDS: Final = 10
-_TOO_MANY: Final = 429
 _UNAUTHORIZED: Final = 401
 _STORAGE_SCOPE: Final = "https://storage.azure.com/.default"
-
-
-class _Repetition(RetryPolicy[Any, Any]):
-    """Repeats what does the same when it is done twice, and what was refused unseen because of too many calls.
-
-    A POST does so where the call says it, by `retry_on_methods`.
-    """
-
-    def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
-        method, status = response.http_request.method.upper(), response.http_response.status_code
-        if method in ("POST", "PATCH") and status != _TOO_MANY and method not in settings["methods"]:
-            return False
-        pause = self.get_retry_after(response)
-        if pause is not None and pause > self.timeout:
-            return False
-        return super().is_retry(settings, response)
 
 
 class Wire:
@@ -271,8 +255,10 @@ class Wire:
 
     @property
     def _options(self) -> dict[str, Any]:
-        repetition = _Repetition(timeout=self.timeout, retry_backoff_max=_LONGEST_PAUSE_SECONDS)
-        return {"transport": self._transport, "retry_policy": repetition}
+        return {"transport": self._transport, "retry_policy": self._repetition()}
+
+    def _repetition(self) -> Repetition:
+        return Repetition(timeout=self.timeout, retry_backoff_max=_LONGEST_PAUSE_SECONDS)
 
     @cached_property
     def _client(self) -> MLClient:
@@ -288,7 +274,8 @@ class Wire:
             enable_telemetry=False,
             show_progress=False,
             **({} if settings.cloud_url is None else {"cloud": cloud.name, "cloud_metadata": cloud.metadata}),
-            **self._options,
+            transport=Repeating(self._transport, self._repetition),
+            retry_total=0,
         )
         return client
 
