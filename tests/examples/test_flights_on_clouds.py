@@ -18,14 +18,30 @@ if TYPE_CHECKING:
     from conftest import Project
 
 AS_OF = "as_of=2013-12-15T21:00:00Z"
-CLOUDS = {
-    "vertex": (f"vertex://emulated/europe-west4?bucket=flights&image=steps&{AS_OF}", ("--bucket", "flights")),
-    "azureml": (
-        f"azureml://{SUBSCRIPTION}/ml/flights?environment=azureml:steps:1&serving_image=flights.azurecr.io/cloudmlops/serving:1&{AS_OF}",
-        ("--workspace", "ml/flights"),
-    ),
+IDENTITY = "providers/Microsoft.ManagedIdentity/userAssignedIdentities/server"
+TARGETS = {
+    "vertex": f"vertex://emulated/europe-west4?bucket=flights&image=steps&{AS_OF}",
+    "azureml": f"azureml://{SUBSCRIPTION}/ml/flights?environment=azureml:steps:1&{AS_OF}"
+    "&serving_image=flights.azurecr.io/cloudmlops/serving:1"
+    f"&endpoint_identity=/subscriptions/{SUBSCRIPTION}/resourceGroups/ml/{IDENTITY}",
 }
-"""Of each its target, and what the emulator has from the start."""
+THERE = {
+    "vertex": ("--bucket", "flights"),
+    "azureml": ("--workspace", "ml/flights", "--principals", "principals.toml"),
+}
+"""What the emulator has from the start."""
+PRINCIPALS = """
+[[principals]]
+name = "owner"
+secret = "only-for-tests"
+roles = ["Owner", "Storage Blob Data Contributor"]
+
+[[principals]]
+name = "server"
+kind = "ManagedIdentity"
+roles = ["Reader", "Storage Blob Data Reader"]
+"""
+"""On Azure an endpoint reads features as itself."""
 LESS = {"first_day": "2013-12-05", "last_day": "2013-12-16", "test_from": "2013-12-13"}
 """Parameters for days that reach to the moment that is replayed."""
 WITHIN = 1e-9
@@ -51,7 +67,7 @@ with cm.connect() as platform:
 
 @pytest.mark.conformance(ci=True)
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("cloud", TARGETS)
 def test_a_part_of_the_year_gives_the_same_tables_and_forecasts_as_on_this_machine(
     project: Project, cloud: str
 ) -> None:
@@ -62,7 +78,7 @@ def test_a_part_of_the_year_gives_the_same_tables_and_forecasts_as_on_this_machi
 
 @pytest.mark.conformance
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("cloud", TARGETS)
 def test_the_whole_life_on_the_whole_year_gives_the_same_too(project: Project, cloud: str) -> None:
     state = project.folder / "state"
     told = on_cloud(project, cloud, sys.executable, "lifecycle.py", state=state)
@@ -84,9 +100,10 @@ def asked(data: dict[str, str], name: str) -> list[str]:
 
 def on_cloud(project: Project, cloud: str, *command: str, state: Path | None = None) -> str:
     """Run a command around which a cloud is emulated; return what it printed."""
-    project.environment["CLOUDMLOPS_TARGET"], there = CLOUDS[cloud]
+    project.environment["CLOUDMLOPS_TARGET"] = TARGETS[cloud]
+    (project.folder / "principals.toml").write_text(PRINCIPALS)
     kept = ["--state", str(state)] if state else []
-    done = project.command("emulate", cloud, *there, *kept, "--", *command)
+    done = project.command("emulate", cloud, *THERE[cloud], *kept, "--", *command)
     del project.environment["CLOUDMLOPS_TARGET"]
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -27,7 +27,7 @@ def test_an_image_has_this_python_and_the_packages_of_this_environment(kind: str
     lines = (tmp_path / "image" / "requirements.txt").read_text().splitlines()
     packages = dict(line.split("==") for line in lines)
     assert packages["pyarrow"] == version("pyarrow")
-    assert packages["cloudmlops[local,vertex]"] == version("cloudmlops")
+    assert packages["cloudmlops[local,vertex,azureml]"] == version("cloudmlops")
     assert told["packages"] == len(lines)
     assert f"FROM python:{sys.version_info.major}.{sys.version_info.minor}-slim\n" in dockerfile(tmp_path / "image")
 

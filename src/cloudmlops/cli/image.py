@@ -15,13 +15,16 @@ import click
 from cloudmlops.cli.session import Session, session_options
 from cloudmlops.errors import ConflictError
 
-_EXTRAS: Final = {"steps": "local,vertex", "serving": "local,vertex"}
+_SETTINGS: Final = {"steps": ("image", "environment"), "serving": ("serving_image", "serving_image")}
+"""What names an image of a kind in a target: of vertex, and of azureml."""
+_CLOUDS: Final = {"vertex": "google-cloud-aiplatform", "azureml": "azure-ai-ml"}
+"""The extras of clouds, and what is installed with them."""
 _TEMPLATES: Final = Path(__file__).with_name("dockerfiles")
 
 
 @click.command()
 @session_options
-@click.argument("kind", type=click.Choice(sorted(_EXTRAS)))
+@click.argument("kind", type=click.Choice(sorted(_SETTINGS)))
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Write over files that are there.")
 def image(session: Session, kind: str, folder: Path, force: bool) -> None:
@@ -29,7 +32,7 @@ def image(session: Session, kind: str, folder: Path, force: bool) -> None:
 
     Nothing is built: take out of the requirements what is not needed, and build where you build images.
     """
-    pinned, left_out = _requirements(_EXTRAS[kind])
+    pinned, left_out = _requirements()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     template = Template((_TEMPLATES / f"{kind}.Dockerfile").read_text(encoding="utf-8"))
     files = {
@@ -50,17 +53,21 @@ def image(session: Session, kind: str, folder: Path, force: bool) -> None:
     )
     if left_out:
         session.note(f"\nNot from a package index, so not in requirements.txt: {', '.join(left_out)}")
-    setting = "image" if kind == "steps" else "serving_image"
+    on_vertex, on_azureml = _SETTINGS[kind]
     session.note(
         f"\nNext, on Google Cloud:\n"
         f"  gcloud builds submit {folder} --tag LOCATION-docker.pkg.dev/PROJECT/REPOSITORY/{kind}:TAG\n"
-        f"and name it in the target: vertex://PROJECT/LOCATION?bucket=BUCKET&{setting}=THAT-TAG"
+        f"and name it in the target: vertex://PROJECT/LOCATION?bucket=BUCKET&{on_vertex}=THAT-TAG\n"
+        f"or on Azure:\n"
+        f"  az acr build --registry REGISTRY --image cloudmlops/{kind}:TAG {folder}\n"
+        f"and name it: azureml://SUBSCRIPTION/GROUP/WORKSPACE?{on_azureml}=REGISTRY.azurecr.io/cloudmlops/{kind}:TAG"
     )
 
 
-def _requirements(extras: str) -> tuple[list[str], list[str]]:
+def _requirements() -> tuple[list[str], list[str]]:
     """Return the pinned packages of this environment, and the names of those that no index has."""
     installed = {_normal(found): found for found in _installed()}
+    extras = ",".join(["local", *(cloud for cloud, package in _CLOUDS.items() if package in installed)])
     left_out = sorted(
         name for name, found in installed.items() if found.read_text("direct_url.json") and name != "cloudmlops"
     )
