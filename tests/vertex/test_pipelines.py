@@ -145,6 +145,26 @@ def test_an_id_whose_job_was_never_made_is_started_by_the_next_call(vertex_emula
         assert platform.pipelines.run(machines, id="monday", wait=True).outputs == {"output": 3}
 
 
+def test_a_resume_whose_job_was_never_made_is_done_by_the_next_call(vertex_emulator: Emulator, tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with _connect(vertex_emulator, timeout="1") as platform:
+        with pytest.raises(RunFailedError) as failure:
+            platform.pipelines.run(reading, {"journal": str(tmp_path / "journal"), "missing": str(missing)}, wait=True)
+        run = failure.value.run
+        away = Refused("UNAVAILABLE", "try again later")
+        vertex_emulator.faults.set(
+            Fault(matching="aiplatform/PipelineService.CreatePipelineJob", refused=away, times=None)
+        )
+        with pytest.raises(UnavailableError):
+            run.resume()
+        vertex_emulator.faults.clear()
+        missing.touch()
+
+        assert platform.pipelines.get(run.id).record.attempt == 1
+        assert [one.record.attempt for one in platform.pipelines.list()] == [1]
+        assert platform.pipelines.get(run.id).resume(wait=True).record.attempt == 2
+
+
 def test_an_artifact_of_the_first_attempt_is_brought_in_by_the_next(vertex_emulator: Emulator, tmp_path: Path) -> None:
     journal, missing = tmp_path / "journal", tmp_path / "missing"
     with _connect(vertex_emulator) as platform:

@@ -30,7 +30,7 @@ from cloudmlops.providers.run_artifacts import Artifacts
 from cloudmlops.providers.run_records import Kept, outputs_from_json
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import pipelines as mapping
-from cloudmlops.providers.vertex.mapping.job_names import job_of, run_of
+from cloudmlops.providers.vertex.mapping.job_names import attempt_of, job_of, run_of
 from cloudmlops.providers.vertex.mapping.pipeline_jobs import pipeline_job
 from cloudmlops.providers.vertex.mapping.pipeline_spec import RECORD, Place, faults
 from cloudmlops.providers.vertex.pipeline_runs.schedules import Schedules
@@ -73,9 +73,8 @@ class VertexPipelines(PipelinesPort):
         return self.get(request.id)
 
     def get(self, run: str) -> RunRecord:
-        attempts = self._kept.attempts(run)
-        job = self._job(run, attempts)
-        return self._record(self._request(run, job), job, attempts)
+        job, tried = self._last(run)
+        return self._record(self._request(run, job), job, tried)
 
     def list(self, pipeline: str | None, limit: int) -> Sequence[RunRecord]:
         wanted = f'labels.{mapping.PIPELINE_LABEL}="{pipeline}"' if pipeline else f"labels.{mapping.PIPELINE_LABEL}:*"
@@ -90,7 +89,7 @@ class VertexPipelines(PipelinesPort):
             run = run_of(_id(job))
             if run not in found:  # of several attempts the last one comes first
                 try:
-                    found[run] = self._record(self._request(run, job), job, self._kept.attempts(run))
+                    found[run] = self._record(self._request(run, job), job, attempt_of(_id(job)))
                 except NotFoundError:
                     continue  # a run of a platform with another bucket, or its records were removed
             if len(found) == limit:
@@ -109,7 +108,7 @@ class VertexPipelines(PipelinesPort):
         return record
 
     def log(self, run: str, step: str, attempt: int | None) -> str:
-        jobs = [self._job(run, number) for number in range(1, self._kept.attempts(run) + 1)]
+        jobs = [self._job(run, number) for number in range(1, self._last(run)[1] + 1)]
         request = self._request(run, jobs[0])
         if step not in request.graph.by_name:
             raise NotFoundError(
@@ -161,7 +160,8 @@ class VertexPipelines(PipelinesPort):
             )
         done = {name: step for name, step in record.steps.items() if step.state.succeeded}
         number = record.attempt + 1
-        if not self._kept.add_attempt(run, number, record.steps.values()):
+        added = self._kept.add_attempt(run, number, record.steps.values())
+        if not added and self._made(run, number) is not None:
             raise _conflict(run, "has just been resumed by somebody else", "Wait for it.")
         self._start(request, number, {name: step.outputs for name, step in done.items()})
         return self.get(run)
@@ -247,6 +247,20 @@ class VertexPipelines(PipelinesPort):
 
     def _name(self, run: str, attempt: int) -> str:
         return f"{self._settings.parent}/pipelineJobs/{job_of(run, attempt)}"
+
+    def _last(self, run: str) -> tuple[PipelineJob, int]:
+        """Return the last job of a run and its number; whoever noted one more may not have come to make it."""
+        tried = self._kept.attempts(run)
+        if tried > 1 and (made := self._made(run, tried)) is not None:
+            return made, tried
+        tried = max(1, tried - 1)
+        return self._job(run, tried), tried
+
+    def _made(self, run: str, attempt: int) -> PipelineJob | None:
+        try:
+            return self._job(run, attempt)
+        except NotFoundError:
+            return None
 
     def _job(self, run: str, attempt: int) -> PipelineJob:
         request = GetPipelineJobRequest(name=self._name(run, attempt))

@@ -47,3 +47,9 @@ def run_of(job: str) -> str:
     """Return the run that a job belongs to."""
     found = _ATTEMPT.fullmatch(job)
     return decoded(found[1] if found else job)
+
+
+def attempt_of(job: str) -> int:
+    """Return which of a run's jobs one is, counted from 1."""
+    found = _ATTEMPT.fullmatch(job)
+    return int(found[2]) if found else 1
