@@ -274,3 +274,19 @@ def test_roles_from_the_start_count_at_whatever_time_the_clock_is_set_to(azure: 
     azure.emulator.clock.freeze(datetime(2013, 1, 1, tzinfo=UTC))
 
     assert list(azure.client("scientist").models.list()) == []
+
+
+def test_a_condition_is_not_taken_for_none(azure: Azure) -> None:
+    known = assignments(azure)
+    parameters = RoleAssignmentCreateParameters(
+        role_definition_id=f"/providers/Microsoft.Authorization/roleDefinitions/{ROLES['Reader'].id}",
+        principal_id=azure.principal("nobody").object_id,
+        principal_type="ServicePrincipal",
+        condition="@Resource[name] StringEquals 'mine'",
+        condition_version="2.0",
+    )
+
+    with pytest.raises(HttpResponseError, match="a condition of a role assignment is not emulated") as raised:
+        known.role_assignments.create(azure.workspace_id, str(uuid4()), parameters)
+
+    assert raised.value.status_code == 501

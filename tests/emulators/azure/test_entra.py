@@ -113,6 +113,19 @@ def test_a_machine_has_an_identity_of_its_own_in_all_three_forms(azure: Azure, m
             assert claims(ManagedIdentityCredential().get_token(MANAGEMENT).token)["oid"] == machine.object_id
 
 
+def test_a_process_gets_tokens_of_its_own_identity_and_of_no_other(
+    azure: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = azure.principal("machine")
+    for name, value in azure.cloud.identities.app_service_environment(azure.principal("reader")).items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(ClientAuthenticationError):
+        ManagedIdentityCredential(client_id=machine.client_id).get_token(MANAGEMENT)
+    (call,) = azure.emulator.calls.list("managed-identity/process.token")
+    assert call.status == "INVALID_ARGUMENT"
+
+
 def test_a_process_with_another_s_header_gets_no_token(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in azure.cloud.identities.app_service_environment(azure.principal("machine")).items():
         monkeypatch.setenv(name, value)

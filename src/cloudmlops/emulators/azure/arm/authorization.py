@@ -101,6 +101,8 @@ class _Authorization:
     def put_assignment(self, request: ArmRequest) -> Answer:
         name = _uuid(request.names["assignment"], "role assignment")
         given: dict[str, Any] = request.body.get("properties") or {}
+        if given.get("condition"):
+            raise Refused("UNIMPLEMENTED", "a condition of a role assignment is not emulated: assign without")
         role = self._access.role(str(given.get("roleDefinitionId", "")))
         if role is None:
             raise _no_role(str(given.get("roleDefinitionId", "")).rpartition("/")[2])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from cloudmlops.emulators.azure.arm.errors import answer_error
+from cloudmlops.emulators.azure.arm.recording import recorded
 from cloudmlops.emulators.azure.arm.routes import ArmRequest, Route
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.entra.tokens import LOGIN_HOST, MANAGEMENT
@@ -99,11 +100,3 @@ def _scope(method: str, path: str) -> str:
     parts = path.split("/")
     of_resource = len(parts) % 2 == 1
     return path if of_resource and method != "POST" else "/".join(parts[: len(parts) - 1 if not of_resource else None])
-
-
-def recorded(asked: Asked) -> dict[str, Any]:
-    """Return what is recorded of a call: its query, and a body of JSON."""
-    noted: dict[str, Any] = {"query": dict(asked.query)}
-    if asked.body and "json" in asked.headers.get("content-type", ""):
-        noted["body"] = asked.json()
-    return noted

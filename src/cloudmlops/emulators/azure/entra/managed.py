@@ -78,9 +78,8 @@ class ManagedIdentities:
         return answer_json({**self._issued(principal, asked), "client_id": principal.client_id})
 
     def _chosen(self, client: str | None, own: Callable[[Principal], bool]) -> Principal:
-        known = [one for one in self._tokens.directory.principals if one.kind == "ManagedIdentity" or own(one)]
-        wanted = [one for one in known if client.lower() in (one.client_id, one.object_id)] if client else []
-        found = wanted if client else [one for one in known if own(one)]
+        known = [one for one in self._tokens.directory.principals if own(one)]
+        found = [one for one in known if client is None or client.lower() in (one.client_id, one.object_id)]
         if not found:
             raise Refused("INVALID_ARGUMENT", "Identity not found", reason="invalid_request")
         return found[0]

@@ -172,7 +172,7 @@ class Executor:
         named = (task.identity or {}).get("clientId")
         managed = (task.identity or {}).get("identityType") == "Managed"
         principal = directory.by_client(str(named)) if managed and named else directory.by_object(run.by["object_id"])
-        if principal is None:
+        if principal is None or (managed and named and principal.kind != "ManagedIdentity"):
             raise Failed(f"The identity {named or run.by['object_id']} of the job is not known.")
         token = self._world.tokens.issue(principal, RUN_AUDIENCE, seconds=RUN_TOKEN_SECONDS)
         return {**self._identities.environment(principal), **token_variables(token)}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from cloudmlops.emulators.azure.arm.errors import answer_error
-from cloudmlops.emulators.azure.arm.service import AUDIENCES, answered, recorded
+from cloudmlops.emulators.azure.arm.recording import recorded
+from cloudmlops.emulators.azure.arm.service import AUDIENCES, answered
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.ml.registries import TYPE, discovered, registry_named
 from cloudmlops.emulators.azure.ml.registry_assets import FRONT, RegistryAssets
