@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import logging
 import re
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.errors import QuotaExceededError, UnavailableError, WaitTimeoutError
 from cloudmlops.providers.azureml.backends import AzureMLBackends
+from cloudmlops.providers.azureml.sdk import quiet
 
 from .conftest import Opened
 
@@ -139,3 +142,28 @@ def test_the_sdk_is_loaded_without_warnings(recwarn: pytest.WarningsRecorder, ba
 
     assert [str(one.message) for one in recwarn] == []
     assert logging.getLogger("azure").level == logging.NOTSET, "nobody's logging is changed"
+
+
+def test_quiet_that_overlaps_in_two_threads_leaves_warnings_and_logging_as_they_were() -> None:
+    log = logging.getLogger("azure.ai.ml")
+    before = (log.level, list(warnings.filters))
+    first_in, second_in, first_out = Event(), Event(), Event()
+
+    def first() -> None:
+        with quiet():
+            first_in.set()
+            second_in.wait(30)
+        first_out.set()
+
+    def second() -> None:
+        first_in.wait(30)
+        with quiet():
+            second_in.set()
+            first_out.wait(30)
+            assert log.level == logging.ERROR
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(first), pool.submit(second)]:
+            done.result()
+
+    assert (log.level, list(warnings.filters)) == before
