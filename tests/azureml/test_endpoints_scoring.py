@@ -189,6 +189,7 @@ def test_keys_are_in_no_record_no_log_and_no_error(
         assert secret not in caplog.text
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_canary_split_holds_after_a_pinned_call_of_the_sdk_whose_header_leaks(
     deployer: Deployer, opened: Opened, azureml_emulator: Emulator, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def test_events_that_come_twice_in_both_schemas_and_in_another_order_are_handled
     assert moves(platform) == 2
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_handler_that_is_killed_in_the_middle_is_finished_by_another_process_once(
     connected: Connected, cloud: AzureCloud, namespace: Namespace, artifact: Path
 ) -> None:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInM
 ADDRESS = "azureml://westeurope.api.azureml.ms/mlflow/v1.0"
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_a_step_logs_is_in_its_record_and_in_the_run_of_azure_ml(
     connect_to_run: Connects, cloud: AzureCloud
 ) -> None:

@@ -168,6 +168,7 @@ def test_what_a_version_is_made_of_cannot_be_changed(azure: Azure) -> None:
         register(azure, version="1", path=uri(azure, "another"))
 
 
+@pytest.mark.conformance(ci=True)
 def test_pages_neither_hide_nor_repeat_what_was_there_throughout(azure: Azure) -> None:
     for _ in range(35):
         register(azure)
@@ -183,6 +184,7 @@ def test_pages_neither_hide_nor_repeat_what_was_there_throughout(azure: Azure) -
     assert "nextLink" not in second
 
 
+@pytest.mark.conformance(ci=True)
 def test_models_are_listed_through_all_pages_by_the_sdk(azure: Azure) -> None:
     for number in range(33):
         register(azure, f"model-{number:02}")

@@ -159,7 +159,7 @@ class AzureMLEvents(EventsPort):
         ours = [
             one
             for one in known
-            if one.state is DeploymentState.HEALTHY
+            if one.state is not DeploymentState.FAILED  # the event may come before its traffic
             and any(one.model == model and is_called(number, one.version) for model, number in found.models)
         ]
         if ours:
