@@ -119,7 +119,7 @@ def test_a_call_that_is_never_answered_is_cut_at_its_deadline(
 
 
 def test_an_object_is_waited_for_no_longer_than_a_call(opened: Opened, vertex_emulator: Emulator) -> None:
-    with connect(opened(timeout="0.5").target) as platform:
+    with connect(opened(timeout="3").target) as platform:
         assert platform.models.list() == []
         vertex_emulator.faults.set(Fault(matching="storage/*", times=None, delay_seconds=10))
 

@@ -89,7 +89,7 @@ def test_an_operation_is_looked_at_again_when_the_service_was_away(
 def test_a_quota_that_lasts_is_told_as_such_with_the_time_to_come_again(
     opened: Opened, vertex_emulator: Emulator, transport: str
 ) -> None:
-    backends = opened(transport=transport, timeout="0.5")
+    backends = opened(transport=transport, timeout="6")
     refused = Refused("RESOURCE_EXHAUSTED", "too fast", retry_after_seconds=7.0)
     vertex_emulator.faults.set(Fault(matching="aiplatform/ModelService.GetModel", times=None, refused=refused))
     client = backends.wire.client(ModelServiceClient)
