@@ -83,9 +83,9 @@ class Computes:
         if nodes:
             cost = idle_cost(machine, nodes, low_priority=low_priority)
             _log.warning(
-                "compute %r keeps %d %s though nothing runs: about %s US dollars a month, as agreed",
+                "compute %r keeps %d %s though nothing runs: %s, as agreed",
                 name,
                 nodes,
                 machine,
-                f"{agreed if cost is None else cost:.0f}",
+                "at a price that is not known here" if cost is None else f"about {cost:.0f} US dollars a month",
             )
