@@ -351,4 +351,4 @@ def test_connections_are_accepted_again_when_files_can_be_opened_again() -> None
         check=False,
     )
 
-    assert (done.stdout.strip(), done.stderr) == ("200", "")
+    assert done.stdout.strip() == "200", done.stderr  # that files ran out may be told there, by whoever met it
