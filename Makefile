@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints/tested.txt
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
+# Tests start hundreds of processes: each would compile the package anew where the machine says to write no bytecode.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test spark slice lint format conformance bench bench-setup clean
 
