@@ -29,8 +29,10 @@ class Authority:
 
     @property
     def bundle(self) -> Path:
-        """A file with this authority alone, in PEM: behind the redirect no other can be met, and each connection of most
-        SDKs reads the file anew."""
+        """A file with this authority, in PEM.
+
+        It holds no other: behind the redirect none can be met, and most SDKs read the whole file for each connection.
+        """
         with self._lock:
             return self._bundle
 
