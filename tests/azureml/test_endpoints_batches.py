@@ -132,6 +132,23 @@ def test_what_cannot_be_scored_is_refused_before_anything_is_asked(
     assert azureml_emulator.calls.list(DEPLOY) == []
 
 
+def test_a_cluster_whose_machines_wait_scores_no_files_unless_that_is_agreed_to(
+    platform: Platform, deployer: Deployer, azureml_emulator: Emulator, rows: Path, tmp_path: Path
+) -> None:
+    client: Any = platform.native
+    cluster = ml().entities.AmlCompute(name="scoring", size="Standard_DS3_v2", min_instances=4, max_instances=4)
+    client.compute.begin_create_or_update(cluster).result()
+    version = deployer.version()
+    azureml_emulator.calls.clear()
+
+    with pytest.raises(ConfigurationError, match=r"'scoring' keeps 4 .* about 856 US dollars a month") as caught:
+        platform.endpoints.predict_batch(version, str(rows), str(tmp_path / "scored.jsonl"))
+
+    assert "compute_idle_cost=856" in caught.value.hint
+    assert azureml_emulator.calls.list(DEPLOY) == []
+    assert list(platform._backends.objects.list("batches/")) == []
+
+
 @pytest.mark.conformance
 def test_the_workspaces_endpoint_is_made_once(
     platform: Platform, deployer: Deployer, azureml_emulator: Emulator, rows: Path, tmp_path: Path

@@ -32,4 +32,5 @@ def test_the_contract_holds_through_the_sealed_redirect(cloud: str, noun: str, t
     )
 
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
-    assert done.stderr == ""  # no host was refused: everything that was asked for is emulated
+    told = [line for line in done.stderr.splitlines() if not line.startswith("Redis was ")]
+    assert told == [], "no host was refused: everything that was asked for is emulated"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
     from cloudmlops.providers.azureml.access import AzureMLAccess
+    from cloudmlops.providers.azureml.computes import Computes
     from cloudmlops.providers.azureml.datastores import Place
     from cloudmlops.providers.azureml.endpoints import AzureMLEndpoints
     from cloudmlops.providers.azureml.events import AzureMLEvents
@@ -79,6 +80,13 @@ class AzureMLBackends:
         """The store of ledger, inbox and artifacts, in the datastore; where that is, is asked at first use."""
         with self._building:
             return self._objects
+
+    @cached_property
+    def computes(self) -> Computes:
+        """The compute that runs and batches run on."""
+        from cloudmlops.providers.azureml.computes import Computes
+
+        return Computes(self.wire)
 
     @cached_property
     def models(self) -> AzureMLModels:

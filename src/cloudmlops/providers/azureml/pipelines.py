@@ -32,7 +32,6 @@ from cloudmlops.providers.azureml.mapping.pipeline_spec import RECORD, Place, fa
 from cloudmlops.providers.azureml.mapping.step_logs import attempts, unheard
 from cloudmlops.providers.azureml.mapping.time_zones import windows_zone
 from cloudmlops.providers.azureml.pipeline_runs.code import Code
-from cloudmlops.providers.azureml.pipeline_runs.computes import Computes
 from cloudmlops.providers.azureml.pipeline_runs.jobs import Jobs, loaded
 from cloudmlops.providers.azureml.pipeline_runs.schedules import Schedules
 from cloudmlops.providers.azureml.pipeline_runs.step_logs import StepLogs
@@ -47,6 +46,7 @@ _FIRST_LOOK: Final = 0.05
 _SELDOMEST_LOOK: Final = 10.0
 """Seconds between looks at a run that is waited for: the longer it takes, the seldomer."""
 _SLOWER: Final = 1.5
+_RUN: Final = "pipelines.run"
 _LEFT: Final = "azureml"
 """Folder of a datastore in which each run has one with its outputs, unless it is told otherwise."""
 
@@ -63,7 +63,7 @@ class AzureMLPipelines(PipelinesPort):
             backends.place.store(""), tokens=backends.wire.storage_token, timeout=backends.settings.timeout
         )
         self._jobs = Jobs(backends.wire)
-        self._computes = Computes(backends.wire)
+        self._computes = backends.computes
         self._logs = StepLogs(backends.wire)
         self._code = Code(backends.objects)
         self._kept = Kept(backends.objects, image=backends.settings.environment)
@@ -232,7 +232,7 @@ class AzureMLPipelines(PipelinesPort):
         listed = run_faults(request.id) if request.compiled else faults(request, self._settings.environment)
         # What is wrong anyway is told before anything is asked.
         if not request.compiled and not (self._settings.compute and listed):
-            listed += machine_faults(request, self._computes.ready)
+            listed += machine_faults(request, self._computes.ready(_RUN))
         if listed:
             raise InvalidPipelineError(f"pipeline {request.graph.name!r} cannot run on Azure ML", faults=listed)
 
@@ -265,7 +265,7 @@ class AzureMLPipelines(PipelinesPort):
             datastore=self._place.datastore,
             root=f"{self._left.uri}/{_LEFT}",
             environment=self._settings.environment,
-            compute=self._computes.ready,
+            compute=self._computes.ready(_RUN),
             target=self._settings.target,
             cache=f"{self._native(f'{self._objects.uri}/{self._kept.cache}')}/",
             code=self._code.folder(request.source),

@@ -20,6 +20,7 @@ from cloudmlops.providers.azureml.formats import (
     Group,
     Identity,
     Machine,
+    Names,
     Origins,
     RedisUrl,
     SparkInstance,
@@ -73,6 +74,9 @@ class AzureMLSettings(TargetSettings):
     compute_idle_cost: Annotated[float, Field(ge=0)] = 0.0
     """US dollars a month that you agree to pay for machines that are kept though nothing runs; a compute that costs
     more of them is refused, whoever made it, and the message says how much."""
+    unpriced_machines: Names = ""
+    """Sizes of machines that may be kept though nothing runs and though this library knows no price of them, with
+    commas between; of a compute whose machines Azure ML does not tell, its name. No sum agrees to these."""
     feature_store: Workspace | Literal[""] = ""
     """Workspace of kind FeatureStore, in the same resource group, that shows the feature sets; empty is the workspace
     itself where it is of that kind, else none."""

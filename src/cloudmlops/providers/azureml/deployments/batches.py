@@ -67,10 +67,11 @@ class Batches:
 
         Raises:
             InvalidRequestError: A file is of another kind, or rows do not fit the model; rows are counted from 0.
-            ConfigurationError: No cluster is named.
+            ConfigurationError: No cluster is named, or it costs though nothing runs and nobody has agreed to that.
         """
         ending, given = suffix(output_uri), suffix(input_uri)
         self._check_compute()
+        self._backends.computes.ready(_OPERATION)
         call = uuid.uuid4().hex
         folder, name = f"batches/{call}", f"b-{call[:24]}"
         with tempfile.TemporaryDirectory(prefix="cloudmlops-batch-") as place:
