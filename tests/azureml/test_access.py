@@ -17,12 +17,13 @@ from cloudmlops.domain.actors import ActorKind
 from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.emulators.azure.rbac.roles import BUILT_IN
 from cloudmlops.emulators.core.emulator import Emulator
-from cloudmlops.errors import AuthenticationError, InvalidRequestError, PermissionDeniedError
+from cloudmlops.errors import AuthenticationError, InvalidRequestError
 from cloudmlops.providers.azureml.credentials import caller
-from cloudmlops.providers.azureml.mapping.access import PARTS, PERMISSIONS, Where, roles_of, to_take, verb_of
+from cloudmlops.providers.azureml.mapping.access import Where, permissions_of, verb_of
+from cloudmlops.providers.azureml.mapping.role_parts import PARTS, parts_of, placed
 from cloudmlops.providers.azureml.mapping.roles import FROM_LEAST, Definition, granted, roles_with
-from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.providers.azureml.settings import AzureMLSettings
+from cloudmlops.providers.role_parts import roles_of, to_take
 from cloudmlops.services.endpoints import Endpoints
 from cloudmlops.services.events import Events
 from cloudmlops.services.features import Features
@@ -47,6 +48,22 @@ NO_VERBS = {
     "pipelines.run_schedules",
 }
 """Public, and nothing that anybody asks a cloud for: handles, registrations, and parts of other verbs."""
+
+
+EVERYTHING = {
+    "topic": "https://bus.westeurope-1.eventgrid.azure.net/topics/mlops",
+    "event_subscription": "worker",
+    "feature_store": "shown",
+    "compute": "cpu",
+    "compute_machine": "Standard_DS3_v2",
+    "redis_url": "rediss://cache.example:6380",
+    "environment": "azureml://registries/everybodys/environments/steps/versions/1",
+}
+"""Settings that make verbs need all that there is."""
+
+
+def settings(**given: str) -> AzureMLSettings:
+    return AzureMLSettings(subscription=SUBSCRIPTION, resource_group=GROUP, workspace="any", **given)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -83,7 +100,7 @@ def test_every_verb_of_the_five_nouns_has_its_actions() -> None:
         for name, _ in inspect.getmembers(service)
         if not name.startswith("_")
     } | {f"pipelines.{act.__name__}" for act in (Run.cancel, Run.logs, Run.resume, Run.wait)}
-    assert public - NO_VERBS == set(PERMISSIONS)
+    assert public - NO_VERBS == set(permissions_of(settings()))
 
 
 def test_what_a_refusal_is_about_can_be_asked_about_before() -> None:
@@ -93,15 +110,22 @@ def test_what_a_refusal_is_about_can_be_asked_about_before() -> None:
         found for source in sources for found in re.findall(rf'"((?:{nouns})\.[a-z_]+)"', source.read_text("utf-8"))
     }
     assert "models.project" in operations
-    assert {operation for operation in operations if verb_of(operation) not in PERMISSIONS} == set()
+    assert {operation for operation in operations if verb_of(operation) not in permissions_of(settings())} == set()
 
 
-def test_the_role_that_a_permission_names_has_it() -> None:
-    by_name = {role.name: role for role in FROM_LEAST}
-    for needed in PERMISSIONS.values():
-        for permission in needed:
-            assert by_name[permission.native_role].grants(permission.name)
-            assert granted([definition for _, definition in PARTS[permission.role]], permission.name)
+@pytest.mark.parametrize("given", [{}, EVERYTHING], ids=["none", "all"])
+def test_the_roles_that_a_permission_names_have_it_where_it_is_asked(given: dict[str, str]) -> None:
+    by_name, parts = {role.name: role for role in FROM_LEAST}, parts_of(settings(**given))
+    for permission in {one for needed in permissions_of(settings(**given)).values() for one in needed}:
+        if permission.scope in (Where.REDIS, Where.REGISTRY):
+            assert permission.native_role
+            continue
+        assert by_name[permission.native_role].grants(permission.name)
+        if permission.role is None:
+            assert permission.scope == Where.GROUP
+            continue
+        there = [definition for where, definition in parts[permission.role] if where == permission.scope]
+        assert granted(there, permission.name), permission
 
 
 def test_built_in_roles_are_those_that_azure_documents() -> None:
@@ -137,7 +161,7 @@ def test_what_is_missing_is_named_with_the_role_that_has_it(opened: Opened, clou
     missing = opened("reader").access.permissions["models.register"]
     reader = opened("reader")
 
-    lacking = set(missing) - reader.access.held(missing)
+    lacking = reader.access.lacking(missing)
 
     assert {(one.name, one.native_role) for one in lacking} == {
         (f"{ML}/models/versions/write", "AzureML Data Scientist"),
@@ -145,13 +169,22 @@ def test_what_is_missing_is_named_with_the_role_that_has_it(opened: Opened, clou
         (f"{BLOBS}/write", "Storage Blob Data Contributor"),
         (f"{BLOBS}/delete", "Storage Blob Data Contributor"),
     }
+    workspace = reader.settings.workspace_id
+    container = f"/blobServices/default/containers/{reader.place.container}"
+    for one, lack in lacking.items():
+        assert lack.unknown == ""
+        assert lack.resource.endswith(container) if one.scope == Where.ACCOUNT else lack.resource == workspace
 
 
-def test_who_may_not_see_roles_is_told_so(opened: Opened) -> None:
+def test_who_may_not_see_roles_is_told_so_of_each_permission(opened: Opened) -> None:
     nobody = opened("worker")
-    needed = [one for one in nobody.access.permissions["models.get"] if one.name.startswith(ML)]
-    with pytest.raises(PermissionDeniedError, match=r"lacks Microsoft\.Authorization/roleAssignments/read.*: Reader\."):
-        nobody.access.held(needed)
+    needed = nobody.access.permissions["models.get"]
+    lacking = nobody.access.lacking(needed)
+
+    assert set(lacking) == set(needed)
+    for one, lack in lacking.items():
+        seen = "datastores/read" if one.scope == Where.ACCOUNT else "Microsoft.Authorization/roleAssignments/read"
+        assert re.search(rf"lacks \S*{seen}.*Granted by: Reader\.", lack.unknown), lack
 
 
 def test_nothing_is_made_to_find_out(
@@ -198,11 +231,12 @@ def test_what_another_role_needs_stays(platform: Platform, ada: str) -> None:
 
 
 def test_a_role_that_includes_another_is_the_one_that_is_held() -> None:
-    trainer = frozenset((where, definition.id) for where, definition in PARTS[Role.TRAINER])
+    parts = placed(PARTS, {where: where.value for where in Where})
+    trainer = parts[Role.TRAINER]
 
-    assert roles_of(trainer) == [Role.TRAINER]
-    assert to_take(trainer, Role.DEPLOYER) == frozenset()
-    assert to_take(trainer, Role.TRAINER) == trainer
+    assert roles_of(trainer, parts) == [Role.TRAINER]
+    assert to_take(trainer, Role.DEPLOYER, parts) == frozenset()
+    assert to_take(trainer, Role.TRAINER, parts) == trainer
 
 
 def test_a_granted_role_suffices(
@@ -233,19 +267,6 @@ def test_a_principal_that_is_no_object_id_is_refused_before_anything_is_asked(
             change(Role.READER, principal)
 
     assert azureml_emulator.calls.list() == []
-
-
-def test_an_account_of_another_name_is_looked_for_in_the_same_group(
-    opened: Opened,
-) -> None:
-    far = ml().entities.AzureBlobDatastore(name="far", account_name="elsewhere", container_name="models")
-    opened().native.datastores.create_or_update(far)
-
-    account = opened(datastore="far").access._account
-
-    assert account == (
-        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.Storage/storageAccounts/elsewhere"
-    )
 
 
 def test_the_caller_is_the_object_id_of_the_token(platform: Platform, cloud: AzureCloud) -> None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from cloudmlops import Platform, RequiresApprovals, connect
 from cloudmlops.domain.access import Role
 from cloudmlops.domain.models import Stage
-from cloudmlops.emulators.azure.cloud import AzureCloud
+from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.errors import InvalidMoveError, PermissionDeniedError
-from cloudmlops.providers.azureml.mapping.access import PERMISSIONS, of_data
+from cloudmlops.providers.azureml.mapping.access import permissions_of
 from cloudmlops.providers.azureml.mapping.roles import FROM_LEAST, includes
+from cloudmlops.providers.azureml.settings import AzureMLSettings
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
+from .custom_roles import role_of
 
 POLICIES = {Stage.PRODUCTION: [RequiresApprovals(1, role=Role.APPROVER)]}
 As = Callable[[str], Platform]
@@ -56,15 +57,9 @@ def staged(acting: As, tmp_path: Path) -> Platform:
 @contextmanager
 def letting(cloud: AzureCloud, name: str, *verbs: str) -> Iterator[None]:
     """Let somebody do some verbs, by a role of exactly their actions."""
-    wanted = {one for verb in verbs for one in PERMISSIONS[verb]}
-    data = of_data(wanted)
-    granted = {
-        "actions": [one.name for one in wanted if one not in data],
-        "dataActions": [one.name for one in data],
-    }
-    role = {"name": str(uuid4()), "properties": {"roleName": str(uuid4()), "permissions": [granted]}}
+    known = permissions_of(AzureMLSettings(subscription=SUBSCRIPTION, resource_group="any", workspace="any"))
     who = cloud.tokens.directory.by_name(name).object_id
-    made = cloud.access.assign("/", who, cloud.access.define(role))
+    made = cloud.access.assign("/", who, role_of(cloud, [one.name for verb in verbs for one in known[verb]]))
     yield
     cloud.access.unassign(made["name"])
 

@@ -1,4 +1,4 @@
-"""Each verb needs no more than its actions say: with a custom role of exactly these, it goes through."""
+"""Each verb needs no more than its actions say, where they say it: with roles of exactly these it goes through."""
 
 from __future__ import annotations
 
@@ -6,60 +6,74 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from cloudmlops import Entity, FeatureService, FeatureView, Platform, TableSource, connect
+from cloudmlops.domain.access import Permission
 from cloudmlops.domain.events import DriftDetected, EventContext
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.errors import DeploymentFailedError, PermissionDeniedError, RunFailedError
-from cloudmlops.providers.azureml.mapping.access import PERMISSIONS, of_data
+from cloudmlops.providers.azureml.backends import AzureMLBackends
+from cloudmlops.providers.azureml.mapping.access import Where, permissions_of
+from cloudmlops.providers.azureml.scopes import Scopes
 from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import GROUP, Opened
+from .custom_roles import role_of
 from .deployments import Deployer
 from .steps.pipelines import falling, pictured, single, talking
 
 Acts = Mapping[str, Callable[[Platform], object]]
-Allow = Callable[[str], None]
+ML = "Microsoft.MachineLearningServices/workspaces"
 LONG = timedelta(minutes=2)
 WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
+class Rights:
+    """The rights of the worker on a platform: those of a verb, or these without one, and nothing else."""
+
+    def __init__(self, cloud: AzureCloud, platform: AzureMLBackends) -> None:
+        self._cloud = cloud
+        self._worker = cloud.tokens.directory.by_name("worker").object_id
+        self._scopes = Scopes(platform, operation="access.grant")
+        self.settings = platform.settings
+        self.known = permissions_of(platform.settings)
+
+    def of(self, verb: str, *, without: Permission | None = None) -> None:
+        for one in self._cloud.access.assignments():
+            if one["properties"]["principalId"] == self._worker:
+                self._cloud.access.unassign(one["name"])
+        asked: dict[Where, list[str]] = {}
+        for one in self.known[verb]:
+            if one.scope != Where.REDIS and (without is None or (one.name, one.scope) != (without.name, without.scope)):
+                asked.setdefault(Where(one.scope), []).append(one.name)
+        for where, names in asked.items():
+            self._cloud.access.assign(self._scopes.scope(where), self._worker, role_of(self._cloud, names))
+
+    def may_see_roles(self) -> None:
+        seeing = role_of(self._cloud, ["Microsoft.Authorization/*/read", f"{ML}/read", f"{ML}/datastores/read"])
+        self._cloud.access.assign("/", self._worker, seeing)
+
+
 @pytest.fixture
-def allow(cloud: AzureCloud) -> Allow:
-    """Give the worker a role that has the actions of a verb and nothing else."""
-    worker = cloud.tokens.directory.by_name("worker")
-
-    def only(verb: str) -> None:
-        for one in cloud.access.assignments():
-            if one["properties"]["principalId"] == worker.object_id:
-                cloud.access.unassign(one["name"])
-        data = of_data(PERMISSIONS[verb])
-        granted = {
-            "actions": [one.name for one in PERMISSIONS[verb] if one not in data],
-            "dataActions": [one.name for one in data],
-        }
-        name = str(uuid4())
-        role = cloud.access.define({"name": name, "properties": {"roleName": name, "permissions": [granted]}})
-        cloud.access.assign("/", worker.object_id, role)
-
-    return only
+def rights(cloud: AzureCloud, opened: Opened) -> Callable[[], Rights]:
+    """Whose rights are as the settings are now, which the environment has a say in."""
+    return lambda: Rights(cloud, opened())
 
 
 @pytest.fixture
-def check(opened: Opened, allow: Allow, as_somebody: Callable[[str], None]) -> Callable[[Acts], None]:
+def check(rights: Callable[[], Rights], as_somebody: Callable[[str], None]) -> Callable[[Acts], None]:
     """Do each verb on a platform of its own as the worker, who may do that verb only."""
-    target = opened().settings.target
 
     def each(acts: Acts) -> None:
+        may = rights()
         as_somebody("worker")
         for verb, act in acts.items():
-            allow(verb)
-            with connect(target) as platform:
+            may.of(verb)
+            with connect(may.settings.target) as platform:
                 act(platform)
 
     return each
@@ -138,7 +152,7 @@ def test_events(check: Callable[[Acts], None]) -> None:
 
 @pytest.mark.parametrize("verb", ["models.register", "models.promote", "models.delete"])
 def test_reading_alone_does_not_suffice(
-    opened: Opened, allow: Allow, as_somebody: Callable[[str], None], tmp_path: Path, verb: str
+    opened: Opened, rights: Callable[[], Rights], as_somebody: Callable[[str], None], tmp_path: Path, verb: str
 ) -> None:
     target = opened().settings.target
     artifact = written_model(tmp_path / "model")
@@ -149,7 +163,7 @@ def test_reading_alone_does_not_suffice(
         "models.promote": lambda at: at.models.promote("churn", "1", to=Stage.CANDIDATE),
         "models.delete": lambda at: at.models.delete("churn", "1"),
     }
-    allow("models.get")
+    rights().of("models.get")
     as_somebody("worker")
 
     with connect(target) as reading, pytest.raises(PermissionDeniedError):
