@@ -145,7 +145,7 @@ class AzureCloud:
             replace(arm_service(world), resume=self._resume),
             scoring_service(world, self.fleet, credentials, self.batch),
             self.batch.service(),
-            blob_service(surroundings, self.tokens, self.access),
+            blob_service(surroundings, self.tokens, self.access, world.versions),
             self.event_grid.service(),
             control_service(surroundings, self.resources, self.event_grid.events),
             self.history.service(),
@@ -185,7 +185,7 @@ class AzureCloud:
 
     @property
     def versions(self) -> Mapping[str, set[str]]:
-        """The api-versions that were asked for, by operation."""
+        """The api-versions that were asked for, by operation; of blobs their `x-ms-version`."""
         return self._built().versions
 
     def ensure_workspace(self, name: str, *, group: str, subscription: str = SUBSCRIPTION, location: str = "") -> str:

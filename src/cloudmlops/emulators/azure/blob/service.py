@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -101,9 +102,18 @@ _NAMED: Final = {
 }
 
 
-def blob_service(surroundings: Surroundings, tokens: Tokens, access: Access) -> Service:
-    """Build the service. Calls are named `blob/OPERATION`, such as `blob/PutBlockList`."""
-    store = _Store(surroundings, Authorization(tokens, access))
+def blob_service(
+    surroundings: Surroundings, tokens: Tokens, access: Access, versions: defaultdict[str, set[str]]
+) -> Service:
+    """Build the service. Calls are named `blob/OPERATION`, such as `blob/PutBlockList`.
+
+    Args:
+        surroundings: Of the emulator.
+        tokens: Who there is.
+        access: Who may do what.
+        versions: Takes the `x-ms-version` of each call.
+    """
+    store = _Store(surroundings, Authorization(tokens, access), versions)
     return Service(
         name=NAME,
         hosts=(f"*{SUFFIX}",),
@@ -113,7 +123,10 @@ def blob_service(surroundings: Surroundings, tokens: Tokens, access: Access) -> 
 
 
 class _Store:
-    def __init__(self, surroundings: Surroundings, authorization: Authorization) -> None:
+    def __init__(
+        self, surroundings: Surroundings, authorization: Authorization, versions: defaultdict[str, set[str]]
+    ) -> None:
+        self._versions = versions
         self._calls = surroundings.calls
         self._clock = surroundings.clock
         self._authorization = authorization
@@ -150,6 +163,8 @@ class _Store:
             return self._batch(asked, drop)
         target = target_of(asked.host, asked.path)
         operation = _find(asked, target)
+        if version := asked.headers.get("x-ms-version"):
+            self._versions[f"{NAME} {operation.name}"].add(version)
         with ExitStack() as unsent:
             with self._calls.answering(
                 NAME,

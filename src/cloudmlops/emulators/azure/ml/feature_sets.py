@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError, not_found
-from cloudmlops.emulators.azure.arm.paging import paged
+from cloudmlops.emulators.azure.arm.paging import page_size, paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
@@ -88,7 +88,7 @@ class FeatureSets(FeatureAssets):
             found = [one for one in found if one["properties"]["description"] == description]
         if tags := request.query("tags"):
             found = [one for one in found if tagged(one["properties"]["tags"], tags)]
-        return paged(request, found)
+        return paged(request, found, size=page_size(request, "pageSize"))
 
     def get_feature(self, request: ArmRequest) -> Answer:
         """Show a feature."""

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError, not_found
-from cloudmlops.emulators.azure.arm.paging import paged
+from cloudmlops.emulators.azure.arm.paging import page_size, paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.entra.principals import derived_id
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
 from cloudmlops.emulators.azure.ml.endpoints import EndpointHosts, check_name, host_of, shown
 from cloudmlops.emulators.azure.ml.long_running import at_resource
+from cloudmlops.emulators.azure.ml.views import tagged
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.azure.scoring.credentials import KINDS, Credentials
 from cloudmlops.emulators.azure.scoring.fleet import Fleet
@@ -28,6 +29,7 @@ ENDPOINT: Final = f"{ENDPOINTS}/{{endpoint}}"
 TYPE: Final = f"{PROVIDER}/workspaces/onlineEndpoints"
 _MODES: Final = {mode.lower(): mode for mode in ("Key", "AMLToken", "AADToken")}
 _WHOLE: Final = 100
+_ORDERS: Final = ("CreatedTimeAsc", "CreatedTimeDesc")
 _MOST_MIRRORED: Final = 50
 
 
@@ -63,7 +65,18 @@ class OnlineEndpoints:
         found = self._world.resources.directly_below(request.path)
         if name := request.query("name"):
             found = [one for one in found if one["name"] == name]
-        return paged(request, [shown(one) for one in found])
+        if kind := request.query("computeType"):
+            found = [one for one in found if one["kind"].lower() == kind.lower()]
+        if tags := request.query("tags"):
+            found = [one for one in found if tagged(one["tags"], tags)]
+        if properties := request.query("properties"):
+            found = [one for one in found if tagged(one["properties"].get("properties") or {}, properties)]
+        order = request.query("orderBy", _ORDERS[0])
+        if order not in _ORDERS:
+            raise UserError("UNIMPLEMENTED", f"The order of endpoints by {order!r} is not emulated.")
+        if order != _ORDERS[0]:
+            found.reverse()
+        return paged(request, [shown(one) for one in found], size=page_size(request, "count"))
 
     def get(self, request: ArmRequest) -> Answer:
         return answer_json(shown(endpoint_of(self._world, request)))

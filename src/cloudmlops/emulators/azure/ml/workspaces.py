@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cloudmlops.emulators.azure.arm.errors import not_found, resource_not_found
+from cloudmlops.emulators.azure.arm.errors import UserError, not_found, resource_not_found
 from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
@@ -30,11 +30,16 @@ def add_workspaces(world: World) -> None:
         return answer_json(workspace_of(world, request))
 
     def of_group(request: ArmRequest) -> Answer:
-        return paged(request, world.resources.directly_below(request.path))
+        return paged(request, of_kinds(world.resources.directly_below(request.path), request.query("kind")))
 
     def of_subscription(request: ArmRequest) -> Answer:
         within = f"/subscriptions/{request.names['subscription']}/".lower()
-        return paged(request, [one for one in world.resources.of_type(TYPE) if one["id"].lower().startswith(within)])
+        found = [one for one in world.resources.of_type(TYPE) if one["id"].lower().startswith(within)]
+        return paged(request, of_kinds(found, request.query("kind")))
+
+    def of_kinds(found: Sequence[dict[str, Any]], kinds: str) -> list[dict[str, Any]]:
+        wanted = [kind.strip().lower() for kind in kinds.split(",") if kind.strip()]
+        return [one for one in found if not wanted or str(one["kind"]).lower() in wanted]
 
     def change(request: ArmRequest) -> Answer:
         known, body = workspace_of(world, request), request.body
@@ -73,7 +78,13 @@ def add_workspaces(world: World) -> None:
 
     def connections(request: ArmRequest) -> Answer:
         workspace_of(world, request)
-        return paged(request, world.resources.directly_below(request.path))
+        if request.query("includeAll", "false").lower() != "false":
+            raise UserError("UNIMPLEMENTED", "The query includeAll, for datastores among connections, is not emulated.")
+        found = world.resources.directly_below(request.path)
+        for name in ("category", "target"):
+            if wanted := request.query(name):
+                found = [one for one in found if str(one["properties"].get(name)).lower() == wanted.lower()]
+        return paged(request, found)
 
     def connection(request: ArmRequest) -> Answer:
         workspace_of(world, request)
