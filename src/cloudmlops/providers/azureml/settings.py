@@ -86,6 +86,9 @@ class AzureMLSettings(TargetSettings):
     spark_instance: SparkInstance = "standard_e8s_v3"
     """Size of the machines of such a job, which has one more than `spark_executors`."""
     spark_executors: Annotated[int, Field(ge=1, le=256)] = 4
+    spark_hourly_cost: Annotated[Annotated[float, Field(ge=0)] | None, OrNone] = None
+    """US dollars an hour that the machines of such a job may cost together, by list prices: one that costs more is
+    refused before it begins, and 0 lets none begin. None, in a target `none`, sets no bound."""
     spark_runtime: SparkRuntime = "3.5"
     """Version of Spark."""
     redis_url: Annotated[RedisUrl | None, OrNone] = None
