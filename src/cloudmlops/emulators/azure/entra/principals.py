@@ -25,6 +25,8 @@ _NAMESPACE: Final = UUID("5f0b6a0e-7f4e-4d0c-9c52-8f2d5a8f6c11")
 KINDS: Final = ("ServicePrincipal", "User", "ManagedIdentity")
 DEFAULT_TENANT: Final = "emulated"
 DEFAULT_NAME: Final = "owner"
+SERVING_NAME: Final = "serving"
+"""Of the user-assigned identity that endpoints act as where no file says who there is."""
 _KEYS: Final = {"name", "kind", "client_id", "object_id", "secret", "certificate", "roles", "scope"}
 
 
@@ -47,6 +49,8 @@ class Principal:
     """Names of roles that it has from the start."""
     scope: str = ""
     """Where it has them; empty is wherever there is something."""
+    resource: str = ""
+    """Id of the resource whose system-assigned identity it is; empty of all others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,9 +82,10 @@ class Directory:
 
 
 def default_directory() -> Directory:
-    """Return a tenant of an owner, who may do everything, and of a guest, whom roles can be given to.
+    """Return a tenant of an owner, who may do all, of a guest, whom roles can be given to, and an identity that serves.
 
-    To own an account is not to be let at its data: the owner has that role, too.
+    To own an account is not to be let at its data: the owner has that role, too. The identity that serves is given its
+    roles with each workspace, as a platform team's Terraform does it.
     """
     roles = ["Owner", "Storage Blob Data Contributor"]
     return directory(
@@ -88,6 +93,7 @@ def default_directory() -> Directory:
             "principals": [
                 {"name": DEFAULT_NAME, "secret": "emulated", "roles": roles},
                 {"name": "guest", "kind": "User"},
+                {"name": SERVING_NAME, "kind": "ManagedIdentity"},
             ]
         }
     )

@@ -104,7 +104,7 @@ def _token(asked: Asked, tenant: str, tokens: Tokens) -> Answer:
         )
     client = form.get("client_id", "")
     principal = tokens.directory.by_client(client)
-    if principal is None:
+    if principal is None or principal.resource:
         raise Refused(
             "UNAUTHENTICATED",
             f"AADSTS700016: Application with identifier '{client}' was not found in the directory "

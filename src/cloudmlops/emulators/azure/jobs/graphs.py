@@ -22,6 +22,8 @@ from cloudmlops.emulators.core.faults import Refused
 
 _CONTENT: Final = ("command", "code", "environment", "environment_variables", "outputs", "entry", "args", "conf")
 """What of a component decides what it does."""
+_IDENTITY: Final = {"clientId": "client_id", "objectId": "object_id", "resourceId": "resource_id"}
+"""How a step names a managed identity, by how a job does."""
 _COMPONENT_INPUTS: Final = ("uri_file", "uri_folder", "custom_model", "mlflow_model", "triton_model")
 
 
@@ -211,8 +213,10 @@ def _timeout(part: Mapping[str, Any]) -> timedelta | None:
 def _identity(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     if not given:
         return None
-    managed = str(given.get("type") or given.get("identityType")).lower() in ("managed", "managed_identity")
-    return {"identityType": "Managed" if managed else "", "clientId": given.get("client_id") or given.get("clientId")}
+    kind = next((str(given[key]) for key in ("identity_type", "identityType", "type") if given.get(key)), "")
+    managed = kind.lower() in ("managed", "managed_identity")
+    named = {key: given.get(key) or given.get(other) for key, other in _IDENTITY.items()}
+    return {"identityType": "Managed" if managed else "", **named}
 
 
 def _true(given: object, *, default: bool) -> bool:

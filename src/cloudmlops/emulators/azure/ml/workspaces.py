@@ -14,6 +14,8 @@ from cloudmlops.emulators.azure.entra.principals import derived_id
 from cloudmlops.emulators.azure.entra.tokens import Caller
 from cloudmlops.emulators.azure.ml import GROUP, PROVIDER, WORKSPACE, WORKSPACES
 from cloudmlops.emulators.azure.ml.default_datastores import make_default_datastores
+from cloudmlops.emulators.azure.ml.identities import SYSTEM as SYSTEM_ASSIGNED
+from cloudmlops.emulators.azure.ml.identities import identity_given
 from cloudmlops.emulators.core.answering import Answer, answer_json
 from cloudmlops.emulators.core.faults import Refused
 
@@ -68,6 +70,7 @@ def add_workspaces(world: World) -> None:
 
         def work() -> None:
             world.resources.delete(request.path)
+            world.tokens.system_identities.remove(request.path)
 
         headers = world.operations.begin(
             request.names["subscription"], known["location"], request.path, work=work, version=request.version
@@ -122,9 +125,26 @@ def workspace_id(names: Mapping[str, str]) -> str:
 
 
 def ensure_workspace(
-    world: World, subscription: str, group: str, name: str, *, location: str = "", caller: Caller = SYSTEM
+    world: World,
+    subscription: str,
+    group: str,
+    name: str,
+    *,
+    location: str = "",
+    caller: Caller = SYSTEM,
+    identities: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return a workspace with its storage account and datastores; make it when there is none."""
+    """Return a workspace with its storage account and datastores; make it when there is none.
+
+    Args:
+        world: That it is in.
+        subscription: Its id.
+        group: The resource group.
+        name: Of it.
+        location: Of it; empty is the emulator's own.
+        caller: Who asks for it.
+        identities: Ids of the user-assigned identities that it is given, beside the one of its own.
+    """
     id_ = workspace_id({"subscription": subscription, "group": group, "workspace": name})
     known = world.resources.get(id_)
     if known is not None:
@@ -147,11 +167,7 @@ def ensure_workspace(
         "publicNetworkAccess": "Enabled",
         "tenantId": world.tokens.directory.tenant,
     }
-    identity = {
-        "type": "SystemAssigned",
-        "principalId": derived_id("object", id_.lower()),
-        "tenantId": world.tokens.directory.tenant,
-    }
+    identity = identity_given(world.tokens, id_, {"type": SYSTEM_ASSIGNED, **_users(identities)})
     made, _ = world.resources.put(
         id_,
         TYPE,
@@ -166,6 +182,12 @@ def ensure_workspace(
     )
     make_default_datastores(world, made, caller)
     return made
+
+
+def _users(identities: Sequence[str]) -> dict[str, Any]:
+    if not identities:
+        return {}
+    return {"type": f"{SYSTEM_ASSIGNED},UserAssigned", "userAssignedIdentities": {one: {} for one in identities}}
 
 
 def storage_account(workspace: str) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-from cloudmlops.emulators.azure.entra.principals import Directory, derived_id
+from cloudmlops.emulators.azure.entra.principals import Directory, Principal, derived_id
 from cloudmlops.emulators.azure.entra.tokens import Caller
 from cloudmlops.emulators.azure.rbac.deciding import granted, scopes_above
 from cloudmlops.emulators.azure.rbac.roles import BUILT_IN, Role
@@ -155,6 +155,10 @@ class Access:
                 )
             return kept
 
+    def ensure_assigned(self, scope: str, principal: Principal, role: str) -> None:
+        """Give somebody a role of a name that counts from the beginning, unless they once were given it like this."""
+        self._assign_once(scope, principal, self._role_named(role, principal))
+
     def _make_room(self, name: str) -> None:
         """Let the name of an assignment that was taken away be used again; that one counts for as long as it does."""
         data = self._assignments.get(name)
@@ -191,23 +195,21 @@ class Access:
     def _seed(self, directory: Directory) -> None:
         for principal in directory.principals:
             for named in principal.roles:
-                role = self.role(named)
-                if role is None:
-                    raise ValueError(
-                        f"{principal.name!r} has the role {named!r}, which there is not: "
-                        + ", ".join(known.name for known in self.roles())
-                    )
-                scope = principal.scope or "/"
-                name = derived_id("assignment", f"{principal.object_id}/{role.id}/{scope.lower()}")
-                if self._assignments.get(name) is None:
-                    self.assign(
-                        scope,
-                        principal.object_id,
-                        role,
-                        name=name,
-                        kind=principal.kind,
-                        counts_from=_ALWAYS,
-                    )
+                self._assign_once(principal.scope or "/", principal, self._role_named(named, principal))
+
+    def _assign_once(self, scope: str, principal: Principal, role: Role) -> None:
+        name = derived_id("assignment", f"{principal.object_id}/{role.id}/{scope.lower()}")
+        if self._assignments.get(name) is None:
+            self.assign(scope, principal.object_id, role, name=name, kind=principal.kind, counts_from=_ALWAYS)
+
+    def _role_named(self, name: str, principal: Principal) -> Role:
+        role = self.role(name)
+        if role is None:
+            raise ValueError(
+                f"{principal.name!r} has the role {name!r}, which there is not: "
+                + ", ".join(known.name for known in self.roles())
+            )
+        return role
 
 
 def _subscription(scope: str) -> str:
