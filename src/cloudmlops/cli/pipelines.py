@@ -162,7 +162,7 @@ def add_schedule(
 @session_options
 def list_schedules(session: Session) -> None:
     """List schedules."""
-    columns = ("name", "pipeline", "cron", "timezone", "last_fired_at")
+    columns = ("name", "pipeline", "cron", "timezone", "last_fired_at", "paused")
     rows = [{column: getattr(one, column) for column in columns} for one in session.platform.pipelines.schedules()]
     session.table("schedules", columns, rows)
 

@@ -90,9 +90,8 @@ class Pipelines:
             if faults := name_faults("run", run):
                 raise InvalidRequestError(f"a run cannot be called {run!r}", faults=faults)
             mode = RunMode.IN_PROCESS if in_process else RunMode.ATTACHED if wait else RunMode.DETACHED
-            started = Run(
-                self._context, self._port.submit(self._request(run, graph, cache=cache, written=written), mode)
-            )
+            request = self._request(run, graph, at=self._context.backends.clock.now(), cache=cache, written=written)
+            started = Run(self._context, self._port.submit(request, mode))
             return started.wait(progress=progress) if wait or in_process else started
 
     def plan(self, pipeline: Runnable, parameters: Mapping[str, object] | None = None) -> Plan:
@@ -162,7 +161,8 @@ class Pipelines:
                 created_at=self._context.backends.clock.now(),
             )
             check_schedule(kept)
-            self._port.schedule(kept, self._request(name, graph, cache=cache, written=written))
+            request = self._request(name, graph, at=kept.created_at, cache=cache, written=written)
+            self._port.schedule(kept, request)
         return kept
 
     def schedules(self) -> Sequence[Schedule]:
@@ -199,7 +199,7 @@ class Pipelines:
     def _port(self) -> PipelinesPort:
         return self._context.backends.pipelines
 
-    def _request(self, run: str, graph: Graph, *, cache: bool, written: Mapping[str, str]) -> RunRequest:
+    def _request(self, run: str, graph: Graph, *, at: datetime, cache: bool, written: Mapping[str, str]) -> RunRequest:
         if any(step.options.resources.distribution for step in graph.steps):
             self._context.backends.capabilities.require(Capability.DISTRIBUTED_STEPS)
         source = provenance.source_snapshot(graph.functions.values())
@@ -208,9 +208,7 @@ class Pipelines:
             id=run,
             graph=graph,
             source=source,
-            lineage=provenance.lineage(
-                source, graph.parameters, actor=self._context.actor, at=self._context.backends.clock.now()
-            ),
+            lineage=provenance.lineage(source, graph.parameters, actor=self._context.actor, at=at),
             packages_digest=packages_digest(),
             cache=cache,
             announce=(sys.executable, "-m", "cloudmlops.cli.announcing", self._context.backends.target),

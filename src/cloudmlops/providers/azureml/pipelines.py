@@ -67,7 +67,7 @@ class AzureMLPipelines(PipelinesPort):
         self._logs = StepLogs(backends.wire)
         self._code = Code(backends.objects)
         self._kept = Kept(backends.objects, image=backends.settings.environment)
-        self._schedules = Schedules(backends.wire, self._jobs, self._kept)
+        self._schedules = Schedules(backends.wire, self._jobs, self._kept, backends.clock)
         self._records = StepRecords(self._left)
         self._artifacts = Artifacts(self._left, PROVIDER)
 
@@ -186,14 +186,14 @@ class AzureMLPipelines(PipelinesPort):
                 hint="Write the times in UTC.",
             )
         self._schedules.check_name(schedule.name)
-        mark = self._kept.add_schedule(schedule, request)
+        mark = self._kept.add_scheduled(schedule.name, request)
         tags = {
             mapping.PIPELINE_TAG: request.graph.name,
             mapping.SCHEDULE_TAG: schedule.name,
             mapping.REQUEST_TAG: mark,
         }
         job = self._definition(request, {}, tags=tags, display_name=schedule.name)
-        self._schedules.put(schedule, zone, job, folder=request.written_in)
+        self._schedules.put(schedule, zone, mark, job, folder=request.written_in)
 
     def schedules(self) -> Sequence[Schedule]:
         return self._schedules.list()

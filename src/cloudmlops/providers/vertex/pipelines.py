@@ -178,7 +178,7 @@ class VertexPipelines(PipelinesPort):
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         self._check(request, RunMode.DETACHED)
-        mark = self._kept.add_schedule(schedule, request)
+        mark = self._kept.add_scheduled(schedule.name, request)
         job = pipeline_job(request, self._settings, self._place({}), schedule=schedule.name, mark=mark)
         self._schedules.put(schedule, job)
 
