@@ -189,6 +189,7 @@ def deployment_body(act: Act, *, location: str, target: str, identity: str) -> d
     variables = {"CLOUDMLOPS_TARGET": target, **({"AZURE_CLIENT_ID": identity} if identity else {})}
     return {
         "location": location,
+    of_mlflow = {} if act.environment else untracked({})  # ours tells libraries by itself
         "tags": {OURS: "deployment", DEPLOYED_AS: act.deployed_as},
         "sku": {"name": "Default", "capacity": act.replicas[0]},
         "properties": {
@@ -196,7 +197,7 @@ def deployment_body(act: Act, *, location: str, target: str, identity: str) -> d
             "model": act.native_model,
             "properties": {DEPLOYED_AS: act.deployed_as},
             **({"environmentId": act.environment} if act.environment else {}),
-            "environmentVariables": variables if act.looks_up else {},
+            "environmentVariables": {**of_mlflow, **(variables if act.looks_up else {})},
             "instanceType": act.machine,
             "scaleSettings": {"scaleType": "Default"},
             "requestSettings": {
