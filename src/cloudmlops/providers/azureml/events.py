@@ -129,7 +129,8 @@ class AzureMLEvents(EventsPort):
                 provider=PROVIDER,
                 operation="events.receive",
             )
-        rate = request.headers.get(_RATE, "*")
+        asked = request.headers.get(_RATE, "*")
+        rate = asked if asked.isdecimal() else "*"
         return PushReply(headers={"webhook-allowed-origin": origin, "webhook-allowed-rate": rate})
 
     def _registered(self, event: Envelope, found: mapping.Registered) -> Envelope:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import Future, wait
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -61,20 +60,19 @@ class Queue:
                 self._settle("release", sorted(self._out))
             if self._asked is None:
                 self._asked = self._ask(1 if self._one_by_one else limit)
-            elif not self._asked.done():
-                return ()  # it would have been answered if there had been anything
-            try:
-                received, at = self._asked.result(_PATIENCE_SECONDS)
-            except NotYet:
+                wait([self._asked], _PATIENCE_SECONDS)
+            asked = self._asked
+            if not asked.done():  # it would have been answered if there had been anything
                 return ()
+            self._asked = None
+            try:
+                received, at = asked.result()
             except ValueError as error:
                 # The SDK reads all or none: alone, the event that it cannot read comes to its dead letter.
                 self._one_by_one = True
                 _log.warning("an event in the queue cannot be read, and is left to its dead letter: %s", error)
                 return ()
-            finally:
-                if self._asked.done():
-                    self._asked = None
+            self._out |= {_token(one) for one in received}
             if received and self._clock.now() - at > _FRESH:
                 self._settle("renew_locks", [_token(one) for one in received])
             return self._read(received)
@@ -105,7 +103,6 @@ class Queue:
                 rejected.append(_token(one))
         if rejected:
             self._settle("reject", rejected)
-        self._out |= {one.receipt for one in read}
         return read
 
     def _settle(self, verb: str, tokens: Sequence[str]) -> None:

@@ -95,7 +95,7 @@ def pushed(body: bytes) -> Sequence[Envelope] | Validation | None:
     events = [one for one in listed if isinstance(one, Mapping) and ("specversion" in one or _is_grid_event(one))]
     if not events:
         return None if listed else ()
-    if text_of(events[0], "eventType").lower() == _VALIDATION:
+    if len(listed) == 1 and text_of(events[0], "eventType").lower() == _VALIDATION:
         return _validation(events[0])
     faults: list[str] = []
     read: list[Envelope] = []
@@ -232,9 +232,13 @@ def _validation(event: Mapping[str, object]) -> Validation:
     return Validation(code=code)
 
 
-def _event(content: Mapping[str, Any]) -> Envelope:
+def _event(content: object) -> Envelope:
+    if not isinstance(content, Mapping):
+        raise TypeError("it is no JSON object")
     if "specversion" in content:
         return _cloud_event(content)
+    if text_of(content, "eventType").lower() == _VALIDATION:
+        raise ValueError("Event Grid asks alone whether its events are wanted")
     data = value_of(content, "data")
     version = text_of(content, "dataVersion")
     return Envelope(
