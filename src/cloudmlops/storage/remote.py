@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -238,7 +239,10 @@ _DENIED: Final[Mapping[str, str]] = {
     "Reader only to read; Owner and Contributor of the account do not let at its data.",
 }
 """What to do about a refusal, where more is known than in `_ERRORS`."""
-_FORBIDDEN: Final = "status code: 403 Forbidden"
+_FORBIDDEN: Final = re.compile(r"status code: 403 Forbidden|Forbidden \(code: 403\)")
+"""Of a listing, and of what is removed in bulk."""
+_KEPT_OUT: Final = "AuthorizationFailure"
+"""Azure's code for callers that the account's network rules keep out, and for other refusals."""
 _READING: Final = frozenset({"read", "download", "look up"})
 _MAKE: Final[Mapping[str, str]] = {
     "s3": "Correct the name, or make the bucket: aws s3 mb s3://{bucket}",
@@ -266,11 +270,13 @@ def _translated(uri: str, operation: str, key: str) -> Iterator[None]:
         if isinstance(error, CloudMLOpsError):
             raise
         # obstore has no class of its own for a listing that is refused.
-        denied = isinstance(error, exceptions.GenericError) and _FORBIDDEN in str(error)
+        denied = isinstance(error, exceptions.GenericError) and _FORBIDDEN.search(str(error)) is not None
         cause = exceptions.PermissionDeniedError if denied else type(error)
         kind, hint = next((kind, hint) for known, kind, hint in _ERRORS if issubclass(cause, known))
         if kind is PermissionDeniedError:
             hint = _DENIED.get(details["provider"], hint)
+            if details["provider"] == "abfss" and _KEPT_OUT in str(error):
+                hint = f"The account's network rules may keep this machine out (see Networking). Else: {hint}"
         summary = str(error).split("\n\nDebug", 1)[0]
         safe = redacted(summary)
         raise kind(f"cannot {operation} object {key!r}: {safe}", hint=hint, **details) from (

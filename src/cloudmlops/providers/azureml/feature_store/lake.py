@@ -29,6 +29,7 @@ from cloudmlops.errors import (
 )
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.feature_store.files import File
+from cloudmlops.providers.verdicts import verdict
 from cloudmlops.storage.remote import RemoteStore
 
 if TYPE_CHECKING:
@@ -183,6 +184,6 @@ def _translation(error: Exception, operation: str, resource: str) -> Exception:
     kind: type[ServiceError] = _KINDS.get(status[1] if status else "", UnavailableError)
     if isinstance(error, CommitFailedError):
         kind = ConflictError
-    message = f"{operation} of {resource!r} was refused: {' '.join(said.split())}"
+    message = f"{operation} of {resource!r} {verdict(kind)}: {' '.join(said.split())}"
     details["retryable"] = issubclass(kind, UnavailableError | QuotaExceededError)
     return kind(message, hint=_HINTS.get(kind, _TRY_AGAIN), **details)
