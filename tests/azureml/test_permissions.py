@@ -10,52 +10,21 @@ from typing import Any
 import pytest
 
 from cloudmlops import Entity, FeatureService, FeatureView, Platform, TableSource, connect
-from cloudmlops.domain.access import Permission
 from cloudmlops.domain.events import DriftDetected, EventContext
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.errors import DeploymentFailedError, PermissionDeniedError, RunFailedError
-from cloudmlops.providers.azureml.backends import AzureMLBackends
-from cloudmlops.providers.azureml.mapping.access import Where, permissions_of
-from cloudmlops.providers.azureml.scopes import Scopes
 from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import GROUP, Opened
-from .custom_roles import role_of
+from .custom_roles import Rights
 from .deployments import Deployer
 from .steps.pipelines import falling, pictured, single, talking
 
 Acts = Mapping[str, Callable[[Platform], object]]
-ML = "Microsoft.MachineLearningServices/workspaces"
 LONG = timedelta(minutes=2)
 WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-class Rights:
-    """The rights of the worker on a platform: those of a verb, or these without one, and nothing else."""
-
-    def __init__(self, cloud: AzureCloud, platform: AzureMLBackends) -> None:
-        self._cloud = cloud
-        self._worker = cloud.tokens.directory.by_name("worker").object_id
-        self._scopes = Scopes(platform, operation="access.grant")
-        self.settings = platform.settings
-        self.known = permissions_of(platform.settings)
-
-    def of(self, verb: str, *, without: Permission | None = None) -> None:
-        for one in self._cloud.access.assignments():
-            if one["properties"]["principalId"] == self._worker:
-                self._cloud.access.unassign(one["name"])
-        asked: dict[Where, list[str]] = {}
-        for one in self.known[verb]:
-            if one.scope != Where.REDIS and (without is None or (one.name, one.scope) != (without.name, without.scope)):
-                asked.setdefault(Where(one.scope), []).append(one.name)
-        for where, names in asked.items():
-            self._cloud.access.assign(self._scopes.scope(where), self._worker, role_of(self._cloud, names))
-
-    def may_see_roles(self) -> None:
-        seeing = role_of(self._cloud, ["Microsoft.Authorization/*/read", f"{ML}/read", f"{ML}/datastores/read"])
-        self._cloud.access.assign("/", self._worker, seeing)
 
 
 @pytest.fixture
