@@ -273,7 +273,7 @@ def test_a_registry_user_reads_and_writes_assets_and_makes_no_registry(
     azure.cloud.access.assign(azure.workspace_id, azure.principal("scientist").object_id, reads)
     sharer = azure.client("scientist").models
     given: Any = {"share_with_name": "churn", "share_with_version": "1", "registry_name": registry}
-    with pytest.raises(HttpResponseError, match="registries/read"):
+    with pytest.raises(HttpResponseError, match="not allowed to access registry"):
         sharer.share("churn", "4", **given)
 
     azure.cloud.access.assign(scope, azure.principal("scientist").object_id, role)

@@ -68,7 +68,7 @@ class _Authorization:
                 f"Custom role with name {properties['roleName']} already exists.",
                 reason="RoleDefinitionWithSameNameExists",
             )
-        role = self._access.define({"name": name, "properties": properties})
+        role = self._access.define({"name": name, "properties": properties}, by=request.caller.object_id)
         return answer_json(_at(role, request.names["scope"]), status=201)
 
     def delete_definition(self, request: ArmRequest) -> Answer:

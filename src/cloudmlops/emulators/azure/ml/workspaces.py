@@ -49,17 +49,16 @@ def add_workspaces(world: World) -> None:
         unknown = [
             name
             for name, value in given.items()
-            if name not in _CHANGEABLE
-            and value is not None
-            and str(value).lower() != str(known["properties"].get(name)).lower()
+            if name not in _CHANGEABLE and not _says_nothing_new(value, known["properties"].get(name))
         ]
         if unknown:
             raise Refused("UNIMPLEMENTED", f"The change of a workspace's {', '.join(sorted(unknown))} is not emulated.")
         known["tags"] = body.get("tags") if body.get("tags") is not None else known["tags"]
-        known["properties"] |= {name: value for name, value in given.items() if value is not None}
+        changed = {name: value for name, value in given.items() if name in _CHANGEABLE and value is not None}
+        known["properties"] |= changed
         beside = {name: known[name] for name in ("location", "kind", "tags", "etag", "identity", "sku")}
-        changed, _ = world.resources.put(known["id"], TYPE, known["properties"], request.caller, **beside)
-        return answer_json(changed)
+        made, _ = world.resources.put(known["id"], TYPE, known["properties"], request.caller, **beside)
+        return answer_json(made)
 
     def delete(request: ArmRequest) -> Answer:
         known = world.resources.get(request.path)
@@ -104,6 +103,13 @@ def add_workspaces(world: World) -> None:
     add("GET", f"/subscriptions/{{subscription}}/providers/{PROVIDER}/workspaces", of_subscription)
     add("GET", f"{WORKSPACE}/connections", connections)
     add("GET", f"{WORKSPACE}/connections/{{name}}", connection)
+
+
+def _says_nothing_new(given: object, known: object) -> bool:
+    """Say whether what an SDK sends back of what it has read is as it is: nothing, or the same in any case."""
+    if isinstance(given, Mapping) and isinstance(known, Mapping):
+        return all(_says_nothing_new(value, known.get(name)) for name, value in given.items())
+    return given in (None, {}, []) or str(given).lower() == str(known).lower()
 
 
 def workspace_of(world: World, request: ArmRequest) -> dict[str, Any]:
@@ -166,6 +172,8 @@ def ensure_workspace(
         "mlFlowTrackingUri": f"azureml://{location}.api.azureml.ms/mlflow/v1.0{id_}",
         "publicNetworkAccess": "Enabled",
         "tenantId": world.tokens.directory.tenant,
+        "creationTime": world.surroundings.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        **_AS_RECORDED,
     }
     identity = identity_given(world.tokens, id_, {"type": SYSTEM_ASSIGNED, **_users(identities)})
     made, _ = world.resources.put(
@@ -188,6 +196,25 @@ def _users(identities: Sequence[str]) -> dict[str, Any]:
     if not identities:
         return {}
     return {"type": f"{SYSTEM_ASSIGNED},UserAssigned", "userAssignedIdentities": {one: {} for one in identities}}
+
+
+_AS_RECORDED: Final[Mapping[str, Any]] = {
+    "managedNetwork": {
+        "isolationMode": "Disabled",
+        "changeableIsolationModes": ["AllowInternetOutbound", "AllowOnlyApprovedOutbound"],
+    },
+    "softDeleteEnabled": False,
+    "storageHnsEnabled": False,
+    "linkedModelInventoryArmId": None,
+    "privateLinkCount": 0,
+    "ipAllowlist": [],
+    "serverlessComputeSettings": {"serverlessComputeCustomSubnet": None, "serverlessComputeNoPublicIP": False},
+    "EnableSoftwareBillOfMaterials": False,
+    "enableDataIsolation": True,
+    "systemDatastoresAuthMode": "accesskey",
+    "enableServiceSideCMKEncryption": False,
+}
+"""What a workspace has that nobody gave it (recorded: azure-sdk-assets, azure-ai-ml 1.17, 2024-06, `workspace`)."""
 
 
 def storage_account(workspace: str) -> str:

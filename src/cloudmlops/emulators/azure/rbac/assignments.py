@@ -64,9 +64,15 @@ class Access:
         wanted = name_or_id.rpartition("/")[2].lower()
         return next((role for role in self.roles() if wanted in (role.id.lower(), role.name.lower())), None)
 
-    def define(self, definition: Mapping[str, Any]) -> Role:
-        """Keep a custom role, as Azure Resource Manager writes it."""
-        role = _role(definition)
+    def define(self, definition: Mapping[str, Any], *, by: str | None = None) -> Role:
+        """Keep a custom role.
+
+        Args:
+            definition: As Azure Resource Manager writes it.
+            by: The object id of who makes it.
+        """
+        made = {"createdOn": self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "createdBy": by}
+        role = _role({**definition, "properties": {**definition["properties"], **made}})
         self._definitions.put(role.id.lower(), json.dumps(role.definition).encode())
         return role
 
@@ -232,6 +238,8 @@ def _role(definition: Mapping[str, Any]) -> Role:
         data_actions=of("dataActions"),
         not_data_actions=of("notDataActions"),
         custom=True,
+        created_on=str(properties["createdOn"]),
+        created_by=properties["createdBy"],
         assignable=tuple(properties.get("assignableScopes") or ("/",)),
         description=str(properties.get("description") or ""),
     )
