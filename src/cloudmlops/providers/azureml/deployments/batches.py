@@ -23,6 +23,7 @@ from cloudmlops.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
+from cloudmlops.providers.azureml.deployments.resources import check_ours
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
 from cloudmlops.providers.azureml.sdk import ml, quiet
@@ -110,6 +111,7 @@ class Batches:
                 )
             except ConflictError:  # another process makes it just now
                 found = self._wire.ask(lambda: operations.get(name), operation=_OPERATION, resource=name)
+        check_ours(name, dict(found.tags or {}), operation=_OPERATION)
         return name, str(found.scoring_uri)
 
     def _deploy(self, endpoint: str, name: str, native_model: str, environment: str, ending: str, place: Path) -> None:

@@ -20,6 +20,7 @@ from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
 from cloudmlops.providers.azureml.mapping.endpoints import Shown
 from cloudmlops.providers.azureml.sdk import ml
+from cloudmlops.providers.deployment_rules import not_ours
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import ManagedOnlineDeployment
@@ -67,12 +68,13 @@ class Resources:
             operation="endpoints.list",
             resource=self._settings.address,
         )
-        return sorted(str(one.name) for one in found if mapping.OURS in mapping.tags_of(one))
+        return sorted(str(one.name) for one in found if mapping.is_ours(mapping.tags_of(one)))
 
     def make(self, endpoint: str) -> None:
-        """Make an endpoint and wait until it is there; one that somebody else has made meanwhile is taken as it is.
+        """Make an endpoint and wait until it is there; one of ours that is there is taken as it is.
 
         Raises:
+            ConflictError: Somebody else has made one of that name.
             ServiceError: Azure refuses it, or what it began has failed.
             WaitTimeoutError: It is still being made.
         """
@@ -86,7 +88,9 @@ class Resources:
         present = self._rested(endpoint, operation="endpoints.deploy")
         if present is None:
             self.make(endpoint)  # it was being removed
-        elif present["properties"]["provisioningState"] == "Failed" and not present["properties"].get("scoringUri"):
+            return
+        check_ours(endpoint, present.get("tags") or {}, operation="endpoints.deploy")
+        if present["properties"]["provisioningState"] == "Failed" and not present["properties"].get("scoringUri"):
             raise _failed(endpoint, self._why(endpoint, present), "endpoints.deploy")
 
     def deploy(self, endpoint: str, act: Act, target: str) -> str:
@@ -154,6 +158,7 @@ class Resources:
             present = self._rested(endpoint, operation=operation)
             if present is None:
                 raise _unknown(endpoint, operation)
+            check_ours(endpoint, present.get("tags") or {}, operation=operation)
             shares = mapping.traffic_of(present)
             if shares == traffic and (mirror is None or mapping.mirror_of(present) == mirror):
                 return
@@ -334,6 +339,14 @@ class Resources:
 
     def _path(self, endpoint: str) -> str:
         return f"{self._settings.workspace_id}/onlineEndpoints/{endpoint}"
+
+
+def check_ours(endpoint: str, tags: Mapping[str, str], *, operation: str) -> None:
+    """Raise `ConflictError` for an endpoint whose tags do not say that this library made it: it is not changed."""
+    if not mapping.is_ours(tags):
+        mark = f"the tag {mapping.OURS}=endpoint"
+        known_by = mapping.known_by(tags)
+        raise not_ours(endpoint, known_by=known_by, mark=mark, operation=operation, provider=PROVIDER)
 
 
 def _unknown(endpoint: str, operation: str) -> NotFoundError:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cloudmlops.domain.endpoints import DeploymentState, DeploymentStatus, Scoring
 from cloudmlops.errors import InvalidTrafficError
 from cloudmlops.providers.azureml.mapping.roles import roles_with
+from cloudmlops.providers.deployment_rules import listed
+from cloudmlops.runtime.untracked import untracked
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import ManagedOnlineDeployment, OnlineEndpoint
@@ -187,9 +189,9 @@ def deployment_body(act: Act, *, location: str, target: str, identity: str) -> d
         identity: Client id of the user-assigned identity that asks there; empty is the endpoint's own.
     """
     variables = {"CLOUDMLOPS_TARGET": target, **({"AZURE_CLIENT_ID": identity} if identity else {})}
+    of_mlflow = {} if act.environment else untracked({})  # ours tells libraries by itself
     return {
         "location": location,
-    of_mlflow = {} if act.environment else untracked({})  # ours tells libraries by itself
         "tags": {OURS: "deployment", DEPLOYED_AS: act.deployed_as},
         "sku": {"name": "Default", "capacity": act.replicas[0]},
         "properties": {
@@ -333,6 +335,16 @@ def tags_of(entity: OnlineEndpoint | ManagedOnlineDeployment) -> dict[str, str]:
     return dict(entity.tags or {})
 
 
+def is_ours(tags: Mapping[str, str]) -> bool:
+    """Say whether an endpoint with these tags was made by this library."""
+    return OURS in tags
+
+
+def known_by(tags: Mapping[str, str]) -> str:
+    """Say what tells whose an endpoint is that is not ours."""
+    return f"its tags are {listed(tags)}" if tags else "it has no tags"
+
+
 def deployed_as(deployment: ManagedOnlineDeployment) -> str:
     """Return which act a deployment is of; empty when it was made by other tools."""
     kept = {**tags_of(deployment), **(deployment.properties or {})}  # who changes a deployment may leave out its tags
@@ -348,26 +360,6 @@ def state_of(entity: OnlineEndpoint | ManagedOnlineDeployment) -> str:
 def operation_of(deployment: ManagedOnlineDeployment) -> str:
     """Return the address of the last operation on a deployment; empty where Azure does not tell."""
     return str((deployment.properties or {}).get("AzureAsyncOperationUri", ""))
-
-
-def act_status(endpoint_name: str, act: Act, state: DeploymentState) -> DeploymentStatus:
-    """Return how an act of deploying is that is not, or no longer, deployed."""
-    return DeploymentStatus(
-        endpoint=endpoint_name,
-        name=act.name,
-        model=act.model,
-        version=act.version,
-        deployed_as=act.deployed_as,
-        state=state,
-        traffic_percent=0,
-        replicas=act.replicas[0],
-        healthy_replicas=0,
-        restarts=0,
-        created_at=datetime.fromisoformat(act.created_at),
-        machine=act.machine_asked,
-        announced=act.announced,
-        failure=act.failure,
-    )
 
 
 def deployed_status(
