@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ from cloudmlops.providers.azureml.formats import SparkInstance
 from cloudmlops.providers.azureml.mapping.features_spark import hourly_cost
 
 from .conftest import Opened
+from .deployments import until
 
 pytestmark = [
     # azure-ai-ml 1.35 is written for marshmallow 3, which tells of its fourth.
@@ -164,12 +164,12 @@ def test_rows_that_a_killed_process_left_are_removed_when_they_are_old(
 ) -> None:
     asker = Path(__file__).with_name("spark_asker.py")
     child = subprocess.Popen([sys.executable, "-W", "ignore", str(asker), backends.settings.target])
-    while not (begun := jobs(backends)):
-        assert child.poll() is None
-        time.sleep(0.05)
-    child.kill()
-    child.wait()
-    backends.native.jobs.begin_cancel(begun[0].name).result()
+    try:
+        until(lambda: child.poll() is not None or bool(jobs(backends)), seconds=60)
+    finally:
+        child.kill()
+        child.wait()
+    backends.native.jobs.begin_cancel(jobs(backends)[0].name).result()
     rows = left(backends)
     assert len(rows) == 1
     cloud.images.let(RUNTIME, Image(python=sys.executable))

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from cloudmlops.errors import InvalidRequestError
+from cloudmlops.errors import InvalidRequestError, WaitTimeoutError
 
 if TYPE_CHECKING:
     from cloudmlops.ports.objects import ObjectStore
 
+FOLDER: Final = "batches"
+"""Folder of the platform's objects that files pass through."""
+LONGEST_WAIT: Final = timedelta(days=1)
+"""The longest that a job may be waited for that scores a file."""
+LEFT_AFTER: Final = 2 * LONGEST_WAIT
+"""What is older than this was left by a process that was killed."""
 Open = Callable[[str], "ObjectStore"]
 """Opens the store at an address."""
 
@@ -50,6 +57,14 @@ def suffix(uri: str) -> str:
             f"{uri} is neither .parquet nor .jsonl", hint="Give a file with one of these endings."
         )
     return found
+
+
+def too_slow(uri: str, job: str, longest: timedelta) -> WaitTimeoutError:
+    """Return what is raised when a file has not been scored in time."""
+    return WaitTimeoutError(
+        f"{uri} has not been scored after {longest}: {job} was cancelled, and nothing was written",
+        hint="Give the target a longer batch_timeout=SECONDS, or score smaller files.",
+    )
 
 
 def _local(uri: str) -> Path | None:

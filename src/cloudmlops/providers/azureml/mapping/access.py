@@ -97,6 +97,7 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
             f"{_ML}/codes/versions/write",
             f"{_ML}/computes/read",
             f"{_ML}/experiments/runs/submit/action",
+            f"{_ML}/jobs/cancel/action",
             f"{_ML}/jobs/read",
             *_WRITE,
         ),

@@ -140,6 +140,7 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
         Role.TRAINER,
         (
             *_MODEL,
+            "aiplatform.batchPredictionJobs.cancel",
             "aiplatform.batchPredictionJobs.create",
             "aiplatform.batchPredictionJobs.get",
             "aiplatform.batchPredictionJobs.list",
