@@ -193,7 +193,10 @@ class Tour:
         ml.schedules.get("weekly")
         list(ml.schedules.list())
         ml.schedules.begin_disable("weekly").result()
-        ml.schedules.begin_delete("weekly").result()
+        gone = JobSchedule(name="gone", trigger=trigger, create_job=pipeline)
+        ml.schedules.begin_create_or_update(gone).result()
+        ml.schedules.begin_disable("gone").result()
+        ml.schedules.begin_delete("gone").result()
 
     def _online(self, ml: MLClient) -> None:
         from azure.ai.ml.entities import ManagedOnlineDeployment, ManagedOnlineEndpoint
@@ -227,7 +230,9 @@ class Tour:
         ml.online_deployments.get("blue", name)
         list(ml.online_deployments.list(name))
         ml.online_deployments.get_logs("blue", name, lines=5)
-        ml.online_endpoints.begin_delete(name).result()
+        gone = f"gone-{self.azure.workspace}"
+        ml.online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name=gone, auth_mode="key")).result()
+        ml.online_endpoints.begin_delete(gone).result()
 
     def _batch(self, ml: MLClient) -> None:
         from azure.ai.ml.entities import BatchEndpoint, Model, ModelBatchDeployment

@@ -80,7 +80,7 @@ PUBLISHED: Final[Mapping[str, Queries]] = {
     "GET workspaces/codes/versions": _names("$orderBy $top listViewType tags hash hashVersion"),
     "GET workspaces/featuresets": _FEATURES,
     "GET workspaces/featuresets/versions": _FEATURE_VERSIONS,
-    "GET workspaces/featuresets/versions/features": _names("featureName description tags pageSize", "listViewType"),
+    "GET workspaces/featuresets/versions/features": _names("featureName description tags pageSize listViewType"),
     "GET workspaces/featurestoreEntities": _FEATURES,
     "GET workspaces/featurestoreEntities/versions": _FEATURE_VERSIONS,
     "GET workspaces/jobs": _names("jobType tag listViewType properties", "scheduled scheduleId assetName"),
