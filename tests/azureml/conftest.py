@@ -52,6 +52,16 @@ kind = "ManagedIdentity"
 [[principals]]
 name = "ada"
 kind = "User"
+
+[[principals]]
+name = "reviewers"
+kind = "Group"
+members = ["seniors"]
+
+[[principals]]
+name = "seniors"
+kind = "Group"
+members = ["worker"]
 """
 _numbers = itertools.count(1)
 Opened = Callable[..., AzureMLBackends]

@@ -21,7 +21,7 @@ from cloudmlops.errors import AuthenticationError, InvalidRequestError
 from cloudmlops.providers.azureml.credentials import caller
 from cloudmlops.providers.azureml.mapping.access import Where, permissions_of, verb_of
 from cloudmlops.providers.azureml.mapping.role_parts import PARTS, parts_of, placed
-from cloudmlops.providers.azureml.mapping.roles import FROM_LEAST, Definition, granted, roles_with
+from cloudmlops.providers.azureml.mapping.roles import FROM_LEAST, Definition, granted, includes, roles_with
 from cloudmlops.providers.azureml.settings import AzureMLSettings
 from cloudmlops.providers.role_parts import roles_of, to_take
 from cloudmlops.services.endpoints import Endpoints
@@ -146,6 +146,36 @@ def test_a_role_leaves_out_what_it_says_and_another_may_have_it() -> None:
     assert granted([narrow, wide], "A/write")
     assert not granted([narrow, wide], f"{BLOBS}/read")
     assert not Definition(id="3", name="all", actions=("*",)).grants(f"{BLOBS}/read")
+
+
+def test_a_role_includes_another_only_where_it_leaves_nothing_of_it_out() -> None:
+    reader, scientist, contributor = FROM_LEAST[0], FROM_LEAST[2], FROM_LEAST[-1]
+    all_but_models = Definition(id="4", name="narrow", actions=("*",), not_actions=(f"{ML}/models/*",))
+    all_but_writing = Definition(
+        id="5", name="reading", actions=("*",), data_actions=(f"{BLOBS}/*",), not_data_actions=(f"{BLOBS}/w*",)
+    )
+
+    assert includes([contributor], reader)
+    assert includes([contributor], scientist), "what it leaves out besides is none of the other's"
+    assert includes([scientist], scientist), "both leave the same out"
+    assert not includes([all_but_models], reader), "reading models is left out"
+    assert includes([all_but_models, contributor], reader)
+    assert includes([all_but_writing], FROM_LEAST[1])
+    assert not includes([all_but_writing], FROM_LEAST[3])
+
+
+def test_a_right_that_hangs_on_a_condition_is_told_as_not_known(opened: Opened, cloud: AzureCloud) -> None:
+    who = cloud.tokens.directory.by_name("reader").object_id
+    role = cloud.access.role("Storage Blob Data Reader")
+    assert role is not None
+    made = cloud.access.assign("/", who, role, condition="@Resource[name] StringEquals 'a'")
+    reading = opened("reader")
+    lacking = reading.access.lacking(reading.access.permissions["models.register"])
+    cloud.access.unassign(made["name"])
+
+    told = {one.name: lack.unknown for one, lack in lacking.items() if one.scope == Where.ACCOUNT}
+    assert told[f"{BLOBS}/read"] == "assigned with a condition, which is not looked at: Storage Blob Data Reader"
+    assert told[f"{BLOBS}/write"] == "", "no role grants it in any case"
 
 
 def test_the_least_role_is_named_for_each_action() -> None:

@@ -82,9 +82,11 @@ class _Authorization:
         above = set(scopes_above(scope or "/"))
         at_scope = wanted.pop("atscope", None) is not None
         found = [one for one in found if _concerns(one["properties"]["scope"], scope, above, below=not at_scope)]
-        for key in ("principalid", "assignedto"):
-            if principal := wanted.pop(key, ""):
-                found = [one for one in found if one["properties"]["principalId"] == principal.lower()]
+        if principal := wanted.pop("principalid", ""):
+            found = [one for one in found if one["properties"]["principalId"] == principal.lower()]
+        if principal := wanted.pop("assignedto", ""):  # groups count, too
+            who = self._world.tokens.directory.acting(principal)
+            found = [one for one in found if one["properties"]["principalId"] in who]
         _refuse_other(wanted)
         return answer_json({"value": found})
 

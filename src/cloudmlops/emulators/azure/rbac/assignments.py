@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-from cloudmlops.emulators.azure.entra.principals import Directory, Principal, derived_id
+from cloudmlops.emulators.azure.entra.principals import GROUP, Directory, Principal, derived_id
 from cloudmlops.emulators.azure.entra.tokens import Caller
 from cloudmlops.emulators.azure.rbac.deciding import granted, scopes_above
 from cloudmlops.emulators.azure.rbac.roles import BUILT_IN, Role
@@ -29,6 +29,7 @@ class Access:
 
     def __init__(self, state: State, clock: Clock, directory: Directory) -> None:
         self._clock = clock
+        self._directory = directory
         self._state = state
         self._definitions = state.table("role_definitions")
         self._assignments = state.table("role_assignments")
@@ -103,6 +104,7 @@ class Access:
         *,
         name: str = "",
         kind: str = "",
+        condition: str = "",
         counts_from: datetime | None = None,
     ) -> dict[str, Any]:
         """Give somebody a role.
@@ -113,6 +115,7 @@ class Access:
             role: Of `roles`.
             name: Of the assignment, a UUID; one is chosen when it is empty.
             kind: Of the principal.
+            condition: What must hold besides; it is not evaluated: such an assignment is shown and grants nothing.
             counts_from: When it begins to count; None is when `delay` has passed.
 
         Raises:
@@ -138,10 +141,10 @@ class Access:
                 "properties": {
                     "roleDefinitionId": f"{_subscription(scope)}{DEFINITIONS}{role.id}",
                     "principalId": object_id,
-                    "principalType": "User" if kind == "User" else "ServicePrincipal",
+                    "principalType": kind if kind in ("User", GROUP) else "ServicePrincipal",
                     "scope": scope or "/",
-                    "condition": None,
-                    "conditionVersion": None,
+                    "condition": condition or None,
+                    "conditionVersion": "2.0" if condition else None,
                     "createdOn": now.isoformat(),
                     "updatedOn": now.isoformat(),
                     "createdBy": None,
@@ -190,11 +193,13 @@ class Access:
 
     def _roles_of(self, object_id: str, scope: str) -> list[Role]:
         above, now = set(scopes_above(scope)), self._clock.now().isoformat()
+        who = self._directory.acting(object_id)
         found = []
         for kept in [json.loads(data) for _, data in self._assignments.items()]:
             properties = kept["resource"]["properties"]
             counts = kept["from"] <= now and (kept["until"] is None or now < kept["until"])
-            if counts and properties["principalId"] == object_id and properties["scope"].lower() in above:
+            counts = counts and not properties["condition"]
+            if counts and properties["principalId"] in who and properties["scope"].lower() in above:
                 found.append(self.role(properties["roleDefinitionId"]))
         return [role for role in found if role is not None]
 
