@@ -61,6 +61,16 @@ class Resources:
         except NotFoundError:
             return None
 
+    def read(self, endpoint: str) -> dict[str, Any] | None:
+        """Return all that Azure shows of an endpoint; None when there is none."""
+        path = f"{self._path(endpoint)}?api-version={_VERSION}"
+        try:
+            answer = self._wire.send("GET", path, operation="endpoints.get", resource=endpoint)
+        except NotFoundError:
+            return None
+        found: dict[str, Any] = answer.json()
+        return found
+
     def names(self) -> list[str]:
         """Return the endpoints that are ours."""
         found = self._wire.list(
@@ -78,12 +88,12 @@ class Resources:
             ServiceError: Azure refuses it, or what it began has failed.
             WaitTimeoutError: It is still being made.
         """
-        if self._read(endpoint) is None:
+        if self.read(endpoint) is None:
             body = mapping.endpoint_body(self._settings, self.location())
             try:
                 self._put(endpoint, body, operation="endpoints.deploy")
             except ConflictError:
-                if self._read(endpoint) is None:
+                if self.read(endpoint) is None:
                     raise _taken(endpoint) from None
         present = self._rested(endpoint, operation="endpoints.deploy")
         if present is None:
@@ -101,7 +111,7 @@ class Resources:
             ConflictError: Another deployment has that name.
         """
         path = f"{self._path(endpoint)}/deployments/{act.deployed_id}"
-        identity = mapping.client_id(self._read(endpoint) or {}) if act.looks_up else ""
+        identity = mapping.client_id(self.read(endpoint) or {}) if act.looks_up else ""
         body = mapping.deployment_body(act, location=self.location(), target=target, identity=identity)
 
         def put() -> str:
@@ -206,7 +216,7 @@ class Resources:
         """Remove an endpoint with all that is deployed there, and wait until it is gone."""
         self.begin_removal(endpoint)
         for _ in self._looks(endpoint, operation="endpoints.delete"):
-            if (present := self._read(endpoint)) is None:
+            if (present := self.read(endpoint)) is None:
                 return
             if present["properties"]["provisioningState"] not in mapping.IN_WORK:
                 raise _failed(endpoint, self._why(endpoint, present), "endpoints.delete")
@@ -262,16 +272,6 @@ class Resources:
         path = f"{self._path(endpoint)}?api-version={_VERSION}"
         self._wire.send("PUT", path, body=body, operation=operation, resource=endpoint)
 
-    def _read(self, endpoint: str) -> dict[str, Any] | None:
-        """Return all that Azure shows of an endpoint; None when there is none."""
-        path = f"{self._path(endpoint)}?api-version={_VERSION}"
-        try:
-            answer = self._wire.send("GET", path, operation="endpoints.get", resource=endpoint)
-        except NotFoundError:
-            return None
-        found: dict[str, Any] = answer.json()
-        return found
-
     def _rested(self, endpoint: str, *, operation: str) -> dict[str, Any] | None:
         """Wait until nothing is being done to an endpoint, and return all that Azure shows; None when it is gone.
 
@@ -279,7 +279,7 @@ class Resources:
             WaitTimeoutError: Something is still being done.
         """
         for _ in self._looks(endpoint, operation=operation):
-            present = self._read(endpoint)
+            present = self.read(endpoint)
             if present is None or present["properties"]["provisioningState"] not in mapping.IN_WORK:
                 return present
         raise AssertionError("the looks end by returning or raising")

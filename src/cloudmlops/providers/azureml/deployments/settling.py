@@ -115,7 +115,7 @@ class Settling:
                 with suppress(PermissionDeniedError):  # who may not set it has not: the machines are given back
                     self._autoscaling.end(endpoint, act, operation="endpoints.deploy")
                 shown = shown.without(str(one.name))
-        if record.in_vain and not shown.deployments:
+        if record.in_vain and not shown.deployments and not mapping.waits_for_rights(record.acts.values()):
             if mapping.state_of(shown.endpoint) != "Deleting":
                 with suppress(ConflictError, WaitTimeoutError):  # somebody deploys to it just now: the next look
                     self._resources.begin_removal(endpoint, operation="endpoints.deploy")
@@ -236,7 +236,9 @@ class Settling:
             log = self._resources.logs(endpoint, str(found.name), _FAILURE_LINES).strip()
         except ServiceError as error:  # where no machine was started, there may be none: what Azure says is known
             log = f"(its log could not be read: {error.message})"
-        return told if log in told else f"{told}\n{log}"
+        told = told if log in told else f"{told}\n{log}"
+        lacking = mapping.rights_lacking(self._resources.read(endpoint) or {}, told) if act.looks_up else ""
+        return f"{told}\n{lacking}".rstrip()
 
 
 def _wanted(act: Act, current: Mapping[str, int]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -51,6 +51,9 @@ _MACHINE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,63}")
 _SHORTEST: Final = 3
 _PREFIX: Final = f"{OURS}-"
 _SERVER_PORT: Final = 8080
+_REFUSED: Final = re.compile(r"AuthorizationFailed|AuthorizationPermissionMismatch|PermissionDeniedError|NOPERM")
+"""What Azure Resource Manager, Blob storage, this library and Redis say of what may not be done."""
+_STAYS: Final = "an identity of its own, which stays with the endpoint"
 _READ_ONLY: Final = frozenset({"provisioningState", "scoringUri", "swaggerUri"})
 _STATES: Final[Mapping[str, DeploymentState]] = {
     "Canceled": DeploymentState.FAILED,
@@ -177,6 +180,32 @@ def client_id(endpoint: Mapping[str, Any]) -> str:
     assigned: Mapping[str, Any] = (endpoint.get("identity") or {}).get("userAssignedIdentities") or {}
     told = [str((one or {}).get("clientId") or "") for one in assigned.values()]
     return told[0] if len(told) == 1 else ""
+
+
+def rights_lacking(endpoint: Mapping[str, Any], log: str) -> str:
+    """Return what to do where a server's log tells that Azure refused it something; empty where it does not.
+
+    Args:
+        endpoint: As Azure shows it.
+        log: The end of what the server wrote.
+    """
+    identity: Mapping[str, Any] = endpoint.get("identity") or {}
+    assigned: Mapping[str, Any] = identity.get("userAssignedIdentities") or {}
+    told = [str((one or {}).get("principalId") or "") for one in assigned.values()] or [
+        str(identity.get("principalId") or "")
+    ]
+    if not _REFUSED.search(log) or len(told) != 1 or not told[0]:
+        return ""
+    which = "which endpoint_identity names" if assigned else _STAYS
+    return (
+        f"The server acts as the principal {told[0]}, {which}, and was refused what it asked for. Let it read: "
+        f'platform.access.grant("reader", "{told[0]}"), and deploy again when that counts, within minutes.'
+    )
+
+
+def waits_for_rights(acts: Iterable[Act]) -> bool:
+    """Say whether an endpoint is to stay though nothing is deployed: its own identity is to be given rights."""
+    return any(_STAYS in act.failure for act in acts)
 
 
 def deployment_body(act: Act, *, location: str, target: str, identity: str) -> dict[str, Any]:
