@@ -20,8 +20,9 @@ from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.emulators.google.aiplatform.operations import Operations
 from cloudmlops.emulators.google.cloud import GoogleCloud
-from cloudmlops.errors import InvalidEntitiesError, ServiceError, UnavailableError, UnsupportedError
+from cloudmlops.errors import ConflictError, InvalidEntitiesError, ServiceError, UnavailableError, UnsupportedError
 from cloudmlops.providers.vertex.backends import VertexBackends
+from cloudmlops.providers.vertex.mapping.features import group_id
 
 Opened = Callable[..., VertexBackends]
 
@@ -97,6 +98,23 @@ def test_applying_makes_what_the_console_shows(platform: Platform, backends: Ver
     assert store.bigtable.auto_scaling.min_node_count == 1
     (served,) = admin.list_feature_views(parent=store.name)
     assert served.labels["cloudmlops-view"] == "weather-now"
+
+
+def test_a_feature_group_that_others_made_is_not_changed(platform: Platform, backends: VertexBackends) -> None:
+    registry = backends.wire.client(vertex.FeatureRegistryServiceClient)
+    parent, view = backends.settings.parent, weather()
+    source = vertex.FeatureGroup.BigQuery(big_query_source={"input_uri": "bq://theirs.weather.rows"})
+    theirs = vertex.FeatureGroup(big_query=source, labels={"team": "payments"})
+    name = group_id(view.name)
+    registry.create_feature_group(parent=parent, feature_group=theirs, feature_group_id=name).result(timeout=60)
+
+    with pytest.raises(ConflictError, match=f"feature group '{name}'.* was not made by this library"):
+        platform.features.apply([view])
+
+    found = registry.get_feature_group(name=f"{parent}/featureGroups/{name}")
+    assert found.big_query == source
+    assert dict(found.labels) == {"team": "payments"}
+    assert list(registry.list_features(parent=found.name)) == []
 
 
 def test_what_is_made_is_encrypted_with_the_key_of_the_settings(opened: Opened) -> None:

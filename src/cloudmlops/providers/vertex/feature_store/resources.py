@@ -74,6 +74,9 @@ class Resources:
             features: Feature id to column.
             view: The view that it is shown for.
             operation: The verb that it is asked for.
+
+        Raises:
+            ConflictError: Other tools have made one of that name.
         """
         client = self._wire.client(FeatureRegistryServiceClient)
         name = f"{self._parent}/featureGroups/{identity}"
@@ -84,6 +87,8 @@ class Resources:
             request = CreateFeatureGroupRequest(parent=self._parent, feature_group=group, feature_group_id=identity)
             self._make(client.create_feature_group, request, view, operation)
         else:
+            if _VIEW_LABEL not in known.labels:
+                raise _not_ours(identity, view, operation)
             if known.big_query != group.big_query:
                 group.name = name
                 change = UpdateFeatureGroupRequest(feature_group=group, update_mask={"paths": ["big_query", "labels"]})
@@ -270,3 +275,13 @@ class Resources:
             self._wire.finish(begun.operation, operation=operation, resource=view)
         except ConflictError:
             return  # somebody else made it meanwhile
+
+
+def _not_ours(group: str, view: str, operation: str) -> ConflictError:
+    return ConflictError(
+        f"the feature group {group!r}, which would show the view {view!r}, was not made by this library",
+        hint=f"Give the view another name. Whoever gives it the label {_VIEW_LABEL} lets this library change it.",
+        provider=PROVIDER,
+        operation=operation,
+        resource=view,
+    )
