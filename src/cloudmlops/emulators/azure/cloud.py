@@ -127,6 +127,7 @@ class AzureCloud:
         add_workspaces(world)
         WorkspaceDeployments(world)
         self._registries = Registries(world)
+        self._registry_assets = RegistryAssets(world)
         add_datastores(world)
         self.event_grid = EventGrid(world, write=self.blobs.write)
         """What is told of what happens, and what is published."""
@@ -162,7 +163,7 @@ class AzureCloud:
             self.event_grid.service(),
             control_service(surroundings, self.resources, self.event_grid.events),
             self.history.service(),
-            *registry_services(world, RegistryAssets(world)),
+            *registry_services(world, self._registry_assets),
             *self.tracking.services(),
             self.redis.service(),
         )
@@ -196,6 +197,11 @@ class AzureCloud:
     def routes(self) -> Routes:
         """What of Azure Resource Manager is answered."""
         return self._built().routes
+
+    @property
+    def registry_routes(self) -> Routes:
+        """What of the front end of registries is answered."""
+        return self._registry_assets.routes
 
     @property
     def versions(self) -> Mapping[str, set[str]]:

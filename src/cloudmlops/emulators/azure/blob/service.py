@@ -82,6 +82,7 @@ _PUT: Final = {
     "appendblob": _operation("PutBlob", uploads.put_append_blob, needs.CREATE),
 }
 _COPY: Final = _operation("CopyBlob", copies.copy_blob, needs.CREATE, asks=True)
+_BATCH: Final = "BlobBatch"
 _NAMED: Final = {
     "acl": "stored access policies and public access are",
     "blobs": "searching blobs by tags is",
@@ -100,6 +101,18 @@ _NAMED: Final = {
     "tier": "access tiers are",
     "undelete": "soft deletion is",
 }
+
+
+def operations() -> list[str]:
+    """Return what is answered, such as `PutBlockList`."""
+    tables = (_OF_SERVICE, _OF_CONTAINERS, _OF_BLOBS, _PUT)
+    known = [*(one.name for table in tables for one in table.values()), _ACCOUNT.name, _COPY.name, _BATCH]
+    return sorted(set(known))
+
+
+def absent() -> list[str]:
+    """Return what Azure's blobs have and these have not, such as `snapshots`."""
+    return sorted({text.removesuffix(" is").removesuffix(" are") for text in _NAMED.values()})
 
 
 def blob_service(
@@ -187,7 +200,7 @@ class _Store:
 
     def _batch(self, asked: StreamedRequest, drop: Callable[[], None]) -> StreamedAnswer:
         target = target_of(asked.host, asked.path)
-        with self._calls.answering(NAME, "BlobBatch", transport="rest", drop=drop, resource=unquote(asked.path)):
+        with self._calls.answering(NAME, _BATCH, transport="rest", drop=drop, resource=unquote(asked.path)):
             account = self._catalogue.account(target.account)
             self._authorization.check(account, asked, target, needs.BATCH, now=self._clock.now())
             return submit_batch(asked, lambda one: self.respond(one, drop))

@@ -200,7 +200,11 @@ class EventSubscriptions:
         elif kind is None:
             raise invalid("The destination of the event subscription must be given.")
         else:
-            raise Refused("UNIMPLEMENTED", f"event subscriptions to destinations of type {kind} are not emulated")
+            raise Refused(
+                "UNIMPLEMENTED",
+                f"event subscriptions to destinations of type {kind} are not emulated: deliver to a WebHook, or to a "
+                "NamespaceTopic and pull from a subscription of that topic, which waits as a queue does",
+            )
 
     def _check_expiration(self, until: str | None) -> None:
         if until is None:

@@ -80,6 +80,11 @@ class History:
             lambda call: self._resolved(call, "path"),
         )
 
+    @property
+    def operations(self) -> list[str]:
+        """What is answered, such as `runs.details`."""
+        return sorted(["discovery", *(name for _, name, *_ in self._routes)])
+
     def service(self) -> Service:
         """Build the service; calls are named `history/OPERATION`, such as `history/runs.details`."""
 

@@ -80,6 +80,11 @@ class Tracking:
             *_registry_routes(Registry(world, self._tracked)),
         )
 
+    @property
+    def operations(self) -> list[str]:
+        """What of MLflow's REST API is answered, such as `runs/create`."""
+        return sorted({route.operation for route in self._routes})
+
     def services(self) -> tuple[Service, Service]:
         """Build the services; calls are named `mlflow/POST runs/create`, and `artifacts/…`."""
         surroundings = self._world.surroundings
