@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,7 +29,7 @@ from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
 from cloudmlops.providers.azureml.sdk import ml, quiet
 from cloudmlops.providers.passing_files import PassingFiles
-from cloudmlops.providers.scored_files import FOLDER, LEFT_AFTER, fetched, put, suffix, too_slow
+from cloudmlops.providers.scored_files import FOLDER, LEFT_AFTER, ended, fetched, put, suffix
 from cloudmlops.storage.opening import open_store
 
 if TYPE_CHECKING:
@@ -47,8 +46,6 @@ _NAMED: Final = "azureml.deploymentname"
 _LONGEST_S: Final = 10 * 60 * 60
 """So long one file may take."""
 _ENDED: Final = frozenset({"Completed", "Failed", "Canceled", "NotResponding"})
-_SHORTEST_PAUSE_S: Final = 0.05
-_LONGEST_PAUSE_S: Final = 30.0
 _PREFIX: Final = "b-"
 _LONGEST_NAME: Final = 32
 """So long a deployment's name may be."""
@@ -191,34 +188,23 @@ class Batches:
             InvalidRequestError: It did not end well.
             WaitTimeoutError: It has not ended in time, and was cancelled.
         """
-        try:
-            job, status = self._waited_for(name, input_uri)
-        except BaseException:
-            self._cancel(name, input_uri)  # what it would write is removed
-            raise
+        jobs = self._wire.client.jobs
+
+        def look() -> tuple[Any, str] | None:
+            found = self._wire.ask(lambda: jobs.get(name), operation=_OPERATION, resource=input_uri)
+            status = str(getattr(found.status, "value", found.status))
+            return (found, status) if status in _ENDED else None
+
+        def cancel() -> None:
+            self._wire.ask(lambda: jobs.begin_cancel(name), operation=_OPERATION, resource=input_uri)
+
+        job, status = ended(look, cancel=cancel, job=f"job {name}", uri=input_uri, longest=self._settings.batch_timeout)
         if status != "Completed":
             raise InvalidRequestError(
                 f"{input_uri} could not be scored: job {name} ended as {status}",
                 hint=f"Its logs say why: {job.studio_url or f'az ml job stream --name {name}'}.",
             )
         return name
-
-    def _waited_for(self, name: str, input_uri: str) -> tuple[Any, str]:
-        begun, longest = time.monotonic(), self._settings.batch_timeout
-        while True:
-            job = self._wire.ask(lambda: self._wire.client.jobs.get(name), operation=_OPERATION, resource=input_uri)
-            if (status := str(getattr(job.status, "value", job.status))) in _ENDED:
-                return job, status
-            waited = time.monotonic() - begun
-            if (left := longest.total_seconds() - waited) <= 0:
-                raise too_slow(input_uri, f"job {name}", longest)
-            time.sleep(min(max(_SHORTEST_PAUSE_S, waited / 20), _LONGEST_PAUSE_S, left))
-
-    def _cancel(self, name: str, input_uri: str) -> None:
-        try:
-            self._wire.ask(lambda: self._wire.client.jobs.begin_cancel(name), operation=_OPERATION, resource=input_uri)
-        except ServiceError as error:
-            _log.warning("job %s, which nobody waits for any more, may go on: %s", name, error)
 
     def _written(self, folder: str, ending: str, job: str, input_uri: str) -> str:
         """Return the key of what a job has written.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,9 +18,9 @@ from google.cloud.aiplatform_v1.types import (
     ListBatchPredictionJobsRequest,
 )
 
-from cloudmlops.errors import InvalidRequestError, ServiceError, UnavailableError
+from cloudmlops.errors import InvalidRequestError, UnavailableError
 from cloudmlops.providers.passing_files import PassingFiles
-from cloudmlops.providers.scored_files import FOLDER, LEFT_AFTER, fetched, put, suffix, too_slow
+from cloudmlops.providers.scored_files import FOLDER, LEFT_AFTER, ended, fetched, put, suffix
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
 from cloudmlops.storage.opening import open_store
 
@@ -42,10 +40,7 @@ _ENDED: Final = frozenset(
         JobState.JOB_STATE_EXPIRED,
     }
 )
-_SHORTEST_PAUSE_S: Final = 0.05
-_LONGEST_PAUSE_S: Final = 30.0
 _OPERATION: Final = "endpoints.predict_batch"
-_log: Final = logging.getLogger("cloudmlops.vertex")
 
 
 class Batches:
@@ -103,42 +98,28 @@ class Batches:
         return str(made.name)
 
     def _ended(self, name: str, input_uri: str) -> BatchPredictionJob:
-        try:
-            job = self._waited_for(name, input_uri)
-        except BaseException:
-            self._cancel(name, input_uri)  # what it would write is removed
-            raise
+        client = self._wire.client(JobServiceClient)
+
+        def look() -> BatchPredictionJob | None:
+            request = GetBatchPredictionJobRequest(name=name)
+            found: BatchPredictionJob = self._wire.ask(
+                client.get_batch_prediction_job, request, operation=_OPERATION, resource=input_uri, again=True
+            )
+            return found if found.state in _ENDED else None
+
+        def cancel() -> None:
+            request = CancelBatchPredictionJobRequest(name=name)
+            self._wire.ask(
+                client.cancel_batch_prediction_job, request, operation=_OPERATION, resource=input_uri, again=True
+            )
+
+        job = ended(look, cancel=cancel, job=name, uri=input_uri, longest=self._settings.batch_timeout)
         if job.state not in (JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_PARTIALLY_SUCCEEDED):
             raise InvalidRequestError(
                 f"{input_uri} could not be scored: {job.error.message or job.state.name}",
                 hint=f"Vertex AI's record of it is {name}.",
             )
         return job
-
-    def _waited_for(self, name: str, input_uri: str) -> BatchPredictionJob:
-        client = self._wire.client(JobServiceClient)
-        request = GetBatchPredictionJobRequest(name=name)
-        begun, longest = time.monotonic(), self._settings.batch_timeout
-        while True:
-            job: BatchPredictionJob = self._wire.ask(
-                client.get_batch_prediction_job, request, operation=_OPERATION, resource=input_uri, again=True
-            )
-            if job.state in _ENDED:
-                return job
-            waited = time.monotonic() - begun
-            if (left := longest.total_seconds() - waited) <= 0:
-                raise too_slow(input_uri, name, longest)
-            time.sleep(min(max(_SHORTEST_PAUSE_S, waited / 20), _LONGEST_PAUSE_S, left))
-
-    def _cancel(self, name: str, input_uri: str) -> None:
-        client = self._wire.client(JobServiceClient)
-        request = CancelBatchPredictionJobRequest(name=name)
-        try:
-            self._wire.ask(
-                client.cancel_batch_prediction_job, request, operation=_OPERATION, resource=input_uri, again=True
-            )
-        except ServiceError as error:
-            _log.warning("%s, which nobody waits for any more, may go on: %s", name, error)
 
     def _predictions(self, job: BatchPredictionJob, folder: str, input_uri: str) -> Mapping[int, Any]:
         found: dict[int, Any] = {}
