@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ from cloudmlops.errors import (
     UnavailableError,
 )
 from cloudmlops.storage.keys import checked_key
+from cloudmlops.storage.remote_file import RemoteFile
 
 if TYPE_CHECKING:
     from obstore.store import AzureCredential, BackoffConfig, ClientConfig, RetryConfig
@@ -186,6 +188,14 @@ class RemoteStore:
             with target.open("wb") as file:
                 for chunk in content:
                     file.write(chunk)
+
+    def open(self, key: str, size: int) -> RemoteFile:
+        """Return an object as a file that is read where one wants; `size` is how many bytes it has."""
+        return RemoteFile(partial(self._read, key), size)
+
+    def _read(self, key: str, start: int, length: int) -> bytes:
+        with self._asked("read", key):
+            return obstore.get_range(self._store, checked_key(key), start=start, length=length).to_bytes()
 
     @contextmanager
     def _asked(self, operation: str, key: str) -> Iterator[None]:
