@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -189,6 +190,23 @@ def test_an_event_that_cannot_be_read_now_keeps_no_other_from_being_stored(
     while not platform.events.list(kind=ModelDeployed):
         platform.events.process()
     assert namespace.waiting() == []
+
+
+def test_a_worker_does_not_give_back_what_another_thread_is_about_to_store(
+    opened: Opened, namespace: Namespace, azureml_emulator: Emulator
+) -> None:
+    events = opened(**namespace.settings).events
+    by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
+    while not (pulled := events.pull(10)):
+        pass
+
+    another = threading.Thread(target=lambda: events.pull(10))
+    another.start()
+    another.join()
+    events.acknowledge([one.receipt for one in pulled])
+
+    assert namespace.waiting() == []
+    assert azureml_emulator.calls.list("eventgrid/namespaces.release") == []
 
 
 def test_an_event_whose_lock_ended_is_handled_once(

@@ -47,17 +47,19 @@ class Queue:
         self._clock = clock
         self._pulling = threading.Lock()
         self._asked: Future[Answer] | None = None
-        self._out: set[str] = set()
+        self._out: dict[str, int] = {}
+        """What is neither acknowledged nor given back: a token, and the thread that it was given to."""
         self._one_by_one = False
 
     def pull(self, limit: int) -> Sequence[Pulled]:
         """Return events that are locked for us; none, when none is there at once.
 
-        Those that were returned before and not acknowledged could not be kept: they are released first, to come again.
+        Those that this thread was given before and has not acknowledged could not be kept: they are released first, to
+        come again.
         """
         with self._pulling:
-            if self._out:
-                self._settle("release", sorted(self._out))
+            if left := sorted(token for token, thread in self._out.items() if thread == threading.get_ident()):
+                self._settle("release", left)
             if self._asked is None:
                 self._asked = self._ask(1 if self._one_by_one else limit)
                 wait([self._asked], _PATIENCE_SECONDS)
@@ -72,7 +74,7 @@ class Queue:
                 self._one_by_one = True
                 _log.warning("an event in the queue cannot be read, and is left to its dead letter: %s", error)
                 return ()
-            self._out |= {_token(one) for one in received}
+            self._out |= {_token(one): threading.get_ident() for one in received}
             if received and self._clock.now() - at > _FRESH:
                 self._settle("renew_locks", [_token(one) for one in received])
             return self._read(received)
@@ -109,7 +111,7 @@ class Queue:
         act: Callable[..., Any] = getattr(self._consumer, verb)
         self._topic.ask(lambda: act(lock_tokens=list(tokens), retry_on_methods=AGAIN), operation=_OPERATION)
         if verb != "renew_locks":
-            self._out -= set(tokens)
+            self._out = {token: thread for token, thread in self._out.items() if token not in tokens}
 
     def _ask(self, limit: int) -> Future[Answer]:
         self._topic.log_in(operation=_OPERATION)  # before it is waited for, for that may take longer than the answer
