@@ -49,6 +49,10 @@ class Rights:
         for where, names in asked.items():
             self._cloud.access.assign(self._scopes.scope(where), self._worker, role_of(self._cloud, names))
 
+    def place(self, scope: str) -> str:
+        """Return the id of a scope."""
+        return self._scopes.scope(Where(scope))
+
     def may_look(self) -> None:
         """Let the worker see who has which roles, and where a datastore is, for as long as nothing else is said."""
         self._cloud.access.assign("/", self._worker, role_of(self._cloud, SEEING))

@@ -17,7 +17,8 @@ from cloudmlops.domain.actors import ActorKind
 from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.emulators.azure.rbac.roles import BUILT_IN
 from cloudmlops.emulators.core.emulator import Emulator
-from cloudmlops.errors import AuthenticationError, InvalidRequestError
+from cloudmlops.errors import AuthenticationError, ConfigurationError, InvalidRequestError
+from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.credentials import caller
 from cloudmlops.providers.azureml.mapping.access import Where, permissions_of, verb_of
 from cloudmlops.providers.azureml.mapping.role_parts import PARTS, parts_of, placed
@@ -73,8 +74,13 @@ def platform(opened: Opened) -> Iterator[Platform]:
 
 
 @pytest.fixture
-def ada(cloud: AzureCloud) -> str:
-    return cloud.tokens.directory.by_name("ada").object_id
+def ada(cloud: AzureCloud) -> Iterator[str]:
+    """Somebody who has no role before the test, and none after it."""
+    who = cloud.tokens.directory.by_name("ada").object_id
+    yield who
+    for one in cloud.access.assignments():
+        if one["properties"]["principalId"] == who:
+            cloud.access.unassign(one["name"])
 
 
 def assigned(cloud: AzureCloud, principal: str) -> set[tuple[str, str]]:
@@ -297,6 +303,114 @@ def test_a_principal_that_is_no_object_id_is_refused_before_anything_is_asked(
             change(Role.READER, principal)
 
     assert azureml_emulator.calls.list() == []
+
+
+def roles(platform: AzureMLBackends, principal: str) -> list[Role]:
+    return [one.role for one in platform.access.list() if one.principal == principal]
+
+
+def put_datastore(backends: AzureMLBackends, name: str, account: str, container: str, **where: str) -> None:
+    """Register a datastore as the studio does: azure-ai-ml does not say where the account is."""
+    properties = {
+        "datastoreType": "AzureBlob",
+        "accountName": account,
+        "containerName": container,
+        "credentials": {"credentialsType": "None"},
+        **where,
+    }
+    path = f"{backends.settings.workspace_id}/datastores/{name}?api-version=2024-10-01"
+    backends.wire.send("PUT", path, body={"properties": properties}, operation="test", resource=name)
+
+
+def test_an_account_in_another_group_is_where_its_datastore_says(
+    opened: Opened, cloud: AzureCloud, workspace: str, ada: str
+) -> None:
+    cloud.ensure_workspace(f"far-{workspace}", group="elsewhere")
+    theirs = cloud.resources.get(
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/elsewhere/providers/{ML}/far-{workspace}"
+    )
+    assert theirs is not None
+    account = theirs["properties"]["storageAccount"]
+    store = cloud.resources.get(f"{theirs['id']}/datastores/workspaceblobstore")
+    assert store is not None
+    container = store["properties"]["containerName"]
+    where = {"subscriptionId": SUBSCRIPTION, "resourceGroup": "elsewhere"}
+    put_datastore(opened(), "far", account.rpartition("/")[2], container, **where)
+    far = opened(datastore="far")
+
+    far.access.grant(Role.READER, ada)
+    assert {scope for _, scope in assigned(cloud, ada)} == {workspace, account.rpartition("/")[2]}
+    assert roles(far, ada) == [Role.READER]
+    far.access.revoke(Role.READER, ada)
+
+    reader = opened("reader", datastore="far").access
+    lack = reader.lacking(reader.permissions["models.get"])
+    assert {one.resource for one in lack.values()} == {f"{account}/blobServices/default/containers/{container}"}
+
+
+def test_an_account_that_nobody_says_the_place_of_is_named_and_not_guessed(
+    opened: Opened, cloud: AzureCloud, ada: str
+) -> None:
+    put_datastore(opened(), "far", "elsewhere", "models")
+    far = opened(datastore="far").access
+
+    lacking = far.lacking(far.permissions["models.get"])
+    assert {one.scope for one in lacking} == {Where.ACCOUNT}
+    for lack in lacking.values():
+        assert "does not say which resource group its storage account 'elsewhere' is in" in lack.unknown
+    for change in (far.grant, far.revoke):
+        with pytest.raises(ConfigurationError, match="'elsewhere'"):
+            change(Role.READER, ada)
+    with pytest.raises(ConfigurationError, match="'elsewhere'"):
+        far.list()
+    assert assigned(cloud, ada) == set()
+
+
+def test_a_trainer_is_one_of_the_other_feature_store_too(opened: Opened, cloud: AzureCloud, ada: str) -> None:
+    cloud.ensure_workspace("shown-to-all", group=GROUP)
+    platform = opened(feature_store="shown-to-all")
+    platform.access.grant(Role.TRAINER, ada)
+
+    names = {name for name, where in assigned(cloud, ada) if where == "shown-to-all"}
+    assert names == {"Reader", "AzureML Data Scientist"}
+    assert len({where for _, where in assigned(cloud, ada)}) == 4, "both workspaces, both accounts"
+    assert roles(platform, ada) == [Role.TRAINER]
+    assert roles(opened(), ada) == [Role.TRAINER]
+
+    platform.access.revoke(Role.TRAINER, ada)
+    assert assigned(cloud, ada) == set()
+
+
+def test_a_role_at_what_is_one_account_for_both_is_given_and_taken_once(
+    opened: Opened, cloud: AzureCloud, workspace: str, ada: str
+) -> None:
+    platform = opened(feature_store=workspace)
+    platform.access.grant(Role.TRAINER, ada)
+    assert len({where for _, where in assigned(cloud, ada)}) == 2
+    assert roles(platform, ada) == [Role.TRAINER]
+    platform.access.revoke(Role.TRAINER, ada)
+    assert assigned(cloud, ada) == set()
+
+
+def test_a_feature_store_that_is_not_there_and_a_registry_are_told_by_name(opened: Opened) -> None:
+    access = opened(feature_store="nowhere", environment=EVERYTHING["environment"]).access
+    told = access.lacking({*access.permissions["features.apply"], *access.permissions["pipelines.run"]})
+
+    assert {one.scope for one in told} == {Where.FEATURE_ACCOUNT, Where.REGISTRY}, "the owner may all that is above"
+    for one, lack in told.items():
+        assert ("everybodys" if one.scope == Where.REGISTRY else "nowhere") in lack.unknown
+
+
+def test_what_settings_rule_out_is_not_asked_for() -> None:
+    def needed(verb: str, **given: str) -> set[str]:
+        return {one.name for one in permissions_of(settings(**given))[verb]}
+
+    made = f"{ML}/environments/versions/write"
+    assert made in needed("endpoints.deploy") - needed("endpoints.deploy", serving="mlflow")
+    assert f"{ML}/computes/write" not in needed("pipelines.run", compute="cpu")
+    with_machine = needed("pipelines.run", compute="cpu", compute_machine="Standard_DS3_v2")
+    assert with_machine - needed("pipelines.run") == {f"{ML}/computes/read", f"{ML}/computes/write"}
+    assert needed("features.online", redis_url="redis://127.0.0.1:1") == needed("features.online", redis_url="none")
 
 
 def test_the_caller_is_the_object_id_of_the_token(platform: Platform, cloud: AzureCloud) -> None:

@@ -14,7 +14,7 @@ from cloudmlops.errors import (
     ConflictError,
     NotFoundError,
     PermissionDeniedError,
-    UnavailableError,
+    ServiceError,
 )
 from cloudmlops.ports.access import AccessPort
 from cloudmlops.providers import role_parts
@@ -132,7 +132,7 @@ class AzureMLAccess(AccessPort):
             commands = refused(self._wire, [one.name.removeprefix("+") for one in permissions], operation=_CHECK)
         except AuthenticationError:  # he is no user of the cache, or it would know his token
             return dict.fromkeys(permissions, Lack(resource=resource))
-        except (PermissionDeniedError, UnavailableError) as error:
+        except ServiceError as error:
             return dict.fromkeys(permissions, Lack(resource=resource, unknown=error.message))
         return {one: Lack(resource=resource) for one in permissions if one.name.removeprefix("+") in commands}
 

@@ -54,6 +54,7 @@ _SPARK: Final = (
     f"{_ML}/read",
     f"{_ML}/jobs/read",
     f"{_ML}/jobs/write",
+    f"{_ML}/jobs/cancel/action",
     f"{_ML}/experiments/runs/submit/action",
     *_CODE,
     *_WRITE_BLOBS,
@@ -77,7 +78,6 @@ _SHOW_FEATURES: Final = (
     f"{_ML}/featurestoreentities/write",
 )
 _SOURCES: Final = (f"{_ML}/data/read", f"{_ML}/data/versions/read")
-"""What is no table of the platform may be a data asset."""
 
 _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "endpoints.delete": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/delete", *_WRITE)),
@@ -95,7 +95,6 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
             f"{_ML}/codes/versions/read",
             f"{_ML}/codes/versions/startPendingUpload/action",
             f"{_ML}/codes/versions/write",
-            f"{_ML}/computes/read",
             f"{_ML}/experiments/runs/submit/action",
             f"{_ML}/jobs/cancel/action",
             f"{_ML}/jobs/read",
@@ -113,15 +112,15 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "events.replay": (Role.DEPLOYER, _WRITE),
     "events.retry": (Role.DEPLOYER, _WRITE),
     "events.run": (Role.DEPLOYER, (*_WRITE, *_MODEL)),
-    "features.apply": (Role.TRAINER, (*_SOURCES, *_WRITE)),
+    "features.apply": (Role.TRAINER, _WRITE),
     "features.get": (Role.READER, _READ),
     "features.list": (Role.READER, _READ),
-    "features.materialize": (Role.TRAINER, (*_SOURCES, *_READ)),
+    "features.materialize": (Role.TRAINER, _READ),
     "features.online": (Role.READER, _READ),
     "features.push": (Role.TRAINER, _READ),
     "features.reader": (Role.READER, _READ),
-    "features.skew": (Role.READER, (*_SOURCES, *_READ)),
-    "features.training_table": (Role.READER, (*_SOURCES, *_READ)),
+    "features.skew": (Role.READER, _READ),
+    "features.training_table": (Role.READER, _READ),
     "features.view": (Role.READER, _READ),
     "features.write_table": (Role.TRAINER, _WRITE),
     "models.approve": (Role.APPROVER, (*_MODEL, *_WRITE)),
@@ -204,14 +203,13 @@ def _needed(verb: str, settings: AzureMLSettings) -> Iterator[Permission]:
 
 
 def _of_runs(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permission]:
-    if verb in _SUBMITTING:
-        if settings.compute:
-            yield from _of(role, (f"{_ML}/computes/read",))
-        if settings.compute and settings.compute_machine:
+    if settings.compute and verb in {*_SUBMITTING, "endpoints.predict_batch"}:
+        yield from _of(role, (f"{_ML}/computes/read",))
+        if settings.compute_machine:
             yield from _of(role, (f"{_ML}/computes/write",), when=f"there is no compute {settings.compute} yet")
-        if _is_in_registry(settings):
-            read = "Microsoft.MachineLearningServices/registries/assets/read"
-            yield Permission(name=read, role=None, scope=Where.REGISTRY, native_role="AzureML Registry User")
+    if verb in _SUBMITTING and _is_in_registry(settings):
+        read = "Microsoft.MachineLearningServices/registries/assets/read"
+        yield Permission(name=read, role=None, scope=Where.REGISTRY, native_role="AzureML Registry User")
 
 
 def _of_endpoints(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permission]:
@@ -234,6 +232,8 @@ def _of_feature_store(verb: str, role: Role, settings: AzureMLSettings) -> Itera
     elif verb == "features.apply":
         yield from _of(role, (f"{_ML}/read",))
         yield from _of(role, _SHOW_FEATURES, when="the workspace is of kind FeatureStore")
+    if verb == "features.apply" or verb in _BY_SPARK:
+        yield from _of(role, _SOURCES, when="a source is no table of the platform: it may be a data asset")
     if verb in _BY_SPARK:
         yield from _of(Role.TRAINER, _SPARK, when=f"sources hold {settings.spark_from_mib} MiB or more")
 
