@@ -131,7 +131,7 @@ def cloud(azureml_emulator: Emulator) -> AzureCloud:
 @pytest.fixture
 def workspace(cloud: AzureCloud) -> str:
     name = f"workspace-{next(_numbers)}"
-    cloud.ensure_workspace(name, group=GROUP)
+    cloud.ensure_environment("steps", "1", workspace=cloud.ensure_workspace(name, group=GROUP))
     return name
 
 

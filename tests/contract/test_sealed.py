@@ -15,7 +15,10 @@ SUITES = Path(__file__).with_name("sealed.py")
 NOUNS = ("Access", "Endpoints", "Events", "Features", "Models", "Pipelines")
 EMULATED = {
     "Vertex": ("vertex",),
-    "AzureML": ("azureml", *(word for name in WORKSPACES for word in ("--workspace", f"{GROUP}/{name}"))),
+    "AzureML": (
+        *("azureml", "--environment", "steps:1"),
+        *(word for name in WORKSPACES for word in ("--workspace", f"{GROUP}/{name}")),
+    ),
 }
 
 
