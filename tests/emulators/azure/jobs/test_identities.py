@@ -47,6 +47,7 @@ def test_a_job_on_a_compute_is_the_identity_that_is_assigned_there_and_no_other(
     assert of_its_own == [own["identity"]["principalId"], "nobody", own["identity"]["principalId"]]
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_serverless_job_is_an_identity_of_its_workspace(jobs: Jobs) -> None:
     machine = jobs.azure.principal("machine")
     jobs.azure.cloud.ensure_workspace("with-machine", group=jobs.azure.group, identities=[f"{IDENTITIES}/machine"])
@@ -71,6 +72,7 @@ def test_a_job_is_no_identity_that_is_not_assigned_to_what_it_runs_on(jobs: Jobs
     assert f"is not assigned to {where}" in run["error"]["error"]["message"]
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_step_is_no_identity_that_is_not_assigned_either(jobs: Jobs) -> None:
     from azure.ai.ml.dsl import pipeline
 
