@@ -54,6 +54,7 @@ def test_what_others_made_is_not_listed_removed_mirrored_or_deployed_to(
     assert backends.native.online_endpoints.get(deployer.endpoint).tags == {"team": "payments", "cost": "7"}
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_others_make_while_one_deploys_is_left_to_them(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends, azureml_emulator: Emulator
 ) -> None:
@@ -73,6 +74,7 @@ def test_what_others_make_while_one_deploys_is_left_to_them(
     assert "was not made by this library" in act.failure
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_became_others_while_it_was_on_its_way_gets_no_traffic(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends
 ) -> None:

@@ -138,6 +138,7 @@ def test_what_a_stale_writer_puts_over_a_deletion_is_deleted_again(
     assert backends.models.projected("churn") == {}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_version_that_is_always_put_back_is_not_said_to_be_deleted(
     opened: Opened, azureml_emulator: Emulator
 ) -> None:
