@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -98,6 +99,26 @@ def test_applying_makes_what_the_console_shows(platform: Platform, backends: Ver
     assert store.bigtable.auto_scaling.min_node_count == 1
     (served,) = admin.list_feature_views(parent=store.name)
     assert served.labels["cloudmlops-view"] == "weather-now"
+
+
+def test_that_the_online_store_costs_though_nothing_is_read_is_told_when_it_is_made(
+    opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == "cloudmlops.vertex"]
+
+    resources = opened(online_store="another").features._resources
+    with caplog.at_level(logging.WARNING, logger="cloudmlops.vertex"):
+        resources.ensure_store(operation="features.apply")
+        (told,) = said()
+        made = resources.ensure_store(operation="features.apply")
+
+    scaling = made.bigtable.auto_scaling
+    assert told.startswith(
+        f"feature online store 'another' is made: it keeps from {scaling.min_node_count} to {scaling.max_node_count} "
+        "nodes of Bigtable though nothing is read, at a price that this library does not know."
+    )
+    assert said() == [told], "one that is there is not told of again"
 
 
 def test_a_feature_group_that_others_made_is_not_changed(platform: Platform, backends: VertexBackends) -> None:
