@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from cloudmlops import Entity, FeatureService, FeatureView, Platform, TableSource, connect
-from cloudmlops.domain.events import DriftDetected, EventContext
+from cloudmlops.domain.events import DriftDetected, EventContext, RunCompleted
 from cloudmlops.domain.models import Stage
+from cloudmlops.domain.runs import RunState
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.errors import DeploymentFailedError, PermissionDeniedError, RunFailedError
 from cloudmlops.providers.azureml.sdk import ml
@@ -19,7 +20,7 @@ from cloudmlops.testing.contract.models import written_model
 
 from .conftest import GROUP, Opened
 from .custom_roles import Rights
-from .deployments import Deployer
+from .deployments import Deployer, until
 from .steps.pipelines import falling, pictured, single, talking
 
 Acts = Mapping[str, Callable[[Platform], object]]
@@ -198,6 +199,26 @@ def test_pipelines(check: Callable[[Acts], None]) -> None:
             "pipelines.unschedule": lambda at: at.pipelines.unschedule("nightly"),
         }
     )
+
+
+@pytest.mark.usefixtures("steps_run")
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+def test_a_run_that_ended_is_shown_to_who_may_only_read_and_told_of_by_who_may_write(
+    rights: Callable[[], Rights], as_somebody: Callable[[str], None]
+) -> None:
+    may = rights()
+    with connect(may.settings.target) as owner:
+        run = owner.pipelines.run(single, id="quiet")
+        as_somebody("worker")
+        may.of("pipelines.get")
+        with connect(may.settings.target) as reading:
+            until(lambda: reading.pipelines.get("quiet").status is RunState.SUCCEEDED)
+            assert [one.status for one in reading.pipelines.list()] == [RunState.SUCCEEDED]
+        as_somebody("owner")
+
+        assert [one for one in owner.events.list() if isinstance(one, RunCompleted)] == []
+        assert run.wait().status is RunState.SUCCEEDED
+        assert len([one for one in owner.events.list() if isinstance(one, RunCompleted)]) == 1
 
 
 @pytest.mark.usefixtures("steps_run")

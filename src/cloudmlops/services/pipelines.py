@@ -31,7 +31,7 @@ from cloudmlops.domain.runs import (
 from cloudmlops.domain.schedules import Schedule
 from cloudmlops.domain.source import is_importing_steps
 from cloudmlops.domain.value_types import decode
-from cloudmlops.errors import InvalidRequestError, RunFailedError, WaitTimeoutError
+from cloudmlops.errors import InvalidRequestError, PermissionDeniedError, RunFailedError, WaitTimeoutError
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.services import provenance
 from cloudmlops.services.context import ServiceContext
@@ -427,11 +427,17 @@ def _fresh_id(pipeline: str) -> str:
 
 
 def _announced(context: ServiceContext, record: RunRecord) -> RunRecord:
-    """Publish the run's end if that has not been done; twice is once, for the event has the same meaning."""
+    """Publish the run's end if that has not been done; twice is once, for the event has the same meaning.
+
+    Who may only read is told of the run all the same: whoever looks next, and may, publishes it.
+    """
     if record.announced or (event := _event(context, record)) is None:
         return record
-    context.publish(event)
-    context.backends.pipelines.announced(record.id)
+    try:
+        context.publish(event)
+        context.backends.pipelines.announced(record.id)
+    except PermissionDeniedError:
+        return record
     return replace(record, announced=True)
 
 
