@@ -452,3 +452,23 @@ def test_nothing_is_drawn_on_what_somebody_else_registered_in_place_of_a_version
 
     (version,) = versions(backends)
     assert (version.tags, version.properties) == ({"team": "fraud"}, {})
+
+
+def test_a_model_that_others_registered_is_neither_promoted_nor_deleted(
+    opened: Opened, azureml_emulator: Emulator
+) -> None:
+    backends = opened()
+    registered_by_others(backends)
+    azureml_emulator.calls.clear()
+
+    with connect(backends.settings.target) as platform:
+        for act in (
+            lambda: platform.models.promote("churn", "1", to=Stage.CANDIDATE),
+            lambda: platform.models.approve("churn", "1", to=Stage.PRODUCTION),
+            lambda: platform.models.delete("churn", "1"),
+            lambda: platform.models.repair("churn"),
+        ):
+            with pytest.raises(NotFoundError, match="churn"):
+                act()
+
+    assert azureml_emulator.calls.list(PUT) == []
