@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +16,9 @@ from cloudmlops.domain.endpoints import (
 )
 from cloudmlops.errors import ConflictError, NotFoundError
 from cloudmlops.providers.deployment_journal import Act, ActState, Record
+from cloudmlops.providers.prices import monthly, said
 
+_log: Final = logging.getLogger("cloudmlops.endpoints")
 _STATES: Final[Mapping[ActState, DeploymentState]] = {
     ActState.BEGUN: DeploymentState.STARTING,
     ActState.DEPLOYED: DeploymentState.GONE,  # removed since the journal was read
@@ -41,6 +44,24 @@ def act_of(
         "actor": actor,
         **more,
     }
+
+
+def tell_cost(endpoint: str, act: Act, hourly_usd: float | None = None) -> None:
+    """Let the log tell what a deployment costs that is about to begin, though nobody asks it.
+
+    Args:
+        endpoint: Where it is deployed.
+        act: The act of deploying it.
+        hourly_usd: Of one of its machines; None where this library knows no price.
+    """
+    _log.info(
+        "deployment %r at endpoint %r keeps %d %s at least though nobody asks it: %s",
+        act.name,
+        endpoint,
+        act.replicas[0],
+        act.machine,
+        said(monthly(hourly_usd, act.replicas[0])),
+    )
 
 
 def act_status(endpoint: str, act: Act) -> DeploymentStatus:

@@ -12,6 +12,7 @@ from cloudmlops.providers.azureml.deployments.resources import check_ours
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
 from cloudmlops.providers.azureml.mapping import models as model_mapping
+from cloudmlops.providers.azureml.mapping.machines import known
 from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.providers.deployment_journal import Act, Journal, Record
 
@@ -61,6 +62,8 @@ class Deploying:
         record, begun = self._journal.begin(spec.endpoint, spec.deployed_as, asked)
         act = record.acts[spec.deployed_as]
         if begun:
+            machine = known(act.machine)
+            rules.tell_cost(spec.endpoint, act, machine.hourly_usd if machine is not None else None)
             self._ask(spec.endpoint, act)
         return act
 

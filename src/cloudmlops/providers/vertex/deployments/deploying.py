@@ -66,6 +66,7 @@ class Deploying:
         record, begun = self._journal.begin(spec.endpoint, spec.deployed_as, asked)
         act = record.acts[spec.deployed_as]
         if begun:
+            rules.tell_cost(spec.endpoint, act)
             self._ask(spec, act, record, shown)
         return act, shown
 
