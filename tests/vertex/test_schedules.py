@@ -143,6 +143,21 @@ def test_doubles_that_lost_answers_have_left_end_with_the_next_change_or_the_rem
         assert len(_there(native, opened)) == len(platform.pipelines.schedules()) < 2
 
 
+def test_a_schedule_that_has_come_to_its_end_is_replaced(
+    opened: Opened, native: v1.ScheduleServiceClient, platform: Platform, vertex_emulator: Emulator
+) -> None:
+    platform.pipelines.schedule(training, name="nightly", cron="0 2 * * *")
+    (known,) = _there(native, opened)
+    known.end_time = datetime(2030, 1, 1, 3, tzinfo=UTC)
+    native.update_schedule(schedule=known, update_mask=field_mask_pb2.FieldMask(paths=["end_time"]))
+    vertex_emulator.clock.advance(timedelta(days=1))
+    assert _times(platform) == [("0 2 * * *", "UTC", True)]
+
+    platform.pipelines.schedule(training, name="nightly", cron="0 5 * * *")
+
+    assert _times(platform) == [("0 5 * * *", "UTC", False)]
+
+
 def test_a_removal_whose_answer_is_lost_is_done_by_the_next_call(
     opened: Opened, platform: Platform, vertex_emulator: Emulator
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -297,7 +297,7 @@ class Run:
 
         Args:
             timeout: How long to wait; None is for ever. The run goes on when the time is over.
-            progress: Show the steps meanwhile.
+            progress: Show meanwhile where the steps stand, on standard error.
 
         Raises:
             RunFailedError: It failed, was cancelled, or was interrupted.
@@ -323,6 +323,17 @@ class Run:
         """Return all that a step printed, in its last attempt or a given one."""
         with span("pipelines.logs", run=self.id, step=step):
             return self._port.log(self.id, step, attempt)
+
+    def follow(self, step: str) -> Iterator[str]:
+        """Yield what a step prints, line by line, as it comes, until the step or the run has ended.
+
+        It begins with the attempt that the step is in, and waits for one that has not begun. `NotFoundError`, at once,
+        when the run has no such step.
+        """
+        from cloudmlops.services.following import follow_log
+
+        self.logs(step)
+        return follow_log(self._port, self.id, step)
 
     def cancel(self) -> Run:
         """End the run: its steps are killed. What has ended already stays as it is."""

@@ -12,10 +12,11 @@ from cloudmlops.ports.clock import Clock
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
 from cloudmlops.providers.azureml.mapping.time_zones import iana_zone
-from cloudmlops.providers.azureml.pipeline_runs.jobs import Jobs, loaded
+from cloudmlops.providers.azureml.pipeline_runs.jobs import WorkspaceJobs, loaded
 from cloudmlops.providers.azureml.sdk import ml, quiet
 from cloudmlops.providers.azureml.wire import Wire
 from cloudmlops.providers.run_records import Kept
+from cloudmlops.providers.run_refusals import no_schedule
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import JobSchedule
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Schedules:
     """The schedules of one workspace that this library made."""
 
-    def __init__(self, wire: Wire, jobs: Jobs, kept: Kept, clock: Clock) -> None:
+    def __init__(self, wire: Wire, jobs: WorkspaceJobs, kept: Kept, clock: Clock) -> None:
         self._wire = wire
         self._jobs = jobs
         self._kept = kept
@@ -95,12 +96,7 @@ class Schedules:
             NotFoundError: There is none.
         """
         if (found := self._find(name)) is None or (known := self._in_force(found)) is None:
-            raise NotFoundError(
-                f"there is no schedule {name!r}",
-                hint="List them with cloudmlops schedule list.",
-                provider=PROVIDER,
-                resource=name,
-            )
+            raise no_schedule(PROVIDER, name)
         client = self._wire.client.schedules
         if not known.paused:
             self._wire.finish(lambda: client.begin_disable(name), operation="pipelines.unschedule", resource=name)

@@ -10,12 +10,13 @@ from google.cloud import aiplatform_v1 as v1
 from google.protobuf import field_mask_pb2
 
 from cloudmlops.domain.schedules import Schedule
-from cloudmlops.errors import NotFoundError
 from cloudmlops.providers.run_records import Kept
+from cloudmlops.providers.run_refusals import no_schedule
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping.pipelines import REQUEST_LABEL, SCHEDULE_LABEL, moment
 from cloudmlops.providers.vertex.wire import Wire
 
+_MAKING: Final = "pipelines.schedule"
 _CHANGED: Final = ("cron", "create_pipeline_job_request", "max_concurrent_run_count", "allow_queueing")
 _CRON: Final = re.compile(r"(?:(?:CRON_)?TZ=(\S+)\s+)?(.*)")
 
@@ -39,34 +40,37 @@ class Schedules:
             # A time is not left out because the run before it takes long.
             allow_queueing=True,
         )
-        known, *doubles = self._called(schedule.name) or [None]
+        there = self._called(schedule.name)
+        # One that has come to its end is changed no more.
+        known = next((one for one in there if one.state is not v1.Schedule.State.COMPLETED), None)
         if known is None:
             self._wire.ask(
                 self._client.create_schedule,
                 v1.CreateScheduleRequest(parent=self._wire.settings.parent, schedule=wanted),
-                operation="pipelines.schedule",
+                operation=_MAKING,
                 resource=schedule.name,
                 again=False,
             )
-            return
-        wanted.name = known.name
-        self._wire.ask(
-            self._client.update_schedule,
-            v1.UpdateScheduleRequest(schedule=wanted, update_mask=field_mask_pb2.FieldMask(paths=_CHANGED)),
-            operation="pipelines.schedule",
-            resource=schedule.name,
-            again=True,
-        )
-        if known.state is v1.Schedule.State.PAUSED:
+        else:
+            wanted.name = known.name
+            self._wire.ask(
+                self._client.update_schedule,
+                v1.UpdateScheduleRequest(schedule=wanted, update_mask=field_mask_pb2.FieldMask(paths=_CHANGED)),
+                operation=_MAKING,
+                resource=schedule.name,
+                again=True,
+            )
+        if known is not None and known.state is v1.Schedule.State.PAUSED:
             self._wire.ask(
                 self._client.resume_schedule,
                 v1.ResumeScheduleRequest(name=known.name),
-                operation="pipelines.schedule",
+                operation=_MAKING,
                 resource=schedule.name,
                 again=False,
             )
-        for double in doubles:  # names are not unique there: two calls at once, or one whose answer was lost
-            self._remove(double, schedule.name, operation="pipelines.schedule")
+        for other in there:
+            if other is not known:  # names are not unique: two calls at once, or one whose answer was lost
+                self._remove(other, schedule.name, operation=_MAKING)
 
     def list(self) -> Sequence[Schedule]:
         """Return all, by name."""
@@ -79,12 +83,7 @@ class Schedules:
             NotFoundError: There is none.
         """
         if not (known := self._called(name)):
-            raise NotFoundError(
-                f"there is no schedule {name!r}",
-                hint="List them with cloudmlops schedule list.",
-                provider=PROVIDER,
-                resource=name,
-            )
+            raise no_schedule(PROVIDER, name)
         for one in known:
             self._remove(one, name, operation="pipelines.unschedule")
 
