@@ -140,6 +140,7 @@ def test_a_job_whose_answer_stays_lost_is_taken_up_by_its_name(
     assert left(backends) == set()
 
 
+@pytest.mark.conformance(ci=True)
 @pytest.mark.usefixtures("endless_spark")
 def test_a_job_that_cannot_be_asked_for_is_cancelled(
     backends: AzureMLBackends, opened: Opened, azureml_emulator: Emulator

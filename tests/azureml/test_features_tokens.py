@@ -55,6 +55,7 @@ def rows(lake: Lake, uri: str, table: deltalake.DeltaTable) -> list[Any]:
     return sorted(pa.table(read).to_pylist(), key=str)
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_table_is_read_for_longer_than_its_token_is_good(
     backends: AzureMLBackends, lake: Lake, cloud: AzureCloud
 ) -> None:
