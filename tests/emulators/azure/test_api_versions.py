@@ -30,6 +30,7 @@ _BLOB: Final = "2026-10-06"
 
 REGISTER: Final[Mapping[str, tuple[str, ...]]] = {
     "GET locations/computeOperationsStatus": ("2023-08-01-preview",),
+    "GET locations/mfeOperationResults": ("2023-04-01-preview",),
     "GET locations/mfeOperationsStatus": (
         "2022-02-01-preview",
         "2023-04-01-preview",
