@@ -51,7 +51,7 @@ format: $(VENV)/.dev  ## Put the code into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-conformance: $(VENV)/.dev  ## Run what takes long: thousands of cases and kills, other transports, Python 3.12 and 3.13, oldest SDKs
+conformance: $(VENV)/.dev  ## Run what takes long: thousands of cases and kills, other transports, Python 3.12 and 3.13, oldest and newest SDKs
 	@$(BIN)/python tools/conformance.py
 
 bench-setup: $(VENV)/.dev  ## Install the peers that the benchmark compares with, each in its own environment

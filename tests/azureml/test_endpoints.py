@@ -29,6 +29,7 @@ from cloudmlops.errors import (
     WaitTimeoutError,
 )
 from cloudmlops.providers.azureml.backends import AzureMLBackends
+from cloudmlops.providers.deployment_rules import act_of
 from cloudmlops.services.effects import handling
 
 from .deployments import DELETE, ENDPOINT, PUT, Deployer, deploy, once, spec, until
@@ -252,7 +253,13 @@ def test_a_process_that_died_before_it_asked_has_deployed_nothing(
     deployer: Deployer, opened: Callable[..., AzureMLBackends]
 ) -> None:
     version, other = deployer.version(2.0), opened(**deployer.settings)
-    asked = other.endpoints._deploying._asked(spec(version, deployer.endpoint), "models/scaling", "", "ada")
+    asked = act_of(
+        spec(version, deployer.endpoint),
+        actor="ada",
+        native_model="models/scaling",
+        deployed_id="cloudmlops-v1",
+        machine="Standard_DS3_v2",
+    )
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     entry = {"id": "x", "number": 1, "kind": "begun", "act": asked, "at": long_ago.isoformat()}
     assert other.objects.create(f"endpoints/{deployer.endpoint}/000000000001.json", json.dumps(entry).encode())

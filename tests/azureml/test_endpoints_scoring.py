@@ -258,6 +258,7 @@ def test_a_model_of_mlflow_is_served_by_what_azure_makes_for_it_as_locally(
 
     body = dict(azureml_emulator.calls.list(PUT)[-1].request)["body"]
     assert "environmentId" not in body["properties"]
+    assert body["properties"]["environmentVariables"] == {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
 
 
 @pytest.mark.conformance

@@ -16,7 +16,7 @@ import pytest
 import cloudmlops as cm
 from cloudmlops.domain.runs import RunState, StepState
 from cloudmlops.emulators.core.emulator import Emulator
-from cloudmlops.errors import ConflictError, InvalidPipelineError, InvalidRequestError, RunFailedError, UnsupportedError
+from cloudmlops.errors import InvalidPipelineError, InvalidRequestError, RunFailedError, UnsupportedError
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
 from cloudmlops.providers.azureml.mapping.job_names import nodes
 from cloudmlops.providers.azureml.sdk import ml
@@ -189,16 +189,6 @@ def test_a_time_zone_that_windows_has_not_is_refused(connect_to_run: Connects, a
         "Azure ML has no time zone whose clocks show the same as those of Antarctica/Troll",
     )
     assert not azureml_emulator.calls.list("arm/PUT *")
-
-
-def test_somebody_elses_schedule_is_left_alone(connect_to_run: Connects) -> None:
-    platform = connect_to_run()
-    platform.pipelines.schedule(single, name="nightly", cron="0 3 * * *")
-    platform._context.backends.objects.delete("schedules/nightly/now.json")
-
-    with pytest.raises(ConflictError, match="that this library did not make"):
-        platform.pipelines.schedule(single, name="nightly", cron="0 4 * * *")
-    assert platform.pipelines.schedules() == []
 
 
 def test_what_a_step_prints_can_be_read_while_it_goes_on(connect_to_run: Connects, tmp_path: Path) -> None:

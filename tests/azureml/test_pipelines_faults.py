@@ -100,7 +100,7 @@ def test_a_token_that_became_too_old_is_renewed(
 ) -> None:
     too_old = Refused("UNAUTHENTICATED", "The access token has expired.", reason="ExpiredAuthenticationToken")
     platform = connect_to_run()
-    azureml_emulator.faults.set(Fault(matching=call, first=2 if call == GET else 1, refused=too_old))
+    azureml_emulator.faults.set(Fault(matching=call, refused=too_old))
 
     assert platform.pipelines.run(single, wait=True).outputs == {"output": 1}
     assert "UNAUTHENTICATED" in [one.status for one in azureml_emulator.calls.list(call)]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-import re
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -128,15 +125,6 @@ def test_what_does_not_end_is_waited_for_no_longer_than_a_call(
     azureml_emulator.clock.advance(timedelta(hours=2))
     begun[0].wait(60)
     assert begun[0].done(), "it went on"
-
-
-def test_only_public_names_of_azure_s_packages_are_used() -> None:
-    sources = Path(inspect.getfile(AzureMLBackends)).parent.rglob("*.py")
-    private = re.compile(
-        r"(?:from|import) azure[\w.]*\._|azure(?:\.\w+)*\._\w|from azure[\w.]* import [^#\n]*\b_\w|ml\(\)\._\w"
-    )
-
-    assert [source.name for source in sources if private.search(source.read_text(encoding="utf-8"))] == []
 
 
 def test_the_sdk_is_loaded_without_warnings(recwarn: pytest.WarningsRecorder, backends: AzureMLBackends) -> None:

@@ -31,7 +31,8 @@ def target_in_new_project(emulator_url: str, **settings: str) -> str:
 def azureml_target(emulator: Emulator, **settings: str) -> str:
     """Make a workspace of one's own at the emulator, and return the target of its platform."""
     name = f"w{uuid.uuid4().hex[:12]}"
-    emulator.cloud(AzureCloud).ensure_workspace(name, group=GROUP)
+    azure = emulator.cloud(AzureCloud)
+    azure.ensure_environment("steps", "1", workspace=azure.ensure_workspace(name, group=GROUP))
     return azureml_target_of(name, **settings)
 
 

@@ -91,6 +91,8 @@ def test_who_there_is_comes_from_a_file(tmp_path: Path) -> None:
         (["vertex", "--workspace", "ml/flights"], "--workspace is for azureml, which is not to run"),
         (["azureml", "--workspace", "flights"], "the workspace 'flights' cannot be made"),
         (["azureml", "--workspace", "a/b/c/d"], "the workspace 'a/b/c/d' cannot be made"),
+        (["azureml", "--workspace", "ml/flights", "--environment", "steps"], "the environment 'steps' cannot be made"),
+        (["azureml", "--environment", "steps:1"], "--environment says what is in workspaces, and there are none"),
     ],
 )
 def test_what_does_not_fit_together_is_told(arguments: list[str], told: str) -> None:

@@ -227,7 +227,7 @@ def test_what_is_in_the_console_is_typed(vertex_emulator: Emulator) -> None:
     with _connect(vertex_emulator) as platform:
         run = platform.pipelines.run(training, {"rows": 4}, wait=True)
         sent = _sent(vertex_emulator)
-        job = platform.pipelines._context.backends.pipelines._job(run.id, 1)
+        job = platform.pipelines._context.backends.pipelines._jobs.find(run.id, 1)
 
     assert sent["runtime_config"]["parameter_values"] == {"rows": 4.0, "keep": 0.5, "on": "2013-01-01"}
     left = {

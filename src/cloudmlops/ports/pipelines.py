@@ -30,8 +30,16 @@ class PipelinesPort(Protocol):
         """Return runs, the newest first."""
         ...
 
-    def wait(self, run: str, timeout: timedelta | None) -> RunRecord:
-        """Return when the run has ended, or at the latest after `timeout`, whatever its state."""
+    def wait(
+        self, run: str, timeout: timedelta | None, *, seen: Callable[[RunRecord], None] | None = None
+    ) -> RunRecord:
+        """Return when the run has ended, or at the latest after `timeout`, whatever its state.
+
+        Args:
+            run: Its id.
+            timeout: None is for ever.
+            seen: Called with each look that is taken meanwhile, the last one too.
+        """
         ...
 
     def log(self, run: str, step: str, attempt: int | None) -> str:

@@ -10,8 +10,10 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import (
     CertificateCredential,
+    ClientAssertionCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
+    DeviceCodeCredential,
     EnvironmentCredential,
     ManagedIdentityCredential,
     WorkloadIdentityCredential,
@@ -124,6 +126,26 @@ def test_a_process_gets_tokens_of_its_own_identity_and_of_no_other(
         ManagedIdentityCredential(client_id=machine.client_id).get_token(MANAGEMENT)
     (call,) = azure.emulator.calls.list("managed-identity/process.token")
     assert call.status == "INVALID_ARGUMENT"
+
+
+def test_device_codes_are_refused_by_name(azure: Azure) -> None:
+    tenant = azure.cloud.tokens.directory.tenant
+    credential = DeviceCodeCredential(client_id=azure.principal("owner").client_id, tenant_id=tenant)
+
+    with pytest.raises(ClientAuthenticationError, match="the device code flow is not emulated"):
+        credential.get_token(MANAGEMENT)
+
+    (call,) = azure.emulator.calls.list("entra/devicecode")
+    assert call.status == "UNIMPLEMENTED"
+
+
+def test_nobody_gets_a_token_as_the_principal_of_a_resource(azure: Azure) -> None:
+    known = azure.cloud.tokens.system_identities.assign(f"{azure.workspace_id}/onlineEndpoints/live")
+    forged = jwt.encode({"sub": known.name, "iss": known.client_id}, "anything-at-all-of-32-bytes-or-more", "HS256")
+    credential = ClientAssertionCredential(azure.cloud.tokens.directory.tenant, known.client_id, lambda: forged)
+
+    with pytest.raises(ClientAuthenticationError, match="AADSTS700016"):
+        credential.get_token(MANAGEMENT)
 
 
 def test_a_process_with_another_s_header_gets_no_token(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:

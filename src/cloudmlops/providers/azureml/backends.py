@@ -16,15 +16,17 @@ from cloudmlops.providers.azureml.settings import AzureMLSettings
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
+    from azure.ai.ml.entities import Job
 
     from cloudmlops.providers.azureml.access import AzureMLAccess
+    from cloudmlops.providers.azureml.computes import Computes
     from cloudmlops.providers.azureml.datastores import Place
     from cloudmlops.providers.azureml.endpoints import AzureMLEndpoints
     from cloudmlops.providers.azureml.events import AzureMLEvents
     from cloudmlops.providers.azureml.features import AzureMLFeatures
     from cloudmlops.providers.azureml.models import AzureMLModels
-    from cloudmlops.providers.azureml.pipelines import AzureMLPipelines
     from cloudmlops.providers.azureml.wire import Wire
+    from cloudmlops.providers.job_pipelines import JobPipelines
 
 
 class AzureMLBackends:
@@ -81,6 +83,13 @@ class AzureMLBackends:
             return self._objects
 
     @cached_property
+    def computes(self) -> Computes:
+        """The compute that runs and batches run on."""
+        from cloudmlops.providers.azureml.computes import Computes
+
+        return Computes(self.wire)
+
+    @cached_property
     def models(self) -> AzureMLModels:
         """The model registry."""
         from cloudmlops.providers.azureml.models import AzureMLModels
@@ -102,11 +111,11 @@ class AzureMLBackends:
         return AzureMLAccess(self)
 
     @cached_property
-    def pipelines(self) -> AzureMLPipelines:
+    def pipelines(self) -> JobPipelines[Job]:
         """Pipeline jobs."""
-        from cloudmlops.providers.azureml.pipelines import AzureMLPipelines
+        from cloudmlops.providers.azureml.pipelines import azureml_pipelines
 
-        return AzureMLPipelines(self)
+        return azureml_pipelines(self)
 
     @cached_property
     def features(self) -> AzureMLFeatures:

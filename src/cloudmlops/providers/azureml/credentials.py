@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -22,9 +24,8 @@ class Renewable:
 
     def __init__(self, make: Callable[[], DefaultAzureCredential]) -> None:
         self._make = make
-        self._kept = make()
-        self._before: list[DefaultAzureCredential] = []
-        self._renewing = Lock()
+        self._kept = _Shared(make())
+        self._lock = Lock()
 
     def get_token(
         self,
@@ -35,18 +36,45 @@ class Renewable:
         **more: Any,
     ) -> AccessToken:
         """Return a token, as `azure.core.credentials.TokenCredential` has it."""
-        return self._kept.get_token(*scopes, claims=claims, tenant_id=tenant_id, enable_cae=enable_cae, **more)
+        with self._asked() as credential:
+            return credential.get_token(*scopes, claims=claims, tenant_id=tenant_id, enable_cae=enable_cae, **more)
 
     def renew(self) -> None:
-        """Forget all tokens."""
-        with self._renewing:
-            self._before.append(self._kept)  # other threads may be asking it
-            self._kept = self._make()
+        """Forget all tokens; what was there before is closed as soon as no thread asks it any more."""
+        made = _Shared(self._make())
+        with self._lock:
+            self._kept, former = made, self._kept
+            former.replaced = True
+            idle = not former.askers
+        if idle:
+            former.credential.close()
 
     def close(self) -> None:
         """Close connections."""
-        for one in (*self._before, self._kept):
-            one.close()
+        self._kept.credential.close()
+
+    @contextmanager
+    def _asked(self) -> Iterator[DefaultAzureCredential]:
+        with self._lock:
+            kept = self._kept
+            kept.askers += 1
+        try:
+            yield kept.credential
+        finally:
+            with self._lock:
+                kept.askers -= 1
+                done = kept.replaced and not kept.askers
+            if done:
+                kept.credential.close()
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A credential, and how many threads ask it just now."""
+
+    credential: DefaultAzureCredential
+    askers: int = 0
+    replaced: bool = False
 
 
 def ends(token: AccessToken) -> datetime:

@@ -12,7 +12,9 @@ LIMITS: Final[Mapping[Capability, Limit]] = {
         kind=Support.EMULATED,
         reason="this library's events are in the platform's own inbox, and at the topic of an Event Grid namespace "
         "where the setting topic names one; what others register, deploy and run is known where an event subscription "
-        "of the workspace brings it (docs/azureml.md)",
+        "of the workspace brings it (docs/azureml.md); a storage queue that it brings it to is not read",
+        instead="Deliver to the webhook, or pull from a subscription of a namespace's topic, which waits as a queue "
+        "does.",
     ),
     Capability.SCALE_TO_ZERO: Limit(
         kind=Support.ABSENT,

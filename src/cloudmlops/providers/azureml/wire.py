@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -22,8 +23,6 @@ from cloudmlops.providers.azureml.repetition import Repeating, Repetition
 from cloudmlops.providers.azureml.sdk import ml
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from azure.ai.ml import MLClient
     from azure.core.polling import LROPoller
     from azure.core.rest import HttpResponse
@@ -185,8 +184,16 @@ class Wire:
             scope = self._cloud.scoring_scope
         return self._token(scope)[0]
 
-    def storage_token(self) -> tuple[str, datetime]:
-        """Return a token for Blob storage, and when it ends."""
+    def storage_token(self, *, lasting: timedelta = timedelta(0)) -> tuple[str, datetime]:
+        """Return a token for Blob storage, and when it ends.
+
+        Args:
+            lasting: One that has less left is replaced by a new one, which lasts as long as Entra lets it.
+        """
+        token, end = self._token(_STORAGE_SCOPE)
+        if end - datetime.now(UTC) >= lasting:
+            return token, end
+        self.credential.renew()
         return self._token(_STORAGE_SCOPE)
 
     def management_token(self) -> str:

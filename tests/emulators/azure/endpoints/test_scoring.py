@@ -268,34 +268,6 @@ def test_a_renewed_key_lets_nobody_in_who_has_the_one_before(endpoints: Endpoint
     assert endpoints.score(path, {}, token=after["primaryKey"]).status_code == 404
 
 
-WHO = """
-import os
-import jwt
-from azure.identity import ManagedIdentityCredential
-
-def run(raw_data):
-    assert "AZURE_CLIENT_SECRET" not in os.environ
-    token = ManagedIdentityCredential().get_token("https://management.azure.com/.default").token
-    return jwt.decode(token, options={"verify_signature": False})["oid"]
-"""
-
-
-def test_a_deployment_is_who_its_endpoint_is(endpoints: Endpoints) -> None:
-    machine = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/machine"
-    path = f"/onlineEndpoints/{endpoints.prefix}-who"
-    identity = {"type": "UserAssigned", "userAssignedIdentities": {machine: {}}}
-    given = {"location": "westeurope", "identity": identity, "properties": {"authMode": "Key"}}
-    endpoints.put(path, given)
-    endpoints.script(path, script=WHO)
-
-    reply = endpoints.score(path, {}, **{"azureml-model-deployment": "blue"})
-
-    known = endpoints.cloud.tokens.directory.by_name("machine")
-    assert reply.json() == known.object_id
-    shown = endpoints.call("GET", path).json()["identity"]["userAssignedIdentities"]
-    assert shown == {machine: {"principalId": known.object_id, "clientId": known.client_id}}
-
-
 def test_requests_are_traced_by_the_clients_id(endpoints: Endpoints, live: str) -> None:
     reply = endpoints.score(
         live, {"data": ROWS}, **{"x-ms-client-request-id": "my/id" + "x" * 60, "x-request-id": "no"}

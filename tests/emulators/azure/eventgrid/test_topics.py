@@ -112,7 +112,7 @@ def test_what_is_not_emulated_of_topics_is_refused_by_name(
     with pytest.raises(HttpResponseError, match="not emulated") as refused:
         manage.topics.begin_create_or_update(azure.group, "other-topic", Topic(location="westeurope", **more))
     assert refused.value.status_code == 501
-    with pytest.raises(HttpResponseError, match="filter of lists"):
+    with pytest.raises(HttpResponseError, match="filter of GET topics"):
         list(manage.topics.list_by_resource_group(azure.group, filter="name eq 'x'"))
 
 

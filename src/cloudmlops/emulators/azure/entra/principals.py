@@ -1,10 +1,10 @@
-"""Who there is: users, service principals and managed identities, from a file that people write.
+"""Who there is: users, service principals, managed identities and groups, from a file that people write.
 
     tenant = "contoso"
 
     [[principals]]
     name = "trainer"
-    kind = "ServicePrincipal"          # or User, ManagedIdentity
+    kind = "ServicePrincipal"          # or User, ManagedIdentity; or Group, with members = ["trainer"]
     secret = "only-for-tests"
     roles = ["AzureML Data Scientist"] # at `scope`, or at the subscription
     scope = "/subscriptions/S/resourceGroups/G"
@@ -22,15 +22,18 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 _NAMESPACE: Final = UUID("5f0b6a0e-7f4e-4d0c-9c52-8f2d5a8f6c11")
-KINDS: Final = ("ServicePrincipal", "User", "ManagedIdentity")
+GROUP: Final = "Group"
+KINDS: Final = ("ServicePrincipal", "User", "ManagedIdentity", GROUP)
 DEFAULT_TENANT: Final = "emulated"
 DEFAULT_NAME: Final = "owner"
-_KEYS: Final = {"name", "kind", "client_id", "object_id", "secret", "certificate", "roles", "scope"}
+SERVING_NAME: Final = "serving"
+"""Of the user-assigned identity that endpoints act as where no file says who there is."""
+_KEYS: Final = {"name", "kind", "client_id", "object_id", "secret", "certificate", "roles", "scope", "members"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
-    """Somebody who can have a token and a role."""
+    """Somebody who can have a role and, but for groups, a token."""
 
     name: str
     kind: str
@@ -47,6 +50,10 @@ class Principal:
     """Names of roles that it has from the start."""
     scope: str = ""
     """Where it has them; empty is wherever there is something."""
+    members: tuple[str, ...] = ()
+    """Of a group: the names of who is in it, groups too."""
+    resource: str = ""
+    """Id of the resource whose system-assigned identity it is; empty of all others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,11 +66,22 @@ class Directory:
 
     def by_client(self, client_id: str) -> Principal | None:
         """Return the application with an id."""
-        return next((one for one in self.principals if one.client_id == client_id.lower()), None)
+        known = (one for one in self.principals if one.kind != GROUP)
+        return next((one for one in known if one.client_id == client_id.lower()), None)
 
     def by_object(self, object_id: str) -> Principal | None:
         """Return whoever has an object id."""
         return next((one for one in self.principals if one.object_id == object_id.lower()), None)
+
+    def acting(self, object_id: str) -> frozenset[str]:
+        """Return the object ids that count as somebody: his own, and those of groups that he is in."""
+        found = {object_id.lower()}
+        while True:
+            names = {one.name for one in self.principals if one.object_id in found}
+            more = {one.object_id for one in self.principals if names & set(one.members)} - found
+            if not more:
+                return frozenset(found)
+            found |= more
 
     def by_name(self, name: str) -> Principal:
         """Return whoever has a name.
@@ -78,9 +96,10 @@ class Directory:
 
 
 def default_directory() -> Directory:
-    """Return a tenant of an owner, who may do everything, and of a guest, whom roles can be given to.
+    """Return a tenant of an owner, who may do all, of a guest, whom roles can be given to, and an identity that serves.
 
-    To own an account is not to be let at its data: the owner has that role, too.
+    To own an account is not to be let at its data: the owner has that role, too. The identity that serves is given its
+    roles with each workspace, as a platform team's Terraform does it.
     """
     roles = ["Owner", "Storage Blob Data Contributor"]
     return directory(
@@ -88,6 +107,7 @@ def default_directory() -> Directory:
             "principals": [
                 {"name": DEFAULT_NAME, "secret": "emulated", "roles": roles},
                 {"name": "guest", "kind": "User"},
+                {"name": SERVING_NAME, "kind": "ManagedIdentity"},
             ]
         }
     )
@@ -122,6 +142,9 @@ def directory(content: Mapping[str, Any]) -> Directory:
     ]
     for one in given:
         faults += [f"{one.get('name')!r}: unknown key {key!r}" for key in sorted(set(one) - _KEYS)]
+        faults += [f"{one.get('name')!r}: there is no {name!r}" for name in one.get("members", ()) if name not in names]
+        if one.get("members") and one.get("kind") != GROUP:
+            faults.append(f"{one.get('name')!r}: only a {GROUP} has members")
         if one.get("kind", KINDS[0]) not in KINDS:
             faults.append(f"{one.get('name')!r}: kind is one of {', '.join(KINDS)}, not {one['kind']!r}")
     if faults:
@@ -146,6 +169,7 @@ def _principal(given: Mapping[str, Any], tenant: str) -> Principal:
         certificate=str(given.get("certificate", "")),
         roles=tuple(given.get("roles", ())),
         scope=str(given.get("scope", "")),
+        members=tuple(given.get("members", ())),
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from azure.ai.ml.entities import Job
 
 
-class Jobs:
+class WorkspaceJobs:
     """The jobs of one workspace."""
 
     def __init__(self, wire: Wire) -> None:
@@ -78,7 +78,9 @@ class Jobs:
 
     def cancel(self, name: str, *, run: str) -> None:
         """Ask a job to end."""
-        self._wire.ask(lambda: self._wire.client.jobs.begin_cancel(name), operation="pipelines.cancel", resource=run)
+        jobs = self._wire.client.jobs
+        # Nobody waits for its end here: a thread of the SDK would.
+        self._wire.ask(lambda: jobs.begin_cancel(name, polling=False), operation="pipelines.cancel", resource=run)
 
 
 def loaded(definition: Mapping[str, Any], folder: str = "") -> Job:

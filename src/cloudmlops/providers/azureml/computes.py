@@ -1,14 +1,14 @@
-"""The cluster that runs run on: looked at before the first, and made where there is none."""
+"""The compute that runs and batches run on: looked at before the first, and made where there is none."""
 
 from __future__ import annotations
 
 import logging
-from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.errors import ConfigurationError, NotFoundError
 from cloudmlops.providers.azureml.errors import PROVIDER
-from cloudmlops.providers.azureml.mapping.computes import Compute, agreement, idle_cost, idle_fault
+from cloudmlops.providers.azureml.mapping.computes import Compute, Kept, agreement, idle_fault, idle_note, kept_by
 from cloudmlops.providers.azureml.sdk import ml
 
 if TYPE_CHECKING:
@@ -25,22 +25,34 @@ class Computes:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._settings = wire.settings
+        self._looking = Lock()
+        self._found: Compute | None = None
 
-    @cached_property
-    def ready(self) -> Compute:
-        """The compute of the settings, which is made when it is not there and its machine is named.
+    def ready(self, operation: str) -> Compute:
+        """Return the compute of the settings, which is made when it is not there and its machine is named.
+
+        It is looked at once.
+
+        Args:
+            operation: The verb that it is wanted for.
 
         Raises:
-            ConfigurationError: It keeps nodes though nothing runs, and nobody has agreed to pay for them.
+            ConfigurationError: It costs though nothing runs, and nobody has agreed to pay for that.
             NotFoundError: It is not there, and no machine is named.
         """
-        settings = self._settings
-        if not settings.compute:
+        if not self._settings.compute:
             return Compute(name="")
+        with self._looking:
+            if self._found is None:
+                self._found = self._looked_at(operation)
+            return self._found
+
+    def _looked_at(self, operation: str) -> Compute:
+        settings = self._settings
         try:
             found = self._wire.ask(
                 lambda: self._wire.client.compute.get(settings.compute),
-                operation="pipelines.run",
+                operation=operation,
                 resource=f"compute {settings.compute}",
             )
         except NotFoundError as error:
@@ -50,19 +62,21 @@ class Computes:
                     hint="Name another one; or have it made with min nodes 0: add compute_machine=Standard_DS3_v2, or "
                     "another size, to the target; or name none, for serverless compute.",
                     provider=PROVIDER,
-                    operation="pipelines.run",
+                    operation=operation,
                     resource=settings.compute,
                 ) from error
-            found = self._made()
-        if not isinstance(found, ml().entities.AmlCompute):
-            return Compute(name=settings.compute)
-        low = str(found.tier or "").lower().replace("_", "") == "lowpriority"
-        self._agreed(str(found.size), int(found.min_instances or 0), low_priority=low)
-        return Compute(name=settings.compute, machine=str(found.size), low_priority=low)
+            self._agreed(
+                Kept(compute=settings.compute, machine=settings.compute_machine, nodes=settings.compute_min_nodes)
+            )
+            found = self._made(operation)
+        kept = kept_by(found)
+        self._agreed(kept)
+        if kept.nodes:
+            _log.warning("%s, as agreed", idle_note(kept))
+        return Compute(name=settings.compute, machine=kept.machine, low_priority=kept.low_priority)
 
-    def _made(self) -> Any:
+    def _made(self, operation: str) -> Any:
         settings = self._settings
-        self._agreed(settings.compute_machine, settings.compute_min_nodes)
         wanted = ml().entities.AmlCompute(
             name=settings.compute,
             size=settings.compute_machine,
@@ -72,20 +86,10 @@ class Computes:
         )
         return self._wire.finish(
             lambda: self._wire.client.compute.begin_create_or_update(wanted),
-            operation="pipelines.run",
+            operation=operation,
             resource=f"compute {settings.compute}",
         )
 
-    def _agreed(self, machine: str, nodes: int, *, low_priority: bool = False) -> None:
-        name, agreed = self._settings.compute, self._settings.compute_idle_cost
-        if fault := idle_fault(name, machine, nodes, agreed, low_priority=low_priority):
-            raise ConfigurationError(fault, hint=agreement(machine, nodes, low_priority=low_priority))
-        if nodes:
-            cost = idle_cost(machine, nodes, low_priority=low_priority)
-            _log.warning(
-                "compute %r keeps %d %s though nothing runs: %s, as agreed",
-                name,
-                nodes,
-                machine,
-                "at a price that is not known here" if cost is None else f"about {cost:.0f} US dollars a month",
-            )
+    def _agreed(self, kept: Kept) -> None:
+        if fault := idle_fault(kept, self._settings):
+            raise ConfigurationError(fault, hint=agreement(kept))
