@@ -21,7 +21,10 @@ def target_in_new_project(emulator_url: str, **settings: str) -> str:
     """Do the same at an emulator's address; whether the platform asks there or at Google's own is a setting."""
     name = f"p{uuid.uuid4().hex[:12]}"
     reply = httpx.post(
-        f"{emulator_url}/storage/v1/b", params={"project": name}, json={"name": f"{name}-bucket", "location": LOCATION}
+        f"{emulator_url}/storage/v1/b",
+        params={"project": name},
+        json={"name": f"{name}-bucket", "location": LOCATION},
+        verify=False,
     )
     reply.raise_for_status()
     query = {"bucket": f"{name}-bucket", **settings}

@@ -77,7 +77,7 @@ class OnVertexWithTopic(OnVertex):
     def platform(self, vertex_emulator: Emulator) -> Iterator[Platform]:
         target = vertex_target(vertex_emulator, **self.settings)
         project = f"projects/{urlsplit(target).netloc}"
-        with httpx.Client(base_url=f"{vertex_emulator.url}/v1") as pubsub:
+        with httpx.Client(base_url=f"{vertex_emulator.url}/v1", verify=False) as pubsub:
             topic = f"{project}/topics/events"
             pubsub.put(topic, json={}).raise_for_status()
             pubsub.put(f"{project}/subscriptions/mine", json={"topic": topic}).raise_for_status()

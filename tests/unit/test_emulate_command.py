@@ -98,7 +98,7 @@ def test_without_a_command_it_serves_until_ctrl_c_and_keeps_its_state(tmp_path: 
             assert lines[-1], serving.stderr.read()
         told = json.loads("".join(lines))
         topic = f"{told['url']}/v1/projects/p/topics/kept"
-        assert httpx.request(verb, topic, json={}, trust_env=False).status_code == status
+        assert httpx.request(verb, topic, json={}, trust_env=False, verify=False).status_code == status
         serving.send_signal(signal.SIGINT)
         assert serving.wait(30) == 0
         assert json.loads(serving.stderr.read()) == {"refused": {}}

@@ -48,6 +48,7 @@ def asked(emulator: Emulator, cloud: AzureCloud, method: str, path: str, body: o
         headers={"authorization": f"Bearer {token}"},
         params={"api-version": "2025-02-15"},
         trust_env=False,
+        verify=False,
     )
     reply.raise_for_status()
     told: dict[str, object] = reply.json() if reply.content else {}

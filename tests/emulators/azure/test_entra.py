@@ -58,8 +58,8 @@ def test_a_token_is_signed_by_a_key_that_the_tenant_publishes(azure: Azure) -> N
     token = azure.credential().get_token(MANAGEMENT).token
     tenant = azure.cloud.tokens.directory.tenant
     base = f"{azure.emulator.url}/{tenant}"
-    told = httpx.get(f"{base}/v2.0/.well-known/openid-configuration", trust_env=False).json()
-    keys = httpx.get(f"{base}/discovery/v2.0/keys", trust_env=False).json()
+    told = httpx.get(f"{base}/v2.0/.well-known/openid-configuration", trust_env=False, verify=False).json()
+    keys = httpx.get(f"{base}/discovery/v2.0/keys", trust_env=False, verify=False).json()
 
     (key,) = [jwt.PyJWK(one) for one in keys["keys"] if one["kid"] == jwt.get_unverified_header(token)["kid"]]
 
@@ -81,6 +81,7 @@ def test_a_wrong_secret_is_refused(azure: Azure, secret: str, told: str) -> None
             "scope": MANAGEMENT,
         },
         trust_env=False,
+        verify=False,
     )
 
     assert reply.status_code == 401
@@ -243,6 +244,7 @@ def test_what_is_no_token_of_this_tenant_is_refused(azure: Azure, header: str | 
         f"{azure.emulator.url}{azure.workspace_id}?api-version=2024-10-01",
         headers={"authorization": header} if header else {},
         trust_env=False,
+        verify=False,
     )
 
     assert reply.status_code == 401
@@ -256,6 +258,7 @@ def test_a_token_for_another_service_is_refused(azure: Azure) -> None:
         f"{azure.emulator.url}{azure.workspace_id}?api-version=2024-10-01",
         headers={"authorization": f"Bearer {token}"},
         trust_env=False,
+        verify=False,
     )
 
     assert (reply.status_code, reply.json()["error"]["code"]) == (401, "InvalidAuthenticationTokenAudience")

@@ -74,6 +74,7 @@ def ask_for_token(azure: Azure, **given: str) -> httpx.Response:
         data={name: value for name, value in form.items() if value},
         headers={"host": "login.microsoftonline.com"},
         trust_env=False,
+        verify=False,
     )
 
 
@@ -242,6 +243,7 @@ def test_a_device_code_is_refused_by_name(azure: Azure) -> None:
         data={"client_id": azure.principal("owner").client_id, "scope": "openid"},
         headers={"host": "login.microsoftonline.com"},
         trust_env=False,
+        verify=False,
     )
 
     assert reply.status_code == 501

@@ -27,7 +27,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 }
 STAGED = ("models", "data", "environments", "featuresets", "featurestoreEntities")
 """The kinds whose versions have a stage that is given."""
-_client = httpx.Client(trust_env=False)
+_client = httpx.Client(trust_env=False, verify=False)
 
 
 @pytest.fixture(scope="module", autouse=True)

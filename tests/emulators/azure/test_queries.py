@@ -28,7 +28,7 @@ CLIENTS = {
     "azure.mgmt.eventgrid": "operations/*_operations.py",
 }
 """Where the installed SDKs build their requests."""
-_client = httpx.Client(trust_env=False)
+_client = httpx.Client(trust_env=False, verify=False)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -202,7 +202,7 @@ def test_who_may_read_and_write_runs_is_decided_by_roles(tracking: Tracking, who
 
 def test_a_call_without_a_token_is_401(tracking: Tracking) -> None:
     url = f"{tracking.azure.emulator.url}/mlflow/v2.0{tracking.azure.workspace_id}/api/2.0/mlflow/runs/get?run_id=x"
-    reply = httpx.get(url, trust_env=False)
+    reply = httpx.get(url, trust_env=False, verify=False)
 
     assert (reply.status_code, reply.json()["error_code"]) == (401, "UNAUTHENTICATED")
 
