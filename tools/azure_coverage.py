@@ -42,8 +42,8 @@ BESIDES = """
 SERVICES = {
     "Entra ID": (
         (
-            "tokens for a client's secret, a certificate, a federated token; managed identities as App Service, Azure "
-            "ML and a machine (IMDS) have them; OpenID configuration and keys"
+            "tokens for a client's secret, a certificate, a federated token; managed identities as App Service, "
+            "Azure ML and a machine (IMDS) have them; OpenID configuration and keys"
         ),
         "device code, passwords, on behalf of; Microsoft Graph",
     ),
