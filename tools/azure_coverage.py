@@ -59,7 +59,7 @@ SERVICES = {
         ),
         (
             "storage queues, Event Hubs, Service Bus, functions by id and hybrid connections as destinations: a "
-            "webhook, or a topic of a namespace with a subscription to pull from, stands for them; domains, partner events"
+            "webhook, or a namespace's topic with a subscription to pull from, stands for them; domains, partner events"
         ),
     ),
     "Event Grid, namespaces": ("publish, receive, acknowledge, release, reject, renewLock", "push delivery, MQTT"),
