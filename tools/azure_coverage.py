@@ -42,8 +42,8 @@ BESIDES = """
 SERVICES = {
     "Entra ID": (
         (
-            "tokens for a client's secret, a certificate, a federated token; managed identities as App Service, Azure ML "
-            "and a machine (IMDS) have them; OpenID configuration and keys"
+            "tokens for a client's secret, a certificate, a federated token; managed identities as App Service, "
+            "Azure ML and a machine (IMDS) have them; OpenID configuration and keys"
         ),
         "device code, passwords, on behalf of; Microsoft Graph",
     ),
@@ -54,12 +54,12 @@ SERVICES = {
     "Blob Storage": ("{blobs}", "{no_blobs}; Data Lake's own API (`dfs`), files, queues, tables"),
     "Event Grid, topics": (
         (
-            "events.publish; delivery to webhooks with both handshakes, filters, retries, expiry, dead letters; delivery "
-            "to topics of namespaces"
+            "events.publish; delivery to webhooks with both handshakes, filters, retries, expiry, dead letters; "
+            "delivery to topics of namespaces"
         ),
         (
-            "storage queues, Event Hubs, Service Bus, functions by id and hybrid connections as destinations: a webhook, "
-            "or a topic of a namespace with a subscription to pull from, stands for them; domains, partner events"
+            "storage queues, Event Hubs, Service Bus, functions by id and hybrid connections as destinations: a "
+            "webhook, or a namespace's topic with a subscription to pull from, stands for them; domains, partner events"
         ),
     ),
     "Event Grid, namespaces": ("publish, receive, acknowledge, release, reject, renewLock", "push delivery, MQTT"),

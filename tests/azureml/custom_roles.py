@@ -28,6 +28,13 @@ def role_of(cloud: AzureCloud, actions: Iterable[str]) -> Role:
     return cloud.access.define({"name": name, "properties": {"roleName": name, "permissions": [granted]}})
 
 
+def take_all(cloud: AzureCloud, principal: str) -> None:
+    """Take all roles of somebody's away."""
+    for assignment in cloud.access.assignments():
+        if assignment["properties"]["principalId"] == principal:
+            cloud.access.unassign(assignment["name"])
+
+
 class Rights:
     """The rights of the worker on a platform: those of a verb, or these without one, and nothing else."""
 
@@ -39,9 +46,7 @@ class Rights:
         self.known = permissions_of(platform.settings)
 
     def of(self, verb: str, *, without: Permission | None = None) -> None:
-        for assignment in self._cloud.access.assignments():
-            if assignment["properties"]["principalId"] == self._worker:
-                self._cloud.access.unassign(assignment["name"])
+        take_all(self._cloud, self._worker)
         asked: dict[Where, list[str]] = {}
         for one in self.known[verb]:
             if one.scope != Where.REDIS and (without is None or (one.name, one.scope) != (without.name, without.scope)):

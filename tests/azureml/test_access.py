@@ -33,6 +33,7 @@ from cloudmlops.services.pipelines import Pipelines, Run
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import GROUP, Opened
+from .custom_roles import take_all
 
 ML = "Microsoft.MachineLearningServices/workspaces"
 BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
@@ -78,9 +79,7 @@ def ada(cloud: AzureCloud) -> Iterator[str]:
     """Somebody who has no role before the test, and none after it."""
     who = cloud.tokens.directory.by_name("ada").object_id
     yield who
-    for one in cloud.access.assignments():
-        if one["properties"]["principalId"] == who:
-            cloud.access.unassign(one["name"])
+    take_all(cloud, who)
 
 
 def assigned(cloud: AzureCloud, principal: str) -> set[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import GROUP, Opened
-from .custom_roles import Rights
+from .custom_roles import Rights, take_all
 from .deployments import Deployer, until
 from .steps.pipelines import falling, pictured, single, talking
 
@@ -29,9 +29,10 @@ WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def rights(cloud: AzureCloud, opened: Opened) -> Callable[[], Rights]:
+def rights(cloud: AzureCloud, opened: Opened) -> Iterator[Callable[[], Rights]]:
     """Whose rights are as the settings are now, which the environment has a say in."""
-    return lambda: Rights(cloud, opened())
+    yield lambda: Rights(cloud, opened())
+    take_all(cloud, cloud.tokens.directory.by_name("worker").object_id)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from cloudmlops.errors import DeploymentFailedError, PermissionDeniedError
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import GROUP, Opened
-from .custom_roles import SEEING, Rights
+from .custom_roles import SEEING, Rights, take_all
 from .deployments import Deployer
 from .event_grid import Namespace, drained, drift
 from .steps.pipelines import single
@@ -52,7 +52,7 @@ def let(monkeypatch: pytest.MonkeyPatch) -> Let:
 
 
 @pytest.fixture
-def refused(cloud: AzureCloud, opened: Opened, as_somebody: Callable[[str], None]) -> Refused:
+def refused(cloud: AzureCloud, opened: Opened, as_somebody: Callable[[str], None]) -> Iterator[Refused]:
     """See that a verb is refused without each of its actions, which is named, and goes through with all of them."""
 
     def each(
@@ -83,7 +83,8 @@ def refused(cloud: AzureCloud, opened: Opened, as_somebody: Callable[[str], None
         assert told(may, verb, when) == set()
         as_somebody("owner")
 
-    return each
+    yield each
+    take_all(cloud, cloud.tokens.directory.by_name("worker").object_id)
 
 
 def short(permission: Permission) -> str:

@@ -96,9 +96,11 @@ class Matrix:
     @contextmanager
     def having(self, given: Granted) -> Iterator[None]:
         made = [self.cloud.access.assign(scope, self._worker, role)["name"] for role, scope in given]
-        yield
-        for name in made:
-            self.cloud.access.unassign(name)
+        try:
+            yield
+        finally:
+            for name in made:
+                self.cloud.access.unassign(name)
 
     def lacking(self, given: Granted, verb: str) -> set[Permission]:
         """Say what of a verb's actions nobody grants."""

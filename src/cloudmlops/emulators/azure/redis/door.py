@@ -17,18 +17,28 @@ Address = str | tuple[str, int]
 """Of a server: the path of a Unix socket, or host and port."""
 
 
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server((LOOPBACK, port))
+    except OSError:
+        if not port:
+            raise
+        return socket.create_server((LOOPBACK, 0))  # somebody else listens there
+
+
 class Door:
     """Hands bytes on, both ways, between whoever connects and a server; and loses answers when a test wants it."""
 
-    def __init__(self, open_server: Callable[[], Address]) -> None:
+    def __init__(self, open_server: Callable[[], Address], *, port: int = 0) -> None:
         """Listen.
 
         Args:
             open_server: Starts the server and returns where it is; called once, in a thread, when somebody connects. An
                 `OSError` of it is told to whoever connects.
+            port: Where to listen if nobody else does; 0 is wherever the system chooses.
         """
         self._open_server = open_server
-        self._socket = socket.create_server((LOOPBACK, 0))
+        self._socket = _listening(port)
         self.port: int = self._socket.getsockname()[1]
         self.used = False
         """Whether somebody has connected."""
