@@ -99,8 +99,8 @@ def passes_on(
         python = Path(folder) / "bin" / "python"
         held = ["-c", ROOT / "constraints" / constraints] if constraints else []
         install = [python, "-m", "pip", "install", "-q"]
-        if not held:  # the pip that comes with Python 3.11 does not always find versions that fit together
-            subprocess.run([*install, "--upgrade", "pip"], check=True)
+        # The pip that comes with Python 3.11 does not always find versions that fit together.
+        subprocess.run([*install, "--upgrade", "pip"], check=True)
         subprocess.run([*install, *held, f"{ROOT}[dev]"], check=True)
         codes = [pytest(python, "-n", str(os.cpu_count() or 2), *run) for run in (selection, then) if run]
         return not any(codes)
