@@ -23,6 +23,8 @@ from .custom_roles import Rights, take_all
 from .deployments import Deployer, until
 from .steps.pipelines import falling, pictured, single, talking
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 Acts = Mapping[str, Callable[[Platform], object]]
 LONG = timedelta(minutes=2)
 WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)

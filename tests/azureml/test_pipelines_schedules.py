@@ -26,6 +26,7 @@ def _times(platform: Platform) -> list[tuple[str, str, bool]]:
     return [(one.cron, one.timezone, one.paused) for one in platform.pipelines.schedules()]
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_was_scheduled_is_listed_as_it_was_given(connect_to_run: Connects) -> None:
     platform = connect_to_run()
 
@@ -37,6 +38,7 @@ def test_what_was_scheduled_is_listed_as_it_was_given(connect_to_run: Connects) 
     assert connect_to_run().pipelines.schedules() == [given]
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_change_that_is_refused_leaves_what_was_in_force(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
@@ -54,6 +56,7 @@ def test_a_change_that_is_refused_leaves_what_was_in_force(
     assert run.lineage.parameters == {"value": 7}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_change_whose_answer_is_lost_is_shown_as_what_it_is(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
@@ -72,6 +75,7 @@ def test_a_change_whose_answer_is_lost_is_shown_as_what_it_is(
     assert run.lineage.parameters == {"value": 8}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_first_schedule_that_failed_claims_no_other_of_its_name(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
@@ -124,6 +128,7 @@ def test_a_removal_whose_answer_is_lost_is_done_by_the_next_call(
     assert platform.pipelines.schedules() == []
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_studio_changes_is_what_is_shown_and_scheduling_anew_resumes(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
@@ -146,6 +151,7 @@ def test_what_studio_changes_is_what_is_shown_and_scheduling_anew_resumes(
     assert run.wait().outputs == {"output": 1}
 
 
+@pytest.mark.conformance(ci=True)
 def test_the_runs_of_a_schedule_that_was_replaced_and_removed_keep_what_they_were_asked_to_do(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:

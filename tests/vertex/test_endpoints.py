@@ -41,6 +41,8 @@ from cloudmlops.testing.model_folders import write_scaling_model
 
 from .conftest import Opened
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 LONG = timedelta(minutes=2)
 CHANGES = ("create", "delete", "deploy", "undeploy", "update")
 Register = Callable[..., ModelVersion]

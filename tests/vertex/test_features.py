@@ -182,6 +182,7 @@ def test_a_dry_run_says_how_much_of_a_source_is_read(platform: Platform, backend
     assert backends.features.bytes_of_source(weather()) > 0
 
 
+@pytest.mark.conformance(ci=True)
 def test_two_that_materialise_at_once_lose_nothing(platform: Platform, opened: Opened) -> None:
     view = weather(nulls="last_value")
     others = [Platform(opened()) for _ in range(2)]

@@ -21,6 +21,8 @@ from cloudmlops.errors import InvalidPipelineError, RunFailedError, UnavailableE
 from cloudmlops.providers.vertex.mapping import pipelines as mapping
 from cloudmlops.testing.contract.pipeline_steps import needs_file, training
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 IMAGE = "europe-west4-docker.pkg.dev/any/steps/cloudmlops:latest"
 
 

@@ -17,6 +17,8 @@ from cloudmlops.testing.contract.pipeline_steps import training
 
 from .conftest import Opened
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 IMAGE = "europe-west4-docker.pkg.dev/any/steps/cloudmlops:latest"
 CREATE, UPDATE, DELETE = (f"aiplatform/ScheduleService.{verb}Schedule" for verb in ("Create", "Update", "Delete"))
 NO = Refused("PERMISSION_DENIED", "no")

@@ -12,6 +12,8 @@ import pytest
 
 from cloudmlops.emulators.core.emulator import Emulator
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 PROGRAM = """
 import json, os, sys
 from datetime import datetime

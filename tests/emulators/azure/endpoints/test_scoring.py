@@ -107,6 +107,7 @@ def test_images_can_be_added_to_those_that_stand_for_a_command(endpoints: Endpoi
     assert endpoints.score(path, {"a": 1}, **{"azureml-model-deployment": "blue"}).json() == '{"a":1}'
 
 
+@pytest.mark.conformance(ci=True)
 def test_traffic_is_shared_by_weight_and_repeats_with_its_seed(endpoints: Endpoints, live: str) -> None:
     endpoints.deploy(live, "green", model=endpoints.mlflow(7.0))
     endpoints.endpoint(traffic={"blue": 90, "green": 10})

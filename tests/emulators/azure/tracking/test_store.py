@@ -72,6 +72,7 @@ def test_a_parameter_keeps_its_value_and_a_batch_is_logged_whole_or_not_at_all(t
     assert "a" not in {tag["key"] for tag in data["tags"]}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_batch_that_is_too_large_is_refused(tracking: Tracking) -> None:
     run = tracking.run()
 
@@ -82,6 +83,7 @@ def test_a_batch_that_is_too_large_is_refused(tracking: Tracking) -> None:
     assert [one["step"] for one in history] == list(range(1000))
 
 
+@pytest.mark.conformance(ci=True)
 def test_the_last_value_of_a_metric_is_that_of_the_greatest_step(tracking: Tracking) -> None:
     run = tracking.run()
     for value, step in ((3.0, 2), (1.0, -1), (2.0, 0)):
