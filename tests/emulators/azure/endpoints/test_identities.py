@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -26,6 +27,8 @@ def run(raw_data):
         return str(error)
     return jwt.decode(token, options={"verify_signature": False})["oid"]
 """
+NOBODY = "Identity not found|managed identity configuration not found"
+"""What azure-identity makes of a refusal, today and in its oldest version that the extras allow."""
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 READ = "Microsoft.MachineLearningServices/workspaces/read"
 
@@ -51,7 +54,7 @@ def test_an_endpoint_is_a_principal_of_its_own_that_roles_can_be_given_to(endpoi
     assert endpoints.cloud.access.granted(shown["principalId"], READ, endpoints.workspace)
     machine = endpoints.cloud.tokens.directory.by_name("machine")
     others = endpoints.score(path, {"client_id": machine.client_id}, **{"azureml-model-deployment": "blue"})
-    assert "Identity not found" in others.json()
+    assert re.search(NOBODY, others.json())
 
 
 def test_an_endpoint_that_is_gone_takes_its_principal_with_it(endpoints: Endpoints) -> None:
@@ -96,4 +99,4 @@ def test_a_user_assigned_identity_is_had_by_naming_it(endpoints: Endpoints) -> N
     shown = endpoints.call("GET", path).json()["identity"]["userAssignedIdentities"]
     assert shown == {MACHINE: {"principalId": known.object_id, "clientId": known.client_id}}
     assert said[known.client_id] == known.object_id
-    assert "Identity not found" in said[""]
+    assert re.search(NOBODY, said[""])
