@@ -197,6 +197,25 @@ def test_a_scheduled_run_is_a_run_like_any_other(vertex_emulator: Emulator) -> N
         assert kept.last_fired_at == datetime(2030, 1, 1, 2, tzinfo=UTC)
 
 
+def test_a_scheduled_run_is_shown_to_who_may_only_read_before_anybody_else_has_looked(
+    vertex_emulator: Emulator,
+) -> None:
+    vertex_emulator.clock.freeze(datetime(2030, 1, 1, 1, 30, tzinfo=UTC))
+    access = vertex_emulator.cloud(GoogleCloud).access
+    with _connect(vertex_emulator) as platform:
+        platform.pipelines.schedule(machines, name="nightly", cron="0 3 * * *", timezone="Europe/Zurich")
+        vertex_emulator.clock.advance(timedelta(hours=1))
+        access.deny("storage.objects.create")
+
+        (seen,) = platform.pipelines.list()
+        assert platform.pipelines.get(seen.id).lineage == seen.lineage
+        assert isinstance(seen.logs("small"), str)
+
+        access.allow("storage.objects.create")
+        (run,) = platform.pipelines.list()
+        assert (run.id, run.lineage, run.created_at) == (seen.id, seen.lineage, seen.created_at)
+
+
 def test_the_log_of_a_step_that_goes_on_can_be_read(vertex_emulator: Emulator, tmp_path: Path) -> None:
     with _connect(vertex_emulator) as platform:
         run = platform.pipelines.run(needs_file, {"journal": str(tmp_path / "j"), "missing": str(tmp_path / "m")})

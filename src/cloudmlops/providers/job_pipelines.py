@@ -16,7 +16,13 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, StepRecord
 from cloudmlops.domain.schedules import Schedule
-from cloudmlops.errors import InvalidPipelineError, NotFoundError, ServiceError, UnsupportedError
+from cloudmlops.errors import (
+    InvalidPipelineError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServiceError,
+    UnsupportedError,
+)
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers import run_refusals as refusals
 from cloudmlops.providers.run_artifacts import Artifacts
@@ -100,6 +106,7 @@ class JobPipelines(PipelinesPort, Generic[Job]):
         self._kept = kept
         self._artifacts = artifacts
         self._provider = jobs.provider
+        self._only_read: dict[str, RunRequest] = {}
 
     def submit(self, request: RunRequest, mode: RunMode) -> RunRecord:
         self._check(request, mode)
@@ -245,14 +252,21 @@ class JobPipelines(PipelinesPort, Generic[Job]):
         return found
 
     def _request(self, run: str, job: Job | None = None) -> RunRequest:
-        """Return what a run was asked to do; one that a schedule started has the schedule's request."""
-        if (known := self._kept.request(run)) is not None:
+        """Return what a run was asked to do; one that a schedule started has the schedule's request.
+
+        Whoever looks first at such a run and may write keeps it as the run's own; it is the same for who may only read.
+        """
+        if (known := self._kept.request(run) or self._only_read.get(run)) is not None:
             return known
         found = self._kept.scheduled_request(*self._jobs.of_schedule(job)) if job is not None else None
         if found is None or job is None:
             raise refusals.no_run(self._provider, run)
         at = self._jobs.made_at(job) or found.lineage.started_at
-        self._kept.add_request(replace(found, id=run, lineage=replace(found.lineage, started_at=at)))
+        own = replace(found, id=run, lineage=replace(found.lineage, started_at=at))
+        try:
+            self._kept.add_request(own)
+        except PermissionDeniedError:
+            return self._only_read.setdefault(run, own)
         return self._request(run)
 
     def _record(self, request: RunRequest, job: Job, number: int) -> RunRecord:
