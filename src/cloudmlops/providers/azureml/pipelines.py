@@ -17,7 +17,7 @@ from cloudmlops.domain.schedules import Schedule
 from cloudmlops.errors import InvalidRequestError
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
-from cloudmlops.providers.azureml.mapping.given_jobs import given_job, given_names, given_outputs
+from cloudmlops.providers.azureml.mapping.given_jobs import computes_of, given_job, given_names, given_outputs
 from cloudmlops.providers.azureml.mapping.job_names import attempt_of, job_of, nodes, run_faults, run_of
 from cloudmlops.providers.azureml.mapping.pipeline_spec import RECORD, Place, faults, machine_faults, pipeline_job
 from cloudmlops.providers.azureml.mapping.step_logs import attempts, unheard
@@ -79,8 +79,13 @@ class AzureMLJobs(Jobs["Job"]):
 
     def faults(self, request: RunRequest) -> Sequence[str]:
         if request.compiled:
-            loaded({"name": request.id, **given_job(request)}, request.written_in)
-            return run_faults(request.id)
+            definition = given_job(request)
+            job = loaded({"name": request.id, **definition}, request.written_in)
+            if listed := run_faults(request.id):
+                return listed
+            for compute in computes_of(job, definition.get("inputs", {})):
+                self._computes.check(compute, _RUN)
+            return ()
         listed = faults(request, self._settings.environment)
         # What is wrong anyway is told before anything is asked.
         return (
@@ -185,7 +190,7 @@ class AzureMLJobs(Jobs["Job"]):
             datastore=self._place.datastore,
             root=f"{self._left.uri}/{_LEFT}",
             environment=self._settings.environment,
-            compute=self._computes.ready(_RUN),
+            compute=self._computes.seen(_RUN),
             target=self._settings.target,
             cache=f"{self._native(f'{self._objects.uri}/{self._kept.cache}')}/",
             code=self._code.folder(request.source),
