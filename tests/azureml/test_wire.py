@@ -19,7 +19,7 @@ from cloudmlops import connect
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import QuotaExceededError, UnavailableError, WaitTimeoutError
+from cloudmlops.errors import ConfigurationError, QuotaExceededError, UnavailableError, WaitTimeoutError
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.sdk import quiet
 
@@ -125,6 +125,25 @@ def test_what_does_not_end_is_waited_for_no_longer_than_a_call(
     azureml_emulator.clock.advance(timedelta(hours=2))
     begun[0].wait(60)
     assert begun[0].done(), "it went on"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("AZURE_CLIENT_SECRET", "", "AZURE_CLIENT_SECRET is empty"),
+        ("AZURE_TENANT_ID", "", "AZURE_TENANT_ID is empty"),
+        ("AZURE_TENANT_ID", "mine/yours", "set are .*AZURE_TENANT_ID"),
+        ("AZURE_TOKEN_CREDENTIALS", "mine", "AZURE_TOKEN_CREDENTIALS"),
+    ],
+)
+def test_a_variable_that_says_wrongly_who_asks_is_named(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    target = opened().settings.target
+    monkeypatch.setenv(variable, value)
+
+    with connect(target) as platform, pytest.raises(ConfigurationError, match=told):
+        platform.models.list()
 
 
 def test_the_sdk_is_loaded_without_warnings(recwarn: pytest.WarningsRecorder, backends: AzureMLBackends) -> None:

@@ -256,7 +256,7 @@ class AzureCloud:
             **dict.fromkeys(_LEADING_PAST),
             "AZURE_TENANT_ID": self._directory.tenant,
             "AZURE_CLIENT_ID": principal.client_id,
-            "AZURE_CLIENT_SECRET": principal.secret,
+            "AZURE_CLIENT_SECRET": principal.secret or None,
             "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
             "AZURE_CORE_COLLECT_TELEMETRY": "false",
             URL: self.redis.url,

@@ -17,7 +17,7 @@ from azure.core.rest import HttpRequest
 
 from cloudmlops.errors import AuthenticationError, ServiceError, WaitTimeoutError
 from cloudmlops.providers.azureml.clouds import PUBLIC, Cloud, cloud_at
-from cloudmlops.providers.azureml.credentials import Renewable, ends
+from cloudmlops.providers.azureml.credentials import Renewable, chain, ends
 from cloudmlops.providers.azureml.errors import translated
 from cloudmlops.providers.azureml.repetition import Repeating, Repetition
 from cloudmlops.providers.azureml.sdk import ml
@@ -244,14 +244,10 @@ class Wire:
 
     @cached_property
     def _credential(self) -> Renewable:
-        from azure.identity import DefaultAzureCredential
-
         if self.settings.cloud_url is None:
-            return Renewable(DefaultAzureCredential)  # the environment may say which cloud
+            return Renewable(chain)  # the environment may say which cloud
         cloud = self._cloud
-        return Renewable(
-            lambda: DefaultAzureCredential(authority=cloud.login, disable_instance_discovery=not cloud.vouched_for)
-        )
+        return Renewable(lambda: chain(authority=cloud.login, disable_instance_discovery=not cloud.vouched_for))
 
     @cached_property
     def _transport(self) -> RequestsTransport:
