@@ -26,7 +26,7 @@ from cloudmlops.providers.azureml.pipeline_runs.code import Code
 from cloudmlops.providers.azureml.pipeline_runs.jobs import WorkspaceJobs, loaded
 from cloudmlops.providers.azureml.pipeline_runs.schedules import Schedules
 from cloudmlops.providers.azureml.pipeline_runs.step_logs import StepLogs
-from cloudmlops.providers.job_pipelines import JobPipelines, JobRecord, Jobs
+from cloudmlops.providers.job_pipelines import JobPipelines, JobRecord, Jobs, joined
 from cloudmlops.providers.run_artifacts import Artifacts
 from cloudmlops.providers.run_records import Kept, StepRecords, outputs_from_json
 from cloudmlops.storage.opening import open_store
@@ -140,12 +140,12 @@ class AzureMLJobs(Jobs["Job"]):
             },
         )
 
-    def printed(self, request: RunRequest, job: Job, step: str) -> Sequence[Callable[[], str]]:
+    def printed(self, request: RunRequest, job: Job, step: str) -> Sequence[Callable[[], Mapping[str, str]]]:
         child = _one_of(self._jobs.children(str(job.name), run=request.id), _called(request)[step])
         if child is None:
             return ()
         done_by = mapping.done_by(child)
-        return [partial(str, text) for text in attempts(self._logs.printed(done_by), done_by)]
+        return [partial(dict, told) for told in attempts(self._logs.printed(done_by), done_by)]
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         zone = windows_zone(schedule.timezone, self._clock.now())
@@ -237,7 +237,7 @@ class AzureMLJobs(Jobs["Job"]):
         """Return why a step failed: in the words of its process, else by the last that it printed."""
         if "error" in said:
             return str(said["error"])
-        return unheard(self._logs.printed(job), job, step.options.image or self._settings.environment)
+        return unheard(joined(self._logs.printed(job)), job, step.options.image or self._settings.environment)
 
 
 def _called(request: RunRequest) -> Mapping[str, Sequence[str]]:
