@@ -111,7 +111,7 @@ class AzureMLJobs(Jobs["Job"]):
         return self._jobs.find(job_of(run, number), run=run)
 
     def cancel(self, run: str, number: int) -> None:
-        self._jobs.cancel(job_of(run, number), run=run)
+        self._jobs.cancel(job_of(run, number), operation="pipelines.cancel", resource=run)
 
     def newest(self, pipeline: str | None, limit: int) -> Iterator[Job]:  # noqa: ARG002 pages are as the service has them
         for job in self._jobs.of_ours():
