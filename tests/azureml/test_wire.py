@@ -153,26 +153,56 @@ def test_the_sdk_is_loaded_without_warnings(recwarn: pytest.WarningsRecorder, ba
     assert logging.getLogger("azure").level == logging.NOTSET, "nobody's logging is changed"
 
 
-def test_quiet_that_overlaps_in_two_threads_leaves_warnings_and_logging_as_they_were() -> None:
-    log = logging.getLogger("azure.ai.ml")
-    before = (log.level, list(warnings.filters))
-    first_in, second_in, first_out = Event(), Event(), Event()
+def test_quiet_leaves_warnings_logging_and_filters_of_other_threads_as_they_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inside, done = Event(), Event()
+    log = logging.getLogger("azure.ai.ml._utils._experimental")
+    before = (logging.getLogger("azure.ai.ml").level, log.level, warnings.showwarning)
 
-    def first() -> None:
+    def hold() -> None:
         with quiet():
-            first_in.set()
-            second_in.wait(30)
-        first_out.set()
+            inside.set()
+            assert done.wait(30)
+            log.warning("of the thread that wants quiet")
+            log.error("an error of that thread")
 
-    def second() -> None:
-        first_in.wait(30)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with ThreadPoolExecutor(1) as pool:
+            holder = pool.submit(hold)
+            assert inside.wait(30)
+            warnings.warn("of the other thread", UserWarning, stacklevel=1)
+            log.warning("of the other thread")
+            warnings.simplefilter("error", category=BytesWarning)
+            mine = warnings.filters[0]
+            done.set()
+            holder.result()
+        assert mine in warnings.filters, "a filter that is set meanwhile stays"
+
+    assert [str(one.message) for one in seen] == ["of the other thread"]
+    assert [one.message for one in caplog.records] == ["of the other thread", "an error of that thread"]
+    assert (logging.getLogger("azure.ai.ml").level, log.level, warnings.showwarning) == before
+
+
+@pytest.mark.parametrize("module", ["azure.ai.ml._schema.core.schema", "azure.core.tracing", "marshmallow.fields"])
+def test_what_the_sdk_warns_of_itself_is_not_heard_whatever_filters_there_are(module: str) -> None:
+    def warn(of: str) -> None:
+        warnings.warn_explicit("old", DeprecationWarning, f"{of}.py", 1, module=of)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         with quiet():
-            second_in.set()
-            first_out.wait(30)
-            assert log.level == logging.ERROR
+            warn(module)
+            with pytest.raises(DeprecationWarning):
+                warn("mine.own")
 
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(first), pool.submit(second)]:
-            done.result()
 
-    assert (log.level, list(warnings.filters)) == before
+def test_quiet_adds_no_filter_each_time() -> None:
+    with quiet():
+        before = list(warnings.filters)
+    for _ in range(3):
+        with quiet():
+            pass
+
+    assert list(warnings.filters) == before
