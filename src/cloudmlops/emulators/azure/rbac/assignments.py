@@ -178,9 +178,12 @@ class Access:
         return [role for role in found if role is not None]
 
     def _seed(self, directory: Directory) -> None:
-        for principal in directory.principals:
-            for named in principal.roles:
-                self._assign_once(principal.scope or "/", principal, self._role_named(named, principal))
+        given = [(principal, name) for principal in directory.principals for name in principal.roles]
+        if unknown := [f"{principal.name!r} has the role {name!r}" for principal, name in given if not self.role(name)]:
+            known = ", ".join(role.name for role in self.roles())
+            raise Refused("INVALID_ARGUMENT", f"the principals are malformed: {'; '.join(unknown)}: there are {known}")
+        for principal, name in given:
+            self._assign_once(principal.scope or "/", principal, self._role_named(name, principal))
 
     def _assign_once(self, scope: str, principal: Principal, role: Role) -> None:
         name = derived_id("assignment", f"{principal.object_id}/{role.id}/{scope.lower()}")
