@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.cloud.aiplatform_v1 import PipelineState, PipelineTaskDetail
+from google.cloud.aiplatform_v1 import PipelineServiceClient, PipelineState, PipelineTaskDetail
 from tests.contract.conftest import vertex_target
 from tests.vertex.pipeline_steps import exactly, impossible, machines, reading, registering
 
@@ -20,6 +20,8 @@ from cloudmlops.emulators.google.cloud import GoogleCloud
 from cloudmlops.errors import InvalidPipelineError, RunFailedError, UnavailableError, UnsupportedError
 from cloudmlops.providers.vertex.mapping import pipelines as mapping
 from cloudmlops.testing.contract.pipeline_steps import needs_file, training
+
+from .conftest import Opened
 
 IMAGE = "europe-west4-docker.pkg.dev/any/steps/cloudmlops:latest"
 
@@ -242,11 +244,13 @@ def test_runs_over_rest_are_the_same(vertex_emulator: Emulator) -> None:
         assert [one.id for one in platform.pipelines.list("machines")] == [run.id]
 
 
-def test_what_is_in_the_console_is_typed(vertex_emulator: Emulator) -> None:
-    with _connect(vertex_emulator) as platform:
+def test_what_is_in_the_console_is_typed(vertex_emulator: Emulator, opened: Opened) -> None:
+    backends = opened(image=IMAGE)
+    with cm.connect(backends.target) as platform:
         run = platform.pipelines.run(training, {"rows": 4}, wait=True)
         sent = _sent(vertex_emulator)
-        job = platform.pipelines._context.backends.pipelines._jobs.find(run.id, 1)
+        native = backends.wire.client(PipelineServiceClient)
+        job = native.get_pipeline_job(name=f"{backends.settings.parent}/pipelineJobs/{run.id}")
 
     assert sent["runtime_config"]["parameter_values"] == {"rows": 4.0, "keep": 0.5, "on": "2013-01-01"}
     left = {
