@@ -23,8 +23,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "emulators-azure-covera
 HEAD = """# What of Azure is emulated
 
 Drawn by `python tools/azure_coverage.py` from the emulator's own tables and the requests that the installed azure-ai-ml
-can build; a test fails when it is out of date. What is not emulated is answered by 501, which names it, and so is a
-filter of a list that is not honoured.
+can build, but for the last table; a test fails when it is out of date. What is not emulated is answered by 501, which
+names it, and so is a filter of a list that is not honoured.
 
 ## Azure Machine Learning
 
@@ -35,6 +35,9 @@ BESIDE = """
 """
 BESIDES = """
 ## Beside the resource manager
+
+This table is written by hand in `tools/azure_coverage.py`, but for the operations of Blob Storage, of run history and
+of MLflow, which are the emulator's own.
 
 | service | emulated | not emulated |
 |---|---|---|
@@ -48,8 +51,11 @@ SERVICES = {
         "device code, passwords, on behalf of; Microsoft Graph",
     ),
     "Azure RBAC": (
-        "every call is decided by roles, built in and custom, at any scope, with the delay of propagation",
-        "deny assignments, conditions, groups, eligible assignments",
+        (
+            "every call is decided by roles, built in and custom, at any scope, of principals, groups and groups in "
+            "groups, with the delay of propagation"
+        ),
+        "deny assignments, conditions, eligible assignments",
     ),
     "Blob Storage": ("{blobs}", "{no_blobs}; Data Lake's own API (`dfs`), files, queues, tables"),
     "Event Grid, topics": (

@@ -21,7 +21,7 @@ from cloudmlops.errors import AuthenticationError, ConfigurationError, InvalidRe
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.credentials import caller
 from cloudmlops.providers.azureml.mapping.access import Where, permissions_of, verb_of
-from cloudmlops.providers.azureml.mapping.role_parts import PARTS, parts_of, placed
+from cloudmlops.providers.azureml.mapping.role_parts import PARTS, in_order, parts_of, placed
 from cloudmlops.providers.azureml.mapping.roles import FROM_LEAST, Definition, granted, includes, roles_with
 from cloudmlops.providers.azureml.settings import AzureMLSettings
 from cloudmlops.providers.role_parts import roles_of, to_take
@@ -37,6 +37,11 @@ from .custom_roles import take_all
 
 ML = "Microsoft.MachineLearningServices/workspaces"
 BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+ONE_FOR_BOTH = {where: where.value for where in Where} | {
+    Where.FEATURE_STORE: Where.WORKSPACE.value,
+    Where.FEATURE_ACCOUNT: Where.ACCOUNT.value,
+}
+"""Scopes where a workspace shows its own feature sets."""
 NO_VERBS = {
     "endpoints.deployment",
     "endpoints.revive",
@@ -263,6 +268,18 @@ def test_what_another_role_needs_stays(platform: Platform, ada: str) -> None:
 
     assert Grant(principal=ada, role=Role.APPROVER) in platform.access.list()
     assert Grant(principal=ada, role=Role.READER) not in platform.access.list()
+
+
+@pytest.mark.parametrize("given", [{}, EVERYTHING], ids=["alone", "with all there is"])
+@pytest.mark.parametrize("role", list(Role))
+def test_nothing_short_of_the_last_part_of_a_role_is_a_role(role: Role, given: dict[str, str]) -> None:
+    made_of = parts_of(settings(**given))
+    for scopes in ({where: where.value for where in Where}, ONE_FOR_BOTH):
+        placed_at = placed(made_of, scopes)
+        order = in_order(made_of[role], scopes)
+        ids = [(scopes[where].lower(), definition.id) for where, definition in order]
+        assert frozenset(ids) == placed_at[role]
+        assert [roles_of(frozenset(ids[:count]), placed_at) for count in range(len(ids))] == [[]] * len(ids)
 
 
 def test_a_role_that_includes_another_is_the_one_that_is_held() -> None:

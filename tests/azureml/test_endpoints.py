@@ -119,6 +119,22 @@ def test_a_lost_answer_of_another_call_does_no_harm(
     assert native(backends) == {}
 
 
+def test_a_deleted_version_that_a_stale_writer_has_put_back_is_refused_before_anything_is_written(
+    platform: Platform, deployer: Deployer, backends: AzureMLBackends, azureml_emulator: Emulator
+) -> None:
+    version = deployer.version()
+    stale = backends.native.models.get(version.model, "1")
+    platform.models.delete(version.model, version.version)
+    backends.native.models.create_or_update(stale)
+    written = azureml_emulator.calls.list("arm/PUT ")
+
+    with pytest.raises(NotFoundError, match="was deleted by"):
+        platform.endpoints.deploy(version, to=deployer.endpoint)
+
+    assert native(backends) == {}
+    assert azureml_emulator.calls.list("arm/PUT ") == written
+
+
 def test_no_machines_left_in_the_quota_is_told_at_once_and_leaves_nothing(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.outages import OutageUntilTold
 
 from cloudmlops import Platform, connect
 from cloudmlops.emulators.core.emulator import Emulator
@@ -23,6 +24,7 @@ from cloudmlops.providers.azureml.sdk import ml
 from .deployments import Deployer, until
 
 BEGIN = "scoring/POST jobs"
+LOOK = "arm/GET workspaces/jobs"
 DEPLOY = "arm/PUT workspaces/batchEndpoints/deployments"
 Opened = Callable[..., AzureMLBackends]
 
@@ -179,11 +181,48 @@ def test_a_file_that_takes_too_long_is_told_its_job_cancelled_and_nothing_left(
         impatient.endpoints.predict_batch(version, str(slow_rows), str(output))
 
     assert "batch_timeout=SECONDS" in caught.value.hint
+    assert "Nothing of the call remains but the job's record" in caught.value.hint
     client: Any = platform.native
     (job,) = jobs(platform)
     until(lambda: client.jobs.get(job).status == "Canceled")
     assert (deployments(platform), left(platform)) == ([], set())
     assert not output.exists()
+
+
+def test_a_service_that_cannot_answer_for_longer_than_the_timeout_ends_no_batch(
+    platform: Platform, deployer: Deployer, opened: Opened, azureml_emulator: Emulator, rows: Path, tmp_path: Path
+) -> None:
+    version = deployer.version(2.0)
+    output = tmp_path / "scored.jsonl"
+
+    with (
+        connect(opened(**deployer.settings, timeout="1").settings.target) as patient,
+        OutageUntilTold(azureml_emulator, LOOK) as outage,
+    ):
+        patient.endpoints.predict_batch(version, str(rows), str(output))
+
+    assert "cannot be looked at, and is waited for" in outage.told
+    assert len(output.read_text().splitlines()) == 20
+    assert len(jobs(platform)) == 1
+    assert (deployments(platform), left(platform)) == ([], set())
+
+
+def test_a_job_that_cannot_be_cancelled_is_said_to_go_on(
+    deployer: Deployer, platform: Platform, opened: Opened, azureml_emulator: Emulator, slow_rows: Path, tmp_path: Path
+) -> None:
+    version = deployer.version()
+    refused = Refused("PERMISSION_DENIED", "not yours")
+    azureml_emulator.faults.set(Fault(matching="arm/POST workspaces/jobs/cancel", refused=refused, times=None))
+
+    with (
+        connect(opened(**deployer.settings, batch_timeout="1").settings.target) as impatient,
+        pytest.raises(WaitTimeoutError, match=r"job \S+ could not be cancelled and may go on"),
+    ):
+        impatient.endpoints.predict_batch(version, str(slow_rows), str(tmp_path / "scored.jsonl"))
+
+    azureml_emulator.faults.clear()
+    client: Any = platform.native
+    client.jobs.begin_cancel(jobs(platform)[0]).result()
 
 
 @pytest.mark.conformance(ci=True)

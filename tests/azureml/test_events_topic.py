@@ -27,6 +27,7 @@ from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.errors import (
+    ConfigurationError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
@@ -373,3 +374,16 @@ def test_a_queue_is_waited_at_for_longer_than_other_calls_may_take(
     by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
     while not platform.events.list():
         platform.events.process()
+
+
+def test_settings_that_have_become_wrong_are_told_and_are_no_event_that_cannot_be_read(
+    platform: Platform, azureml_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    too_old = Refused("UNAUTHENTICATED", "The access token has expired.", reason="Unauthorized")
+    azureml_emulator.faults.set(Fault(matching="eventgrid/namespaces.receive", refused=too_old, times=None))
+    monkeypatch.setenv("AZURE_CLIENT_ID", "")
+
+    with pytest.raises(ConfigurationError, match="AZURE_CLIENT_ID is empty"):
+        pulling(platform)
+
+    assert "cannot be read" not in caplog.text

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.outages import OutageUntilTold
 
 from cloudmlops import Entity, FeatureView, Platform, TableSource
 from cloudmlops.emulators.azure.cloud import AzureCloud
@@ -136,6 +137,23 @@ def test_a_job_whose_answer_stays_lost_is_taken_up_by_its_name(
     with pytest.raises(ServiceError, match=r"the Spark job [\w-]+ ended as Failed"):
         ask(impatient)
 
+    assert [job.status for job in jobs(backends)] == ["Failed"]
+    assert left(backends) == set()
+
+
+@pytest.mark.usefixtures("failing_spark")
+def test_a_service_that_cannot_answer_for_longer_than_the_timeout_ends_no_job(
+    backends: AzureMLBackends, opened: Opened, azureml_emulator: Emulator
+) -> None:
+    patient = opened(spark_from_mib="0", timeout="1")
+
+    with (
+        OutageUntilTold(azureml_emulator, "arm/GET workspaces/jobs") as outage,
+        pytest.raises(ServiceError, match=r"the Spark job [\w-]+ ended as Failed"),
+    ):
+        ask(patient)
+
+    assert "cannot be looked at, and is waited for" in outage.told
     assert [job.status for job in jobs(backends)] == ["Failed"]
     assert left(backends) == set()
 

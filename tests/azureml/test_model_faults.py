@@ -167,3 +167,23 @@ def test_what_a_stale_writer_puts_over_a_stamp_is_stamped_again(opened: Opened, 
 
     assert len(azureml_emulator.calls.list(PUT)) == made + 3
     assert backends.models.store("churn") == backends.objects.uri
+
+
+def test_the_last_stamp_that_stays_is_seen(opened: Opened, azureml_emulator: Emulator) -> None:
+    backends, other = opened(), opened()
+    registered_by_others(backends)
+    stale = other.native.models.get("churn", "1")
+    overwrite = [once(lambda: other.native.models.create_or_update(stale)) for _ in range(4)]
+    made = len(azureml_emulator.calls.list(PUT))
+
+    def put_back() -> None:
+        put = len(azureml_emulator.calls.list(PUT)) - made
+        if put % 2 and put < 8:
+            overwrite[put // 2]()
+
+    azureml_emulator.faults.set(Fault(matching=GET, times=None, before=once_within(put_back)))
+
+    backends.models.stamp("churn", backends.objects.uri)
+
+    assert len(azureml_emulator.calls.list(PUT)) == made + 9
+    assert backends.models.store("churn") == backends.objects.uri

@@ -14,6 +14,7 @@ from cloudmlops.domain.events import DriftDetected, EventContext, RunCompleted
 from cloudmlops.domain.models import Stage
 from cloudmlops.domain.runs import RunState
 from cloudmlops.emulators.azure.cloud import AzureCloud
+from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.errors import DeploymentFailedError, PermissionDeniedError, RunFailedError
 from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.testing.contract.models import written_model
@@ -222,6 +223,31 @@ def test_a_run_that_ended_is_shown_to_who_may_only_read_and_told_of_by_who_may_w
         assert [one for one in owner.events.list() if isinstance(one, RunCompleted)] == []
         assert run.wait().status is RunState.SUCCEEDED
         assert len([one for one in owner.events.list() if isinstance(one, RunCompleted)]) == 1
+
+
+@pytest.mark.usefixtures("steps_run")
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+def test_a_run_that_a_schedule_started_is_shown_to_who_may_only_read_before_anybody_else_has_looked(
+    rights: Callable[[], Rights], as_somebody: Callable[[str], None], azureml_emulator: Emulator
+) -> None:
+    may = rights()
+    azureml_emulator.clock.freeze(datetime(2030, 1, 1, 1, 30, tzinfo=UTC))
+    with connect(may.settings.target) as owner:
+        owner.pipelines.schedule(single, name="nightly", cron="0 2 * * *", parameters={"value": 7})
+        azureml_emulator.clock.advance(timedelta(hours=1))
+        as_somebody("worker")
+        with connect(may.settings.target) as reading:
+            may.of("pipelines.list")
+            (seen,) = reading.pipelines.list()
+            may.of("pipelines.get")
+            assert reading.pipelines.get(seen.id).lineage == seen.lineage
+            until(lambda: reading.pipelines.get(seen.id).status is RunState.SUCCEEDED)
+            may.of("pipelines.logs")
+            assert reading.pipelines.get(seen.id).logs("one") == ""
+        as_somebody("owner")
+
+        (run,) = owner.pipelines.list()
+        assert (run.id, run.lineage, run.created_at) == (seen.id, seen.lineage, seen.created_at)
 
 
 @pytest.mark.usefixtures("steps_run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -111,6 +112,70 @@ def test_a_cluster_of_somebody_else_whose_machines_wait_is_refused_too(connect_t
         platform.pipelines.run(single)
     with pytest.raises(ResourceNotFoundError):
         platform.native.jobs.get("anything")
+
+
+def test_a_cluster_that_is_resized_later_is_refused_from_then_on(connect_to_run: Connects) -> None:
+    platform = connect_to_run(compute="cpu")
+    _make(platform)
+    platform.pipelines.run(single, id="before")
+    _make(platform, min_instances=1)
+
+    with pytest.raises(ConfigurationError, match="keeps 1 STANDARD_DS3_V2"):
+        platform.pipelines.run(single, id="after")
+
+    _make(platform)
+    assert platform.pipelines.run(single, id="after").id == "after"
+
+
+PARTS = {
+    "settings": "settings: {default_compute: 'azureml:odd'}\n%s",
+    "job": "compute: odd\n%s",
+    "step": "%s    compute: azureml:odd\n",
+    "input": "inputs: {where: odd}\n%s    compute: ${{parent.inputs.where}}\n",
+    "nested": "%s  inner:\n    type: pipeline\n    component: ./inner.yml\n",
+    "sweep": "%s  tune: {compute: odd, type: sweep, sampling_algorithm: grid, "
+    "search_space: {x: {type: choice, values: [1]}}, "
+    "objective: {goal: maximize, primary_metric: m}, limits: {max_total_trials: 1}, trial: {type: command, "
+    "command: 'echo ${{inputs.x}}', environment: {image: 'mine:1'}, inputs: {x: {type: number}}}}\n",
+    "elsewhere": "%s    compute: azureml:/subscriptions/s/resourceGroups/g/providers/P/workspaces/w/computes/odd\n",
+}
+PART = "jobs:\n  first:\n    type: command\n    command: echo hi\n    environment: {image: 'mine:1'}\n"
+INNER = f"type: pipeline\nname: inner\nversion: '1'\n{PART}    compute: azureml:odd\n"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_a_given_job_names_costs_no_more_than_was_agreed_to(
+    connect_to_run: Connects, azureml_emulator: Emulator, tmp_path: Path, part: str
+) -> None:
+    platform = connect_to_run()
+    _make(platform, name="odd", min_instances=4, max_instances=4)
+    (tmp_path / "inner.yml").write_text(INNER, encoding="utf-8")
+    azureml_emulator.calls.clear()
+    given = tmp_path / "p.yml"
+    given.write_text(f"type: pipeline\nexperiment_name: odd\n{PARTS[part] % PART}", encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match=r"odd' (keeps 4 STANDARD_DS3_V2|is of type compute of another)"):
+        platform.pipelines.run(cm.AzureMLSpec(given))
+    with pytest.raises(ConfigurationError, match=r"whose machines may be on|at least though nothing runs") as refusal:
+        platform.pipelines.schedule(cm.AzureMLSpec(given), name="nightly", cron="0 3 * * *")
+
+    assert "to the target" in refusal.value.hint
+    assert not azureml_emulator.calls.list("arm/PUT *")
+
+
+def test_a_given_job_on_a_compute_that_costs_nothing_while_idle_runs_and_none_is_made_for_it(
+    connect_to_run: Connects, tmp_path: Path
+) -> None:
+    platform = connect_to_run()
+    given = tmp_path / "p.yml"
+    given.write_text(f"type: pipeline\nexperiment_name: odd\ncompute: cpu\n{PART}", encoding="utf-8")
+    with pytest.raises(NotFoundError, match="has no compute 'cpu'"):
+        platform.pipelines.run(cm.AzureMLSpec(given))
+    _make(platform)
+
+    run = platform.pipelines.run(cm.AzureMLSpec(given), wait=True)
+
+    assert run.logs("first") == "hi\n"
 
 
 def test_no_sum_agrees_to_machines_of_which_no_price_is_known(

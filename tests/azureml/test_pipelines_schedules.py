@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from cloudmlops import Platform
+from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import ConflictError, NotFoundError, PermissionDeniedError, ServiceError
+from cloudmlops.errors import ConflictError, NotFoundError, PermissionDeniedError, ServiceError, WaitTimeoutError
 from cloudmlops.providers.azureml.sdk import ml
 
-from .conftest import Connects
+from .conftest import Connects, Opened
 from .steps.pipelines import exactly, single
 
 pytestmark = pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
@@ -166,6 +169,44 @@ def test_the_runs_of_a_schedule_that_was_replaced_and_removed_keep_what_they_wer
 
     assert run.lineage.parameters == {"value": 7}
     assert run.wait().outputs == {"output": 7}
+
+
+def test_nothing_is_printed_while_azure_takes_its_time(
+    connect_to_run: Connects, cloud: AzureCloud, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cloud.operations, "takes", timedelta(seconds=0.3))
+    platform = connect_to_run(compute="made", compute_machine="Standard_DS3_v2")
+    capfd.readouterr()
+
+    platform.pipelines.schedule(single, name="nightly", cron="0 3 * * *")
+    assert _times(platform) == [("0 3 * * *", "UTC", False)]
+    platform.pipelines.unschedule("nightly")
+    assert platform.pipelines.schedules() == []
+    platform.pipelines.run(single).cancel()
+
+    assert capfd.readouterr().out == ""
+
+
+def test_why_what_was_begun_failed_is_told(opened: Opened, cloud: AzureCloud) -> None:
+    wire = opened().wire
+
+    def begin(raw_response_hook: Callable[[object], None]) -> None:
+        name = cloud.operations.start(f"{wire.settings.workspace_id}/schedules/nightly")
+        cloud.operations.fail(name, Refused("INVALID_ARGUMENT", "the moon is not full"))
+        headers = cloud.operations.followed(name, SUBSCRIPTION, "westeurope", version="2024-01-01-preview")
+        raw_response_hook(SimpleNamespace(http_response=SimpleNamespace(status_code=201, headers=headers)))
+
+    with pytest.raises(ServiceError, match=r"pipelines\.schedule of 'nightly' failed: the moon is not full"):
+        wire.settle(begin, operation="pipelines.schedule", resource="nightly")
+
+
+def test_a_schedule_that_azure_does_not_come_to_make_is_waited_for_no_longer_than_a_call_may_take(
+    connect_to_run: Connects, cloud: AzureCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud.operations, "stuck", True)
+
+    with pytest.raises(WaitTimeoutError, match=r"pipelines\.schedule of 'nightly' has not ended after 1 s"):
+        connect_to_run(timeout="1").pipelines.schedule(single, name="nightly", cron="0 3 * * *")
 
 
 def _somebody_schedules(platform: Platform, name: str) -> None:

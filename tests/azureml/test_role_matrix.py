@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from cloudmlops import Platform, connect
+from cloudmlops import Entity, FeatureView, Platform, TableSource, connect
 from cloudmlops.domain.access import Permission
 from cloudmlops.domain.events import DriftDetected
 from cloudmlops.domain.models import Stage
@@ -29,11 +30,14 @@ from cloudmlops.testing.contract.models import written_model
 
 from .conftest import GROUP, Opened
 from .custom_roles import SEEING, role_of
+from .steps.pipelines import single
 
+AIRPORT = Entity("airport", keys={"origin": str})
 AT_TIMES = ("/models/read", "/environments/read", "/blobs/delete")
 """Actions that only some calls need."""
 ROLES = [role.name for role in BUILT_IN]
 PLACES = ("resource group", "workspace", "storage account")
+EVERY_PLACE = ("subscription", *PLACES)
 Granted = Sequence[tuple[Role, str]]
 """Roles, and where they were given."""
 WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -58,6 +62,29 @@ def acts(folder: Path) -> Mapping[str, Act]:
     }
 
 
+def changes(owner: Platform, folder: Path) -> Mapping[str, Act]:
+    """Return what changes something, each time another thing, that the owner has made before."""
+    artifact = written_model(folder / "model")
+    numbers = count(1)
+    owner.features.write_table("weather", [{"origin": "JFK", "seen_at": WHEN, "wind": 1.0}])
+
+    def fresh() -> str:
+        return owner.models.register("churn", artifact).version
+
+    def view() -> FeatureView:
+        source = TableSource("weather")
+        return FeatureView(
+            f"weather_{next(numbers)}", entity=AIRPORT, source=source, timestamp="seen_at", features={"wind": float}
+        )
+
+    return {
+        "models.promote": lambda at: at.models.promote("churn", fresh(), to=Stage.CANDIDATE, reason="good"),
+        "models.delete": lambda at: at.models.delete("churn", fresh(), reason="bad"),
+        "features.apply": lambda at: at.features.apply([view()]),
+        "pipelines.run": lambda at: at.pipelines.run(single, id=f"run-{next(numbers)}"),
+    }
+
+
 @dataclass(kw_only=True)
 class Matrix:
     """Who is given what, and what follows from it."""
@@ -69,6 +96,7 @@ class Matrix:
         self._worker = self.cloud.tokens.directory.by_name("worker").object_id
         scopes = Scopes(self.platform, operation="access.grant")
         self.places = {
+            "subscription": f"/subscriptions/{SUBSCRIPTION}",
             "resource group": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}",
             "workspace": scopes.scope(Where.WORKSPACE),
             "storage account": scopes.scope(Where.ACCOUNT),
@@ -191,3 +219,26 @@ def test_a_verb_is_let_in_by_a_role_at_a_scope_as_the_role_says(
     as_somebody("worker")
 
     assert done(matrix, each, role, place, half) == []
+
+
+@pytest.mark.conformance
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+@pytest.mark.parametrize("half", ["resources", "data"])
+@pytest.mark.parametrize("place", EVERY_PLACE)
+@pytest.mark.parametrize("role", ["AzureML Data Scientist", "Storage Blob Data Contributor"])
+def test_what_changes_something_is_let_in_by_a_role_at_a_scope_as_the_role_says(
+    opened: Opened,
+    cloud: AzureCloud,
+    as_somebody: Callable[[str], None],
+    tmp_path: Path,
+    role: str,
+    place: str,
+    half: str,
+) -> None:
+    matrix = Matrix(cloud=cloud, platform=opened(environment="azureml:steps:1"))
+    with connect(matrix.platform.settings.target) as owner:
+        each = changes(owner, tmp_path)
+        owner.models.register("churn", written_model(tmp_path / "first"))
+        as_somebody("worker")
+
+        assert done(matrix, each, role, place, half) == []

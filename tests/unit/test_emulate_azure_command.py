@@ -106,3 +106,23 @@ def test_malformed_principals_are_told_with_all_faults(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"has no name; .*'Robot'"):
         CliRunner().invoke(emulate, ["azureml", "--principals", str(principals), "--", "true"], catch_exceptions=False)
+
+
+def test_roles_that_there_are_not_are_told_all_at_once(tmp_path: Path) -> None:
+    principals = tmp_path / "principals.toml"
+    principals.write_text(
+        '[[principals]]\nname = "a"\nsecret = "s"\nroles = ["Owners"]\n'
+        '[[principals]]\nname = "b"\nroles = ["Reader", "Readers"]\n'
+    )
+
+    with pytest.raises(ConfigurationError, match=r"'a' has the role 'Owners'; 'b' has the role 'Readers': there are"):
+        CliRunner().invoke(emulate, ["azureml", "--principals", str(principals), "--", "true"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("content", ["", '[[principals]]\nname = "ada"\nkind = "User"\n'])
+def test_principals_that_nobody_could_log_in_by_are_refused(tmp_path: Path, content: str) -> None:
+    principals = tmp_path / "principals.toml"
+    principals.write_text(content)
+
+    with pytest.raises(ConfigurationError, match="as whom programs log in"):
+        CliRunner().invoke(emulate, ["azureml", "--principals", str(principals), "--", "true"], catch_exceptions=False)

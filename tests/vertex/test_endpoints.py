@@ -488,12 +488,16 @@ def test_of_copies_that_say_they_are_one_version_the_earliest_is_deployed(opened
     until(lambda: healthy(backends))
 
 
-def test_a_version_that_is_not_there_and_a_port_are_refused(platform: Platform, register: Register) -> None:
+def test_a_version_that_is_not_there_and_a_port_are_refused(
+    platform: Platform, register: Register, backends: VertexBackends
+) -> None:
     version = register()
     with pytest.raises(InvalidRequestError, match="port 8080"):
         platform.endpoints.deploy(version, to="scaling", port=8080)
-    with pytest.raises(NotFoundError, match="version 9 of model 'scaling'"):
+    with pytest.raises(NotFoundError, match="model 'scaling' has no version '9'"):
         platform.endpoints.deploy(replace(version, version="9"), to="scaling")
+    with pytest.raises(NotFoundError, match="version 9 of model 'scaling' is not in Vertex AI's registry"):
+        deploy(backends.endpoints, spec(replace(version, version="9")))
     assert platform.endpoints.list() == []
     assert platform.capabilities.of(Capability.AUTOSCALE) == "native"
 

@@ -18,7 +18,7 @@ def test_a_deployment_is_told_with_the_machines_that_it_keeps(
 ) -> None:
     with connect(opened().target) as platform:
         version = platform.models.register("scaling", write_scaling_model(tmp_path / "model", factor=1.0))
-        with caplog.at_level(logging.INFO, logger="cloudmlops.endpoints"):
+        with caplog.at_level(logging.WARNING, logger="cloudmlops.endpoints"):
             deployed = platform.endpoints.deploy(version, to="scaling", machine="n1-standard-4")
         deployed.wait()
         platform.endpoints.delete("scaling")

@@ -178,10 +178,6 @@ def test_the_result_for_very_many_rows_is_read_from_a_table(platform: Platform, 
     assert warehouse.tables(operation="test") == ["weather"]
 
 
-def test_a_dry_run_says_how_much_of_a_source_is_read(platform: Platform, backends: VertexBackends) -> None:
-    assert backends.features.bytes_of_source(weather()) > 0
-
-
 @pytest.mark.conformance(ci=True)
 def test_two_that_materialise_at_once_lose_nothing(platform: Platform, opened: Opened) -> None:
     view = weather(nulls="last_value")

@@ -135,6 +135,8 @@ def emulate(
 
 @contextmanager
 def _running(clouds: Sequence[str], given: Mapping[str, Any], *, state: Path | None, port: int) -> Iterator[Emulator]:
+    from cloudmlops.emulators.core.faults import Refused
+
     try:
         from cloudmlops.emulators.core.emulator import Emulator
 
@@ -151,6 +153,10 @@ def _running(clouds: Sequence[str], given: Mapping[str, Any], *, state: Path | N
             f"the emulator cannot start: {error}",
             hint="Another program may use the port or the state folder; choose others with --port and --state.",
         ) from error
+    except Refused as refused:
+        raise ConfigurationError(
+            f"the emulator cannot start: {refused.message}", hint="docs/emulators.md shows a file of principals."
+        ) from refused
     try:
         yield emulator
     finally:

@@ -46,6 +46,15 @@ class PipelinesPort(Protocol):
         """Return all that an attempt at a step printed; None is the last attempt."""
         ...
 
+    @property
+    def log_lag(self) -> timedelta:
+        """After so long without anything new, what an attempt that has ended printed is taken to be all there."""
+        ...
+
+    def printed(self, run: str, step: str, attempt: int) -> Mapping[str, str]:
+        """Return what each process of an attempt at a step has printed until now, by a name that stays."""
+        ...
+
     def cancel(self, run: str) -> None:
         """Ask the run to end; what has ended stays as it is."""
         ...

@@ -47,14 +47,14 @@ def act_of(
 
 
 def tell_cost(endpoint: str, act: Act, hourly_usd: float | None = None) -> None:
-    """Let the log tell what a deployment costs that is about to begin, though nobody asks it.
+    """Warn of what a deployment costs that is about to begin, though nobody asks it.
 
     Args:
         endpoint: Where it is deployed.
         act: The act of deploying it.
         hourly_usd: Of one of its machines; None where this library knows no price.
     """
-    _log.info(
+    _log.warning(
         "deployment %r at endpoint %r keeps %d %s at least though nobody asks it: %s",
         act.name,
         endpoint,

@@ -16,7 +16,13 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, StepRecord
 from cloudmlops.domain.schedules import Schedule
-from cloudmlops.errors import InvalidPipelineError, NotFoundError, ServiceError, UnsupportedError
+from cloudmlops.errors import (
+    InvalidPipelineError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServiceError,
+    UnsupportedError,
+)
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.providers import run_refusals as refusals
 from cloudmlops.providers.run_artifacts import Artifacts
@@ -26,6 +32,8 @@ _FIRST_LOOK: Final = 0.05
 _SELDOMEST_LOOK: Final = 10.0
 """Seconds between looks at a run that is waited for: the longer it takes, the seldomer."""
 _SLOWER: Final = 1.5
+_LOG_LAG: Final = timedelta(seconds=3)
+"""Services write down what a container prints some seconds late, also after its end."""
 
 Job = TypeVar("Job")
 
@@ -76,8 +84,8 @@ class Jobs(Protocol[Job]):
     def record(self, request: RunRequest, job: Job) -> JobRecord:
         """Return where a job stands."""
 
-    def printed(self, request: RunRequest, job: Job, step: str) -> Sequence[Callable[[], str]]:
-        """Return what reads the log of each attempt at a step, the first one first."""
+    def printed(self, request: RunRequest, job: Job, step: str) -> Sequence[Callable[[], Mapping[str, str]]]:
+        """Return what reads the log of each attempt at a step by its processes, the first attempt first."""
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         """Make a schedule, or replace the one of that name; it and its jobs name their request by its mark."""
@@ -100,6 +108,7 @@ class JobPipelines(PipelinesPort, Generic[Job]):
         self._kept = kept
         self._artifacts = artifacts
         self._provider = jobs.provider
+        self._only_read: dict[str, RunRequest] = {}
 
     def submit(self, request: RunRequest, mode: RunMode) -> RunRecord:
         self._check(request, mode)
@@ -145,7 +154,17 @@ class JobPipelines(PipelinesPort, Generic[Job]):
             time.sleep(pause if left is None else min(pause, left))
             pause = min(pause * _SLOWER, _SELDOMEST_LOOK)
 
+    @property
+    def log_lag(self) -> timedelta:
+        return _LOG_LAG
+
     def log(self, run: str, step: str, attempt: int | None) -> str:
+        return joined(self._printed(run, step, attempt))
+
+    def printed(self, run: str, step: str, attempt: int) -> Mapping[str, str]:
+        return self._printed(run, step, attempt)
+
+    def _printed(self, run: str, step: str, attempt: int | None) -> Mapping[str, str]:
         last, number = self._last(run)
         jobs = [*(self._job(run, before) for before in range(1, number)), last]
         request = self._request(run, jobs[0])
@@ -153,7 +172,7 @@ class JobPipelines(PipelinesPort, Generic[Job]):
             raise refusals.no_step(self._provider, run, step, known=request.graph.by_name)
         printed = [read for job in jobs for read in self._jobs.printed(request, job, step)]
         if not printed or (attempt is not None and attempt > len(printed)):
-            return ""
+            return {}
         return printed[attempt - 1 if attempt else -1]()
 
     def cancel(self, run: str) -> None:
@@ -245,14 +264,21 @@ class JobPipelines(PipelinesPort, Generic[Job]):
         return found
 
     def _request(self, run: str, job: Job | None = None) -> RunRequest:
-        """Return what a run was asked to do; one that a schedule started has the schedule's request."""
-        if (known := self._kept.request(run)) is not None:
+        """Return what a run was asked to do; one that a schedule started has the schedule's request.
+
+        Whoever looks first at such a run and may write keeps it as the run's own; it is the same for who may only read.
+        """
+        if (known := self._kept.request(run) or self._only_read.get(run)) is not None:
             return known
         found = self._kept.scheduled_request(*self._jobs.of_schedule(job)) if job is not None else None
         if found is None or job is None:
             raise refusals.no_run(self._provider, run)
         at = self._jobs.made_at(job) or found.lineage.started_at
-        self._kept.add_request(replace(found, id=run, lineage=replace(found.lineage, started_at=at)))
+        own = replace(found, id=run, lineage=replace(found.lineage, started_at=at))
+        try:
+            self._kept.add_request(own)
+        except PermissionDeniedError:
+            return self._only_read.setdefault(run, own)
         return self._request(run)
 
     def _record(self, request: RunRequest, job: Job, number: int) -> RunRecord:
@@ -275,6 +301,12 @@ class JobPipelines(PipelinesPort, Generic[Job]):
             steps=steps,
             error=found.error,
         )
+
+
+def joined(printed: Mapping[str, str]) -> str:
+    """Return what several processes have printed one after another, each from a line of its own."""
+    *before, last = printed.values() if printed else ("",)
+    return "".join(text if text.endswith("\n") or not text else f"{text}\n" for text in before) + last
 
 
 def _since(before: StepRecord | None, now: StepRecord) -> StepRecord:

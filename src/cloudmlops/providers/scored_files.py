@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from cloudmlops.errors import InvalidRequestError, ServiceError, WaitTimeoutError
+from cloudmlops.errors import InvalidRequestError, WaitTimeoutError
+from cloudmlops.providers.awaited_jobs import cancelled, seen
 
 if TYPE_CHECKING:
     from cloudmlops.ports.objects import ObjectStore
@@ -71,31 +72,32 @@ def ended(
     """Wait for the end of a job that scores a file; one that is waited for no more is cancelled.
 
     Args:
-        look: Returns the job, or None as long as it goes on.
+        look: Returns the job, or None as long as it goes on. That the provider cannot answer now is no end of it.
         cancel: Ends it: what it would write is removed.
         job: What it is called.
         uri: Address of the file.
         longest: So long is waited.
 
     Raises:
-        WaitTimeoutError: It has not ended in time.
+        WaitTimeoutError: It has not ended in time; says whether it was cancelled.
     """
     begun = time.monotonic()
     try:
-        while (found := look()) is None:
+        while (found := seen(look, job=job, log=_log)) is None:
             waited = time.monotonic() - begun
             if (left := longest.total_seconds() - waited) <= 0:
-                raise WaitTimeoutError(
-                    f"{uri} has not been scored after {longest}: {job} was cancelled, and nothing was written",
-                    hint="Give the target a longer batch_timeout=SECONDS, or score smaller files.",
-                )
+                break
             time.sleep(min(max(_SHORTEST_PAUSE_S, waited / 20), _LONGEST_PAUSE_S, left))
     except BaseException:
-        try:
-            cancel()
-        except ServiceError as error:
-            _log.warning("%s, which nobody waits for any more, may go on: %s", job, error)
+        cancelled(cancel, job=job, log=_log)
         raise
+    if found is None:
+        raise WaitTimeoutError(
+            f"{uri} has not been scored after {longest}: {cancelled(cancel, job=job, log=_log)}, "
+            "and nothing was written",
+            hint="Nothing of the call remains but the job's record. Give the target a longer batch_timeout=SECONDS, or "
+            "score smaller files.",
+        )
     return found
 
 

@@ -333,7 +333,7 @@ class Run:
         from cloudmlops.services.following import follow_log
 
         self.logs(step)
-        return follow_log(self._port, self.id, step)
+        return follow_log(self._port, self.id, step, self._context.backends.clock)
 
     def cancel(self) -> Run:
         """End the run: its steps are killed. What has ended already stays as it is."""

@@ -284,6 +284,33 @@ def test_all_that_is_wrong_with_a_file_of_principals_is_told_at_once(tmp_path: P
         assert fault in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "faults"),
+    [
+        ("", ["nobody is in it"]),
+        ('tenant = "mine"', ["nobody is in it"]),
+        ("principals = 3", ["principals are tables", "nobody is in it"]),
+        ('[[principals]]\nname = "ada"\nkind = "User"', ["'ada' is the first one", "and a User"]),
+        ('[[principals]]\nname = "all"\nkind = "Group"\nsecret = "s"', ["'all' is the first one", "and a Group"]),
+        ('[[principals]]\nname = "vm"\nkind = "ManagedIdentity"', ["'vm' is the first one", "and a ManagedIdentity"]),
+        ('[[principals]]\nname = "ci"', ["'ci' is the first one", "has no secret"]),
+        (
+            '[[principals]]\nname = "ci"\nsecret = ""\nroles = "Owner"\n[[principals]]\nname = "b"\nmembers = [1]',
+            ["'ci': roles is a list of texts, not 'Owner'", "'b': members is a list of texts", "has no secret"],
+        ),
+        ("[[principals]]\nname = 3\nsecret = 4", ["3: name is a text", "3: secret is a text"]),
+    ],
+)
+def test_a_file_that_nobody_could_log_in_by_is_refused(tmp_path: Path, content: str, faults: list[str]) -> None:
+    file = tmp_path / "principals.toml"
+    file.write_text(content)
+
+    with pytest.raises(ValueError, match="malformed") as raised:
+        load_directory(file)
+
+    assert [fault for fault in faults if fault not in str(raised.value)] == []
+
+
 def test_the_same_file_gives_the_same_ids() -> None:
     content = {"tenant": "contoso", "principals": [{"name": "a"}, {"name": "b"}]}
 

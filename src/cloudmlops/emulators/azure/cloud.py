@@ -124,32 +124,10 @@ class AzureCloud:
         add_authorization(world)
         self.blobs = Blobs(surroundings)
         """What lies in storage accounts."""
-        add_workspaces(world)
-        WorkspaceDeployments(world)
-        self._registries = Registries(world)
-        self._registry_assets = RegistryAssets(world)
-        add_datastores(world)
-        self.event_grid = EventGrid(world, write=self.blobs.write)
-        """What is told of what happens, and what is published."""
-        add_models(world, self.event_grid.events)
-        add_long_running(world)
-        self.clusters = Clusters(surroundings.state, surroundings.clock)
-        """The nodes of computes: what runs takes them here, and gives them back."""
-        self.billing = Billing(self.clusters)
-        """What the nodes have cost, busy and idle."""
-        self._computes = Computes(world, self.clusters)
-        self.schedules = Schedules(world)
-        """What is made again and again; `schedules.starter` makes the jobs."""
-        self.identities = ManagedIdentities(surroundings, self.tokens, self._in_file)
-        """Whose tokens processes get without a secret."""
-        self.fleet = Fleet(world, self.identities)
-        """What serves deployments: images, the quota, how traffic is shared by chance."""
+        self._add_workspaces(world)
+        self._add_computes(world)
         credentials = Credentials(world)
-        self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
-        self._deployments = OnlineDeployments(world, self.fleet, self.event_grid.events)
-        self.scaling = Scaling(world, self.fleet)
-        """How many instances deployments have by the settings of autoscale; `scaling.measure` says what metrics are."""
-        AutoscaleSettings(world, self.scaling)
+        self._add_serving(world, credentials)
         self._add_jobs(world)
         self.redis = Redis(surroundings)
         """What features are served from; it starts at first use."""
@@ -167,6 +145,37 @@ class AzureCloud:
             *self.tracking.services(),
             self.redis.service(),
         )
+
+    def _add_workspaces(self, world: World) -> None:
+        add_workspaces(world)
+        WorkspaceDeployments(world)
+        self._registries = Registries(world)
+        self._registry_assets = RegistryAssets(world)
+        add_datastores(world)
+        self.event_grid = EventGrid(world, write=self.blobs.write)
+        """What is told of what happens, and what is published."""
+        add_models(world, self.event_grid.events)
+        add_long_running(world)
+
+    def _add_computes(self, world: World) -> None:
+        self.clusters = Clusters(world.surroundings.state, world.surroundings.clock)
+        """The nodes of computes: what runs takes them here, and gives them back."""
+        self.billing = Billing(self.clusters)
+        """What the nodes have cost, busy and idle."""
+        self._computes = Computes(world, self.clusters)
+        self.schedules = Schedules(world)
+        """What is made again and again; `schedules.starter` makes the jobs."""
+
+    def _add_serving(self, world: World, credentials: Credentials) -> None:
+        self.identities = ManagedIdentities(world.surroundings, self.tokens, self._in_file)
+        """Whose tokens processes get without a secret."""
+        self.fleet = Fleet(world, self.identities)
+        """What serves deployments: images, the quota, how traffic is shared by chance."""
+        self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
+        self._deployments = OnlineDeployments(world, self.fleet, self.event_grid.events)
+        self.scaling = Scaling(world, self.fleet)
+        """How many instances deployments have by the settings of autoscale; `scaling.measure` says what metrics are."""
+        AutoscaleSettings(world, self.scaling)
 
     def _add_jobs(self, world: World) -> None:
         for kind in (Codes, Components, FeatureEntities):
@@ -256,7 +265,7 @@ class AzureCloud:
             **dict.fromkeys(_LEADING_PAST),
             "AZURE_TENANT_ID": self._directory.tenant,
             "AZURE_CLIENT_ID": principal.client_id,
-            "AZURE_CLIENT_SECRET": principal.secret,
+            "AZURE_CLIENT_SECRET": principal.secret or None,
             "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
             "AZURE_CORE_COLLECT_TELEMETRY": "false",
             URL: self.redis.url,

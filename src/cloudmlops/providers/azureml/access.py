@@ -80,14 +80,26 @@ class AzureMLAccess(AccessPort):
         return frozenset(one for one in known if self._holds(one, made_of))
 
     def grant(self, role: Role, principal: str) -> None:
-        """Assign the role's parts; Azure lets them count within minutes."""
+        """Assign the role's parts; Azure lets them count within minutes. What fails says which of them are assigned."""
         who = parts.checked_principal(principal)
-        for scope, definition in [(self._scopes.scope(where), one) for where, one in self._parts[role]]:
-            with suppress(ConflictError):  # it is assigned already
-                self._assign(scope, definition, who)
+        scopes = {where: self._scopes.scope(where) for where, _ in self._parts[role]}
+        wanted = parts.in_order(self._parts[role], scopes)
+        for done, (where, definition) in enumerate(wanted):
+            try:
+                with suppress(ConflictError):  # it is assigned already
+                    self._assign(scopes[where], definition, who)
+            except ServiceError as error:
+                error.hint = (
+                    f"Assigned: {parts.names_of(wanted[:done])}. Not assigned: {parts.names_of(wanted[done:])}. "
+                    f"The same grant assigns the rest, revoke takes all of them away. {error.hint}".rstrip()
+                )
+                raise
 
     def revoke(self, role: Role, principal: str) -> None:
-        """Remove assignments of the role's parts, but for those that another role of his needs, and inherited ones."""
+        """Remove assignments of the role's parts, but for those that another role of his needs, and inherited ones.
+
+        What fails says which of them are left.
+        """
         who, scopes = parts.checked_principal(principal), self._places()
         assigned = [
             (scope, one)
@@ -97,9 +109,22 @@ class AzureMLAccess(AccessPort):
         ]
         held = parts.held_by((who, scope, _definition_id(one)) for scope, one in assigned).get(who, frozenset())
         gone = role_parts.to_take(held, role, parts.placed(self._parts, scopes))
-        for scope, one in assigned:
-            if (scope.lower(), _definition_id(one)) in gone:
-                self._remove(one.id, who)
+        left = [
+            (where, definition)
+            for where, definition in parts.in_order(self._parts[role], scopes)
+            if (scopes[where].lower(), definition.id) in gone
+        ]
+        while left:
+            where, definition = left[-1]
+            try:
+                for scope, one in assigned:
+                    if scope.lower() == scopes[where].lower() and _definition_id(one) == definition.id:
+                        self._remove(one.id, who)
+            except ServiceError as error:
+                told = f"Still assigned: {parts.names_of(left)}. The same revoke takes them away. {error.hint}"
+                error.hint = told.rstrip()
+                raise
+            left.pop()
 
     @property
     def _client(self) -> Any:

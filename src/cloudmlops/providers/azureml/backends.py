@@ -11,7 +11,7 @@ from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.capabilities import Capabilities
 from cloudmlops.ports.clock import Clock, SystemClock
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.providers.azureml.limits import LIMITS
+from cloudmlops.providers.azureml.limits import limits_of
 from cloudmlops.providers.azureml.settings import AzureMLSettings
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class AzureMLBackends:
     def __init__(self, settings: AzureMLSettings) -> None:
         self.settings = settings
         self.clock: Clock = SystemClock()
-        self.capabilities = Capabilities(provider="azureml", limits=LIMITS)
+        limits = limits_of(compute=settings.compute, redis_url=settings.redis_url)
+        self.capabilities = Capabilities(provider="azureml", limits=limits)
         self._building = RLock()
 
     @property

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.domain.actors import Actor, ActorKind
-from cloudmlops.errors import AuthenticationError
+from cloudmlops.errors import AuthenticationError, ConfigurationError
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
     from azure.identity import DefaultAzureCredential
+
+_VARIABLES: Final = (
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_PASSWORD",
+    "AZURE_TENANT_ID",
+    "AZURE_TOKEN_CREDENTIALS",
+    "AZURE_USERNAME",
+)
 
 
 class Renewable:
@@ -75,6 +88,29 @@ class _Shared:
     credential: DefaultAzureCredential
     askers: int = 0
     replaced: bool = False
+
+
+def chain(**options: Any) -> DefaultAzureCredential:
+    """Make Azure's own chain of credentials of what the environment says.
+
+    Args:
+        options: Of `DefaultAzureCredential`.
+
+    Raises:
+        ConfigurationError: A variable is set, but nothing can be made of it.
+    """
+    from azure.identity import DefaultAzureCredential
+
+    try:
+        return DefaultAzureCredential(**options)
+    except (ValueError, OSError) as error:
+        given = [name for name in _VARIABLES if name in os.environ]
+        empty = [name for name in given if not os.environ[name].strip()]
+        named = f"{', '.join(empty)} is empty" if empty else f"set are {', '.join(given) or 'none of its variables'}"
+        raise ConfigurationError(
+            f"the environment says who asks Azure, but wrongly: {error} ({named})",
+            hint="Set these variables to what your application in Entra has, or unset them and log in with `az login`.",
+        ) from error
 
 
 def ends(token: AccessToken) -> datetime:

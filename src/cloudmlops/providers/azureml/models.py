@@ -128,7 +128,8 @@ class AzureMLModels(ModelsPort):
             first = versions[0]
             first.properties = {**mapping.properties_of(first), mapping.STORE: store}
             self._put(first, "models.register", model)
-        raise _undone(model, "is stamped with its store", "models.register", "Register the version again.")
+        if self.store(model) is None:
+            raise _undone(model, "is stamped with its store", "models.register", "Register the version again.")
 
     def _active(self, model: str) -> set[str]:
         """Return what the versions are called that Azure's tools show."""

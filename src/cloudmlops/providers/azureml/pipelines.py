@@ -17,7 +17,7 @@ from cloudmlops.domain.schedules import Schedule
 from cloudmlops.errors import InvalidRequestError
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
-from cloudmlops.providers.azureml.mapping.given_jobs import given_job, given_names, given_outputs
+from cloudmlops.providers.azureml.mapping.given_jobs import computes_of, given_job, given_names, given_outputs
 from cloudmlops.providers.azureml.mapping.job_names import attempt_of, job_of, nodes, run_faults, run_of
 from cloudmlops.providers.azureml.mapping.pipeline_spec import RECORD, Place, faults, machine_faults, pipeline_job
 from cloudmlops.providers.azureml.mapping.step_logs import attempts, unheard
@@ -26,7 +26,7 @@ from cloudmlops.providers.azureml.pipeline_runs.code import Code
 from cloudmlops.providers.azureml.pipeline_runs.jobs import WorkspaceJobs, loaded
 from cloudmlops.providers.azureml.pipeline_runs.schedules import Schedules
 from cloudmlops.providers.azureml.pipeline_runs.step_logs import StepLogs
-from cloudmlops.providers.job_pipelines import JobPipelines, JobRecord, Jobs
+from cloudmlops.providers.job_pipelines import JobPipelines, JobRecord, Jobs, joined
 from cloudmlops.providers.run_artifacts import Artifacts
 from cloudmlops.providers.run_records import Kept, StepRecords, outputs_from_json
 from cloudmlops.storage.opening import open_store
@@ -79,8 +79,13 @@ class AzureMLJobs(Jobs["Job"]):
 
     def faults(self, request: RunRequest) -> Sequence[str]:
         if request.compiled:
-            loaded({"name": request.id, **given_job(request)}, request.written_in)
-            return run_faults(request.id)
+            definition = given_job(request)
+            job = loaded({"name": request.id, **definition}, request.written_in)
+            if listed := run_faults(request.id):
+                return listed
+            for compute in computes_of(job, definition.get("inputs", {})):
+                self._computes.check(compute, _RUN)
+            return ()
         listed = faults(request, self._settings.environment)
         # What is wrong anyway is told before anything is asked.
         return (
@@ -106,7 +111,7 @@ class AzureMLJobs(Jobs["Job"]):
         return self._jobs.find(job_of(run, number), run=run)
 
     def cancel(self, run: str, number: int) -> None:
-        self._jobs.cancel(job_of(run, number), run=run)
+        self._jobs.cancel(job_of(run, number), operation="pipelines.cancel", resource=run)
 
     def newest(self, pipeline: str | None, limit: int) -> Iterator[Job]:  # noqa: ARG002 pages are as the service has them
         for job in self._jobs.of_ours():
@@ -135,12 +140,12 @@ class AzureMLJobs(Jobs["Job"]):
             },
         )
 
-    def printed(self, request: RunRequest, job: Job, step: str) -> Sequence[Callable[[], str]]:
+    def printed(self, request: RunRequest, job: Job, step: str) -> Sequence[Callable[[], Mapping[str, str]]]:
         child = _one_of(self._jobs.children(str(job.name), run=request.id), _called(request)[step])
         if child is None:
             return ()
         done_by = mapping.done_by(child)
-        return [partial(str, text) for text in attempts(self._logs.printed(done_by), done_by)]
+        return [partial(dict, told) for told in attempts(self._logs.printed(done_by), done_by)]
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         zone = windows_zone(schedule.timezone, self._clock.now())
@@ -185,7 +190,7 @@ class AzureMLJobs(Jobs["Job"]):
             datastore=self._place.datastore,
             root=f"{self._left.uri}/{_LEFT}",
             environment=self._settings.environment,
-            compute=self._computes.ready(_RUN),
+            compute=self._computes.seen(_RUN),
             target=self._settings.target,
             cache=f"{self._native(f'{self._objects.uri}/{self._kept.cache}')}/",
             code=self._code.folder(request.source),
@@ -232,7 +237,7 @@ class AzureMLJobs(Jobs["Job"]):
         """Return why a step failed: in the words of its process, else by the last that it printed."""
         if "error" in said:
             return str(said["error"])
-        return unheard(self._logs.printed(job), job, step.options.image or self._settings.environment)
+        return unheard(joined(self._logs.printed(job)), job, step.options.image or self._settings.environment)
 
 
 def _called(request: RunRequest) -> Mapping[str, Sequence[str]]:

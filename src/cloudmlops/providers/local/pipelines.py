@@ -132,6 +132,13 @@ class LocalPipelines(PipelinesPort):
         file = attempts.log_file(attempts.attempt_folder(self._folder(origin), step, number))
         return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
 
+    @property
+    def log_lag(self) -> timedelta:
+        return timedelta(0)
+
+    def printed(self, run: str, step: str, attempt: int) -> Mapping[str, str]:
+        return {"": self.log(run, step, attempt)}
+
     def cancel(self, run: str) -> None:
         record = self.get(run)
         if record.state.ended and record.state is not RunState.INTERRUPTED:

@@ -127,7 +127,7 @@ class VertexJobs(Jobs[PipelineJob]):
             error=job.error.message if state is RunState.FAILED else "",
         )
 
-    def printed(self, request: RunRequest, job: PipelineJob, step: str) -> Sequence[Callable[[], str]]:
+    def printed(self, request: RunRequest, job: PipelineJob, step: str) -> Sequence[Callable[[], Mapping[str, str]]]:
         detail = mapping.detail_of(job, step)
         if detail is None:
             return ()

@@ -216,6 +216,21 @@ class EndpointsContract:
 
         assert [(event.endpoint, event.deployment) for event in told] == [("scaling", deployment.name)]
 
+    def test_a_deleted_version_is_neither_deployed_nor_scored(
+        self, platform: Platform, register: Register, tmp_path: Path
+    ) -> None:
+        version, _ = register(), register()
+        platform.models.delete(version.model, version.version)
+        (tmp_path / "rows.jsonl").write_text('{"value": 1.0, "seconds": 0.0}\n')
+
+        with pytest.raises(NotFoundError, match=f"scaling@{version.version} was deleted by"):
+            platform.endpoints.deploy(version, to="scaling")
+        with pytest.raises(NotFoundError, match=f"scaling@{version.version} was deleted by"):
+            platform.endpoints.predict_batch(version, str(tmp_path / "rows.jsonl"), str(tmp_path / "scored.jsonl"))
+
+        assert platform.endpoints.list() == []
+        assert not (tmp_path / "scored.jsonl").exists()
+
     def test_a_name_is_given_to_one_deployment(self, platform: Platform, register: Register) -> None:
         version = register()
         platform.endpoints.deploy(version, to="scaling", name="blue").wait(timeout=LONG)

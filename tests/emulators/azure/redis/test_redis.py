@@ -125,11 +125,17 @@ def test_what_it_holds_is_there_after_a_restart_with_the_same_state(system: str,
     assert ports[0] == ports[1], "what was deployed knows the address of the first one"
 
 
-def test_another_port_is_taken_where_somebody_else_listens_now(tmp_path: Path) -> None:
+def test_another_port_is_taken_where_somebody_else_listens_now(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with running(state=tmp_path) as redis:
         before = redis.door.port
+    assert caplog.messages == []
     with socket.create_server(("127.0.0.1", before)), running(state=tmp_path) as redis:
         assert redis.door.port != before
+        (told,) = caplog.messages
+        assert f"127.0.0.1:{before}" in told
+        assert f"at port {redis.door.port} now" in told
 
 
 def test_without_a_state_folder_nothing_is_kept(redis: Redis, started: Started) -> None:

@@ -9,13 +9,14 @@
     roles = ["AzureML Data Scientist"] # at `scope`, or at the subscription
     scope = "/subscriptions/S/resourceGroups/G"
 
-What the file leaves out is derived from the names: the same file always gives the same ids.
+The first one is who programs log in as: a service principal with a secret, or with a certificate whose private key they
+have. What the file leaves out is derived from the names: the same file always gives the same ids.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +29,8 @@ DEFAULT_TENANT: Final = "emulated"
 DEFAULT_NAME: Final = "owner"
 SERVING_NAME: Final = "serving"
 """Of the user-assigned identity that endpoints act as where no file says who there is."""
-_KEYS: Final = {"name", "kind", "client_id", "object_id", "secret", "certificate", "roles", "scope", "members"}
+_TEXTS: Final = ("name", "kind", "client_id", "object_id", "secret", "certificate", "scope")
+_LISTS: Final = ("roles", "members")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +125,7 @@ def load_directory(file: Path) -> Directory:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{file} is not TOML: {error}") from error
-    return directory(content)
+    return _checked(content, [*_faults(content), *_faults_of_first(content)])
 
 
 def directory(content: Mapping[str, Any]) -> Directory:
@@ -132,25 +134,66 @@ def directory(content: Mapping[str, Any]) -> Directory:
     Raises:
         ValueError: It is malformed; the message has all faults.
     """
+    return _checked(content, _faults(content))
+
+
+def _checked(content: Mapping[str, Any], faults: Sequence[str]) -> Directory:
+    if faults:
+        raise ValueError("the principals are malformed: " + "; ".join(faults))
     tenant = str(content.get("tenant", DEFAULT_TENANT))
-    faults = [f"unknown key {key!r}" for key in sorted(set(content) - {"tenant", "principals"})]
-    given: Sequence[Mapping[str, Any]] = content.get("principals", [])
+    tenant_id = tenant if _is_uuid(tenant) else derived_id("tenant", tenant)
+    return Directory(tenant=tenant_id, principals=tuple(_principal(one, tenant_id) for one in _given(content)))
+
+
+def _faults(content: Mapping[str, Any]) -> list[str]:
+    given = _given(content)
     names = [str(one.get("name", "")) for one in given]
+    faults = [f"unknown key {key!r}" for key in sorted(set(content) - {"tenant", "principals"})]
+    if given != content.get("principals", []):
+        faults.append("principals are tables: [[principals]]")
     faults += [f"principals[{at}] has no name" for at, name in enumerate(names) if not name]
     faults += [
         f"{name!r} is there twice" for name in sorted({name for name in names if name and names.count(name) > 1})
     ]
-    for one in given:
-        faults += [f"{one.get('name')!r}: unknown key {key!r}" for key in sorted(set(one) - _KEYS)]
-        faults += [f"{one.get('name')!r}: there is no {name!r}" for name in one.get("members", ()) if name not in names]
-        if one.get("members") and one.get("kind") != GROUP:
-            faults.append(f"{one.get('name')!r}: only a {GROUP} has members")
-        if one.get("kind", KINDS[0]) not in KINDS:
-            faults.append(f"{one.get('name')!r}: kind is one of {', '.join(KINDS)}, not {one['kind']!r}")
-    if faults:
-        raise ValueError("the principals are malformed: " + "; ".join(faults))
-    tenant_id = tenant if _is_uuid(tenant) else derived_id("tenant", tenant)
-    return Directory(tenant=tenant_id, principals=tuple(_principal(one, tenant_id) for one in given))
+    for at, one in enumerate(given):
+        who = repr(one["name"]) if "name" in one else f"principals[{at}]"
+        faults += [f"{who}: {fault}" for fault in _faults_of_one(one, names)]
+    return faults
+
+
+def _faults_of_one(one: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    kind, members = one.get("kind", KINDS[0]), one.get("members", [])
+    yield from (f"unknown key {key!r}" for key in sorted(set(one) - {*_TEXTS, *_LISTS}))
+    yield from (f"{key} is a text, not {one[key]!r}" for key in _TEXTS if not isinstance(one.get(key, ""), str))
+    yield from (f"{key} is a list of texts, not {one[key]!r}" for key in _LISTS if not _are_texts(one.get(key, [])))
+    if _are_texts(members):
+        yield from (f"there is no {name!r}" for name in members if name not in names)
+    if members and kind != GROUP:
+        yield f"only a {GROUP} has members"
+    if isinstance(kind, str) and kind not in KINDS:
+        yield f"kind is one of {', '.join(KINDS)}, not {kind!r}"
+
+
+def _faults_of_first(content: Mapping[str, Any]) -> list[str]:
+    """Programs are told to be the first of a file: it is one who can prove who it is."""
+    given = _given(content)
+    if not given:
+        return ["nobody is in it: at least one is wanted, as whom programs log in"]
+    first, who = given[0], repr(given[0].get("name", "principals[0]"))
+    if (kind := first.get("kind", KINDS[0])) in KINDS[1:]:
+        return [f"{who} is the first one, as whom programs log in, and a {kind}: begin with a {KINDS[0]} with a secret"]
+    if not first.get("secret") and not first.get("certificate"):
+        return [f"{who} is the first one, as whom programs log in, and has no secret: give it one"]
+    return []
+
+
+def _given(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    given = content.get("principals", [])
+    return [one for one in given if isinstance(one, Mapping)] if isinstance(given, Sequence) else []
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
 
 
 def derived_id(kind: str, name: str) -> str:

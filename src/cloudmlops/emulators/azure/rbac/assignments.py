@@ -122,37 +122,11 @@ class Access:
             Refused: They have it there already, or another assignment has that name.
         """
         with self._state.transaction():
-            for one in self.assignments():
-                same = one["properties"]
-                if (
-                    same["scope"].lower() == scope.lower()
-                    and same["principalId"] == object_id
-                    and same["roleDefinitionId"].lower().endswith(role.id.lower())
-                ):
-                    raise Refused(
-                        "ALREADY_EXISTS", "The role assignment already exists.", reason="RoleAssignmentExists"
-                    )
+            if any(_is_same(one["properties"], scope, object_id, role) for one in self.assignments()):
+                raise Refused("ALREADY_EXISTS", "The role assignment already exists.", reason="RoleAssignmentExists")
             name = name or str(uuid4())
             now = self._clock.now()
-            kept = {
-                "id": f"{scope.rstrip('/')}{ASSIGNMENTS}{name}",
-                "type": "Microsoft.Authorization/roleAssignments",
-                "name": name,
-                "properties": {
-                    "roleDefinitionId": f"{_subscription(scope)}{DEFINITIONS}{role.id}",
-                    "principalId": object_id,
-                    "principalType": kind if kind in ("User", GROUP) else "ServicePrincipal",
-                    "scope": scope or "/",
-                    "condition": condition or None,
-                    "conditionVersion": "2.0" if condition else None,
-                    "createdOn": now.isoformat(),
-                    "updatedOn": now.isoformat(),
-                    "createdBy": None,
-                    "updatedBy": None,
-                    "delegatedManagedIdentityResourceId": None,
-                    "description": None,
-                },
-            }
+            kept = _assignment(scope, object_id, role, name=name, kind=kind, condition=condition, now=now)
             begin = now + self.delay if counts_from is None else counts_from
             data = {"resource": kept, "from": begin.isoformat(), "until": None}
             self._make_room(name.lower())
@@ -204,9 +178,12 @@ class Access:
         return [role for role in found if role is not None]
 
     def _seed(self, directory: Directory) -> None:
-        for principal in directory.principals:
-            for named in principal.roles:
-                self._assign_once(principal.scope or "/", principal, self._role_named(named, principal))
+        given = [(principal, name) for principal in directory.principals for name in principal.roles]
+        if unknown := [f"{principal.name!r} has the role {name!r}" for principal, name in given if not self.role(name)]:
+            known = ", ".join(role.name for role in self.roles())
+            raise Refused("INVALID_ARGUMENT", f"the principals are malformed: {'; '.join(unknown)}: there are {known}")
+        for principal, name in given:
+            self._assign_once(principal.scope or "/", principal, self._role_named(name, principal))
 
     def _assign_once(self, scope: str, principal: Principal, role: Role) -> None:
         name = derived_id("assignment", f"{principal.object_id}/{role.id}/{scope.lower()}")
@@ -221,6 +198,39 @@ class Access:
                 + ", ".join(known.name for known in self.roles())
             )
         return role
+
+
+def _is_same(properties: Mapping[str, Any], scope: str, object_id: str, role: Role) -> bool:
+    return bool(
+        properties["scope"].lower() == scope.lower()
+        and properties["principalId"] == object_id
+        and properties["roleDefinitionId"].lower().endswith(role.id.lower())
+    )
+
+
+def _assignment(
+    scope: str, object_id: str, role: Role, *, name: str, kind: str, condition: str, now: datetime
+) -> dict[str, Any]:
+    """Return an assignment as Azure Resource Manager shows it."""
+    return {
+        "id": f"{scope.rstrip('/')}{ASSIGNMENTS}{name}",
+        "type": "Microsoft.Authorization/roleAssignments",
+        "name": name,
+        "properties": {
+            "roleDefinitionId": f"{_subscription(scope)}{DEFINITIONS}{role.id}",
+            "principalId": object_id,
+            "principalType": kind if kind in ("User", GROUP) else "ServicePrincipal",
+            "scope": scope or "/",
+            "condition": condition or None,
+            "conditionVersion": "2.0" if condition else None,
+            "createdOn": now.isoformat(),
+            "updatedOn": now.isoformat(),
+            "createdBy": None,
+            "updatedBy": None,
+            "delegatedManagedIdentityResourceId": None,
+            "description": None,
+        },
+    }
 
 
 def _subscription(scope: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 import threading
@@ -11,6 +12,7 @@ from typing import Final, cast
 
 import uvloop
 
+_log: Final = logging.getLogger("cloudmlops.emulators")
 _COMMAND: Final = re.compile(rb"^\*\d+\r\n\$", re.MULTILINE)
 LOOPBACK: Final = "127.0.0.1"
 Address = str | tuple[str, int]
@@ -23,7 +25,15 @@ def _listening(port: int) -> socket.socket:
     except OSError:
         if not port:
             raise
-        return socket.create_server((LOOPBACK, 0))  # somebody else listens there
+    found = socket.create_server((LOOPBACK, 0))
+    _log.warning(
+        "redis: %s:%d, where the emulator with this state had its Redis, is taken by another program. It is at port %d "
+        "now: deployments of before do not find it. End that program and start the emulator again, or deploy anew.",
+        LOOPBACK,
+        port,
+        found.getsockname()[1],
+    )
+    return found
 
 
 class Door:

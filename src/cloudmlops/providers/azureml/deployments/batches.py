@@ -27,6 +27,7 @@ from cloudmlops.errors import (
 from cloudmlops.providers.azureml.deployments.resources import check_ours
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
+from cloudmlops.providers.azureml.pipeline_runs.jobs import WorkspaceJobs
 from cloudmlops.providers.azureml.sdk import ml, quiet
 from cloudmlops.providers.passing_files import PassingFiles
 from cloudmlops.providers.scored_files import FOLDER, LEFT_AFTER, ended, fetched, put, suffix
@@ -196,7 +197,7 @@ class Batches:
             return (found, status) if status in _ENDED else None
 
         def cancel() -> None:
-            self._wire.ask(lambda: jobs.begin_cancel(name), operation=_OPERATION, resource=input_uri)
+            WorkspaceJobs(self._wire).cancel(name, operation=_OPERATION, resource=input_uri)
 
         job, status = ended(look, cancel=cancel, job=f"job {name}", uri=input_uri, longest=self._settings.batch_timeout)
         if status != "Completed":

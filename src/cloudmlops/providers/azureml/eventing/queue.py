@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from cloudmlops.errors import InvalidRequestError, ServiceError
+from cloudmlops.errors import CloudMLOpsError, InvalidRequestError, ServiceError
 from cloudmlops.ports.events import Pulled
 from cloudmlops.providers.azureml.eventing.topic import AGAIN, LEAST_WAIT_SECONDS, Topic
 from cloudmlops.providers.azureml.mapping import events as mapping
@@ -69,6 +69,8 @@ class Queue:
             self._asked = None
             try:
                 received, at = asked.result()
+            except CloudMLOpsError:  # some of ours are a ValueError, too
+                raise
             except ValueError as error:
                 # The SDK reads all or none: alone, the event that it cannot read comes to its dead letter.
                 self._one_by_one = True

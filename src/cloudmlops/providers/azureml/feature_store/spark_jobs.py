@@ -24,6 +24,7 @@ from cloudmlops.errors import (
     UnavailableError,
     WaitTimeoutError,
 )
+from cloudmlops.providers.awaited_jobs import seen
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping.features_spark import (
     SparkPlan,
@@ -32,6 +33,7 @@ from cloudmlops.providers.azureml.mapping.features_spark import (
     machines_of,
     plan_text,
 )
+from cloudmlops.providers.azureml.pipeline_runs.jobs import WorkspaceJobs
 from cloudmlops.providers.azureml.sdk import ml, quiet
 from cloudmlops.providers.passing_files import PassingFiles
 
@@ -59,6 +61,7 @@ class SparkJobs:
         self._wire = backends.wire
         self._settings = backends.settings
         self._lake = lake
+        self._jobs = WorkspaceJobs(backends.wire)
 
     @contextmanager
     def answer(
@@ -162,25 +165,30 @@ class SparkJobs:
         )
 
     def _ended(self, name: str, operation: str, resource: str) -> tuple[Any, str]:
-        """Wait for a job; return it, and what it ended as."""
+        """Wait for a job; return it, and what it ended as. That Azure cannot answer for a while is no end of it."""
+        job = f"the Spark job {name}"
         deadline = time.monotonic() + _LONGEST.total_seconds()
         pause = _FIRST_LOOK_SECONDS
+
+        def look() -> Any:
+            return self._wire.ask(lambda: self._wire.client.jobs.get(name), operation=operation, resource=resource)
+
         while True:
             with quiet():
-                job = self._wire.ask(lambda: self._wire.client.jobs.get(name), operation=operation, resource=resource)
-            if (state := next((state for state in _ENDED if state == job.status), None)) is not None:
-                return job, state
+                found = seen(look, job=job, log=_log)
+            if found is not None and (state := next((one for one in _ENDED if one == found.status), None)) is not None:
+                return found, state
             if time.monotonic() > deadline:
                 raise WaitTimeoutError(
-                    f"the Spark job {name} for {resource!r} has not ended after {_LONGEST}",
-                    hint="It was cancelled. Give it more machines: spark_executors, spark_instance.",
+                    f"{job} for {resource!r} has not ended after {_LONGEST}",
+                    hint="It is cancelled. Give it more machines: spark_executors, spark_instance.",
                 )
             time.sleep(pause)
             pause = min(pause * _SLOWER, _SELDOMEST_LOOK_SECONDS)
 
     def _cancel(self, name: str, operation: str, resource: str) -> None:
         try:
-            self._wire.ask(lambda: self._wire.client.jobs.begin_cancel(name), operation=operation, resource=resource)
+            self._jobs.cancel(name, operation=operation, resource=resource)
         except NotFoundError:
             return
         except ServiceError as error:

@@ -75,6 +75,11 @@ def kept_by(compute: Any) -> Kept:
     return Kept(compute=name, machine="", nodes=1, kind=kind)
 
 
+def elsewhere(identifier: str) -> Kept:
+    """Return what is to be feared of a compute of another place, which is not looked at."""
+    return Kept(compute=identifier, machine="", nodes=1, kind="compute of another place")
+
+
 def idle_fault(kept: Kept, settings: AzureMLSettings) -> str:
     """Say why a compute must not be used that costs though nothing runs; empty when that is agreed to."""
     if kept.nodes == 0:

@@ -32,16 +32,17 @@ _SEES: Final[Sequence[Part]] = ((Where.WORKSPACE, READER), (Where.ACCOUNT, READE
 PARTS: Final[Parts] = {
     Role.READER: (*_SEES, (Where.ACCOUNT, BLOB_READER)),
     Role.APPROVER: (*_SEES, (Where.ACCOUNT, BLOB_CONTRIBUTOR)),
-    Role.DEPLOYER: (*_SEES, (Where.ACCOUNT, BLOB_CONTRIBUTOR), (Where.WORKSPACE, DATA_SCIENTIST)),
+    Role.DEPLOYER: (*_SEES, (Where.WORKSPACE, DATA_SCIENTIST), (Where.ACCOUNT, BLOB_CONTRIBUTOR)),
     Role.TRAINER: (
         *_SEES,
-        (Where.ACCOUNT, BLOB_CONTRIBUTOR),
-        (Where.WORKSPACE, DATA_SCIENTIST),
         (Where.WORKSPACE, COMPUTE_OPERATOR),
+        (Where.WORKSPACE, DATA_SCIENTIST),
+        (Where.ACCOUNT, BLOB_CONTRIBUTOR),
     ),
 }
 """Azure's built-in roles. A neutral one is held by whoever holds all of its parts, and not those of a larger one: Azure
-has no role that trains without deploying."""
+has no role that trains without deploying. They are given in this order and taken in the other: what lacks the last part
+is no neutral role, so who was given only some of a trainer's is not taken for an approver."""
 _OF_TOPIC: Final[Parts] = {
     Role.DEPLOYER: ((Where.TOPIC, EVENT_SENDER), (Where.TOPIC, EVENT_RECEIVER)),
     Role.TRAINER: ((Where.TOPIC, EVENT_SENDER),),
@@ -62,7 +63,18 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGN
 def parts_of(settings: AzureMLSettings) -> Parts:
     """Return what makes up each neutral role on a platform."""
     besides = [*([_OF_TOPIC] if settings.topic else []), *([_OF_FEATURE_STORE] if settings.feature_store else [])]
-    return {role: (*parts, *(part for more in besides for part in more.get(role, ()))) for role, parts in PARTS.items()}
+    return {role: (*(part for more in besides for part in more.get(role, ())), *parts) for role, parts in PARTS.items()}
+
+
+def in_order(made_of: Sequence[Part], scopes: Mapping[Where, str]) -> list[Part]:
+    """Return a role's parts as they are given; of two places that are the same one, the later."""
+    placed_at = {(scopes[where].lower(), definition.id): (where, definition) for where, definition in made_of[::-1]}
+    return [*placed_at.values()][::-1]
+
+
+def names_of(made_of: Iterable[Part]) -> str:
+    """Return Azure's names of some parts, for people."""
+    return ", ".join(f"{definition.name} on the {where}" for where, definition in made_of) or "nothing"
 
 
 def placed(parts: Parts, scopes: Mapping[Where, str]) -> Mapping[Role, Held]:

@@ -76,11 +76,17 @@ class WorkspaceJobs:
             if job is not None and PIPELINE_TAG in (job.tags or {}):
                 yield job
 
-    def cancel(self, name: str, *, run: str) -> None:
-        """Ask a job to end."""
+    def cancel(self, name: str, *, operation: str, resource: str) -> None:
+        """Ask a job to end.
+
+        Args:
+            name: Of the job.
+            operation: The verb that it is done for.
+            resource: What is concerned, in our names.
+        """
         jobs = self._wire.client.jobs
         # Nobody waits for its end here: a thread of the SDK would.
-        self._wire.ask(lambda: jobs.begin_cancel(name, polling=False), operation="pipelines.cancel", resource=run)
+        self._wire.ask(lambda: jobs.begin_cancel(name, polling=False), operation=operation, resource=resource)
 
 
 def loaded(definition: Mapping[str, Any], folder: str = "") -> Job:

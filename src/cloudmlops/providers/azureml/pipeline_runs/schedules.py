@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cloudmlops.domain.schedules import Schedule
@@ -65,8 +66,8 @@ class Schedules:
             is_enabled=True,
         )
         with quiet():
-            self._wire.finish(
-                lambda: self._wire.client.schedules.begin_create_or_update(wanted),
+            self._wire.settle(
+                partial(self._wire.client.schedules.begin_create_or_update, wanted),
                 operation="pipelines.schedule",
                 resource=schedule.name,
             )
@@ -99,8 +100,8 @@ class Schedules:
             raise no_schedule(PROVIDER, name)
         client = self._wire.client.schedules
         if not known.paused:
-            self._wire.finish(lambda: client.begin_disable(name), operation="pipelines.unschedule", resource=name)
-        self._wire.finish(lambda: client.begin_delete(name), operation="pipelines.unschedule", resource=name)
+            self._wire.settle(partial(client.begin_disable, name), operation="pipelines.unschedule", resource=name)
+        self._wire.settle(partial(client.begin_delete, name), operation="pipelines.unschedule", resource=name)
 
     def _in_force(self, found: Any) -> Schedule | None:
         tags, trigger = found.tags or {}, found.trigger

@@ -120,11 +120,6 @@ class Warehouse:
             except NotFound:
                 return []
 
-    def bytes_of(self, sql: str, *, operation: str, resource: str) -> int:
-        """Return how many bytes a query would read."""
-        with translated(operation, resource):
-            return int(self._query(sql, bigquery.QueryJobConfig(dry_run=True)).total_bytes_processed or 0)
-
     def rows(self, sql: str, *, rows: int, operation: str, resource: str) -> pa.Table:
         """Run a query.
 
