@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -176,6 +177,15 @@ def test_the_result_for_very_many_rows_is_read_from_a_table(platform: Platform, 
 
     assert sorted(found["wind"].drop_null().to_pylist()) == [1.0, 3.0]
     assert warehouse.tables(operation="test") == ["weather"]
+
+
+def test_who_logs_is_told_how_much_a_training_table_reads(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    platform.features.apply(weather())
+    with caplog.at_level(logging.INFO, "cloudmlops"):
+        platform.features.training_table(weather(), ASKED)
+
+    told = "".join(record.getMessage() for record in caplog.records if "BigQuery" in record.getMessage())
+    assert re.fullmatch(r"features\.training_table of 'weather-now' reads 0\.\d MiB in BigQuery", told)
 
 
 @pytest.mark.conformance(ci=True)
