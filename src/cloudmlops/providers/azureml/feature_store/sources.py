@@ -57,8 +57,6 @@ class DeltaSource:
 
     @property
     def stored_bytes(self) -> int:
-        if not self.table.file_uris():  # deltalake 1.2 panics when it is asked for the files of a table without any
-            return 0
         return sum(pa.table(self.table.get_add_actions(flatten=True))["size_bytes"].to_pylist())
 
     def read(self, columns: Sequence[str]) -> pa.Table:
