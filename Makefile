@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints/tested.txt
-WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+# One more than there are cores: tests wait for processes and servers for a third of their time.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
 # Tests start hundreds of processes: each would compile the package anew where the machine says to write no bytecode.
 export PYTHONDONTWRITEBYTECODE :=
