@@ -33,7 +33,7 @@ $(VENV)/.dev: pyproject.toml constraints/tested.txt | $(BIN)/python
 quickstart: $(VENV)/.local  ## Install, then run the flight-delay project from raw data to a served model
 	@$(BIN)/cloudmlops quickstart quickstart
 
-test: $(VENV)/.dev  ## Run all tests (below ten minutes on two cores)
+test: $(VENV)/.dev  ## Run all tests but the long ones (below ten minutes on two cores)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not conformance" -r sxX
 
 spark: $(VENV)/.dev  ## Make the environment that the tests of Spark need, in .tools (needs Java 17)
