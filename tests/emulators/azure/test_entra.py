@@ -348,8 +348,8 @@ def test_all_that_is_wrong_with_a_file_of_principals_is_told_at_once(tmp_path: P
         ),
         ("[[principals]]\nname = 3\nsecret = 4", ["3: name is a text", "3: secret is a text"]),
         (
-            '[[principals]]\nname = "ci"\nsecret = "s"\nassigned_to = ["machine"]\n[[principals]]\nname = "vm"\n'
-            + 'kind = "ManagedIdentity"\nassigned_to = ["cpu"]',
+            """principals = [{name="ci", secret="s", assigned_to=["machine"]},
+            {name="vm", kind="ManagedIdentity", assigned_to=["cpu"]}]""",
             ["'ci': only a ManagedIdentity is assigned to something", "'vm': assigned_to knows 'machine' alone"],
         ),
     ],
