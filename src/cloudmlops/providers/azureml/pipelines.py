@@ -160,6 +160,7 @@ class AzureMLJobs(Jobs["Job"]):
         tags = {
             mapping.PIPELINE_TAG: request.graph.name,
             mapping.SCHEDULE_TAG: schedule.name,
+            mapping.schedule_key(schedule.name): mark,
             mapping.REQUEST_TAG: mark,
         }
         job = self._definition(request, {}, tags=tags, display_name=schedule.name)

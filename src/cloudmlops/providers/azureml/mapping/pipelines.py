@@ -53,6 +53,11 @@ _NEVER_BEGUN: Final[Mapping[RunState, StepState]] = {
 }
 
 
+def schedule_key(schedule: str) -> str:
+    """Return the key of a tag that jobs of this schedule alone have: jobs can be listed by the keys of tags only."""
+    return f"{SCHEDULE_TAG}_{schedule}"
+
+
 def run_state(job: Any) -> RunState:
     """Return where the run of a job stands."""
     return RUN_STATES.get(_status(job), RunState.WAITING)

@@ -73,21 +73,16 @@ class Schedules:
             )
 
     def list(self) -> Sequence[Schedule]:
-        """Return all, by name, also those that are disabled."""
+        """Return all, by name, also those that are disabled; of the jobs of each, one page is asked for."""
         listed: Iterable[JobSchedule] = self._wire.list(
             lambda: self._wire.client.schedules.list(list_view_type=ml().constants.ListViewType.ALL),
             operation="pipelines.schedules",
             resource="",
         )
         found = {ours.name: ours for one in listed if (ours := self._in_force(one)) is not None}
-        waiting = set(found)
-        for job in self._jobs.of_ours() if found else ():
-            name = mapping.tags(job).get(mapping.SCHEDULE_TAG, "")
-            if name in waiting:
-                waiting.remove(name)
+        for name in found:
+            if (job := self._jobs.newest_with(mapping.schedule_key(name))) is not None:
                 found[name] = replace(found[name], last_fired_at=mapping.created(job))
-            if not waiting:
-                break
         return [found[name] for name in sorted(found)]
 
     def drop(self, name: str) -> None:
