@@ -22,6 +22,8 @@ PUBLISHING: Final = frozenset(
 """They send events to the topic of the settings."""
 PULLING: Final = frozenset({"events.process", "events.run"})
 """They take events from the subscription of the settings."""
+DRAWN_AFTERWARDS: Final = frozenset({"models.promote", "models.rollback", "models.tag", "models.untag"})
+"""What they do is done with the ledger's entry; the provider's records are drawn after it, by whoever may write them."""
 ASKED_WITHIN: Final[Mapping[str, str]] = {
     "endpoints.get": "endpoints.status",
     "events.receive": "events.process",
