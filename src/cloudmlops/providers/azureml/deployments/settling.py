@@ -144,8 +144,8 @@ class Settling:
             if act.operation == _LATER:
                 if shown is None or mapping.state_of(shown.endpoint) not in mapping.IN_WORK:
                     self._ask_later(endpoint, act)
-            elif act.operation:  # somebody has removed it while it was being deployed
-                self._journal.note(endpoint, act, {"kind": "undeployed"})
+            elif act.operation:
+                self._journal.fail(endpoint, act, "somebody removed it at Azure ML before it was seen to be healthy")
             elif self._left(act.created_at):
                 self._journal.fail(endpoint, act, "the process that deployed it ended before Azure ML was asked")
             return
