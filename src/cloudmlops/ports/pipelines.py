@@ -79,6 +79,10 @@ class PipelinesPort(Protocol):
         """Note that the end of the run has been published as an event."""
         ...
 
+    def schedule_faults(self, schedule: Schedule) -> Sequence[str]:
+        """List why a well-formed schedule cannot be kept here; nothing is asked for that."""
+        ...
+
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         """Run `request` at the schedule's times; replaces a schedule of that name."""
         ...

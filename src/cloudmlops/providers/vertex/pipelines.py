@@ -139,6 +139,9 @@ class VertexJobs(Jobs[PipelineJob]):
         resource = f"{request.id}/{step}"
         return [partial(self._logs.printed, container, resource=resource) for container in mapping.containers(detail)]
 
+    def schedule_faults(self, schedule: Schedule) -> Sequence[str]:  # noqa: ARG002 all that are well formed can be kept
+        return ()
+
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         mark = self._kept.add_scheduled(schedule.name, request)
         job = pipeline_job(request, self._settings, self._place({}), schedule=schedule.name, mark=mark)

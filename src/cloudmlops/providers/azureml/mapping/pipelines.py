@@ -109,12 +109,5 @@ def tags(job: Any) -> Mapping[str, str]:
     return job.tags or {}
 
 
-def times(trigger: Any) -> str:
-    """Return when a schedule fires: as a cron expression, or of what Studio has made of one of ours, in words."""
-    if (expression := getattr(trigger, "expression", "")) or trigger is None:
-        return str(expression)
-    return f"every {trigger.interval} {trigger.frequency}"
-
-
 def _status(job: Any) -> str:
     return str(getattr(job.status, "value", job.status))
