@@ -176,7 +176,14 @@ class Wire:
         raise self._unended(operation, resource)
 
     def send(
-        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, operation: str, resource: str
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        operation: str,
+        resource: str,
+        again: bool = True,
     ) -> HttpResponse:
         """Ask Azure Resource Manager for what its SDKs do not ask for, or not as this library needs it.
 
@@ -186,15 +193,17 @@ class Wire:
             body: JSON to send.
             operation: The verb that it is asked for.
             resource: What is concerned, in our names.
+            again: Whether it is repeated while Azure is away or busy.
 
         Raises:
             ServiceError: Azure's answer, as ours.
         """
         with self._making, translated("connect", self.settings.address):
             client, base = self._manager, self._cloud.resource_manager.rstrip("/")
+        options: dict[str, Any] = {} if again else {"retry_total": 0}
 
         def answered() -> HttpResponse:
-            answer: HttpResponse = client.send_request(HttpRequest(method, f"{base}{path}", json=body))
+            answer: HttpResponse = client.send_request(HttpRequest(method, f"{base}{path}", json=body), **options)
             answer.raise_for_status()
             return answer
 
