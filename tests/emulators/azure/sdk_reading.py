@@ -2,7 +2,7 @@
 
 There are two makes of models. Those of azure-ai-ml's wire client know their fields by `rest_field`, where what is not
 `Optional` is required; those of azure-mgmt-eventgrid, -authorization and -monitor by `_attribute_map` and
-`_validation`.
+`_validation`, as those of azure-storage-blob.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import types
 import typing
 from typing import Any
+from xml.etree import ElementTree as ET
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +37,15 @@ def read(module: str, name: str, answer: Mapping[str, Any]) -> set[str]:
         model.deserialize(answer)  # raises, where a value has another type
         return set(_mapped(models, model, answer, ""))
     return set(_declared(model._deserialize(answer, []), ""))
+
+
+def read_xml(module: str, name: str, answer: str | bytes) -> set[str]:
+    """Do the same with an answer in XML, as Blob Storage gives it."""
+    models = importlib.import_module(module)
+    element = ET.fromstring(answer)
+    model = getattr(models, name)
+    model.deserialize(element)  # raises, where a value has another type
+    return set(_marked(models, model, element, ""))
 
 
 def _declared(found: Any, path: str) -> Iterator[str]:
@@ -106,3 +116,28 @@ def _at(answer: Any, levels: tuple[str, ...]) -> Any:
     for level in levels:
         answer = answer.get(level) if isinstance(answer, dict) else None
     return answer
+
+
+def _marked(models: Any, model: Any, element: ET.Element, path: str) -> Iterator[str]:
+    """Read every field of a model of azure-storage-blob's."""
+    known: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for attribute, told in model._attribute_map.items():
+        if told["key"] == "":
+            return  # anything may be there
+        xml, kind = told.get("xml", {}), told["type"].strip("[]")
+        own = getattr(getattr(models, kind, None), "_xml_map", {}).get("name")
+        listed = told["type"][0] == "[" and not xml.get("wrapped")
+        name = (listed and xml.get("itemsName")) or xml.get("name") or own or told["key"]
+        known[name] = (kind, xml)
+        required = getattr(model, "_validation", {}).get(attribute, {}).get("required") and not xml.get("text")
+        if required and not listed and element.get(name) is None and element.find(name) is None:
+            yield f"{MISSING}{path}{name}"
+    yield from (f"{UNKNOWN}{path}{name}" for name in element.attrib if name not in known)
+    for child in element:
+        if child.tag not in known:
+            yield f"{UNKNOWN}{path}{child.tag}"
+            continue
+        kind, xml = known[child.tag]
+        for one in child if xml.get("wrapped") else [child]:
+            if hasattr(getattr(models, kind, None), "_attribute_map"):
+                yield from _marked(models, getattr(models, kind), one, f"{path}{child.tag}.")

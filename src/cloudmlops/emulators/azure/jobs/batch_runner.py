@@ -32,6 +32,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -118,13 +119,10 @@ class _Scoring:
         """Score them; return the status of the process."""
         if self._rows is not None:
             self._rows.touch()
-        workers = [
-            threading.Thread(target=self._work) for _ in range(max(1, min(self._settings["workers"], self._all)))
-        ]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        count = max(1, min(self._settings["workers"], self._all))
+        with ThreadPoolExecutor(count) as pool:
+            for worker in [pool.submit(self._work) for _ in range(count)]:
+                worker.result()
         if not self._aborted and not self._done:
             self._aborted = _NOTHING
         if self._aborted:
@@ -173,11 +171,9 @@ class _Scoring:
             if 0 <= most < failed:
                 return f"The {what} {failed} is above the error threshold {most}: the job is aborted."
         percent, most = 100 * self._failed_batches / self._all, self._settings["failed_percent"]
-        return (
-            f"{percent:g} % of the mini batches failed, more than {most} %: the job is aborted."
-            if percent > most
-            else ""
-        )
+        if percent > most:
+            return f"{percent:g} % of the mini batches failed, more than {most} %: the job is aborted."
+        return ""
 
 
 class _Worker:
