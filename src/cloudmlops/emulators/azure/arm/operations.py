@@ -23,6 +23,7 @@ class Operations:
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._clock = clock
+        self._state = state
         self._kept = state.table("arm_operations")
         self.takes = timedelta(0)
         """How long an operation lasts."""
@@ -135,18 +136,18 @@ class Operations:
         return str(json.loads(data)["resource"]) if data is not None else None
 
     def _end(self, name: str, status: str, refused: Refused | None = None) -> None:
-        data = self._kept.get(name)
-        if data is None or "end" in (known := json.loads(data)):
-            return
-        kept = {**known, "status": status, "end": written(self._clock.now())}
+        ended: dict[str, Any] = {"status": status, "end": written(self._clock.now())}
         if refused is not None:
             details = refused.details if isinstance(refused, UserError) else ()
-            kept["error"] = {
+            ended["error"] = {
                 "code": refused.reason or "InternalServerError",
                 "message": refused.message,
                 "details": [{"code": one.code, "message": one.message} for one in details],
             }
-        self._keep(name, kept)
+        with self._state.transaction():
+            data = self._kept.get(name)
+            if data is not None and "end" not in (known := json.loads(data)):
+                self._keep(name, {**known, **ended})
 
     def _keep(self, name: str, content: Mapping[str, Any]) -> None:
         self._kept.put(name, json.dumps(content).encode())

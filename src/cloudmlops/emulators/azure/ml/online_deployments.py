@@ -86,33 +86,34 @@ class OnlineDeployments:
         return answer_json(shown(self._deployment(request)))
 
     def put(self, request: ArmRequest) -> Answer:
-        endpoint = endpoint_of(self._world, request)
         name = request.names["name"]
-        check_name(name)
-        known = self._world.resources.get(request.path)
-        if known is not None:
-            _check_idle(known)
-        kept, sku = _kept(request.body, known)
-        workspace = workspace_of(self._world, request)
-        plan = planned(self._world.resources, self._fleet.images, workspace, kept)
-        self._fleet.take(request.path, Size(instance_type=kept["instanceType"], instances=sku["capacity"]))
         operations = self._world.operations
-        operation = operations.start(request.path)
-        headers = operations.followed(
-            operation, request.names["subscription"], endpoint["location"], version=request.version
-        )
-        kept["properties"]["AzureAsyncOperationUri"] = headers["azure-asyncoperation"]
-        made, _ = self._world.resources.put(
-            request.path,
-            TYPE,
-            kept,
-            request.caller,
-            tags=request.body.get("tags") or {},
-            location=endpoint["location"],
-            kind="Managed",
-            sku=sku,
-        )
-        self._known.put(made["id"].lower(), made["id"].encode())
+        with self._world.surroundings.state.transaction():
+            endpoint = endpoint_of(self._world, request)
+            check_name(name)
+            known = self._world.resources.get(request.path)
+            if known is not None:
+                _check_idle(known)
+            kept, sku = _kept(request.body, known)
+            workspace = workspace_of(self._world, request)
+            plan = planned(self._world.resources, self._fleet.images, workspace, kept)
+            self._fleet.take(request.path, Size(instance_type=kept["instanceType"], instances=sku["capacity"]))
+            operation = operations.start(request.path)
+            headers = operations.followed(
+                operation, request.names["subscription"], endpoint["location"], version=request.version
+            )
+            kept["properties"]["AzureAsyncOperationUri"] = headers["azure-asyncoperation"]
+            made, _ = self._world.resources.put(
+                request.path,
+                TYPE,
+                kept,
+                request.caller,
+                tags=request.body.get("tags") or {},
+                location=endpoint["location"],
+                kind="Managed",
+                sku=sku,
+            )
+            self._known.put(made["id"].lower(), made["id"].encode())
         in_background(
             self._world,
             operation,
@@ -123,19 +124,20 @@ class OnlineDeployments:
         return answer_json(shown(made), status=201 if known is None else 200, headers=at_resource(headers, request))
 
     def delete(self, request: ArmRequest) -> Answer:
-        endpoint = endpoint_of(self._world, request)
-        found = self._world.resources.get(request.path)
-        if found is None:
-            return Answer(status=204)
-        _check_idle(found)
-        for kind in ("traffic", "mirrorTraffic"):
-            if endpoint["properties"][kind].get(found["name"]):
-                raise UserError(
-                    "INVALID_ARGUMENT",
-                    f"The deployment {found['name']} has {kind} of the endpoint: let it have none first.",
-                )
-        found["properties"]["provisioningState"] = "Deleting"
-        self._world.resources.update(found)
+        with self._world.surroundings.state.transaction():
+            endpoint = endpoint_of(self._world, request)
+            found = self._world.resources.get(request.path)
+            if found is None:
+                return Answer(status=204)
+            _check_idle(found)
+            for kind in ("traffic", "mirrorTraffic"):
+                if endpoint["properties"][kind].get(found["name"]):
+                    raise UserError(
+                        "INVALID_ARGUMENT",
+                        f"The deployment {found['name']} has {kind} of the endpoint: let it have none first.",
+                    )
+            found["properties"]["provisioningState"] = "Deleting"
+            self._world.resources.update(found)
         operations = self._world.operations
         operation = operations.start(found["id"])
         in_background(

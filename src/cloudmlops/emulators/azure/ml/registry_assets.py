@@ -263,7 +263,7 @@ class RegistryAssets:
         self, method: str, path: str, handler: Callable[[ArmRequest], Answer], *, action: str | None = None
     ) -> None:
         verb = action or {"GET": "read", "PUT": "write"}[method]
-        self.routes.add(method, path, handler, action=f"{TYPE}/assets/{verb}")
+        self.routes.add(method, path, handler, action=f"{TYPE}/assets/{verb}", as_one=verb == "write")
 
 
 def _kept(kind: str, given: Mapping[str, Any], known: Mapping[str, Any] | None) -> dict[str, Any]:
