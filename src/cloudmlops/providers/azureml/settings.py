@@ -177,10 +177,12 @@ class AzureMLSettings(TargetSettings):
     @property
     def workspace_id(self) -> str:
         """The resource's id, spelled as it was given."""
-        return (
-            f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
-            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.workspace}"
-        )
+        return _workspace_id(self.subscription, self.resource_group, self.workspace)
+
+    @property
+    def workspace_name(self) -> str:
+        """The resource's id as events name it: the same however it is spelled."""
+        return _workspace_id(self.subscription.lower(), self.resource_group.lower(), self.workspace.lower())
 
     @property
     def topic_id(self) -> str:
@@ -193,3 +195,10 @@ class AzureMLSettings(TargetSettings):
             f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.EventGrid/namespaces/{namespace}{parts.path}"
         )
+
+
+def _workspace_id(subscription: str, group: str, workspace: str) -> str:
+    return (
+        f"/subscriptions/{subscription}/resourceGroups/{group}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{workspace}"
+    )

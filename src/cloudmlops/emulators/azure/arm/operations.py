@@ -78,9 +78,12 @@ class Operations:
 
     @staticmethod
     def followed(name: str, subscription: str, location: str, *, version: str) -> Mapping[str, str]:
-        """Return the headers that tell how to follow an operation of Azure Machine Learning."""
+        """Return the headers that tell how to follow an operation of Azure Machine Learning.
+
+        They have one spelling of the subscription, whichever the caller has: ids are compared without case.
+        """
         base = (
-            f"https://management.azure.com/subscriptions/{subscription}/providers/"
+            f"https://management.azure.com/subscriptions/{subscription.lower()}/providers/"
             f"Microsoft.MachineLearningServices/locations/{location}"
         )
         return {

@@ -269,8 +269,8 @@ class Resources:
 
     def outcome(self, uri: str, endpoint: str) -> str:
         """Return what an operation failed with, in Azure's words; empty where that is not known any more."""
-        path = self._below(uri)
-        if not path:
+        path = self._wire.below(uri)
+        if not path or _OPERATIONS.lower() not in path.lower():
             return ""
         try:
             answer = self._wire.send("GET", path, operation="endpoints.status", resource=endpoint)
@@ -279,11 +279,6 @@ class Resources:
         error: Mapping[str, Any] = answer.json().get("error") or {}
         details = [str(one.get("message", "")) for one in error.get("details") or ()]
         return "\n".join(part for part in (str(error.get("message", "")), *details) if part)
-
-    def _below(self, uri: str) -> str:
-        """Return an operation's address below the resource manager's own: a token is sent to nobody else."""
-        at = uri.find(f"/subscriptions/{self._settings.subscription}/")
-        return uri[at:] if at >= 0 and _OPERATIONS in uri else ""
 
     def _why(self, endpoint: str, present: Mapping[str, Any]) -> str:
         """Return why what was done last to an endpoint has failed."""
