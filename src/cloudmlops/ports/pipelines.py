@@ -96,7 +96,7 @@ class PipelinesPort(Protocol):
         ...
 
     def run_schedules(self, stop: threading.Event, *, wait: bool, started: Callable[[], None]) -> None:
-        """Start runs at their times until `stop` is set, where the provider does not do so by itself.
+        """Start runs at their times until `stop` is set; where the provider does so by itself, return at once.
 
         Args:
             stop: Ends it.

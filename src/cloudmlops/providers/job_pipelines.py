@@ -231,13 +231,12 @@ class JobPipelines(PipelinesPort, Generic[Job]):
 
     def run_schedules(
         self,
-        stop: threading.Event,  # noqa: ARG002 nothing goes on that could be stopped
+        stop: threading.Event,
         *,
-        wait: bool,  # noqa: ARG002 there is no place to take
+        wait: bool,
         started: Callable[[], None],
     ) -> None:
         """Return at once: a cloud starts the runs of its schedules by itself."""
-        started()
 
     def close(self) -> None:
         """Remove what was downloaded, and close connections."""

@@ -182,12 +182,12 @@ class Pipelines:
         stop: threading.Event | None = None,
         started: Callable[[], None] = lambda: None,
     ) -> None:
-        """Start runs at their times until `stop` is set, where the provider does not do so by itself.
+        """Start runs at their times until `stop` is set; where the provider does so by itself, return at once.
 
         Args:
             wait: When another process is at it, wait to take its place.
             stop: None is for ever.
-            started: Called when this process is the one at it.
+            started: Called when this process is the one at it; never where the provider is.
 
         Raises:
             ConflictError: Another process is at it; the message says which.

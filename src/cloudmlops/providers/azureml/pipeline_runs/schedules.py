@@ -92,7 +92,8 @@ class Schedules:
             operation="pipelines.schedules",
             resource="",
         )
-        found = {ours.name: ours for one in listed if (ours := self._in_force(one)) is not None}
+        with quiet():
+            found = {ours.name: ours for one in listed if (ours := self._in_force(one)) is not None}
         for name in found:
             if (job := self._jobs.newest_with(mapping.schedule_key(name))) is not None:
                 found[name] = replace(found[name], last_fired_at=mapping.created(job))
@@ -107,9 +108,10 @@ class Schedules:
         if (found := self._find(name)) is None or (known := self._in_force(found)) is None:
             raise no_schedule(PROVIDER, name)
         client = self._wire.client.schedules
-        if not known.paused:
-            self._wire.settle(partial(client.begin_disable, name), operation="pipelines.unschedule", resource=name)
-        self._wire.settle(partial(client.begin_delete, name), operation="pipelines.unschedule", resource=name)
+        with quiet():
+            if not known.paused:
+                self._wire.settle(partial(client.begin_disable, name), operation="pipelines.unschedule", resource=name)
+            self._wire.settle(partial(client.begin_delete, name), operation="pipelines.unschedule", resource=name)
 
     def _trigger(self, schedule: Schedule) -> Any:
         entities, when = ml().entities, times.times(schedule.cron)
@@ -137,8 +139,9 @@ class Schedules:
 
     def _find(self, name: str) -> Any:
         try:
-            return self._wire.ask(
-                lambda: self._wire.client.schedules.get(name), operation="pipelines.schedule", resource=name
-            )
+            with quiet():
+                return self._wire.ask(
+                    lambda: self._wire.client.schedules.get(name), operation="pipelines.schedule", resource=name
+                )
         except NotFoundError:
             return None
