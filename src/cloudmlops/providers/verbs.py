@@ -23,7 +23,11 @@ PUBLISHING: Final = frozenset(
 PULLING: Final = frozenset({"events.process", "events.run"})
 """They take events from the subscription of the settings."""
 DRAWN_AFTERWARDS: Final = frozenset({"models.promote", "models.rollback", "models.tag", "models.untag"})
-"""What they do is done with the ledger's entry; the provider's records are drawn after it, by whoever may write them."""
+"""What they do is done with the ledger's entry; the provider's records are drawn after it, by who may write them."""
+SHOWN_AT_ONCE: Final = (
+    "the registry is to show it at once: without it the ledger has it, and a warning says who draws it"
+)
+"""When those verbs need the right to change the provider's records."""
 ASKED_WITHIN: Final[Mapping[str, str]] = {
     "endpoints.get": "endpoints.status",
     "events.receive": "events.process",

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from cloudmlops.domain.access import Permission, Role
 from cloudmlops.providers.azureml.mapping.roles import CONTAINERS, EVENTS, roles_with
-from cloudmlops.providers.verbs import ASKED_WITHIN, DRAWN_AFTERWARDS, PUBLISHING, PULLING
+from cloudmlops.providers.verbs import ASKED_WITHIN, DRAWN_AFTERWARDS, PUBLISHING, PULLING, SHOWN_AT_ONCE
 
 if TYPE_CHECKING:
     from cloudmlops.providers.azureml.settings import AzureMLSettings
@@ -163,7 +163,6 @@ _CALLS: Final[Mapping[str, str]] = {
 }
 """What lets somebody ask an endpoint, by the setting `auth_mode`."""
 _AUTOSCALE: Final = "Microsoft.Insights/autoscaleSettings"
-_SHOWN: Final = "the registry is to show it at once: without it the ledger has it, and a warning says who draws it"
 _AUTOSCALED: Final = "the number of replicas is a range"
 _SUBMITTING: Final = frozenset({"pipelines.resume", "pipelines.run", "pipelines.schedule"})
 _BY_SPARK: Final = frozenset({"features.materialize", "features.skew", "features.training_table"})
@@ -208,7 +207,7 @@ def _needed(verb: str, settings: AzureMLSettings) -> Iterator[Permission]:
 
 def _of_models(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permission]:  # noqa: ARG001 whatever they say
     if verb in DRAWN_AFTERWARDS:
-        yield from _of(role, (f"{_ML}/models/versions/write",), when=_SHOWN)
+        yield from _of(role, (f"{_ML}/models/versions/write",), when=SHOWN_AT_ONCE)
     elif verb == "models.repair":
         yield from _of(role, _CHANGE_BLOBS, when="an entry of the ledger is damaged")
 
