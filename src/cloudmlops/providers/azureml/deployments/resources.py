@@ -220,8 +220,19 @@ class Resources:
         )
 
     def undeploy(self, endpoint: str, native: str) -> None:
-        """Remove a deployment that has no traffic, and wait until it is gone; one that is gone is no error."""
-        self._begin_removal(endpoint, self._path(endpoint, native), "endpoints.undeploy")
+        """Remove a deployment that has no traffic, and wait until it is gone; one that is gone is no error.
+
+        Raises:
+            ConflictError: Somebody has given it traffic meanwhile.
+        """
+        try:
+            self._begin_removal(endpoint, self._path(endpoint, native), "endpoints.undeploy")
+        except ServiceError as error:
+            # Which code Azure refuses it with is not documented.
+            given = self._share(endpoint, native) if type(error) in (ServiceError, ConflictError) else 0
+            if not given:
+                raise
+            raise _given_traffic(endpoint, mapping.own_name(native), given) from error
         for _ in self._looks(endpoint, operation="endpoints.undeploy"):
             found = self.deployment(endpoint, native)
             if found is None:
@@ -285,6 +296,11 @@ class Resources:
         properties = present["properties"]
         uri = str((properties.get("properties") or {}).get("AzureAsyncOperationUri", ""))
         return self.outcome(uri, endpoint) or f"its state is {properties['provisioningState']}"
+
+    def _share(self, endpoint: str, native: str) -> int:
+        """Return how much of the traffic a deployment has, in per cent."""
+        shown = self.shown(endpoint)
+        return mapping.split(shown).get(mapping.own_name(native), 0) if shown is not None else 0
 
     def _begin_removal(self, endpoint: str, path: str, operation: str) -> None:
         def remove() -> None:
@@ -386,6 +402,17 @@ def _unknown(endpoint: str, operation: str) -> NotFoundError:
 def _busy(endpoint: str, operation: str) -> ConflictError:
     return ConflictError(
         f"Azure ML is busy with the endpoint {endpoint!r}", provider=PROVIDER, operation=operation, resource=endpoint
+    )
+
+
+def _given_traffic(endpoint: str, deployment: str, share: int) -> ConflictError:
+    return ConflictError(
+        f"deployment {deployment!r} of endpoint {endpoint!r} is there still: while it was undeployed, somebody gave it "
+        f"{share} % of the traffic",
+        hint="Look at the endpoint's traffic, and undeploy it again if it is still to go.",
+        provider=PROVIDER,
+        operation="endpoints.undeploy",
+        resource=f"{endpoint}/{deployment}",
     )
 
 
