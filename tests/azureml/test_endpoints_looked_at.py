@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from cloudmlops.domain.endpoints import DeploymentState
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
-from cloudmlops.emulators.core.faults import Fault, Refused
+from cloudmlops.emulators.core.faults import Fault
 from cloudmlops.errors import DeploymentFailedError
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.mapping.endpoints import state_of
 from cloudmlops.providers.deployment_journal import Journal
 from cloudmlops.providers.deployment_rules import act_of
 
-from .deployments import DELETE, Deployer, deploy, once, spec, until
+from .deployments import DELETE, PUT, Deployer, deploy, once, spec, until
 
 LONG = timedelta(minutes=2)
 DELETE_ENDPOINT = "arm/DELETE workspaces/onlineEndpoints"
@@ -58,25 +59,29 @@ def test_what_other_tools_remove_before_anybody_saw_it_healthy_fails_for_who_wai
 
 
 def test_who_lists_after_a_first_failure_never_removes_what_somebody_deploys_meanwhile(
-    deployer: Deployer, opened: Opened, azureml_emulator: Emulator
+    deployer: Deployer, opened: Opened, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:
     failing, looking = opened(**deployer.settings), opened(**deployer.settings)
     good = deployer.version(2.0)
     failed_alone(deployer, failing)
     begun = []
+    slow = partial(setattr, cloud.operations, "takes", timedelta(hours=1))
+    azureml_emulator.faults.set(Fault(matching=PUT, before=slow))
     azureml_emulator.faults.set(
         Fault(
             matching=DELETE_ENDPOINT,
             before=lambda: begun.append(deployer.platform.endpoints.deploy(good, to=deployer.endpoint)),
-            refused=Refused("ABORTED", "Another operation is in progress on the endpoint.", reason="Conflict"),
         )
     )
 
     looking.endpoints.list()
 
+    cloud.operations.takes = timedelta(0)
+    azureml_emulator.clock.advance(timedelta(hours=1))
     begun[0].wait(timeout=LONG)
     assert deployer.platform.endpoints.predict(deployer.endpoint, [[1, 0]]) == [2.0]
-    assert len(azureml_emulator.calls.list(DELETE_ENDPOINT)) == 2  # of who looked, and of who deployed, before it
+    asked = [call.status for call in azureml_emulator.calls.list(DELETE_ENDPOINT)]
+    assert sorted(asked) == ["ABORTED", "OK"]  # of who looked, and of who deployed, before it
 
 
 def test_an_endpoint_is_not_removed_when_somebody_has_noted_that_they_deploy_there(
@@ -142,3 +147,33 @@ def test_a_removal_whose_answer_was_lost_is_not_asked_for_again(
 
     assert len(azureml_emulator.calls.list(DELETE_ENDPOINT)) == 1
     until(lambda: looking.endpoints._resources.names() == [])
+
+
+def test_a_split_waits_for_a_deployment_and_keeps_what_others_wrote_meanwhile(
+    deployer: Deployer, backends: AzureMLBackends, cloud: AzureCloud, azureml_emulator: Emulator
+) -> None:
+    platform, good = deployer.platform, deployer.version(2.0)
+    platform.endpoints.deploy(good, to=deployer.endpoint, name="one").wait(timeout=LONG)
+    platform.endpoints.deploy(good, to=deployer.endpoint, name="two").wait(timeout=LONG)
+    cloud.operations.takes = timedelta(hours=1)
+    platform.endpoints.deploy(good, to=deployer.endpoint, name="three")
+    cloud.operations.takes = timedelta(0)
+
+    def end_and_tag() -> None:
+        azureml_emulator.clock.advance(timedelta(hours=1))
+        until(lambda: state(backends, deployer.endpoint, "three") == "Succeeded")
+        found = backends.native.online_endpoints.get(deployer.endpoint)
+        found.tags = {**found.tags, "cost-centre": "7"}
+        backends.native.online_endpoints.begin_create_or_update(found).result()
+
+    put = "arm/PUT workspaces/onlineEndpoints"
+    azureml_emulator.calls.clear()
+    refused = once(end_and_tag, when=lambda: bool(azureml_emulator.calls.list(put)))
+    azureml_emulator.faults.set(Fault(matching=LIST, times=None, before=refused))
+
+    platform.endpoints.shift_traffic(deployer.endpoint, {"two": 100})
+
+    asked = [call.status for call in azureml_emulator.calls.list(put)]
+    assert asked == ["ABORTED", "OK", "OK"]  # refused, then the tag, then what follows from it
+    shown = backends.native.online_endpoints.get(deployer.endpoint)
+    assert (shown.traffic["two"], shown.tags["cost-centre"]) == (100, "7")

@@ -28,6 +28,8 @@ ENDPOINTS: Final = f"{WORKSPACE}/onlineEndpoints"
 ENDPOINT: Final = f"{ENDPOINTS}/{{endpoint}}"
 TYPE: Final = f"{PROVIDER}/workspaces/onlineEndpoints"
 _MODES: Final = {mode.lower(): mode for mode in ("Key", "AMLToken", "AADToken")}
+IN_WORK: Final = frozenset({"Creating", "Updating", "Scaling", "Deleting"})
+"""States of what is being changed."""
 _WHOLE: Final = 100
 _ORDERS: Final = ("CreatedTimeAsc", "CreatedTimeDesc")
 _MOST_MIRRORED: Final = 50
@@ -92,6 +94,8 @@ class OnlineEndpoints:
             if not self._hosts.take(host, request.path) and known is None:
                 raise UserError("ALREADY_EXISTS", f"The endpoint name {name} is taken in {location}.")
             kept = self._kept(request, known)
+            if known is not None:
+                check_idle(self._world, known)
             operation = self._world.operations.start(request.path)
             headers = self._world.operations.followed(
                 operation, request.names["subscription"], location, version=request.version
@@ -113,11 +117,13 @@ class OnlineEndpoints:
 
     def delete(self, request: ArmRequest) -> Answer:
         workspace_of(self._world, request)
-        found = self._world.resources.change(
-            request.path, lambda one: one["properties"].update(provisioningState="Deleting")
-        )
-        if found is None:
-            return Answer(status=204)
+        with self._world.surroundings.state.transaction():
+            found = self._world.resources.get(request.path)
+            if found is None:
+                return Answer(status=204)
+            check_idle(self._world, found)
+            found["properties"]["provisioningState"] = "Deleting"
+            self._world.resources.update(found)
         return self._accepted(request, found["location"], lambda: self._end(found))
 
     def list_keys(self, request: ArmRequest) -> Answer:
@@ -235,6 +241,22 @@ def endpoint_of(world: World, request: ArmRequest) -> dict[str, Any]:
     if found is None:
         raise not_found("OnlineEndpointNotFound", f"Online endpoint {name} not found.")
     return found
+
+
+def check_idle(world: World, endpoint: Mapping[str, Any]) -> None:
+    """Refuse a change of an endpoint, or of what is deployed there, while anything of it is being changed.
+
+    That any further operation on an endpoint is a conflict then is documented (learn.microsoft.com, "Troubleshoot
+    online endpoints deployment", among the codes of Kubernetes endpoints); that managed ones answer 409 as well is
+    reported by those who deploy twice at once. The words are not recorded.
+
+    Raises:
+        Refused: Something is under way.
+    """
+    for one in (endpoint, *world.resources.directly_below(f"{endpoint['id']}/deployments")):
+        state = one["properties"]["provisioningState"]
+        if state in IN_WORK:
+            raise UserError("ABORTED", f"Already running: {one['name']} is {state}. Another operation is under way.")
 
 
 def _who(identity: Mapping[str, Any]) -> tuple[bool, frozenset[str]]:
