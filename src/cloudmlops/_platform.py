@@ -75,6 +75,19 @@ def connect(
     return Platform(backends, actor=declared, policies=rules)
 
 
+def extra_of(target: str | None = None) -> str:
+    """Return which extra of cloudmlops has the packages that a target needs, such as `azureml`.
+
+    Args:
+        target: As for `connect`.
+
+    Raises:
+        ConfigurationError: The target is missing, or of an unknown provider; or the configuration is wrong.
+    """
+    url = _targets.resolve(target, _targets.configuration(Path.cwd()))
+    return _provider(url.partition("://")[0]).extra
+
+
 class Platform:
     """A connected platform. Use as a context manager, or call `close`."""
 

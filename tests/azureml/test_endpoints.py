@@ -527,7 +527,7 @@ def test_names_that_azure_does_not_take_are_refused_before_anything_is_asked(
 @pytest.mark.conformance
 def test_a_version_that_is_not_there_is_not_found(platform: Platform, deployer: Deployer) -> None:
     version = deployer.version()
-    with pytest.raises(NotFoundError, match="version 9 of model 'scaling'"):
+    with pytest.raises(NotFoundError, match="model 'scaling' has no version '9'"):
         platform.endpoints.deploy(replace(version, version="9"), to=deployer.endpoint)
     assert platform.endpoints.list() == []
 

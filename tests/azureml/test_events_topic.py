@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import concurrent.futures._base as futures
 import logging
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -35,6 +39,7 @@ from cloudmlops.errors import (
     UnexpectedReplyError,
 )
 from cloudmlops.ports.clock import SystemClock
+from cloudmlops.providers.azureml.eventing import queue
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
@@ -363,6 +368,78 @@ def test_events_that_waited_long_for_their_worker_are_locked_anew_before_they_ar
 
         assert [event.id for event in platform.events.list(kind=UnknownEvent)] == ["7"]
     assert len(azureml_emulator.calls.list("eventgrid/namespaces.renewLock")) == 1
+
+
+def test_events_whose_locks_cannot_be_renewed_are_released_and_come_again(
+    opened: Opened, namespace: Namespace, azureml_emulator: Emulator
+) -> None:
+    backends = opened(**namespace.settings)
+    clock = Later()
+    backends.clock = clock
+    events = backends.events
+    azureml_emulator.clock.freeze()  # no lock ends by itself
+    assert events.pull(10) == ()
+    by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
+    answered()
+    clock.later = timedelta(seconds=40)
+    azureml_emulator.faults.set(Fault(matching="eventgrid/namespaces.renewLock", refused=Refused("ABORTED", "no")))
+
+    with pytest.raises(ServiceError):
+        events.pull(10)
+    clock.later = timedelta(0)
+    again = events.pull(10)
+
+    assert len(azureml_emulator.calls.list("eventgrid/namespaces.release")) == 1
+    while not again:
+        again = events.pull(10)
+    assert [one.event.id for one in again] == ["7"]
+
+
+def answered() -> None:
+    """Wait until the question that is open beside the caller is answered."""
+    for thread in threading.enumerate():
+        if thread.name == "cloudmlops-event-grid":
+            thread.join(PATIENCE.total_seconds())
+
+
+@contextmanager
+def as_soon_as_nobody_waits(act: Callable[[], None]) -> Iterator[None]:
+    """Do something once, at the very moment at which this thread's wait for a queue's answer has ended in vain."""
+
+    def watch(frame: FrameType, what: str, _: object) -> None:
+        waited = frame.f_code.co_filename == futures.__file__ and frame.f_code.co_name in {"wait", "result"}
+        if what == "return" and waited and frame.f_back and frame.f_back.f_code.co_filename == queue.__file__:
+            sys.setprofile(None)
+            act()
+
+    sys.setprofile(watch)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+def test_what_a_queue_answers_at_the_moment_at_which_its_patience_ends_is_handed_out(
+    opened: Opened, namespace: Namespace, azureml_emulator: Emulator
+) -> None:
+    events = opened(**namespace.settings).events
+    by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
+    late = threading.Event()
+    azureml_emulator.faults.set(Fault(matching="eventgrid/namespaces.receive", before=lambda: assert_set(late)))
+
+    def answer() -> None:
+        late.set()
+        answered()
+
+    with as_soon_as_nobody_waits(answer):
+        pulled = events.pull(10)
+
+    assert [one.event.id for one in pulled or events.pull(10)] == ["7"]
+    assert len(azureml_emulator.calls.list("eventgrid/namespaces.receive")) == 1
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(PATIENCE.total_seconds())
 
 
 def test_a_queue_is_waited_at_for_longer_than_other_calls_may_take(

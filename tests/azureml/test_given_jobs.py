@@ -210,3 +210,47 @@ def test_a_given_pipeline_may_try_hyperparameters(connect_to_run: Connects, tmp_
 
     assert (run.outputs["model"] / "rate.txt").read_text() == "0.5"
     assert run.logs("tune") == "tried 0.5\n"
+
+
+PARALLEL = """
+type: pipeline
+experiment_name: scores
+outputs:
+  rows: {type: uri_file}
+settings:
+  default_compute: azureml:serverless
+jobs:
+  score:
+    type: parallel
+    mini_batch_size: "2"
+    mini_batch_error_threshold: 0
+    retry_settings: {max_retries: 1, timeout: 60}
+    input_data: ${{inputs.values}}
+    inputs:
+      values: {type: uri_folder, path: ./values}
+    outputs:
+      rows: "${{parent.outputs.rows}}"
+    task:
+      type: run_function
+      code: ./source
+      entry_script: score.py
+      environment: {image: "mine:1"}
+      append_row_to: ${{outputs.rows}}
+"""
+
+
+@pytest.mark.conformance(ci=True)
+def test_a_given_pipeline_may_hand_files_to_a_script_in_mini_batches(connect_to_run: Connects, tmp_path: Path) -> None:
+    for folder in ("source", "values"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "source" / "score.py").write_text(
+        "def run(files):\n    return [len(open(one).read()) for one in files]\n"
+    )
+    for number in range(3):
+        (tmp_path / "values" / f"{number}.txt").write_text("x" * number)
+    (tmp_path / "p.yaml").write_text(PARALLEL, encoding="utf-8")
+
+    run = connect_to_run().pipelines.run(cm.AzureMLSpec(tmp_path / "p.yaml"), wait=True)
+
+    assert run.outputs["rows"].read_text() == "0\n1\n2\n"
+    assert "mini batch 1: 1 of 1 items" in run.logs("score")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -235,6 +237,69 @@ def test_an_instance_costs_all_the_time_unless_it_shuts_itself_down(
     assert not _said(caplog)
     assert opened(compute="always-on", compute_idle_cost="2682").computes.ready("pipelines.run").name == "always-on"
     assert "about 2681 US dollars a month, as agreed" in caplog.text
+
+
+def test_machines_that_stay_long_after_a_run_are_refused_with_what_a_run_costs(
+    connect_to_run: Connects, azureml_emulator: Emulator, caplog: pytest.LogCaptureFixture, opened: Opened
+) -> None:
+    _make(connect_to_run(), size="Standard_NC24ads_A100_v4", max_instances=8, idle_time_before_scale_down=2 * 86_400)
+
+    with pytest.raises(
+        ConfigurationError,
+        match=r"'cpu' leaves up to 8 STANDARD_NC24ADS_A100_V4 on for 2 days, .* each run: about 1410 US dollars a run",
+    ) as refusal:
+        connect_to_run(compute="cpu").pipelines.run(single)
+
+    assert "Let its idle time be 1:00:00 at most; or agree to pay: add compute_idle_cost=1411" in refusal.value.hint
+    assert not azureml_emulator.calls.list(JOB)
+    assert opened(compute="cpu", compute_idle_cost="1411").computes.ready("pipelines.run").name == "cpu"
+    assert "about 1410 US dollars a run, as agreed" in caplog.text
+
+
+CLUSTER = {"name": "cpu", "size": "Standard_DS3_v2", "min_instances": 0, "max_instances": 2}
+A_DAY = {**CLUSTER, "idle_time_before_scale_down": 86_400}
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({**CLUSTER, "idle_time_before_scale_down": 3600}, ""),
+        (CLUSTER, ""),
+        ({**CLUSTER, "idle_time_before_scale_down": 3601}, "leaves up to 2 .* about 1 US dollars a run"),
+        (A_DAY, "leaves up to 2 .* about 14 US dollars a run"),
+        ({**A_DAY, "tier": "low_priority"}, "leaves up to 2 .* about 3 US dollars a run"),
+        ({**A_DAY, "min_instances": 1}, "keeps 1 .* about 214 US dollars a month, and leaves up to 1 .* about 7 US"),
+        ({**A_DAY, "min_instances": 2}, "keeps 2 .* about 428 US dollars a month$"),
+        ({**A_DAY, "idle_time_before_scale_down": 90 * 86_400}, "for 90 days.* about 428 US dollars a run"),
+        ({**A_DAY, "size": UNPRICED}, "at a price that this library does not know"),
+    ],
+)
+def test_what_a_cluster_leaves_on_is_counted_beyond_an_hour(fields: dict[str, Any], told: str) -> None:
+    fault = idle_fault(kept_by(ml().entities.AmlCompute(**fields)), AzureMLSettings.from_target(TARGET))
+
+    assert bool(fault) == bool(told)
+    assert re.search(told, fault)
+
+
+@pytest.mark.parametrize(
+    ("idle", "told"),
+    [
+        ("PT30M", ""),
+        ("PT1H", ""),
+        ("PT90M", "stays on for 1:30:00 after each run: about 6 US dollars a run"),
+        ("P3D", "stays on for 3 days, 0:00:00 after each run: about 264 US dollars a run"),
+        ("P1DT12H", "stays on for 1 day, 12:00:00 after each run: about 132 US dollars a run"),
+        ("soon", "that is on though nothing runs: about 2681 US dollars a month"),
+    ],
+)
+def test_what_an_instance_costs_until_it_shuts_itself_down_is_counted_beyond_an_hour(idle: str, told: str) -> None:
+    instance = ml().entities.ComputeInstance(
+        name="sleepy", size="Standard_NC24ads_A100_v4", idle_time_before_shutdown=idle
+    )
+
+    fault = idle_fault(kept_by(instance), AzureMLSettings.from_target(TARGET))
+
+    assert fault.endswith(told) if told else not fault
 
 
 def test_attached_machines_are_taken_by_name_only() -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from cloudmlops import Platform
+from cloudmlops.emulators.azure.arm.paging import PAGE
 from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
@@ -39,6 +40,27 @@ def test_what_was_scheduled_is_listed_as_it_was_given(connect_to_run: Connects) 
 
     assert platform.pipelines.schedules() == [given]
     assert connect_to_run().pipelines.schedules() == [given]
+
+
+@pytest.mark.conformance(ci=True)
+def test_when_schedules_fired_is_asked_with_one_page_of_jobs_for_each(
+    connect_to_run: Connects, cloud: AzureCloud, azureml_emulator: Emulator
+) -> None:
+    azureml_emulator.clock.freeze(datetime(2030, 1, 1, 12, tzinfo=UTC))
+    cloud.pace.queued = timedelta(days=1000)
+    platform = connect_to_run()
+    platform.pipelines.schedule(exactly, name="often", cron="0 3 * * *", parameters=GIVEN)
+    platform.pipelines.schedule(exactly, name="never", cron="0 3 * * *", parameters=GIVEN)
+    platform.native.schedules.begin_disable("never").result()
+    azureml_emulator.clock.advance(timedelta(days=PAGE + 5))  # more jobs than are on a page
+    azureml_emulator.calls.clear()
+
+    fired = {schedule.name: schedule.last_fired_at for schedule in platform.pipelines.schedules()}
+
+    assert fired == {"often": datetime(2030, 1, 1, 3, tzinfo=UTC) + timedelta(days=PAGE + 5), "never": None}
+    asked = [call.request["query"] for call in azureml_emulator.calls.list("arm/GET workspaces/jobs")]
+    assert sorted(query["tag"] for query in asked) == ["cloudmlops_schedule_never", "cloudmlops_schedule_often"]
+    assert all("$skipToken" not in query for query in asked)
 
 
 @pytest.mark.conformance(ci=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -16,8 +17,11 @@ from tests.azureml.event_grid import made_namespace
 
 from cloudmlops import Platform, connect
 from cloudmlops.emulators.azure.cloud import AzureCloud
+from cloudmlops.emulators.core.clock import Clock
 from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.ports.clock import FixedClock
 from cloudmlops.providers.azureml.sdk import ml
+from cloudmlops.providers.local.running.scheduler import Scheduler
 
 from .conftest import azureml_target, azureml_target_of, target_in_new_project, vertex_target
 
@@ -26,6 +30,55 @@ class OnDisk:
     @pytest.fixture
     def platform(self, platform_on_disk: Platform) -> Platform:
         return platform_on_disk
+
+
+class StartingRuns:
+    """What schedules need besides, on this machine: a scheduler, which looks each day that passes."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def freeze(self, at: datetime) -> None:
+        backends: Any = self._platform._backends
+        backends.clock = FixedClock(at)
+
+    def advance(self, by: timedelta) -> None:
+        backends: Any = self._platform._backends
+        lease = backends.folder / "scheduler.lease"
+        scheduler = Scheduler.open(backends.pipelines, lease, holder="the test", wait=False)
+        while by > timedelta(0):
+            backends.clock.at += min(by, timedelta(days=1))
+            by -= timedelta(days=1)
+            scheduler.tick()
+        scheduler.close()
+
+
+class ClockElsewhere:
+    """That of an emulator in another process."""
+
+    def __init__(self) -> None:
+        self._address = f"{os.environ['CLOUDMLOPS_EMULATOR']}/-/emulator/clock"
+
+    def freeze(self, at: datetime) -> None:
+        self._tell(freeze=at.isoformat())
+
+    def advance(self, by: timedelta) -> None:
+        self._tell(advance_seconds=by.total_seconds())
+
+    def run_on(self) -> None:
+        self.freeze(datetime.now(UTC))
+        self._tell(resume=True)
+
+    def _tell(self, **what: object) -> None:
+        httpx.post(self._address, json=what, verify=False, timeout=60).raise_for_status()
+
+
+class Sealed:
+    @pytest.fixture
+    def clock(self) -> Iterator[ClockElsewhere]:
+        clock = ClockElsewhere()
+        yield clock
+        clock.run_on()
 
 
 class OnVertex:
@@ -40,6 +93,10 @@ class OnVertex:
     def platform(self, vertex_emulator: Emulator) -> Iterator[Platform]:
         with connect(vertex_target(vertex_emulator, **self.settings)) as platform:
             yield platform
+
+    @pytest.fixture
+    def clock(self, vertex_emulator: Emulator) -> Clock:
+        return vertex_emulator.clock
 
 
 class ServedByVertex:
@@ -100,6 +157,10 @@ class OnAzureML:
         with connect(azureml_target(azureml_emulator, **self.settings)) as platform:
             yield platform
 
+    @pytest.fixture
+    def clock(self, azureml_emulator: Emulator) -> Clock:
+        return azureml_emulator.clock
+
 
 class ServedByAzureML:
     """What endpoints need besides: an image, and a cluster that files are scored on."""
@@ -149,7 +210,7 @@ class OnAzureMLWithNamespace(OnAzureML):
             yield platform
 
 
-class OnVertexSealed(OnVertex):
+class OnVertexSealed(Sealed, OnVertex):
     """Google's own addresses and credentials, in a process whose every way leads to an emulator."""
 
     settings: ClassVar[Mapping[str, str]] = {**OnVertex.settings, "api_url": "none"}
@@ -165,7 +226,7 @@ WORKSPACES: Final = tuple(f"sealed-{number}" for number in range(100))
 _unused = iter(WORKSPACES)
 
 
-class OnAzureMLSealed(OnAzureML):
+class OnAzureMLSealed(Sealed, OnAzureML):
     """The same in a process that was started behind the redirect, with its workspaces there from the start."""
 
     @pytest.fixture

@@ -17,6 +17,7 @@ from cloudmlops import Platform, connect
 from cloudmlops.cli.doctor import doctor
 from cloudmlops.domain.access import Grant, Role
 from cloudmlops.domain.features import Entity
+from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.emulators.google.cloud import GoogleCloud
@@ -25,6 +26,7 @@ from cloudmlops.errors import (
     InvalidRequestError,
     PermissionDeniedError,
 )
+from cloudmlops.providers.verbs import SHOWN_AT_ONCE
 from cloudmlops.providers.vertex.mapping.access import IAM_ROLES, permissions_of, role_of, verb_of
 from cloudmlops.providers.vertex.settings import VertexSettings
 from cloudmlops.services.endpoints import Endpoints
@@ -193,6 +195,21 @@ def test_a_topic_is_asked_itself(opened: Opened, cloud: GoogleCloud, project: st
         missing = platform.check_access(["events.publish"])
 
     assert [gap.permission.name for gap in missing] == ["pubsub.topics.publish"]
+
+
+def test_who_may_not_change_models_moves_them_in_the_ledger_and_is_told_when_more_is_wanted(
+    platform: Platform, cloud: GoogleCloud, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform.models.register("churn", written_model(tmp_path / "model"))
+    cloud.access.deny("aiplatform.models.update")
+
+    moved = platform.models.promote("churn", "1", to=Stage.CANDIDATE, reason="good")
+    (missing,) = platform.check_access(["models.promote"])
+
+    assert moved.stage is Stage.CANDIDATE
+    assert "`cloudmlops models repair churn` draws them again" in caplog.text
+    assert (missing.permission.name, missing.permission.when) == ("aiplatform.models.update", SHOWN_AT_ONCE)
+    assert [one.permission.when for one in platform.check_access(["models.repair"])] == [""]
 
 
 def test_a_subscription_is_asked_itself(

@@ -41,7 +41,6 @@ def act(deployed_as: str) -> Change:
         "deployed_id": mapping.deployed_id(deployed_as),
         "replicas": [1, 2],
         "machine": "n1-standard-2",
-        "machine_asked": None,
         "actor": "ada",
     }
     return {"kind": "begun", "act": known}

@@ -31,6 +31,7 @@ from cloudmlops.errors import (
     UnavailableError,
     WaitTimeoutError,
 )
+from cloudmlops.providers.deployment_journal import Journal
 from cloudmlops.providers.deployment_rules import act_of
 from cloudmlops.providers.vertex.backends import VertexBackends
 from cloudmlops.providers.vertex.endpoints import VertexEndpoints
@@ -218,6 +219,28 @@ def test_a_deployment_that_comes_to_be_after_it_was_given_up_is_removed(
     known = patient.endpoints.deployment("scaling", "act-2")
     assert known is not None
     assert known.state is DeploymentState.FAILED
+
+
+def test_an_endpoint_is_not_removed_when_somebody_has_noted_that_they_deploy_there(
+    platform: Platform, opened: Opened, register: Register, vertex_emulator: Emulator
+) -> None:
+    version, looking, other = register(), opened(), opened()
+    journal = Journal(other.objects, other.clock)
+    deploy(other.endpoints, spec(version))
+    until(lambda: len(native(other)[0].deployed_models) == 1)
+    journal.fail("scaling", journal.read("scaling").begun()[0], "given up")
+
+    def note() -> None:
+        kept = act_of(spec(version, "act-2", "v2"), actor="ada", native_model="x", deployed_id="7", machine="n")
+        journal.begin("scaling", "act-2", lambda _: {**kept, "operation": "begun"})
+
+    vertex_emulator.calls.clear()
+    vertex_emulator.faults.set(Fault(matching="*.UndeployModel", before=note))
+
+    looking.endpoints.get("scaling")
+
+    assert vertex_emulator.calls.list("DeleteEndpoint") == []
+    assert [len(one.deployed_models) for one in native(other)] == [0]
 
 
 def until(reached: Callable[[], bool], *, seconds: float = 30.0) -> None:

@@ -27,6 +27,7 @@ OLDEST_PYTHON: Final = (3, 11)
 OLDEST_SQLITE: Final = (3, 35, 0)
 """The first with RETURNING."""
 LEAST_FREE_GIB: Final = 1.0
+_LOCAL: Final = "local"
 _LOOKED_AT: Final = ("pipelines.list", "endpoints.list", "endpoints.status", "models.verify", "events.dead_letters")
 """What the checks of a platform do."""
 
@@ -49,7 +50,7 @@ def doctor(session: Session) -> None:
 
     Exits with 1 when a check fails; each failure names what to do.
     """
-    findings = [*_installation(), *_platform(session)]
+    findings = [*_installation(_extra(session)), *_platform(session)]
     if session.as_json:
         session.table(
             "Checks",
@@ -68,20 +69,29 @@ def _mark(ok: bool) -> str:
     return click.style("ok  ", fg="green") if ok else click.style("FAIL", fg="red", bold=True)
 
 
-def _installation() -> Iterator[Finding]:
+def _extra(session: Session) -> str:
+    try:
+        return session.extra
+    except CloudMLOpsError:
+        return _LOCAL  # what is wrong with the target is a finding of its own
+
+
+def _installation(extra: str) -> Iterator[Finding]:
     yield Finding(
         check="Python",
         ok=sys.version_info >= OLDEST_PYTHON,
         found=f"{python.python_version()} at {sys.executable}",
         fix="" if sys.version_info >= OLDEST_PYTHON else "cloudmlops needs Python 3.11 or newer.",
     )
-    missing = [*missing_packages("local")]
+    missing = [*missing_packages(extra)]
     yield Finding(
-        check="Packages of cloudmlops[local]",
+        check=f"Packages of cloudmlops[{extra}]",
         ok=not missing,
         found=f"cloudmlops {version('cloudmlops')}, " + (f"missing: {', '.join(missing)}" if missing else "all there"),
-        fix='pip install "cloudmlops[local]"' if missing else "",
+        fix=f'pip install "cloudmlops[{extra}]"' if missing else "",
     )
+    if extra != _LOCAL:
+        return
     new_enough = sqlite3.sqlite_version_info >= OLDEST_SQLITE
     yield Finding(
         check="SQLite",

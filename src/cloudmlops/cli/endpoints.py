@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,17 +24,36 @@ if TYPE_CHECKING:
 _DEPLOYMENT_COLUMNS = ("deployment", "model", "version", "state", "traffic_percent", "healthy", "restarts", "created")
 
 
+class _Replicas(click.ParamType[tuple[int, int]]):
+    """How many at least and at most: `2` is two, `1-5` from one to five."""
+
+    name = "N|LEAST-MOST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Read what was written."""
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?", str(value), re.ASCII)
+        if found is None:
+            self.fail(f"{value!r} is neither a number nor two as in 1-5", param, ctx)
+        return int(found[1]), int(found[2] or found[1])
+
+
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.argument("version", metavar="VERSION|STAGE")
 @click.option("--to", "endpoint", required=True, metavar="ENDPOINT", help="Made if there is none.")
 @click.option("--name", metavar="DEPLOYMENT", help="By default v and the version.")
-@click.option("--replicas", type=int, default=1, show_default=True, help="Worker processes.")
+@click.option(
+    "--replicas",
+    type=_Replicas(),
+    default="1",
+    show_default=True,
+    help="Processes or machines that serve it; LEAST-MOST lets them follow the load where the provider can.",
+)
 @click.option("--machine", metavar="TYPE", help="The provider's machine type; local records it only.")
 @click.option("--traffic-percent", type=int, help="Its share once healthy. By default all for the first, else none.")
 @click.option("--port", type=int, help="Where a new endpoint listens; by default any free port.")
 @click.option("--wait/--detach", default=True, help="Wait until it is healthy, or let it start on its own.")
-@click.option("--timeout", type=float, default=300, show_default=True, metavar="SECONDS", help="For --wait.")
+@click.option("--timeout", type=float, default=1800, show_default=True, metavar="SECONDS", help="For --wait.")
 @session_options
 def deploy(
     session: Session,
@@ -41,7 +61,7 @@ def deploy(
     version: str,
     endpoint: str,
     name: str | None,
-    replicas: int,
+    replicas: tuple[int, int],
     machine: str | None,
     traffic_percent: int | None,
     port: int | None,
@@ -57,7 +77,7 @@ def deploy(
             _version(session, model, version),
             to=endpoint,
             name=name,
-            replicas=(replicas, replicas),
+            replicas=replicas,
             machine=machine,
             traffic_percent=traffic_percent,
             port=port,

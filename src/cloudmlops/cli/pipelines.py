@@ -190,10 +190,11 @@ def remove_schedule(session: Session, name: str) -> None:
 @click.option("--wait", is_flag=True, help="When another scheduler is at work, wait to take its place.")
 @session_options
 def run_schedules(session: Session, wait: bool) -> None:
-    """Start runs at their times until this process is stopped."""
+    """Start runs at their times until this process is stopped; a cloud does so by itself."""
     platform = session.platform
     with suppress(KeyboardInterrupt):
         platform.pipelines.run_schedules(wait=wait, started=lambda: session.note("scheduling; stop with Ctrl-C"))
+        session.note("this platform starts the runs of its schedules by itself: no process needs to go on here")
 
 
 def load_pipeline(reference: str) -> Pipeline[..., Any]:

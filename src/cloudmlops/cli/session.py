@@ -35,6 +35,13 @@ class Session:
 
         return connect(self._target, actor=self._actor)
 
+    @property
+    def extra(self) -> str:
+        """Which extra of cloudmlops has the packages that the target needs."""
+        from cloudmlops._platform import extra_of
+
+        return extra_of(self._target)
+
     def close(self) -> None:
         """Let go of the platform, if the command has used it."""
         if "platform" in self.__dict__:

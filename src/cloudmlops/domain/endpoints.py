@@ -24,9 +24,9 @@ class DeploymentState(StrEnum):
     DOWN = "down"
     """What keeps it running ended by a crash or a restart of the machine; the next change or prediction revives it."""
     FAILED = "failed"
-    """It never became healthy and was removed."""
+    """It never became healthy, or was removed before anybody saw that."""
     GONE = "gone"
-    """It was undeployed."""
+    """It was healthy, and was taken away."""
 
 
 class Shortfall(StrEnum):

@@ -72,6 +72,13 @@ class EventsPort(Protocol):
         """Turn the provider's own kind of event into ours; any other comes back as it is."""
         ...
 
+    def formerly(self, platform: str) -> str:
+        """Return how events named a platform before its address had one spelling; the same where it always had.
+
+        What came in under that name is known.
+        """
+        return platform
+
     def pull(self, limit: int) -> Sequence[Pulled]:
         """Take up to `limit` events from the provider's queue without waiting; empty where there is none."""
         ...

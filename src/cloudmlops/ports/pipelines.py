@@ -79,6 +79,10 @@ class PipelinesPort(Protocol):
         """Note that the end of the run has been published as an event."""
         ...
 
+    def schedule_faults(self, schedule: Schedule) -> Sequence[str]:
+        """List why a well-formed schedule cannot be kept here; nothing is asked for that."""
+        ...
+
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         """Run `request` at the schedule's times; replaces a schedule of that name."""
         ...
@@ -92,7 +96,7 @@ class PipelinesPort(Protocol):
         ...
 
     def run_schedules(self, stop: threading.Event, *, wait: bool, started: Callable[[], None]) -> None:
-        """Start runs at their times until `stop` is set, where the provider does not do so by itself.
+        """Start runs at their times until `stop` is set; where the provider does so by itself, return at once.
 
         Args:
             stop: Ends it.

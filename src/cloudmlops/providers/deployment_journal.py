@@ -50,7 +50,6 @@ class Act:
     """The cloud's id of the deployment, given by us."""
     replicas: tuple[int, int]
     machine: str
-    machine_asked: str | None
     created_at: str
     actor: str
     traffic_percent: int | None = None

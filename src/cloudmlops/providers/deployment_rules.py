@@ -40,7 +40,6 @@ def act_of(
         "deployed_id": deployed_id,
         "replicas": list(spec.replicas),
         "machine": spec.machine or machine,
-        "machine_asked": spec.machine,
         "actor": actor,
         **more,
     }
@@ -78,7 +77,7 @@ def act_status(endpoint: str, act: Act) -> DeploymentStatus:
         healthy_replicas=0,
         restarts=0,
         created_at=datetime.fromisoformat(act.created_at),
-        machine=act.machine_asked,
+        machine=act.machine,
         announced=act.announced,
         failure=act.failure,
     )

@@ -87,6 +87,9 @@ class Jobs(Protocol[Job]):
     def printed(self, request: RunRequest, job: Job, step: str) -> Sequence[Callable[[], Mapping[str, str]]]:
         """Return what reads the log of each attempt at a step by its processes, the first attempt first."""
 
+    def schedule_faults(self, schedule: Schedule) -> Sequence[str]:
+        """List why a schedule cannot be kept here; nothing is asked for that."""
+
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         """Make a schedule, or replace the one of that name; it and its jobs name their request by its mark."""
 
@@ -213,6 +216,9 @@ class JobPipelines(PipelinesPort, Generic[Job]):
     def announced(self, run: str) -> None:
         self._kept.announce(run)
 
+    def schedule_faults(self, schedule: Schedule) -> Sequence[str]:
+        return self._jobs.schedule_faults(schedule)
+
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         self._check(request, RunMode.DETACHED)
         self._jobs.schedule(schedule, request)
@@ -225,13 +231,12 @@ class JobPipelines(PipelinesPort, Generic[Job]):
 
     def run_schedules(
         self,
-        stop: threading.Event,  # noqa: ARG002 nothing goes on that could be stopped
+        stop: threading.Event,
         *,
-        wait: bool,  # noqa: ARG002 there is no place to take
+        wait: bool,
         started: Callable[[], None],
     ) -> None:
         """Return at once: a cloud starts the runs of its schedules by itself."""
-        started()
 
     def close(self) -> None:
         """Remove what was downloaded, and close connections."""

@@ -110,12 +110,17 @@ class TargetSettings(BaseSettings):
         names = [name for name in type(self).model_fields if name in self.model_fields_set]
         unsaid = {*self.located_by, *self.secrets}
         query = {name: _text(getattr(self, name)) for name in names if name not in unsaid}
-        return f"{self.address}?{urlencode(query)}" if query else self.address
+        return f"{self.located}?{urlencode(query)}" if query else self.located
+
+    @property
+    def located(self) -> str:
+        """The URL without its query, spelled as it was given."""
+        return f"{self.provider}://{'/'.join(getattr(self, name) for name in self.located_by)}"
 
     @property
     def address(self) -> str:
         """The platform's stable name."""
-        return f"{self.provider}://{'/'.join(getattr(self, name) for name in self.located_by)}"
+        return self.located
 
 
 def _text(value: object) -> str:

@@ -22,6 +22,12 @@ PUBLISHING: Final = frozenset(
 """They send events to the topic of the settings."""
 PULLING: Final = frozenset({"events.process", "events.run"})
 """They take events from the subscription of the settings."""
+DRAWN_AFTERWARDS: Final = frozenset({"models.promote", "models.rollback", "models.tag", "models.untag"})
+"""What they do is done with the ledger's entry; the provider's records are drawn after it, by who may write them."""
+SHOWN_AT_ONCE: Final = (
+    "the registry is to show it at once: without it the ledger has it, and a warning says who draws it"
+)
+"""When those verbs need the right to change the provider's records."""
 ASKED_WITHIN: Final[Mapping[str, str]] = {
     "endpoints.get": "endpoints.status",
     "events.receive": "events.process",

@@ -50,6 +50,8 @@ _POLLS: Final = 40
 """Looks grow rarer: one lasts as long as a fortieth of the time waited so far."""
 _log: Final = logging.getLogger("cloudmlops.endpoints")
 _SERVING: Final = (DeploymentState.HEALTHY, DeploymentState.DEGRADED)
+_WAS_HEALTHY: Final = (*_SERVING, DeploymentState.GONE)
+"""States of deployments that were healthy once: one that never was and is not there has failed."""
 
 
 class Endpoints:
@@ -327,6 +329,7 @@ class Deployment:
     def __init__(self, endpoints: Endpoints, status: DeploymentStatus) -> None:
         self._endpoints = endpoints
         self._first = status
+        self._was_healthy = status.state in _WAS_HEALTHY
 
     @property
     def name(self) -> str:
@@ -342,22 +345,26 @@ class Deployment:
     def status(self) -> DeploymentStatus:
         """How it is now."""
         found = self._endpoints.deployment(self.endpoint, self._first.deployed_as)
-        return found or replace(self._first, state=DeploymentState.GONE, traffic_percent=0, healthy_replicas=0)
+        if found is not None:
+            self._was_healthy = self._was_healthy or found.state in _WAS_HEALTHY
+            return found
+        gone = DeploymentState.GONE if self._was_healthy else DeploymentState.FAILED
+        failure = "" if self._was_healthy else "its endpoint was deleted before it was seen to be healthy"
+        return replace(self._first, state=gone, traffic_percent=0, healthy_replicas=0, failure=failure)
 
     def wait(self, *, timeout: timedelta | None = None) -> Deployment:
-        """Wait until it is healthy and has its traffic.
+        """Wait until it is healthy and has its traffic; of one that was, and was taken away since, this returns.
 
         Raises:
-            DeploymentFailedError: It did not become healthy; the endpoint is as it was. The message ends with its log.
+            DeploymentFailedError: It did not become healthy, and the endpoint is as it was; or it was removed before.
+                The message ends with its log.
             WaitTimeoutError: Not within `timeout`; it goes on.
         """
         begun = time.monotonic()
         deadline = None if timeout is None else begun + timeout.total_seconds()
         while True:
             status = self.status
-            if status.state in _SERVING:
-                return self
-            if status.state is DeploymentState.GONE:  # it was healthy, and was undeployed since
+            if status.state in _SERVING or status.state is DeploymentState.GONE:
                 return self
             if status.state is DeploymentState.FAILED:
                 raise DeploymentFailedError(

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event as Signal
@@ -143,7 +144,8 @@ class Events:
 
     def accept(self, event: Event) -> bool:
         """Store an event that came in; durable on return. False when it was known already."""
-        new = self._inbox.store(event, at=self._now())
+        former = replace(event, platform=self._port.formerly(event.platform))
+        new = self._inbox.store(event, at=self._now(), formerly=former.key)
         if new:
             self._wake()
         return new

@@ -138,7 +138,7 @@ class Pipelines:
         Args:
             pipeline: As for `run`.
             name: Of the schedule; its runs are called `NAME-TIME`.
-            cron: Minute, hour, day of month, month, day of week.
+            cron: Minute, hour, day of month, month, day of week: numbers, names such as `MON` and `JAN`, and `* , - /`.
             timezone: In which `cron` is read, such as `Europe/Zurich`.
             parameters: As for `run`.
             cache: Whether earlier successes may stand for steps. With the same parameters each time they would stand
@@ -146,7 +146,7 @@ class Pipelines:
 
         Raises:
             InvalidPipelineError: Lists all faults of the pipeline.
-            InvalidRequestError: The name, the expression or the time zone is wrong.
+            InvalidRequestError: The name, the expression or the time zone is wrong, or the provider cannot keep it.
         """
         graph, written = _written(pipeline, parameters)
         with span("pipelines.schedule", pipeline=graph.name, schedule=name):
@@ -160,7 +160,7 @@ class Pipelines:
                 parameters=graph.parameters,
                 created_at=self._context.backends.clock.now(),
             )
-            check_schedule(kept)
+            check_schedule(kept, lambda one: self._port.schedule_faults(one))
             request = self._request(name, graph, at=kept.created_at, cache=cache, written=written)
             self._port.schedule(kept, request)
         return kept
@@ -182,12 +182,12 @@ class Pipelines:
         stop: threading.Event | None = None,
         started: Callable[[], None] = lambda: None,
     ) -> None:
-        """Start runs at their times until `stop` is set, where the provider does not do so by itself.
+        """Start runs at their times until `stop` is set; where the provider does so by itself, return at once.
 
         Args:
             wait: When another process is at it, wait to take its place.
             stop: None is for ever.
-            started: Called when this process is the one at it.
+            started: Called when this process is the one at it; never where the provider is.
 
         Raises:
             ConflictError: Another process is at it; the message says which.

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -55,6 +55,11 @@ roles = ["EventGrid Data Receiver"]
 [[principals]]
 name = "machine"
 kind = "ManagedIdentity"
+assigned_to = ["machine"]
+
+[[principals]]
+name = "unassigned"
+kind = "ManagedIdentity"
 """
 _numbers = itertools.count(1)
 
@@ -88,10 +93,10 @@ class Azure:
         who = self.principal(name)
         return ClientSecretCredential(self.cloud.tokens.directory.tenant, who.client_id, who.secret)
 
-    def client(self, name: str = "owner") -> MLClient:
+    def client(self, name: str = "owner", **options: Any) -> MLClient:
         from azure.ai.ml import MLClient
 
-        return MLClient(self.credential(name), SUBSCRIPTION, GROUP, self.workspace, enable_telemetry=False)
+        return MLClient(self.credential(name), SUBSCRIPTION, GROUP, self.workspace, enable_telemetry=False, **options)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ What was said on the wire is then looked at: which api-versions were sent, and w
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ import pytest
 from cloudmlops.emulators.azure.scoring.images import ServingImage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from azure.ai.ml import MLClient
 
     from conftest import Azure
@@ -52,12 +54,14 @@ class Tour:
     azure: Azure
     folder: Path
     registry: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What clients of Azure Resource Manager are made with, such as `raw_response_hook`, which is shown all answers."""
 
     def go(self) -> None:
         """Visit everything."""
         command = [sys.executable, "-S", "-u", str(_SERVER), "{port}"]
         self.azure.cloud.fleet.images.let(IMAGE, ServingImage(command=command))
-        ml = self.azure.client()
+        ml = self.azure.client(**self.options)
         self._workspaces(ml)
         self._assets(ml)
         self._features(ml)
@@ -265,12 +269,12 @@ class Tour:
             acr_config=[SystemCreatedAcrAccount(acr_account_sku="Premium")],
             storage_config=SystemCreatedStorageAccount(storage_account_hns=False, storage_account_type="standard_lrs"),
         )
-        registries = self.azure.client().registries
+        registries = self.azure.client(**self.options).registries
         made = Registry(name=self.registry, location="westeurope", replication_locations=[details])
         registries.begin_create(made).result()
         registries.get(self.registry)
         list(registries.list())
-        shared = MLClient(self.azure.credential(), registry_name=self.registry, enable_telemetry=False)
+        shared = MLClient(self.azure.credential(), registry_name=self.registry, enable_telemetry=False, **self.options)
         shared.environments.create_or_update(Environment(name="shared", version="1", image=IMAGE))
         shared.environments.get("shared", version="1")
         list(shared.environments.list("shared"))
@@ -279,7 +283,7 @@ class Tour:
     def _roles(self) -> None:
         from azure.mgmt.authorization import AuthorizationManagementClient
 
-        client: Any = AuthorizationManagementClient(self.azure.credential(), self.azure.subscription)
+        client: Any = AuthorizationManagementClient(self.azure.credential(), self.azure.subscription, **self.options)
         (reader,) = client.role_definitions.list("", filter="roleName eq 'Reader'")
         scope, name = self.azure.workspace_id, str(uuid4())
         given = {"role_definition_id": reader.id, "principal_id": self.azure.principal("nobody").object_id}
@@ -295,7 +299,7 @@ class Tour:
         from azure.mgmt.eventgrid.models import Namespace, NamespaceTopic, Subscription, Topic
 
         credential, group = self.azure.credential(), self.azure.group
-        manage = EventGridManagementClient(credential, self.azure.subscription)
+        manage = EventGridManagementClient(credential, self.azure.subscription, **self.options)
         name = f"tour-{self.azure.workspace}"
         topic = manage.topics.begin_create_or_update(
             group, name, Topic(location="westeurope", input_schema="CloudEventSchemaV1_0")

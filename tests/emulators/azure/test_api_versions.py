@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import pytest
 from tests.emulators.azure.sdk_tour import QUIET, Tour
+from tests.emulators.azure.sdk_tour_neighbours import Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +27,25 @@ TEN: Final = (
 _REGISTRIES: Final = "2021-10-01-dataplanepreview"
 _EVENT_GRID: Final = "2025-02-15"
 _AUTHORIZATION: Final = "2022-04-01"
+_MONITOR: Final = "2022-10-01"
+_RESOURCES: Final = "2020-06-01"
 _BLOB: Final = "2026-10-06"
 
 REGISTER: Final[Mapping[str, tuple[str, ...]]] = {
+    "DELETE autoscalesettings": (_MONITOR,),
+    "GET autoscalesettings": (_MONITOR,),
+    "PUT autoscalesettings": (_MONITOR,),
+    "GET deployments": (_RESOURCES,),
+    "PUT deployments": (_RESOURCES,),
+    "GET deployments/operationStatuses": (_RESOURCES,),
+    "DELETE eventSubscriptions": (_EVENT_GRID,),
+    "GET eventSubscriptions": (_EVENT_GRID,),
+    "PATCH eventSubscriptions": (_EVENT_GRID,),
+    "PUT eventSubscriptions": (_EVENT_GRID,),
+    "POST eventSubscriptions/getDeliveryAttributes": (_EVENT_GRID,),
+    "POST eventSubscriptions/getFullUrl": (_EVENT_GRID,),
     "GET locations/computeOperationsStatus": ("2023-08-01-preview",),
-    "GET locations/mfeOperationResults": ("2023-04-01-preview",),
+    "GET locations/mfeOperationResults": ("2022-02-01-preview", "2023-04-01-preview", "2023-10-01"),
     "GET locations/mfeOperationsStatus": (
         "2022-02-01-preview",
         "2023-04-01-preview",
@@ -38,29 +53,75 @@ REGISTER: Final[Mapping[str, tuple[str, ...]]] = {
         "2023-10-01",
         "2024-01-01-preview",
     ),
+    "GET locations/operationResults": (_EVENT_GRID,),
     "GET locations/operationsStatus": (_EVENT_GRID,),
     "GET locations/registryOperationsStatus": ("2022-10-01-preview",),
+    "GET locations/workspaceOperationsStatus": ("2024-10-01-preview",),
+    "DELETE namespaces": (_EVENT_GRID,),
     "GET namespaces": (_EVENT_GRID,),
+    "PATCH namespaces": (_EVENT_GRID,),
     "PUT namespaces": (_EVENT_GRID,),
+    "POST namespaces/listKeys": (_EVENT_GRID,),
+    "POST namespaces/regenerateKey": (_EVENT_GRID,),
+    "DELETE namespaces/topics": (_EVENT_GRID,),
     "GET namespaces/topics": (_EVENT_GRID,),
+    "PATCH namespaces/topics": (_EVENT_GRID,),
     "PUT namespaces/topics": (_EVENT_GRID,),
+    "DELETE namespaces/topics/eventSubscriptions": (_EVENT_GRID,),
     "GET namespaces/topics/eventSubscriptions": (_EVENT_GRID,),
+    "PATCH namespaces/topics/eventSubscriptions": (_EVENT_GRID,),
     "PUT namespaces/topics/eventSubscriptions": (_EVENT_GRID,),
+    "POST namespaces/topics/listKeys": (_EVENT_GRID,),
+    "POST namespaces/topics/regenerateKey": (_EVENT_GRID,),
     "GET registries": ("2022-10-01-preview",),
     "PUT registries": ("2022-10-01-preview",),
+    "GET registries/codes/versions": (_REGISTRIES,),
+    "PUT registries/codes/versions": (_REGISTRIES,),
+    "GET registries/components": (_REGISTRIES,),
+    "GET registries/components/versions": (_REGISTRIES,),
+    "PUT registries/components/versions": (_REGISTRIES,),
+    "GET registries/data": (_REGISTRIES,),
+    "GET registries/data/versions": (_REGISTRIES,),
+    "PUT registries/data/versions": (_REGISTRIES,),
+    "POST registries/datarefs/versions": (_REGISTRIES,),
+    "GET registries/environments": (_REGISTRIES,),
     "GET registries/environments/versions": (_REGISTRIES,),
     "PUT registries/environments/versions": (_REGISTRIES,),
+    "POST registries/import": (_REGISTRIES,),
+    "GET registries/models": (_REGISTRIES,),
     "GET registries/models/versions": (_REGISTRIES,),
     "PUT registries/models/versions": (_REGISTRIES,),
     "PUT registries/tempdatarefs/versions": (_REGISTRIES,),
     "DELETE roleAssignments": (_AUTHORIZATION,),
     "GET roleAssignments": (_AUTHORIZATION,),
     "PUT roleAssignments": (_AUTHORIZATION,),
+    "DELETE roleDefinitions": (_AUTHORIZATION,),
     "GET roleDefinitions": (_AUTHORIZATION,),
+    "PUT roleDefinitions": (_AUTHORIZATION,),
+    "GET subscriptions/resourceGroups/deployments/operations": (_RESOURCES,),
+    "DELETE systemTopics": (_EVENT_GRID,),
+    "GET systemTopics": (_EVENT_GRID,),
+    "PUT systemTopics": (_EVENT_GRID,),
+    "DELETE systemTopics/eventSubscriptions": (_EVENT_GRID,),
+    "GET systemTopics/eventSubscriptions": (_EVENT_GRID,),
+    "PATCH systemTopics/eventSubscriptions": (_EVENT_GRID,),
+    "PUT systemTopics/eventSubscriptions": (_EVENT_GRID,),
+    "POST systemTopics/eventSubscriptions/getDeliveryAttributes": (_EVENT_GRID,),
+    "POST systemTopics/eventSubscriptions/getFullUrl": (_EVENT_GRID,),
+    "DELETE topics": (_EVENT_GRID,),
     "GET topics": (_EVENT_GRID,),
+    "PATCH topics": (_EVENT_GRID,),
     "PUT topics": (_EVENT_GRID,),
+    "DELETE topics/eventSubscriptions": (_EVENT_GRID,),
+    "GET topics/eventSubscriptions": (_EVENT_GRID,),
+    "PATCH topics/eventSubscriptions": (_EVENT_GRID,),
+    "PUT topics/eventSubscriptions": (_EVENT_GRID,),
+    "POST topics/eventSubscriptions/getDeliveryAttributes": (_EVENT_GRID,),
+    "POST topics/eventSubscriptions/getFullUrl": (_EVENT_GRID,),
     "POST topics/listKeys": (_EVENT_GRID,),
-    "GET workspaces": ("2023-08-01-preview", "2024-10-01-preview"),
+    "POST topics/regenerateKey": (_EVENT_GRID,),
+    "DELETE workspaces": ("2024-10-01-preview",),
+    "GET workspaces": ("2023-04-01-preview", "2023-08-01-preview", "2024-10-01-preview"),
     "PATCH workspaces": ("2024-10-01-preview",),
     "GET workspaces/batchEndpoints": ("2023-10-01", "2024-01-01-preview"),
     "PUT workspaces/batchEndpoints": ("2023-10-01",),
@@ -95,6 +156,7 @@ REGISTER: Final[Mapping[str, tuple[str, ...]]] = {
     "GET workspaces/featuresets": ("2023-10-01",),
     "GET workspaces/featuresets/versions": ("2023-10-01",),
     "PUT workspaces/featuresets/versions": ("2023-10-01",),
+    "POST workspaces/featuresets/versions/backfill": ("2023-10-01",),
     "GET workspaces/featuresets/versions/features": ("2023-10-01",),
     "GET workspaces/featurestoreEntities": ("2023-10-01",),
     "GET workspaces/featurestoreEntities/versions": ("2023-10-01",),
@@ -113,6 +175,8 @@ REGISTER: Final[Mapping[str, tuple[str, ...]]] = {
     "PUT workspaces/onlineEndpoints/deployments": ("2023-04-01-preview",),
     "POST workspaces/onlineEndpoints/deployments/getLogs": ("2023-04-01-preview",),
     "POST workspaces/onlineEndpoints/listKeys": ("2022-02-01-preview",),
+    "POST workspaces/onlineEndpoints/regenerateKeys": ("2022-02-01-preview",),
+    "POST workspaces/onlineEndpoints/token": ("2022-02-01-preview",),
     "DELETE workspaces/schedules": ("2023-06-01-preview",),
     "GET workspaces/schedules": ("2023-06-01-preview",),
     "PUT workspaces/schedules": ("2023-06-01-preview",),
@@ -134,7 +198,8 @@ REGISTER: Final[Mapping[str, tuple[str, ...]]] = {
 def test_the_api_versions_that_the_sdks_send_are_those_of_the_register(azure: Azure, tmp_path: Path) -> None:
     azure.cloud.reset()  # the versions that others asked for
 
-    Tour(azure=azure, folder=tmp_path, registry=f"tour-{azure.workspace}").go()
+    for tour in (Tour, Neighbours):
+        tour(azure=azure, folder=tmp_path, registry=f"tour-{azure.workspace}").go()
 
     sent = {operation: set(versions) for operation, versions in azure.cloud.versions.items()}
     new = {

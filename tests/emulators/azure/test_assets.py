@@ -253,10 +253,10 @@ class TestComponents:
         assert reply.json()["error"]["message"] == "Not found component nothing."
 
     def test_one_of_a_type_that_is_not_emulated_is_refused_by_name(self, azure: Azure) -> None:
-        reply = put(azure, "/components/step/versions/1", componentSpec={"type": "parallel"})
+        reply = put(azure, "/components/step/versions/1", componentSpec={"type": "import"})
 
         assert reply.status_code == 501
-        assert "parallel" in reply.json()["error"]["message"]
+        assert "'import'" in reply.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("kind", ["codes", "data", "environments", "components"])

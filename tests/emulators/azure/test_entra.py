@@ -116,6 +116,54 @@ def test_a_machine_has_an_identity_of_its_own_in_all_three_forms(azure: Azure, m
             assert claims(ManagedIdentityCredential().get_token(MANAGEMENT).token)["oid"] == machine.object_id
 
 
+def test_a_machine_gets_tokens_of_what_is_assigned_to_it_and_of_no_other(azure: Azure) -> None:
+    named, other = azure.principal("machine"), azure.principal("unassigned")
+
+    token = ManagedIdentityCredential(client_id=named.client_id).get_token(MANAGEMENT).token
+    with pytest.raises(ClientAuthenticationError):
+        ManagedIdentityCredential(client_id=other.client_id).get_token(MANAGEMENT)
+
+    assert claims(token)["oid"] == named.object_id
+    assert [call.status for call in azure.emulator.calls.list("managed-identity/instance.token")] == [
+        "OK",
+        "INVALID_ARGUMENT",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("assigned", "told"),
+    [
+        ([], "Identity not found"),
+        (["a", "b"], "Multiple user assigned identities exist, please specify the clientId"),
+    ],
+    ids=["none", "two"],
+)
+def test_a_machine_says_nobody_s_name_where_it_is_in_doubt(tmp_path: Path, assigned: list[str], told: str) -> None:
+    identity = '[[principals]]\nname = "{}"\nkind = "ManagedIdentity"\nassigned_to = {}\n'
+    file = tmp_path / "principals.toml"
+    file.write_text(
+        '[[principals]]\nname = "ci"\nsecret = "s"\n'
+        + "".join(identity.format(name, '["machine"]' if name in assigned else "[]") for name in "ab")
+    )
+    with azureml_emulator(principals=file) as emulator:
+        directory = emulator.cloud(AzureCloud).tokens.directory
+        address = f"{emulator.url}/metadata/identity/oauth2/token"
+        asked = {"resource": "https://management.azure.com", "api-version": "2018-02-01"}
+
+        reply = httpx.get(address, params=asked, headers={"metadata": "true"}, trust_env=False, verify=False)
+        of_one = httpx.get(
+            address,
+            params={**asked, "client_id": directory.by_name("a").client_id},
+            headers={"metadata": "true"},
+            trust_env=False,
+            verify=False,
+        )
+
+    assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
+    assert told in reply.json()["error_description"]
+    assert of_one.status_code == (200 if assigned else 400)
+
+
 def test_a_process_gets_tokens_of_its_own_identity_and_of_no_other(
     azure: Azure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +347,11 @@ def test_all_that_is_wrong_with_a_file_of_principals_is_told_at_once(tmp_path: P
             ["'ci': roles is a list of texts, not 'Owner'", "'b': members is a list of texts", "has no secret"],
         ),
         ("[[principals]]\nname = 3\nsecret = 4", ["3: name is a text", "3: secret is a text"]),
+        (
+            """principals = [{name="ci", secret="s", assigned_to=["machine"]},
+            {name="vm", kind="ManagedIdentity", assigned_to=["cpu"]}]""",
+            ["'ci': only a ManagedIdentity is assigned to something", "'vm': assigned_to knows 'machine' alone"],
+        ),
     ],
 )
 def test_a_file_that_nobody_could_log_in_by_is_refused(tmp_path: Path, content: str, faults: list[str]) -> None:

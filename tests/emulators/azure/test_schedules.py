@@ -275,6 +275,19 @@ def test_a_recurrence_with_a_pattern_is_made_by_the_sdk(azure: Azure, started: S
             },
             ["04-01 06:00", "04-10 06:00"],
         ),
+        (
+            {
+                "triggerType": "Recurrence",
+                "frequency": "Month",
+                "interval": 1,
+                "startTime": "2026-03-01T00:00:00",
+                "schedule": {"hours": [3], "minutes": [0], "monthDays": [31]},
+            },
+            ["03-31 03:00", "05-31 03:00"],
+        ),
+        (hourly(expression="0 3 1 * *"), ["03-03 03:00", "03-04 03:00"]),
+        (hourly(expression="0 3 * JAN *"), ["03-03 03:00", "03-04 03:00"]),
+        (hourly(expression="0 3 1 * 0,Saturday"), ["03-07 03:00", "03-08 03:00"]),
     ],
 )
 def test_times_follow_the_trigger(trigger: dict[str, Any], times: list[str]) -> None:
@@ -314,6 +327,9 @@ def test_a_time_that_the_clocks_leave_out_is_not_due() -> None:
         ({"triggerType": "Recurrence", "frequency": "Hour", "interval": 1, "schedule": {"hours": [1]}}, "every hour"),
         ({"triggerType": "Recurrence", "frequency": "Day", "interval": 1, "schedule": {"hours": [24]}}, "0 to 23"),
         ({"triggerType": "Event"}, "'Event'"),
+        (hourly(expression="0 3 * * 7"), "'0 3 * * 7'"),
+        (hourly(expression="0 3 L * *"), "'0 3 L * *'"),
+        (hourly(expression="0 3 * * 1#2"), "'0 3 * * 1#2'"),
     ],
 )
 def test_triggers_that_make_no_sense_are_refused(azure: Azure, trigger: dict[str, Any], told: str) -> None:
@@ -321,6 +337,53 @@ def test_triggers_that_make_no_sense_are_refused(azure: Azure, trigger: dict[str
 
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, "UserError")
     assert told in reply.json()["error"]["message"]
+
+
+def test_days_of_the_month_in_a_recurrence_fire_once_a_month(azure: Azure, started: Started) -> None:
+    from azure.ai.ml.entities import RecurrencePattern, RecurrenceTrigger
+
+    pattern = RecurrencePattern(hours=3, minutes=0, month_days=[5])
+    trigger = RecurrenceTrigger(frequency="month", interval=1, schedule=pattern, start_time="2026-03-01T00:00:00")
+    azure.client().schedules.begin_create_or_update(schedule(trigger)).result()
+
+    azure.emulator.clock.advance(timedelta(days=60))
+
+    assert started.names == ["retrain-20260305T030000Z", "retrain-20260405T030000Z"]
+    assert azure.client().schedules.get("retrain").trigger.schedule.month_days == [5]
+
+
+def test_a_cron_expression_fires_on_each_day_whatever_it_says_of_days_and_months(
+    azure: Azure, started: Started
+) -> None:
+    put(azure, hourly(expression="0 3 1 1 *"))
+
+    azure.emulator.clock.advance(timedelta(days=3))
+
+    assert started.names == [f"retrain-2026030{day}T030000Z" for day in (3, 4, 5)]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "named"),
+    [
+        (hourly(expression="0 22-3 * * *"), "'22-3' for the hour"),
+        (hourly(expression="5/15 * * * *"), "'5/15' for the minute"),
+        (
+            {"triggerType": "Recurrence", "frequency": "Month", "interval": 1, "schedule": {"weekDays": ["Monday"]}},
+            "weekDays in a recurrence of every month",
+        ),
+        (
+            {"triggerType": "Recurrence", "frequency": "Day", "interval": 1, "schedule": {"monthDays": [1]}},
+            "monthDays in a recurrence of every day",
+        ),
+    ],
+)
+def test_times_that_nothing_says_how_azure_reads_them_are_refused_by_name(
+    azure: Azure, trigger: dict[str, Any], named: str
+) -> None:
+    reply = call(azure, "PUT", "/schedules/retrain", json=body(trigger))
+
+    assert reply.status_code == 501
+    assert named in reply.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("action", ["InvokeBatchEndpoint", "CreateMonitor", "ImportData"])

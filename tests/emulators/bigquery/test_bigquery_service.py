@@ -155,6 +155,33 @@ def test_streamed_rows_are_there_at_once_and_once(client: bigquery.Client, datas
     assert client.get_table(f"{dataset}.streamed").num_rows == 3
 
 
+def test_a_row_that_many_stream_at_once_is_there_once(client: bigquery.Client, dataset: str) -> None:
+    table = f"{dataset}.streamed_at_once"
+    client.create_table(bigquery.Table(f"a-project.{table}", schema=[bigquery.SchemaField("k", "INT64")]))
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(20):
+            sent = [
+                threads.submit(client.insert_rows_json, table, [{"k": number}], row_ids=[f"{number}"]) for _ in range(4)
+            ]
+            assert [one.result() for one in sent] == [[]] * 4
+    assert sorted(row["k"] for row in client.list_rows(table)) == list(range(20))
+
+
+def test_a_job_that_many_forget_at_once_is_forgotten_by_one(client: bigquery.Client) -> None:
+    def forget(job: str) -> bool:
+        try:
+            client.delete_job_metadata(job, location="US")
+        except NotFound:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(20):
+            job = client.query("SELECT 1")
+            job.result()
+            assert sum(threads.map(forget, [job.job_id] * 4)) == 1
+
+
 def test_parquet_is_loaded_by_resumable_upload(client: bigquery.Client, dataset: str) -> None:
     table = pa.table(
         {

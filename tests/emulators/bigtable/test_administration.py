@@ -1,8 +1,10 @@
 """Tables as they are made, changed and removed, and the instances they are in."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from google.api_core.exceptions import NotFound
 
 INSTANCE = "projects/test/instances/flights"
 
@@ -184,3 +186,41 @@ class TestAsTheServiceDoes:
         with refused("UNIMPLEMENTED") as caught:
             bigtable.admin.create_backup(parent=f"{INSTANCE}/clusters/c", backup_id="b", backup={})
         assert "BigtableTableAdmin/CreateBackup" in str(caught.value)
+
+
+def test_an_instance_that_many_remove_at_once_is_removed_by_one(ours):
+    def remove(name):
+        try:
+            ours.instances.delete_instance(name=name)
+        except NotFound:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(20):
+            name = f"projects/test/instances/many-{number}"
+            ours.instances.create_instance(
+                parent="projects/test",
+                instance_id=f"many-{number}",
+                instance={"display_name": "Many"},
+                clusters={"one-c1": {"location": "projects/test/locations/europe-west4-a", "serve_nodes": 1}},
+            ).result()
+            assert sum(threads.map(remove, [name] * 4)) == 1
+
+
+def test_no_row_is_left_of_a_table_that_was_removed_while_rows_were_written(ours):
+    def write(table, key):
+        try:
+            ours.put(table, key, ("f", b"", 1, b"v"))
+        except NotFound:
+            return
+
+    kept = ours.surroundings.state.table("bigtable_rows")
+    with ThreadPoolExecutor(5) as threads:
+        for _ in range(20):
+            table = ours.table()
+            going = [threads.submit(write, table, b"%d" % number) for number in range(12)]
+            threads.submit(ours.admin.delete_table, name=table).result()
+            for one in going:
+                one.result()
+            assert kept.items(f"{table} ") == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import httpx
 import obstore
@@ -140,6 +142,17 @@ def test_parts_are_listed_replaced_and_joined_in_order(http: httpx.Client, serve
     assert (shown.headers["content-type"], shown.headers["x-goog-meta-k"]) == ("a/b", "v")
     assert "<Upload>" not in http.get(f"/{BUCKET}?uploads").text
     assert completed(http, upload, [(2, first)]).status_code == 404
+
+
+def test_an_upload_that_many_complete_at_once_is_completed_by_one(http: httpx.Client, served: Served) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(20):
+            upload = initiated(http)
+            first = part(http, upload, 1, b"x" * 10)
+            complete = partial(completed, http, upload, [(1, first)])
+            answers = [one.result().status_code for one in [threads.submit(complete) for _ in range(4)]]
+            assert sorted(answers) == [200, 404, 404, 404]
+            assert served.objects.read(BUCKET, "a") == b"x" * 10
 
 
 def test_parts_that_cannot_be_joined_are_refused(http: httpx.Client, served: Served) -> None:

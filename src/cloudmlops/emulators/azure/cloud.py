@@ -19,6 +19,7 @@ from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.control import control_service
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
 from cloudmlops.emulators.azure.entra.principals import (
+    MACHINE,
     SERVING_NAME,
     Directory,
     default_directory,
@@ -99,7 +100,7 @@ class AzureCloud:
 
     def __init__(self, principals: Path | None = None) -> None:
         self._directory: Directory = load_directory(principals) if principals else default_directory()
-        self._in_file = self._directory.principals if principals else ()
+        self._on_machine = tuple(one for one in self._directory.principals if MACHINE in one.assigned_to)
         self._serving = None if principals else self._directory.by_name(SERVING_NAME)
         self._world: World | None = None
 
@@ -167,7 +168,7 @@ class AzureCloud:
         """What is made again and again; `schedules.starter` makes the jobs."""
 
     def _add_serving(self, world: World, credentials: Credentials) -> None:
-        self.identities = ManagedIdentities(world.surroundings, self.tokens, self._in_file)
+        self.identities = ManagedIdentities(world.surroundings, self.tokens, self._on_machine)
         """Whose tokens processes get without a secret."""
         self.fleet = Fleet(world, self.identities)
         """What serves deployments: images, the quota, how traffic is shared by chance."""

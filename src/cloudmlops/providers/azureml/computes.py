@@ -68,7 +68,8 @@ class Computes:
             ConfigurationError: It costs though nothing runs, and nobody has agreed to pay for that.
             NotFoundError: It is not there.
         """
-        own = name.removeprefix(f"{self._settings.workspace_id}/computes/")
+        place = f"{self._settings.workspace_id}/computes/"
+        own = name[len(place) :] if name.lower().startswith(place.lower()) else name
         if "/" in own:
             self._agreed_and_told(elsewhere(own))
             return
@@ -124,7 +125,7 @@ class Computes:
 
     def _agreed_and_told(self, kept: Kept) -> None:
         self._agreed(kept)
-        if kept.nodes and (note := idle_note(kept)) not in self._told:
+        if kept.any and (note := idle_note(kept)) not in self._told:
             self._told.add(note)
             _log.warning("%s, as agreed", note)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -67,6 +68,8 @@ class AzureMLEvents(EventsPort):
 
     def normalise(self, event: Envelope) -> Envelope:
         """Turn what the workspace tells into events of ours; what other workspaces tell stays as it is."""
+        if event.source.lower() == self._settings.address:  # ours, from a process that spells it otherwise
+            return replace(event, source=self._settings.address)
         found = mapping.told(event, self._settings.workspace_id)
         match found:
             case mapping.Registered():
@@ -79,6 +82,12 @@ class AzureMLEvents(EventsPort):
                 return mapping.drifted(event, found, platform=self._settings.address)
             case _:
                 return event
+
+    def formerly(self, platform: str) -> str:
+        """Return an address, or the workspace's id, as the settings spell it."""
+        settings = self._settings
+        spelled = {settings.address: settings.located, settings.workspace_name: settings.workspace_id}
+        return spelled.get(platform, platform)
 
     def pull(self, limit: int) -> Sequence[Pulled]:
         return self._queue.pull(limit) if self._settings.event_subscription else ()
@@ -136,7 +145,7 @@ class AzureMLEvents(EventsPort):
         return retold_events.registered(
             event,
             # A version that no ledger knows may have the number that the ledger gives to another one.
-            platform=self._settings.address if version else self._settings.workspace_id,
+            platform=self._settings.address if version else self._settings.workspace_name,
             model=found.model,
             version=version or found.number,
             run=found.properties.get(models.RUN) if version else None,
@@ -189,7 +198,7 @@ class AzureMLEvents(EventsPort):
         from cloudmlops.providers.azureml.mapping.pipelines import PIPELINE_TAG
 
         ours = found.tags.get(PIPELINE_TAG)
-        platform = self._settings.address if ours else self._settings.workspace_id
+        platform = self._settings.address if ours else self._settings.workspace_name
         pipeline, run = ours or found.experiment, run_of(found.run) if ours else found.run
         if not found.failed:
             return mapping.completed(event, platform=platform, pipeline=pipeline, run=run)

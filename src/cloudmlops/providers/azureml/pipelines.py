@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from cloudmlops.domain.graph import StepSpec
 from cloudmlops.domain.runs import OutputRecord, RunRequest, RunState, StepRecord, StepState
 from cloudmlops.domain.schedules import Schedule
-from cloudmlops.errors import InvalidRequestError
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
 from cloudmlops.providers.azureml.mapping.given_jobs import computes_of, given_job, given_names, given_outputs
 from cloudmlops.providers.azureml.mapping.job_names import attempt_of, job_of, nodes, run_faults, run_of
 from cloudmlops.providers.azureml.mapping.pipeline_spec import RECORD, Place, faults, machine_faults, pipeline_job
 from cloudmlops.providers.azureml.mapping.step_logs import attempts, unheard
-from cloudmlops.providers.azureml.mapping.time_zones import windows_zone
 from cloudmlops.providers.azureml.pipeline_runs.code import Code
 from cloudmlops.providers.azureml.pipeline_runs.jobs import WorkspaceJobs, loaded
 from cloudmlops.providers.azureml.pipeline_runs.schedules import Schedules
@@ -147,23 +145,20 @@ class AzureMLJobs(Jobs["Job"]):
         done_by = mapping.done_by(child)
         return [partial(dict, told) for told in attempts(self._logs.printed(done_by), done_by)]
 
+    def schedule_faults(self, schedule: Schedule) -> Sequence[str]:
+        return self._schedules.faults(schedule)
+
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
-        zone = windows_zone(schedule.timezone, self._clock.now())
-        if zone is None:
-            raise InvalidRequestError(
-                f"schedule {schedule.name!r} cannot be kept",
-                faults=[f"Azure ML has no time zone whose clocks show the same as those of {schedule.timezone}"],
-                hint="Write the times in UTC.",
-            )
         self._schedules.check_name(schedule.name)
         mark = self._kept.add_scheduled(schedule.name, request)
         tags = {
             mapping.PIPELINE_TAG: request.graph.name,
             mapping.SCHEDULE_TAG: schedule.name,
+            mapping.schedule_key(schedule.name): mark,
             mapping.REQUEST_TAG: mark,
         }
         job = self._definition(request, {}, tags=tags, display_name=schedule.name)
-        self._schedules.put(schedule, zone, mark, job, folder=request.written_in)
+        self._schedules.put(schedule, mark, job, folder=request.written_in)
 
     def schedules(self) -> Sequence[Schedule]:
         return self._schedules.list()

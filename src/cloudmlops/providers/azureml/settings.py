@@ -72,8 +72,9 @@ class AzureMLSettings(TargetSettings):
     compute_min_nodes: Annotated[int, Field(ge=0, le=1000)] = 0
     """How many it keeps though nothing runs; above 0, `compute_idle_cost` must agree."""
     compute_idle_cost: Annotated[float, Field(ge=0)] = 0.0
-    """US dollars a month that you agree to pay for machines that are kept though nothing runs; a compute that costs
-    more of them is refused, whoever made it, and the message says how much."""
+    """US dollars that you agree to pay for machines on which nothing runs: a month for those that a compute keeps, a
+    run for those that stay longer than an hour after it. A compute that costs more of them is refused, whoever made it,
+    and the message says how much."""
     unpriced_machines: Names = ""
     """Sizes of machines that may be kept though nothing runs and though this library knows no price of them, with
     commas between; of a compute whose machines Azure ML does not tell, its name. No sum agrees to these."""
@@ -169,12 +170,19 @@ class AzureMLSettings(TargetSettings):
         return given
 
     @property
+    def address(self) -> str:
+        """The platform's stable name: the same however it is spelled, for Azure compares names without case."""
+        return self.located.lower()
+
+    @property
     def workspace_id(self) -> str:
-        """The resource's id."""
-        return (
-            f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
-            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.workspace}"
-        )
+        """The resource's id, spelled as it was given."""
+        return _workspace_id(self.subscription, self.resource_group, self.workspace)
+
+    @property
+    def workspace_name(self) -> str:
+        """The resource's id as events name it: the same however it is spelled."""
+        return _workspace_id(self.subscription.lower(), self.resource_group.lower(), self.workspace.lower())
 
     @property
     def topic_id(self) -> str:
@@ -187,3 +195,10 @@ class AzureMLSettings(TargetSettings):
             f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.EventGrid/namespaces/{namespace}{parts.path}"
         )
+
+
+def _workspace_id(subscription: str, group: str, workspace: str) -> str:
+    return (
+        f"/subscriptions/{subscription}/resourceGroups/{group}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{workspace}"
+    )

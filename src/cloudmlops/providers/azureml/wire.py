@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from azure.core import PipelineClient
 from azure.core.exceptions import HttpResponseError
@@ -155,12 +156,18 @@ class Wire:
             followed = begun.followed
         else:
             return
-        at = followed.find(f"/subscriptions/{self.settings.subscription}/")
-        if at < 0:  # it has ended, or it is followed elsewhere, where no token is sent
+        if not followed:  # it has ended
             return
+        path = self.below(followed)
+        if not path:
+            raise WaitTimeoutError(
+                f"{operation} of {resource!r} goes on, and Azure says how far it is at {urlsplit(followed).hostname}, "
+                "where no token is sent",
+                hint="Look later whether it is done.",
+            )
         began = time.monotonic()
         while (waited := time.monotonic() - began) < self.timeout:
-            told: Mapping[str, Any] = self.send("GET", followed[at:], operation=operation, resource=resource).json()
+            told: Mapping[str, Any] = self.send("GET", path, operation=operation, resource=resource).json()
             status = str(told.get("status", ""))
             if status == "Succeeded":
                 return
@@ -175,8 +182,23 @@ class Wire:
             time.sleep(min(max(_SHORTEST_PAUSE_SECONDS, waited / _PAUSES), _LONGEST_PAUSE_SECONDS))
         raise self._unended(operation, resource)
 
+    def below(self, url: str) -> str:
+        """Return an address below the resource manager's own, of this subscription; empty for any other one.
+
+        A token is sent to nobody else. Azure compares ids without case, and does not always write them as it was asked.
+        """
+        found = re.search(f"/subscriptions/{self.settings.subscription}/.*", url, re.IGNORECASE)
+        return found[0] if found else ""
+
     def send(
-        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, operation: str, resource: str
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        operation: str,
+        resource: str,
+        again: bool = True,
     ) -> HttpResponse:
         """Ask Azure Resource Manager for what its SDKs do not ask for, or not as this library needs it.
 
@@ -186,15 +208,17 @@ class Wire:
             body: JSON to send.
             operation: The verb that it is asked for.
             resource: What is concerned, in our names.
+            again: Whether it is repeated while Azure is away or busy.
 
         Raises:
             ServiceError: Azure's answer, as ours.
         """
         with self._making, translated("connect", self.settings.address):
             client, base = self._manager, self._cloud.resource_manager.rstrip("/")
+        options: dict[str, Any] = {} if again else {"retry_total": 0}
 
         def answered() -> HttpResponse:
-            answer: HttpResponse = client.send_request(HttpRequest(method, f"{base}{path}", json=body))
+            answer: HttpResponse = client.send_request(HttpRequest(method, f"{base}{path}", json=body), **options)
             answer.raise_for_status()
             return answer
 

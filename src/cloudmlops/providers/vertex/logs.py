@@ -12,8 +12,8 @@ HOST: Final = "logging.googleapis.com"
 _PAGE: Final = 1000
 
 
-def log_lines(rest: Rest, project: str, text: str, *, operation: str, resource: str) -> Iterator[str]:
-    """Yield the lines of the entries that match a filter of Cloud Logging's, the earliest first."""
+def log_entries(rest: Rest, project: str, text: str, *, operation: str, resource: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the entries that match a filter of Cloud Logging's, the earliest first."""
     token = ""
     while True:
         body = {"resourceNames": [f"projects/{project}"], "filter": text, "orderBy": "timestamp asc", "pageSize": _PAGE}
@@ -26,11 +26,19 @@ def log_lines(rest: Rest, project: str, text: str, *, operation: str, resource: 
             resource=resource,
             again=True,
         )
-        yield from map(_line, page.get("entries", ()))
+        yield from page.get("entries", ())
         if not (token := page.get("nextPageToken", "")):
             return
 
 
-def _line(entry: Mapping[str, Any]) -> str:
+def log_lines(rest: Rest, project: str, text: str, *, operation: str, resource: str) -> Iterator[str]:
+    """Yield the lines of the entries that match a filter of Cloud Logging's, the earliest first."""
+    return map(line_of, log_entries(rest, project, text, operation=operation, resource=resource))
+
+
+def line_of(entry: Mapping[str, Any]) -> str:
+    """Return what an entry says, without an end of line."""
+    if "textPayload" in entry:
+        return str(entry["textPayload"])
     payload = entry.get("jsonPayload", {})
-    return str(entry.get("textPayload") or payload.get("message") or payload)
+    return str(payload.get("message", payload))

@@ -32,7 +32,7 @@ from cloudmlops.providers.vertex.mapping.job_names import attempt_of, job_of, ru
 from cloudmlops.providers.vertex.mapping.pipeline_jobs import pipeline_job
 from cloudmlops.providers.vertex.mapping.pipeline_spec import RECORD, Place, faults
 from cloudmlops.providers.vertex.pipeline_runs.schedules import Schedules
-from cloudmlops.providers.vertex.pipeline_runs.step_logs import printed
+from cloudmlops.providers.vertex.pipeline_runs.step_logs import StepLogs
 from cloudmlops.providers.vertex.rest import Rest
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class VertexJobs(Jobs[PipelineJob]):
         self._kept = kept
         self._artifacts = artifacts
         self._schedules = Schedules(backends.wire, kept)
+        self._logs = StepLogs(self._rest, backends.settings.project)
 
     def faults(self, request: RunRequest) -> Sequence[str]:
         return faults(request, self._settings.image)
@@ -136,10 +137,10 @@ class VertexJobs(Jobs[PipelineJob]):
             jobs = [self.find(origin, number) for number in range(1, self._kept.attempts(origin) + 1)] if origin else ()
             return [read for one in jobs if one is not None for read in self.printed(request, one, step)]
         resource = f"{request.id}/{step}"
-        return [
-            partial(printed, self._rest, self._settings.project, container, resource=resource)
-            for container in mapping.containers(detail)
-        ]
+        return [partial(self._logs.printed, container, resource=resource) for container in mapping.containers(detail)]
+
+    def schedule_faults(self, schedule: Schedule) -> Sequence[str]:  # noqa: ARG002 all that are well formed can be kept
+        return ()
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
         mark = self._kept.add_scheduled(schedule.name, request)

@@ -57,15 +57,16 @@ class Inbox:
         self._cache: OrderedDict[int, Arrival | None] = OrderedDict()
         self._lock = Lock()
 
-    def store(self, event: Event, *, at: datetime) -> bool:
+    def store(self, event: Event, *, at: datetime, formerly: str = "") -> bool:
         """Keep an event; on return it survives a crash. False when it was known already.
 
         Args:
             event: What happened.
             at: The time of arrival, UTC.
+            formerly: The key that it may have been stored under before, where that is another one.
         """
         key = event.key
-        if self._objects.exists(_event_key(key)):
+        if any(self._objects.exists(_event_key(one)) for one in dict.fromkeys([key, formerly or key])):
             return False
         place = self._append({"event": envelopes.to_json(envelopes.to_envelope(event))}, at)
         # Lost with the machine's power, it lets the event in once more: handled under the same key, it is still one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -21,6 +22,7 @@ from cloudmlops.errors import (
     InvalidRequestError,
     InvalidTrafficError,
     NotFoundError,
+    ServiceError,
     UnsupportedError,
 )
 from cloudmlops.services.effects import handling
@@ -133,6 +135,25 @@ class EndpointsContract:
         platform.endpoints.deploy(register(3.0), to="scaling").wait(timeout=LONG)
         assert platform.endpoints.predict("scaling", [[1, 0]]) == [3.0]
 
+    def test_a_deployment_that_is_deleted_before_it_was_seen_healthy_fails_for_who_waits(
+        self, platform: Platform, register: Register
+    ) -> None:
+        starting = platform.endpoints.deploy(register(2.0), to="scaling")
+        end = time.monotonic() + LONG.total_seconds()
+        while True:
+            try:
+                platform.endpoints.delete("scaling")
+                break
+            except ServiceError:  # a provider may refuse it as long as it deploys
+                assert time.monotonic() < end
+                time.sleep(0.05)
+
+        with pytest.raises(DeploymentFailedError, match="'scaling' failed: its endpoint was deleted before"):
+            starting.wait(timeout=LONG)
+
+        assert starting.status.state is DeploymentState.FAILED
+        assert platform.endpoints.list() == []
+
     def test_wrong_traffic_is_refused_with_all_faults(self, platform: Platform, register: Register) -> None:
         deployment = platform.endpoints.deploy(register(), to="scaling").wait(timeout=LONG)
 
@@ -157,6 +178,9 @@ class EndpointsContract:
             platform.endpoints.rollback("scaling")
         platform.endpoints.undeploy("scaling", two.name)
         assert platform.endpoints.status("scaling").deployments == []
+        assert two.wait(timeout=LONG).status.state is DeploymentState.GONE
+        platform.endpoints.delete("scaling")
+        assert two.wait(timeout=LONG).status.state is DeploymentState.GONE
 
     def test_an_emptied_endpoint_says_so_and_cannot_be_rolled_back_to(
         self, platform: Platform, register: Register

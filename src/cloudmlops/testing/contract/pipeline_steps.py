@@ -83,6 +83,12 @@ def where(mark: int) -> dict[str, str]:
     return {"process": str(os.getpid()), "folder": str(Path.cwd()), "run": os.environ["CLOUDMLOPS_RUN"]}
 
 
+@pipeline
+def stating() -> dict[str, str]:
+    """Run one step."""
+    return where(1)
+
+
 @step
 def both(first: dict[str, str], second: dict[str, str]) -> list[dict[str, str]]:
     """Bring two results together."""

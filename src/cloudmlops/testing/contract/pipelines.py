@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 import pytest
@@ -25,6 +25,7 @@ from cloudmlops.services.effects import handling
 from cloudmlops.testing.contract.pipeline_steps import (
     endless,
     needs_file,
+    stating,
     stubborn,
     telling,
     too_slow,
@@ -39,8 +40,18 @@ if TYPE_CHECKING:
     from cloudmlops.services.pipelines import Run
 
 
+class MovableClock(Protocol):
+    """The time by which a provider's schedules fire."""
+
+    def freeze(self, at: datetime, /) -> None:
+        """Stop at a moment."""
+
+    def advance(self, by: timedelta, /) -> None:
+        """Move forward; what is due on the way has begun before this returns."""
+
+
 class PipelinesContract:
-    """Inherit from it, supply the fixture `platform`, and a provider's pipelines are tested."""
+    """Inherit from it, supply the fixtures `platform` and `clock`, and a provider's pipelines are tested."""
 
     def test_values_tables_models_metrics_and_reports_pass_from_step_to_step(self, platform: Platform) -> None:
         run = platform.pipelines.run(training, {"rows": 8}, wait=True)
@@ -292,6 +303,27 @@ class PipelinesContract:
             "Europe/Zurich",
         )
         platform.pipelines.unschedule("nightly")
+        assert platform.pipelines.schedules() == []
+
+    def test_a_monthly_schedule_fires_once_a_month(self, platform: Platform, clock: MovableClock) -> None:
+        clock.freeze(datetime(2030, 1, 14, 12, tzinfo=UTC))
+        platform.pipelines.schedule(stating, name="monthly", cron="0 3 15 * *")
+
+        clock.advance(timedelta(days=31))
+
+        (kept,) = platform.pipelines.schedules()
+        assert (kept.cron, kept.last_fired_at) == ("0 3 15 * *", datetime(2030, 1, 15, 3, tzinfo=UTC))
+        (run,) = platform.pipelines.list("stating")
+        assert run.wait().status is RunState.SUCCEEDED
+        platform.pipelines.unschedule("monthly")
+
+    def test_times_that_mean_something_else_elsewhere_are_refused(self, platform: Platform) -> None:
+        for cron in ("0 3 L * *", "0 3 15W * *", "0 3 * * 1#2", "R 3 * * *", "0 3 ? * *", "@daily"):
+            with pytest.raises(InvalidRequestError) as refusal:
+                platform.pipelines.schedule(stating, name="odd", cron=cron)
+            (fault,) = refusal.value.faults
+            assert repr(cron) in fault
+
         assert platform.pipelines.schedules() == []
 
     def test_a_wrong_schedule_is_refused_with_all_faults(self, platform: Platform) -> None:

@@ -146,6 +146,22 @@ class Endpoints:
         code = {"codeId": self.code(script), "scoringScript": "score.py"}
         return self.deploy(endpoint, name, codeConfiguration=code, environmentId=self.environment(), **properties)
 
+    def let_be_done(self, path: str) -> None:
+        """Let an endpoint, or a deployment, whose operation is stuck be as if it had ended."""
+        self.cloud.resources.change(
+            f"{self.workspace}{path}", lambda one: one["properties"].update(provisioningState="Succeeded")
+        )
+
+    def end(self, name: str) -> None:
+        """Remove an endpoint, also one that is stuck."""
+        self.cloud.operations.stuck = False
+        self.cloud.fleet.settle()
+        path = f"/onlineEndpoints/{name}"
+        self.let_be_done(path)
+        for one in self.call("GET", f"{path}/deployments").json()["value"]:
+            self.let_be_done(f"{path}/deployments/{one['name']}")
+        self.followed(self.call("DELETE", path))
+
     def key(self, endpoint: str) -> str:
         key: str = self.call("POST", f"{endpoint}/listKeys").json()["primaryKey"]
         return key
@@ -186,7 +202,7 @@ def endpoints(azure: Azure, tmp_path: Path) -> Iterator[Endpoints]:
     made = Endpoints(azure.emulator, azure.cloud, azure.workspace_id, tmp_path, azure.workspace)
     yield made
     for one in made.call("GET", "/onlineEndpoints").json()["value"]:
-        made.followed(made.call("DELETE", f"/onlineEndpoints/{one['name']}"))
+        made.end(one["name"])
 
 
 @pytest.fixture

@@ -203,15 +203,46 @@ def test_a_deployment_with_traffic_is_not_deleted(endpoints: Endpoints) -> None:
     assert endpoints.call("DELETE", f"{path}/deployments/blue").status_code == 204
 
 
-def test_one_operation_at_a_time_on_a_deployment(endpoints: Endpoints) -> None:
+def test_one_operation_at_a_time_on_an_endpoint_while_something_is_deployed(endpoints: Endpoints) -> None:
     path = endpoints.endpoint()
-    endpoints.cloud.operations.stuck = True
     body = deployment(model=endpoints.mlflow(1.0))
+    endpoints.cloud.operations.stuck = True
     assert endpoints.call("PUT", f"{path}/deployments/blue", json=body).status_code == 201
 
-    assert endpoints.call("PUT", f"{path}/deployments/blue", json=body).status_code == 409
-    assert endpoints.call("DELETE", f"{path}/deployments/blue").status_code == 409
+    check_busy(endpoints, path)
+    assert endpoints.call("PUT", f"{path}/deployments/green", json=body).status_code == 409
+    assert endpoints.call("GET", f"{path}/deployments/green").status_code == 404
+    endpoints.let_be_done(f"{path}/deployments/blue")
+    assert endpoints.call("PUT", f"{path}/deployments/green", json=body).status_code == 201
     endpoints.cloud.operations.stuck = False
+
+
+@pytest.mark.parametrize("under_way", ["Creating", "Updating", "Deleting"])
+def test_one_operation_at_a_time_on_an_endpoint_that_is_itself_changed(endpoints: Endpoints, under_way: str) -> None:
+    path = endpoints.endpoint() if under_way != "Creating" else f"/onlineEndpoints/{endpoints.prefix}-live"
+    body = {"location": "westeurope", "properties": {"authMode": "Key"}}
+    endpoints.cloud.operations.stuck = True
+    endpoints.call("DELETE" if under_way == "Deleting" else "PUT", path, json=body).raise_for_status()
+    assert endpoints.call("GET", path).json()["properties"]["provisioningState"] == under_way
+
+    check_busy(endpoints, path)
+    endpoints.cloud.operations.stuck = False
+
+
+def check_busy(endpoints: Endpoints, path: str) -> None:
+    """Try each operation, which is a conflict as long as another one is under way."""
+    body = deployment(model=endpoints.mlflow(2.0))
+    whole = {"location": "westeurope", "properties": {"authMode": "Key"}}
+    tried = [
+        endpoints.call("PUT", f"{path}/deployments/blue", json=body),
+        endpoints.call("PUT", path, json=whole),
+        endpoints.call("DELETE", path),
+    ]
+    if endpoints.call("GET", f"{path}/deployments/blue").status_code == 200:
+        tried.append(endpoints.call("DELETE", f"{path}/deployments/blue"))
+    assert [one.status_code for one in tried] == [409] * len(tried)
+    assert {one.json()["error"]["code"] for one in tried} == {"UserError"}
+    assert all("Another operation is under way" in one.text for one in tried)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +263,7 @@ def test_traffic_that_makes_no_sense_is_refused(endpoints: Endpoints, properties
     endpoints.cloud.operations.stuck = True  # that they exist is enough
     for name in ("blue", "green"):
         endpoints.call("PUT", f"{path}/deployments/{name}", json=deployment(model=endpoints.mlflow(1.0, fails=name)))
+        endpoints.let_be_done(f"{path}/deployments/{name}")
     endpoints.cloud.operations.stuck = False
 
     reply = endpoints.call("PUT", path, json={"location": "x", "properties": {"authMode": "Key", **properties}})
@@ -301,11 +333,13 @@ def test_endpoints_are_for_those_whose_role_allows_it(endpoints: Endpoints, who:
     assert (endpoints.call("POST", f"{path}/listKeys", who=who).status_code == 200) == allowed
 
 
-def test_an_endpoint_that_is_deleted_while_a_deployment_starts_leaves_no_machine(endpoints: Endpoints) -> None:
+def test_an_endpoint_is_deleted_when_its_deployment_has_started_and_leaves_no_machine(endpoints: Endpoints) -> None:
     path = endpoints.endpoint()
     code = {"codeId": endpoints.code("import time\ndef init(): time.sleep(0.5)\ndef run(data): ...\n")}
     body = deployment(codeConfiguration={**code, "scoringScript": "score.py"}, environmentId=endpoints.environment())
     assert endpoints.call("PUT", f"{path}/deployments/blue", json=body).status_code == 201
+    assert endpoints.call("DELETE", path).status_code == 409
+    endpoints.cloud.fleet.settle()
 
     endpoints.followed(endpoints.call("DELETE", path))
 

@@ -285,7 +285,7 @@ def put(jobs: "Jobs", steps: dict[str, Any]) -> Any:
     return jobs.call("PUT", f"{jobs.azure.workspace_id}/jobs/one?api-version=2024-01-01-preview", json=body)
 
 
-@pytest.mark.parametrize("kind", ["if_else", "do_while", "parallel_for", "automl", "parallel"])
+@pytest.mark.parametrize("kind", ["if_else", "do_while", "parallel_for", "automl"])
 def test_a_step_of_a_type_that_is_not_emulated_is_refused_by_name(jobs: "Jobs", kind: str) -> None:
     reply = put(jobs, {"one": {"type": kind}})
 

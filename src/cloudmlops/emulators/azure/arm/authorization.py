@@ -32,12 +32,12 @@ class _Authorization:
         of = world.routes.add_at_any_scope
         of("GET", f"{_PROVIDER}/roleDefinitions", self.list_definitions)
         of("GET", f"{_PROVIDER}/roleDefinitions/{{role}}", self.get_definition)
-        of("PUT", f"{_PROVIDER}/roleDefinitions/{{role}}", self.put_definition)
-        of("DELETE", f"{_PROVIDER}/roleDefinitions/{{role}}", self.delete_definition)
+        of("PUT", f"{_PROVIDER}/roleDefinitions/{{role}}", self.put_definition, as_one=True)
+        of("DELETE", f"{_PROVIDER}/roleDefinitions/{{role}}", self.delete_definition, as_one=True)
         of("GET", f"{_PROVIDER}/roleAssignments", self.list_assignments)
         of("GET", f"{_PROVIDER}/roleAssignments/{{assignment}}", self.get_assignment)
-        of("PUT", f"{_PROVIDER}/roleAssignments/{{assignment}}", self.put_assignment)
-        of("DELETE", f"{_PROVIDER}/roleAssignments/{{assignment}}", self.delete_assignment)
+        of("PUT", f"{_PROVIDER}/roleAssignments/{{assignment}}", self.put_assignment, as_one=True)
+        of("DELETE", f"{_PROVIDER}/roleAssignments/{{assignment}}", self.delete_assignment, as_one=True)
 
     def list_definitions(self, request: ArmRequest) -> Answer:
         wanted = _filter(request.query("$filter"))

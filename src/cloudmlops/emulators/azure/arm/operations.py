@@ -23,6 +23,7 @@ class Operations:
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._clock = clock
+        self._state = state
         self._kept = state.table("arm_operations")
         self.takes = timedelta(0)
         """How long an operation lasts."""
@@ -77,9 +78,12 @@ class Operations:
 
     @staticmethod
     def followed(name: str, subscription: str, location: str, *, version: str) -> Mapping[str, str]:
-        """Return the headers that tell how to follow an operation of Azure Machine Learning."""
+        """Return the headers that tell how to follow an operation of Azure Machine Learning.
+
+        They have one spelling of the subscription, whichever the caller has: ids are compared without case.
+        """
         base = (
-            f"https://management.azure.com/subscriptions/{subscription}/providers/"
+            f"https://management.azure.com/subscriptions/{subscription.lower()}/providers/"
             f"Microsoft.MachineLearningServices/locations/{location}"
         )
         return {
@@ -135,18 +139,18 @@ class Operations:
         return str(json.loads(data)["resource"]) if data is not None else None
 
     def _end(self, name: str, status: str, refused: Refused | None = None) -> None:
-        data = self._kept.get(name)
-        if data is None or "end" in (known := json.loads(data)):
-            return
-        kept = {**known, "status": status, "end": written(self._clock.now())}
+        ended: dict[str, Any] = {"status": status, "end": written(self._clock.now())}
         if refused is not None:
             details = refused.details if isinstance(refused, UserError) else ()
-            kept["error"] = {
+            ended["error"] = {
                 "code": refused.reason or "InternalServerError",
                 "message": refused.message,
                 "details": [{"code": one.code, "message": one.message} for one in details],
             }
-        self._keep(name, kept)
+        with self._state.transaction():
+            data = self._kept.get(name)
+            if data is not None and "end" not in (known := json.loads(data)):
+                self._keep(name, {**known, **ended})
 
     def _keep(self, name: str, content: Mapping[str, Any]) -> None:
         self._kept.put(name, json.dumps(content).encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -62,6 +62,20 @@ class Resources:
     def update(self, resource: Mapping[str, Any]) -> None:
         """Keep what the service itself changed of a resource."""
         self._kept.put(resource["id"].lower(), json.dumps(resource).encode())
+
+    def change(self, resource_id: str, change: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
+        """Change a resource as one step; None when there is none, for what is gone is not brought back.
+
+        Args:
+            resource_id: Its id.
+            change: Changes it in its place; what it raises leaves the resource as it was.
+        """
+        with self._state.transaction():
+            found = self.get(resource_id)
+            if found is not None:
+                change(found)
+                self.update(found)
+            return found
 
     def delete(self, resource_id: str) -> bool:
         """Remove a resource with all that lies in it; False when there was none."""

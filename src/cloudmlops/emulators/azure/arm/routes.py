@@ -52,6 +52,8 @@ class Route:
     """That it takes, such as `Microsoft.MachineLearningServices/workspaces/models/write`; empty asks nobody."""
     handler: Handler
     pattern: re.Pattern[str]
+    as_one: bool
+    """Whether nobody else changes anything while it is answered, and a refusal undoes what was done."""
 
     @property
     def operation(self) -> str:
@@ -65,7 +67,7 @@ class Routes:
     def __init__(self) -> None:
         self._routes: list[Route] = []
 
-    def add(self, method: str, path: str, handler: Handler, *, action: str | None = None) -> None:
+    def add(self, method: str, path: str, handler: Handler, *, action: str | None = None, as_one: bool = False) -> None:
         """Let a function answer.
 
         Args:
@@ -73,6 +75,7 @@ class Routes:
             path: With `{name}` for parts that are names, from `/subscriptions` on.
             handler: What answers.
             action: What the caller must be allowed; None is the one that follows from path and method.
+            as_one: Answer in one transaction of the state: for what touches that alone, and waits for nobody.
         """
         pattern = "".join(map(_pattern, re.split(r"(\{\w+\})", path)))
         self._routes.append(
@@ -82,12 +85,13 @@ class Routes:
                 action=action_of(method, path) if action is None else action,
                 handler=handler,
                 pattern=re.compile(pattern, re.IGNORECASE),
+                as_one=as_one,
             )
         )
 
-    def add_at_any_scope(self, method: str, path: str, handler: Handler) -> None:
+    def add_at_any_scope(self, method: str, path: str, handler: Handler, *, as_one: bool = False) -> None:
         """Let a function answer for a path below any resource, group or subscription, or the root: its `{scope}`."""
-        self.add(method, "{scope}" + path, handler)
+        self.add(method, "{scope}" + path, handler, as_one=as_one)
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
         """Return the route of a path, and what its names stand for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Final
 from uuid import uuid4
 
@@ -91,7 +92,8 @@ def answered(
         scope = (names["scope"] or "/") if "scope" in names else _scope(asked.method, path)
         world.access.check(caller, route.action, scope)
     check_query(route.operation, asked.query)
-    answer = route.handler(ArmRequest(asked=asked, caller=caller, path=path, names=names, version=version))
+    with world.surroundings.state.transaction() if route.as_one else nullcontext():
+        answer = route.handler(ArmRequest(asked=asked, caller=caller, path=path, names=names, version=version))
     request = str(uuid4())
     told = {"x-ms-request-id": request, "x-ms-correlation-request-id": request, "x-ms-response-type": "standard"}
     return Answer(status=answer.status, body=answer.body, headers={**told, **answer.headers})

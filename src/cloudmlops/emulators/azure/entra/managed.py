@@ -21,6 +21,11 @@ from cloudmlops.emulators.core.service import Service, Surroundings
 NAME: Final = "managed-identity"
 PATH: Final = "/msi/token"
 _INSTANCE_PATH: Final = "/metadata/identity/oauth2/token"
+_MANY: Final = (
+    "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token "
+    "request"
+)
+"""The service's words, as users quote them (issues of Azure's SDKs)."""
 
 
 class ManagedIdentities:
@@ -32,11 +37,11 @@ class ManagedIdentities:
         Args:
             surroundings: Of the emulator.
             tokens: Issues them.
-            machine: Whose tokens the instance metadata service has: of the machine that the emulator is on.
+            machine: Whose tokens the instance metadata service has: what is assigned to the machine of the emulator.
         """
         self._surroundings = surroundings
         self._tokens = tokens
-        self._machine = [one for one in machine if one.kind == "ManagedIdentity"]
+        self._machine = tuple(machine)
         self._headers = surroundings.state.table("identity_headers")
 
     def environment(self, default: Principal | None, *named: Principal) -> dict[str, str]:
@@ -79,9 +84,10 @@ class ManagedIdentities:
     def _of_instance(self, asked: Asked) -> Answer:
         if asked.headers.get("metadata", "").lower() != "true":
             raise Refused("INVALID_ARGUMENT", "Required metadata header not specified", reason="invalid_request")
-        principal = _chosen(
-            self._machine, _wanted(asked.query) or (self._machine[0].object_id if self._machine else "")
-        )
+        wanted = _wanted(asked.query)
+        if not wanted and len(self._machine) > 1:
+            raise Refused("INVALID_ARGUMENT", _MANY, reason="invalid_request")
+        principal = _chosen(self._machine, wanted or next((one.object_id for one in self._machine), ""))
         issued = self._issued(principal, asked)
         return answer_json(
             {**issued, "expires_in": str(self._tokens.lifetime_seconds), "client_id": principal.client_id}

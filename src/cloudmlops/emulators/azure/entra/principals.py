@@ -9,6 +9,11 @@
     roles = ["AzureML Data Scientist"] # at `scope`, or at the subscription
     scope = "/subscriptions/S/resourceGroups/G"
 
+    [[principals]]
+    name = "builder"
+    kind = "ManagedIdentity"
+    assigned_to = ["machine"]          # on which the emulator is; computes and endpoints name theirs themselves
+
 The first one is who programs log in as: a service principal with a secret, or with a certificate whose private key they
 have. What the file leaves out is derived from the names: the same file always gives the same ids.
 """
@@ -24,13 +29,16 @@ from uuid import UUID, uuid5
 
 _NAMESPACE: Final = UUID("5f0b6a0e-7f4e-4d0c-9c52-8f2d5a8f6c11")
 GROUP: Final = "Group"
-KINDS: Final = ("ServicePrincipal", "User", "ManagedIdentity", GROUP)
+MANAGED: Final = "ManagedIdentity"
+KINDS: Final = ("ServicePrincipal", "User", MANAGED, GROUP)
 DEFAULT_TENANT: Final = "emulated"
 DEFAULT_NAME: Final = "owner"
 SERVING_NAME: Final = "serving"
 """Of the user-assigned identity that endpoints act as where no file says who there is."""
 _TEXTS: Final = ("name", "kind", "client_id", "object_id", "secret", "certificate", "scope")
-_LISTS: Final = ("roles", "members")
+_LISTS: Final = ("roles", "members", "assigned_to")
+MACHINE: Final = "machine"
+"""What a file can assign a managed identity to: the machine that the emulator is on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +62,8 @@ class Principal:
     """Where it has them; empty is wherever there is something."""
     members: tuple[str, ...] = ()
     """Of a group: the names of who is in it, groups too."""
+    assigned_to: tuple[str, ...] = ()
+    """Of a managed identity: `MACHINE`, where that machine's metadata service has tokens of it."""
     resource: str = ""
     """Id of the resource whose system-assigned identity it is; empty of all others."""
 
@@ -170,6 +180,11 @@ def _faults_of_one(one: Mapping[str, Any], names: Sequence[str]) -> Iterator[str
         yield from (f"there is no {name!r}" for name in members if name not in names)
     if members and kind != GROUP:
         yield f"only a {GROUP} has members"
+    if one.get("assigned_to") and kind != MANAGED:
+        yield f"only a {MANAGED} is assigned to something"
+    if _are_texts(assigned := one.get("assigned_to", [])):
+        known = f"assigned_to knows {MACHINE!r} alone, for resources name their identities themselves"
+        yield from (f"{known}: not {name!r}" for name in assigned if name != MACHINE)
     if isinstance(kind, str) and kind not in KINDS:
         yield f"kind is one of {', '.join(KINDS)}, not {kind!r}"
 
@@ -213,6 +228,7 @@ def _principal(given: Mapping[str, Any], tenant: str) -> Principal:
         roles=tuple(given.get("roles", ())),
         scope=str(given.get("scope", "")),
         members=tuple(given.get("members", ())),
+        assigned_to=tuple(given.get("assigned_to", ())),
     )
 
 

@@ -69,9 +69,9 @@ class Namespaces:
         ):
             add("GET", collection, self._list)
             add("GET", one, partial(self.get, kind=kind))
-            add("PUT", one, put)
-            add("PATCH", one, patch)
-            add("DELETE", one, self.delete)
+            add("PUT", one, put, as_one=True)
+            add("PATCH", one, patch, as_one=True)
+            add("DELETE", one, self.delete, as_one=True)
         for one, kind in ((NAMESPACE, TYPE), (_TOPIC, TOPIC_TYPE)):
             add("POST", f"{one}/listKeys", partial(self.list_keys, kind=kind))
             add("POST", f"{one}/regenerateKey", partial(self.regenerate_key, kind=kind))

@@ -135,22 +135,28 @@ class EventSubscriptions:
         name = request.names["name"]
         if not _NAME.fullmatch(name):
             raise invalid("Event subscription name must be between 3 and 64 characters in length.")
-        return self._make(request, kind, properties_of(request))
+        return self._provided(request, self._made(request, kind, properties_of(request)))
 
     def _patch(self, request: ArmRequest, kind: _Kind) -> Answer:
-        known = self._found(request)["properties"]
         check_known(request.body, _FIELDS, "event subscriptions")
         given = {name: value for name, value in request.body.items() if name in _FIELDS and value is not None}
-        kept = {name: known[name] for name in _FIELDS if known.get(name) is not None}
-        return self._make(request, kind, kept | given)
+        with self._world.surroundings.state.transaction():
+            known = self._found(request)["properties"]
+            kept = {name: known[name] for name in _FIELDS if known.get(name) is not None}
+            made = self._made(request, kind, kept | given)
+        return self._provided(request, made)
 
-    def _make(self, request: ArmRequest, kind: _Kind, given: Mapping[str, Any]) -> Answer:
+    def _made(self, request: ArmRequest, kind: _Kind, given: Mapping[str, Any]) -> dict[str, Any]:
         check_known(given, _FIELDS, "event subscriptions")
-        source = self._source(request, kind)
-        known = self._world.resources.get(request.path)
-        kept = self._checked(given, source)
-        kept |= {"topic": _topic_name(source), "provisioningState": "Updating" if known else "Creating"}
-        made, _ = self._world.resources.put(request.path, kind.type, kept, request.caller)
+        with self._world.surroundings.state.transaction():
+            source = self._source(request, kind)
+            known = self._world.resources.get(request.path)
+            kept = self._checked(given, source)
+            kept |= {"topic": _topic_name(source), "provisioningState": "Updating" if known else "Creating"}
+            made, _ = self._world.resources.put(request.path, kind.type, kept, request.caller)
+            return made
+
+    def _provided(self, request: ArmRequest, made: Mapping[str, Any]) -> Answer:
         return self._provisioning.made(request, made, shown, work=lambda operation: self._begin(made, operation))
 
     def _begin(self, resource: Mapping[str, Any], operation: str) -> None:

@@ -86,9 +86,9 @@ class Topics:
         add = world.routes.add
         add("GET", TOPICS, lambda request: paged(request, world.resources.directly_below(request.path)))
         add("GET", TOPIC, lambda request: answer_json(self._found(request)))
-        add("PUT", TOPIC, self.put)
-        add("PATCH", TOPIC, self.patch)
-        add("DELETE", TOPIC, self.delete)
+        add("PUT", TOPIC, self.put, as_one=True)
+        add("PATCH", TOPIC, self.patch, as_one=True)
+        add("DELETE", TOPIC, self.delete, as_one=True)
         add("POST", f"{TOPIC}/listKeys", self.list_keys)
         add("POST", f"{TOPIC}/regenerateKey", self.regenerate_key)
 
@@ -173,8 +173,8 @@ class SystemTopics:
         add = world.routes.add
         add("GET", SYSTEM_TOPICS, lambda request: paged(request, world.resources.directly_below(request.path)))
         add("GET", SYSTEM_TOPIC, lambda request: answer_json(found(world, request, SYSTEM_TYPE)))
-        add("PUT", SYSTEM_TOPIC, self.put)
-        add("DELETE", SYSTEM_TOPIC, self.delete)
+        add("PUT", SYSTEM_TOPIC, self.put, as_one=True)
+        add("DELETE", SYSTEM_TOPIC, self.delete, as_one=True)
 
     def put(self, request: ArmRequest) -> Answer:
         check_name(request.names["topic"], "System topic")

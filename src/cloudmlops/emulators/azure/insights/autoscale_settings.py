@@ -62,8 +62,8 @@ class AutoscaleSettings:
         add("GET", f"/subscriptions/{{subscription}}{_PROVIDER}", self.list_all)
         add("GET", _GROUP, self.list)
         add("GET", _ONE, self.get)
-        add("PUT", _ONE, self.put)
-        add("DELETE", _ONE, self.delete)
+        add("PUT", _ONE, self.put, as_one=True)
+        add("DELETE", _ONE, self.delete, as_one=True)
 
     def list_all(self, request: ArmRequest) -> Answer:
         prefix = f"/subscriptions/{request.names['subscription']}/".lower()

@@ -101,12 +101,12 @@ class Scaling:
         self._known.delete(setting.lower())
 
     def _arm(self) -> None:
-        clock = self._world.surroundings.clock
+        clock, wanted = self._world.surroundings.clock, bool(self.settings())  # the state's lock is taken before ours
         with self._lock:
             if self._timer is not None and self._timer.when > clock.now() + _EVERY:  # time was set back
                 self._timer.cancel()
                 self._timer = None
-            if self._timer is None and self.settings():
+            if self._timer is None and wanted:
                 self._timer = clock.after(_EVERY, self._look)
 
     def _look(self) -> None:

@@ -159,6 +159,10 @@ class BatchScoring:
             "file": settings["outputFileName"] if deployment["outputAction"] == APPEND else "",
             "script": (deployment["codeConfiguration"] or {}).get("scoringScript") or "",
             "server": list(_SERVER),
+            "batch_error_threshold": -1,
+            "failed_percent": 100,
+            "workers": 1,
+            "parallel": False,
         }
         parts = ["--data", "${{inputs.data}}", "--output", f"${{{{outputs.{SCORE}}}}}"]
         if model := deployment["model"]:

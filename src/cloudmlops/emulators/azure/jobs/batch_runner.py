@@ -1,16 +1,19 @@
-"""The program of a batch job: it hands files to a scoring script in mini batches, and writes what that returns.
+"""The program of a batch job and of a parallel step: it hands files to a script in mini batches.
 
-`python batch_runner.py SETTINGS --data PATH --output FOLDER [--model FOLDER]` needs no more than the standard library,
-so that any interpreter that stands for an image can run it. What a script may do, and how rows are written, follows
-learn.microsoft.com, "Author scoring scripts for batch deployments" and "Deploy MLflow models in batch deployments":
+`python batch_runner.py SETTINGS --data PATH [--output FOLDER] [--append FILE] [--model FOLDER] [-- ARGUMENTS]` needs no
+more than the standard library, so that any interpreter that stands for an image can run it. What a script may do, and
+how rows are written, follows learn.microsoft.com, "Author scoring scripts for batch deployments", "Deploy MLflow models
+in batch deployments" and "How to use parallel job in pipeline":
 
-- `init()` is called once in a process, `run(mini_batch)` with a list of paths; folders in the folder are not explored.
+- `init()` is called once in a process, `run(mini_batch)` with a list of paths, and in a parallel step `shutdown()` at
+  the end. A batch job does not explore folders in the folder; what a parallel step does with them is not emulated.
 - It returns a list or a pandas DataFrame: each element or row counts as one file that was scored. Elements are written
   as text, rows of a DataFrame with spaces between and without a header.
 - Of a model of MLflow without a script each line is the text of a list, `['a.csv', 1.0]`, for each row of a file.
-- A mini batch that raises, or is not done in time, is tried again; then its files count as failed. When more have
-  failed than the threshold says, and when no file was scored, the job fails.
-- A script may write files of its own to the folder `AZUREML_BI_OUTPUT_PATH`.
+- A mini batch that raises, or is not done in time, is tried again; then its files count as failed, and it, too, as it
+  does when it returns less than there are files. When more have failed than a threshold says, and when no file was
+  scored, the job fails.
+- A script of a batch job may write files of its own to the folder `AZUREML_BI_OUTPUT_PATH`.
 """
 
 from __future__ import annotations
@@ -25,11 +28,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any, Final
 
 _FAILED: Final = "User program failed with Exception: Run failed, please check logs for details."
@@ -47,30 +53,40 @@ _OK: Final = 200
 
 def main() -> int:
     """Score all files; return the status of the process."""
-    given = _arguments()
+    given, arguments = _arguments()
     settings: dict[str, Any] = json.loads(given.settings)
     if given.model and settings.get("model_path"):
         os.environ["AZUREML_MODEL_DIR"] = str(_mounted(given.model, settings))
-    os.environ["AZUREML_BI_OUTPUT_PATH"] = str(given.output)
+    if given.output:
+        os.environ["AZUREML_BI_OUTPUT_PATH"] = str(given.output)
     if given.worker:
+        sys.argv = [settings["script"], *arguments]
         return _work(settings, given.worker)
-    files = [given.data] if given.data.is_file() else sorted(one for one in given.data.iterdir() if one.is_file())
+    found = [given.data] if given.data.is_file() else sorted(given.data.iterdir())
+    if settings["parallel"] and any(one.is_dir() for one in found):
+        _say(f"Not emulated: folders in {given.data}, of which a parallel step is to be given the files.")
+        return 1
+    files = [one for one in found if one.is_file()]
     size = settings["mini_batch_size"]
     batches = [[str(file) for file in files[begin : begin + size]] for begin in range(0, len(files), size)]
     _say(f"{len(files)} files in {len(batches)} mini batches")
+    rows = given.append or (given.output / settings["file"] if settings.get("file") else None)
     with tempfile.TemporaryDirectory(prefix="b-") as folder:
         os.environ[_SOCKETS] = folder
-        return _scored(batches, settings, given.output)
+        return _Scoring(batches, settings, rows).status()
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments() -> tuple[argparse.Namespace, list[str]]:
+    """Return what this program is given, and what a script is."""
     parser = argparse.ArgumentParser(description="Score files in mini batches.")
     parser.add_argument("settings", help="as JSON")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--append", type=Path, metavar="FILE", help="where rows are written, instead of in the output")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--worker", type=int, nargs=2, metavar="FD", help="for this program itself")
-    return parser.parse_args()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    return parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
 
 
 def _mounted(model: Path, settings: dict[str, Any]) -> Path:
@@ -87,35 +103,77 @@ def _mounted(model: Path, settings: dict[str, Any]) -> Path:
     return folder
 
 
-def _scored(batches: Sequence[Sequence[str]], settings: dict[str, Any], output: Path) -> int:
-    failed = done = 0
-    threshold = settings["error_threshold"]
-    worker = _Worker()
-    for number, batch in enumerate(batches):
-        reply = None
-        for attempt in range(settings["retries"] + 1):
-            reply = worker.run(batch, settings["timeout_seconds"])
-            if reply is not None:
-                break
-            if not worker.began:
-                _say(_FAILED)
-                return 1
-            _say(f"mini batch {number} failed in attempt {attempt + 1}")
+class _Scoring:
+    """All mini batches, by as many workers at once as the settings say."""
+
+    def __init__(self, batches: Sequence[Sequence[str]], settings: dict[str, Any], rows: Path | None) -> None:
+        self._settings = settings
+        self._rows = rows
+        self._left = list(enumerate(batches))[::-1]
+        self._all = len(batches)
+        self._counting = threading.Lock()
+        self._done = self._failed = self._failed_batches = 0
+        self._aborted = ""
+
+    def status(self) -> int:
+        """Score them; return the status of the process."""
+        if self._rows is not None:
+            self._rows.touch()
+        count = max(1, min(self._settings["workers"], self._all))
+        with ThreadPoolExecutor(count) as pool:
+            for worker in [pool.submit(self._work) for _ in range(count)]:
+                worker.result()
+        if not self._aborted and not self._done:
+            self._aborted = _NOTHING
+        if self._aborted:
+            _say(self._aborted)
+        return 1 if self._aborted else 0
+
+    def _work(self) -> None:
+        worker = _Worker()
+        while (wanted := self._next()) is not None:
+            number, batch = wanted
+            reply = None
+            for attempt in range(self._settings["retries"] + 1):
+                reply = worker.run(batch, self._settings["timeout_seconds"])
+                if reply is not None:
+                    break
+                if not worker.began:
+                    with self._counting:
+                        self._aborted = self._aborted or _FAILED
+                    return
+                _say(f"mini batch {number} failed in attempt {attempt + 1}")
+            self._count(number, len(batch), reply)
+        worker.end(quietly=not self._aborted)
+
+    def _next(self) -> tuple[int, Sequence[str]] | None:
+        with self._counting:
+            return None if self._aborted or not self._left else self._left.pop()
+
+    def _count(self, number: int, size: int, reply: dict[str, Any] | None) -> None:
         rows = reply["rows"] if reply is not None else 0
-        done += rows
-        failed += max(0, len(batch) - rows)
-        if reply is not None and settings["file"]:
-            with (output / settings["file"]).open("a", encoding="utf-8") as target:
-                target.write(reply["text"])
-        _say(f"mini batch {number}: {rows} of {len(batch)} items")
-        if 0 <= threshold < failed:
-            _say(f"The error count {failed} is above the error threshold {threshold}: the job is aborted.")
-            return 1
-    worker.end()
-    if not done:
-        _say(_NOTHING)
-        return 1
-    return 0
+        with self._counting:
+            self._done += rows
+            self._failed += max(0, size - rows)
+            self._failed_batches += rows < size
+            if reply is not None and self._rows is not None:
+                with self._rows.open("a", encoding="utf-8") as target:
+                    target.write(reply["text"])
+            self._aborted = self._aborted or self._over()
+        _say(f"mini batch {number}: {rows} of {size} items")
+
+    def _over(self) -> str:
+        """Return why no more is to be scored; empty when enough has not failed."""
+        for failed, most, what in (
+            (self._failed, self._settings["error_threshold"], "error count"),
+            (self._failed_batches, self._settings["batch_error_threshold"], "mini batch error count"),
+        ):
+            if 0 <= most < failed:
+                return f"The {what} {failed} is above the error threshold {most}: the job is aborted."
+        percent, most = 100 * self._failed_batches / self._all, self._settings["failed_percent"]
+        if percent > most:
+            return f"{percent:g} % of the mini batches failed, more than {most} %: the job is aborted."
+        return ""
 
 
 class _Worker:
@@ -139,10 +197,10 @@ class _Worker:
             self.end()
         return reply if reply is not None and "text" in reply else None
 
-    def end(self) -> None:
-        """End the process."""
+    def end(self, *, quietly: bool = False) -> None:
+        """End the process; quietly, it may do what it does at its end."""
         if self._process is not None:
-            self._process.end()
+            self._process.end(quietly=quietly)
             self._process = None
 
 
@@ -152,7 +210,8 @@ class _Process:
     def __init__(self) -> None:
         orders_in, orders_out = os.pipe()
         replies_in, replies_out = os.pipe()
-        command = [sys.executable, "-u", *sys.argv, "--worker", str(orders_in), str(replies_out)]
+        program, *given = sys.argv
+        command = [sys.executable, "-u", program, "--worker", str(orders_in), str(replies_out), *given]
         self._process = subprocess.Popen(command, pass_fds=(orders_in, replies_out))
         os.close(orders_in)
         os.close(replies_out)
@@ -176,9 +235,11 @@ class _Process:
         reply: dict[str, Any] | None = json.loads(line) if line else None
         return reply
 
-    def end(self) -> None:
-        """End it; one that ends by itself may tell why."""
-        if self._ending:
+    def end(self, *, quietly: bool = False) -> None:
+        """End it; one that ends by itself may tell why, and one that is ended quietly do what it does at its end."""
+        if quietly:
+            self._orders.close()
+        if self._ending or quietly:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_DYING_SECONDS)
         self._process.kill()
@@ -191,7 +252,8 @@ class _Process:
 def _work(settings: dict[str, Any], pipes: Sequence[int]) -> int:
     """Score mini batches as they are ordered, until there are no more."""
     with os.fdopen(pipes[0], "rb") as orders, os.fdopen(pipes[1], "wb") as replies:
-        run = _script(Path(settings["script"])) if settings["script"] else _mlflow(settings)
+        module = _script(Path(settings["script"])) if settings["script"] else None
+        run = module.run if module is not None else _mlflow(settings)
         _reply(replies, {"began": True})
         for line in orders:
             try:
@@ -201,6 +263,8 @@ def _work(settings: dict[str, Any], pipes: Sequence[int]) -> int:
                 reply = {"failed": True}
             sys.stdout.flush()
             _reply(replies, reply)
+        if settings["parallel"] and callable(getattr(module, "shutdown", None)):
+            module.shutdown()  # type: ignore[union-attr] # there is one that has it
     return 0
 
 
@@ -217,7 +281,7 @@ def _written(result: Any) -> dict[str, Any]:
     return {"rows": len(items), "text": "".join(f"{item}\n" for item in items)}
 
 
-def _script(script: Path) -> Callable[[list[str]], Any]:
+def _script(script: Path) -> ModuleType:
     sys.path.insert(0, str(script.absolute().parent))
     specification = importlib.util.spec_from_file_location("entry_script", script)
     if specification is None or specification.loader is None or not script.is_file():
@@ -229,8 +293,7 @@ def _script(script: Path) -> Callable[[list[str]], Any]:
         raise ImportError(f"the scoring script {script.name} has no function run")  # noqa: TRY004 what is wrong is the script
     if callable(getattr(module, "init", None)):
         module.init()
-    run: Callable[[list[str]], Any] = module.run
-    return run
+    return module
 
 
 def _mlflow(settings: dict[str, Any]) -> Callable[[list[str]], list[Any]]:

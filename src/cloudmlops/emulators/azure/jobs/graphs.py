@@ -13,6 +13,8 @@ from cloudmlops.emulators.azure.jobs.distribution import distribution_of
 from cloudmlops.emulators.azure.jobs.expressions import names_in, only_name
 from cloudmlops.emulators.azure.jobs.images import Images
 from cloudmlops.emulators.azure.jobs.names import check_names
+from cloudmlops.emulators.azure.jobs.parallel import FIELDS as PARALLEL_FIELDS
+from cloudmlops.emulators.azure.jobs.parallel import parallel_step
 from cloudmlops.emulators.azure.jobs.spark import spark_step
 from cloudmlops.emulators.azure.jobs.sweep_nodes import FIELDS as SWEEP_FIELDS
 from cloudmlops.emulators.azure.jobs.sweep_nodes import sweep_of_node
@@ -24,6 +26,8 @@ from cloudmlops.emulators.core.faults import Refused
 
 _CONTENT: Final = ("command", "code", "environment", "environment_variables", "outputs", "entry", "args", "conf")
 """What of a component decides what it does."""
+_OWN: Final[Mapping[str, tuple[str, ...]]] = {"parallel": PARALLEL_FIELDS, "sweep": SWEEP_FIELDS}
+"""What does so besides of a step of a type, and of its component."""
 _IDENTITY: Final = {"clientId": "client_id", "objectId": "object_id", "resourceId": "resource_id"}
 """How a step names a managed identity, by how a job does."""
 _COMPONENT_INPUTS: Final = ("uri_file", "uri_folder", "custom_model", "mlflow_model", "triton_model")
@@ -113,7 +117,7 @@ def graph_of(job: Mapping[str, Any], resources: Resources, images: Images) -> Gr
 
 def _step(name: str, node: Mapping[str, Any], resources: Resources, images: Images) -> Step:
     kind = node.get("type", "command")
-    if kind not in ("command", "pipeline", "spark", "sweep"):
+    if kind not in ("command", "parallel", "pipeline", "spark", "sweep"):
         raise UserError("UNIMPLEMENTED", f"A pipeline step of type {kind!r} is not emulated: {name}.")
     of_component = (node.get("trial") or {}) if kind == "sweep" else node
     given_id = str(of_component.get("componentId") or "")
@@ -132,7 +136,7 @@ def _step(name: str, node: Mapping[str, Any], resources: Resources, images: Imag
     defaults = {
         key: Value(kind="literal", text=str(one["default"])) for key, one in declared.items() if "default" in one
     }
-    made = spark_step(node, specification, images) if kind == "spark" else _command(name, node, specification)
+    made = _task(kind, name, node, specification, images)
     task = replace(made, inputs=defaults, outputs=outputs, identity=_identity(node.get("identity")))
     sweep = sweep_of_node(node, task, name) if kind == "sweep" else None
     optional = {key for key, one in declared.items() if _true(one.get("optional"), default=False)}
@@ -150,10 +154,16 @@ def _step(name: str, node: Mapping[str, Any], resources: Resources, images: Imag
         sweep=sweep,
         deterministic=_true(specification.get("is_deterministic"), default=True),
         content={
-            **{key: specification.get(key) for key in _CONTENT},
-            **{key: node.get(key) for key in (SWEEP_FIELDS if sweep else ("args", "conf", "resources"))},
+            **{key: specification.get(key) for key in (*_CONTENT, *_OWN.get(kind, ()))},
+            **{key: node.get(key) for key in _OWN.get(kind, ("args", "conf", "resources"))},
         },
     )
+
+
+def _task(kind: str, name: str, node: Mapping[str, Any], specification: Mapping[str, Any], images: Images) -> Task:
+    if kind == "spark":
+        return spark_step(node, specification, images)
+    return parallel_step(name, node, specification) if kind == "parallel" else _command(name, node, specification)
 
 
 def _command(name: str, node: Mapping[str, Any], specification: Mapping[str, Any]) -> Task:

@@ -28,7 +28,7 @@ class Assets(ABC):
         container = f"{WORKSPACE}/{self.segment}/{{name}}"
 
         def add(method: str, path: str, handler: Handler) -> None:
-            world.routes.add(method, path, handler, action=self.action(method))
+            world.routes.add(method, path, handler, action=self.action(method), as_one=method == "PUT")
 
         add("GET", f"{WORKSPACE}/{self.segment}", self.list)
         add("GET", container, self.get)
@@ -105,10 +105,9 @@ class Assets(ABC):
         workspace_of(self._world, request)
         given = properties_of(request)
         address = self.address(request, given)
-        with self._world.surroundings.state.transaction():
-            known = self._world.resources.get(address)
-            kept = self.version_properties(given, known["properties"] if known else None, request)
-            made = self.keep_version(address, kept, request.caller)
+        known = self._world.resources.get(address)
+        kept = self.version_properties(given, known["properties"] if known else None, request)
+        made = self.keep_version(address, kept, request.caller)
         location = f"https://management.azure.com{request.path}?api-version={request.version}"
         created = known is None or self.always_created(kept)
         return answer_json(made, status=201 if created else 200, headers={"location": location} if created else None)

@@ -45,8 +45,8 @@ class BatchDeployments:
         add = world.routes.add
         add("GET", DEPLOYMENTS, self.list)
         add("GET", DEPLOYMENT, self.get)
-        add("PUT", DEPLOYMENT, self.put)
-        add("DELETE", DEPLOYMENT, self.delete)
+        add("PUT", DEPLOYMENT, self.put, as_one=True)
+        add("DELETE", DEPLOYMENT, self.delete, as_one=True)
 
     def resume(self) -> None:
         """Finish what an emulator that was before had begun."""

@@ -36,8 +36,8 @@ class BatchEndpoints:
         add = world.routes.add
         add("GET", ENDPOINTS, self.list)
         add("GET", ENDPOINT, self.get)
-        add("PUT", ENDPOINT, self.put)
-        add("DELETE", ENDPOINT, self.delete)
+        add("PUT", ENDPOINT, self.put, as_one=True)
+        add("DELETE", ENDPOINT, self.delete, as_one=True)
         add("POST", f"{ENDPOINT}/listkeys", self.list_keys)
 
     def resume(self) -> None:

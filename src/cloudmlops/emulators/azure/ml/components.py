@@ -15,12 +15,13 @@ from cloudmlops.emulators.azure.arm.errors import UserError
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.entra.principals import derived_id
 from cloudmlops.emulators.azure.jobs.names import check_names
+from cloudmlops.emulators.azure.jobs.parallel import shown
 from cloudmlops.emulators.azure.ml.asset_references import check_code, check_environment
 from cloudmlops.emulators.azure.ml.assets import Assets, described, unchanged
 from cloudmlops.emulators.azure.ml.workspaces import workspace_id
 
 ANONYMOUS: Final = "azureml_anonymous"
-EMULATED: Final = ("command", "pipeline", "spark")
+EMULATED: Final = ("command", "parallel", "pipeline", "spark")
 _DESCRIBING: Final = ("description", "display_name", "tags", "$schema")
 _CURATED: Final = re.compile(r"azureml:(AzureML-[\w.-]+):([\w.-]+)")
 
@@ -58,7 +59,8 @@ class Components(Assets):
         check_names("the component", specification.get("inputs"), specification.get("outputs"))
         for name, node in (specification.get("jobs") or {}).items():
             check_names(f"the step {name}", node.get("inputs"), node.get("outputs"))
-        environment, code = specification.get("environment"), specification.get("code")
+        doing = (specification.get("task") or {}) if specification.get("type") == "parallel" else specification
+        environment, code = doing.get("environment"), doing.get("code")
         if isinstance(environment, str):
             check_environment(self._world.resources, workspace, environment)
         if isinstance(code, str):
@@ -83,13 +85,19 @@ def _specification(given: Mapping[str, Any], request: ArmRequest) -> dict[str, A
     for one in (specification.get("inputs") or {}).values():
         one.setdefault("optional", "False")
     if kind == "command":
-        environment = specification.get("environment")
-        if isinstance(environment, str) and (curated := _CURATED.fullmatch(environment)):
-            specification["environment"] = (
-                f"azureml://registries/azureml/environments/{curated[1]}/versions/{curated[2]}"
-            )
+        _resolve(specification)
         specification.setdefault("resources", {}).setdefault("instance_count", "1")
+    if kind == "parallel":
+        _resolve(specification.get("task") or {})
+        return shown(specification)
     return specification
+
+
+def _resolve(doing: dict[str, Any]) -> None:
+    """Let what names a curated environment name its address."""
+    environment = doing.get("environment")
+    if isinstance(environment, str) and (curated := _CURATED.fullmatch(environment)):
+        doing["environment"] = f"azureml://registries/azureml/environments/{curated[1]}/versions/{curated[2]}"
 
 
 def _deciding(kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ What an absent compute is answered with is not recorded.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from threading import RLock
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError, not_found
@@ -41,6 +42,8 @@ class Computes:
     def __init__(self, world: World, clusters: Clusters) -> None:
         self._world = world
         self._clusters = clusters
+        self._following = RLock()
+        """Held while nodes follow a compute that is made, changed or removed."""
         self._known = world.surroundings.state.table("ml_computes")
         add = world.routes.add
         add("GET", COMPUTES, self.list)
@@ -82,22 +85,23 @@ class Computes:
                 f"The name {name!r} is invalid: 2 to 32 letters, digits and '-', a letter first, no '-' last.",
             )
         kept = _kept(request.body.get("properties") or {})
-        known = self._world.resources.get(request.path)
-        if known is not None:
-            _check_same(known["properties"], kept)
-        now = written(self._world.surroundings.clock.now())
-        kept["createdOn"] = known["properties"]["createdOn"] if known else now
-        kept["modifiedOn"] = now
-        kept["provisioningState"] = "Creating"
-        kept["state"] = known["properties"]["state"] if known else "Running"
         beside: dict[str, Any] = {
             "location": request.body.get("location") or workspace["location"],
             "tags": request.body.get("tags") or {},
         }
-        if request.body.get("identity"):
-            beside["identity"] = identity_given(self._world.tokens, request.path, request.body["identity"])
-        made, _ = self._world.resources.put(request.path, TYPE, kept, request.caller, **beside)
-        self._known.put(made["id"].lower(), made["id"].encode())
+        with self._world.surroundings.state.transaction():
+            known = self._world.resources.get(request.path)
+            if known is not None:
+                _check_same(known["properties"], kept)
+            now = written(self._world.surroundings.clock.now())
+            kept["createdOn"] = known["properties"]["createdOn"] if known else now
+            kept["modifiedOn"] = now
+            kept["provisioningState"] = "Creating"
+            kept["state"] = known["properties"]["state"] if known else "Running"
+            if request.body.get("identity"):
+                beside["identity"] = identity_given(self._world.tokens, request.path, request.body["identity"])
+            made, _ = self._world.resources.put(request.path, TYPE, kept, request.caller, **beside)
+            self._known.put(made["id"].lower(), made["id"].encode())
         return self._begun(request, made, lambda: self._provide(request.path), status=201)
 
     def patch(self, request: ArmRequest) -> Answer:
@@ -107,11 +111,15 @@ class Computes:
             raise Refused("UNIMPLEMENTED", f"changing {', '.join(sorted(given))} of a compute is not emulated")
         if made["properties"]["computeType"] != CLUSTER:
             raise UserError("INVALID_ARGUMENT", "Only an AmlCompute has scale settings.")
-        if given.get("scaleSettings"):
-            made["properties"]["properties"]["scaleSettings"] = _scale(given["scaleSettings"])
-        made["properties"]["modifiedOn"] = written(self._world.surroundings.clock.now())
-        self._world.resources.update(made)
-        return self._begun(request, made, lambda: self._provide(request.path), status=200)
+        scale = _scale(given["scaleSettings"]) if given.get("scaleSettings") else None
+
+        def change(compute: dict[str, Any]) -> None:
+            if scale is not None:
+                compute["properties"]["properties"]["scaleSettings"] = scale
+            compute["properties"]["modifiedOn"] = written(self._world.surroundings.clock.now())
+
+        changed = self._world.resources.change(made["id"], change) or made
+        return self._begun(request, changed, lambda: self._provide(request.path), status=200)
 
     def delete(self, request: ArmRequest) -> Answer:
         found = self._world.resources.get(request.path)
@@ -124,8 +132,8 @@ class Computes:
         if action.lower() == "detach":
             kind = found["properties"]["computeType"]
             raise UserError("INVALID_ARGUMENT", f"Detach is not supported for the compute type {kind}.")
-        found["properties"]["provisioningState"] = "Deleting"
-        self._world.resources.update(found)
+        if self._world.resources.change(found["id"], lambda one: _turn(one, provisioningState="Deleting")) is None:
+            return Answer(status=204)
         return self._begun(request, None, lambda: self._end(request.path))
 
     def list_nodes(self, request: ArmRequest) -> Answer:
@@ -165,55 +173,53 @@ class Computes:
         if found["properties"]["computeType"] != INSTANCE:
             raise UserError("INVALID_ARGUMENT", f"Only a ComputeInstance can {verb}.")
         going = {"start": "Starting", "stop": "Stopping", "restart": "Restarting"}[verb]
-        found["properties"]["state"] = going
-        self._world.resources.update(found)
+        self._world.resources.change(found["id"], lambda one: _turn(one, state=going))
         return self._begun(request, None, lambda: self._switched(found["id"], verb))
 
     def _switched(self, compute: str, verb: str) -> None:
-        found = self._world.resources.get(compute)
-        if found is None:
-            return
         now = written(self._world.surroundings.clock.now())
-        found["properties"]["state"] = "Stopped" if verb == "stop" else "Running"
-        found["properties"]["modifiedOn"] = now
-        found["properties"]["lastOperation"] = {
+        operation = {
             "operationName": verb.capitalize(),
             "operationTime": now,
             "operationStatus": "Succeeded",
             "operationTrigger": "User",
         }
-        self._apply(found)
+        state = "Stopped" if verb == "stop" else "Running"
+        self._apply(compute, lambda one: _turn(one, state=state, modifiedOn=now, lastOperation=operation))
 
     def _provide(self, path: str) -> None:
         """Let a compute be there, with the nodes that it always has."""
-        made = self._world.resources.get(path)
-        if made is None:
-            return
-        made["properties"]["provisioningState"] = "Succeeded"
-        made["properties"].setdefault(
-            "lastOperation",
-            {
-                "operationName": "Create",
-                "operationTime": written(self._world.surroundings.clock.now()),
-                "operationStatus": "Succeeded",
-                "operationTrigger": "User",
-            },
-        )
-        self._apply(made)
+        operation = {
+            "operationName": "Create",
+            "operationTime": written(self._world.surroundings.clock.now()),
+            "operationStatus": "Succeeded",
+            "operationTrigger": "User",
+        }
 
-    def _apply(self, compute: Mapping[str, Any]) -> None:
-        """Keep what has changed of a compute, and let its nodes follow."""
-        self._world.resources.update(compute)
-        properties = compute["properties"]
-        self._clusters.define(compute["id"], _cluster(properties))
-        if properties["computeType"] == INSTANCE and properties["state"] == "Running":
-            self._clusters.resize(compute["id"], 1)
+        def change(compute: dict[str, Any]) -> None:
+            _turn(compute, provisioningState="Succeeded")
+            compute["properties"].setdefault("lastOperation", operation)
+
+        self._apply(path, change)
+
+    def _apply(self, path: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change a compute that is there, and let its nodes follow: one that is removed meanwhile has none."""
+        with self._following:
+            compute = self._world.resources.change(path, change)
+            if compute is None:
+                return
+            properties = compute["properties"]
+            self._clusters.define(compute["id"], _cluster(properties))
+            if properties["computeType"] == INSTANCE and properties["state"] == "Running":
+                self._clusters.resize(compute["id"], 1)
 
     def _end(self, path: str) -> None:
-        self._world.resources.delete(path)
-        self._world.tokens.system_identities.remove(path)
-        self._known.delete(path.lower())
-        self._clusters.remove(path)
+        with self._following:
+            with self._world.surroundings.state.transaction():
+                self._world.resources.delete(path)
+                self._world.tokens.system_identities.remove(path)
+                self._known.delete(path.lower())
+            self._clusters.remove(path)
 
     def _begun(self, request: ArmRequest, made: Mapping[str, Any] | None, work: Any, *, status: int = 202) -> Answer:
         workspace = workspace_of(self._world, request)
@@ -350,6 +356,10 @@ def _scale(given: Mapping[str, Any]) -> dict[str, Any]:
     idle = given.get("nodeIdleTimeBeforeScaleDown") or _IDLE
     duration(idle)
     return {"maxNodeCount": most, "minNodeCount": least, "nodeIdleTimeBeforeScaleDown": idle}
+
+
+def _turn(compute: dict[str, Any], **properties: object) -> None:
+    compute["properties"] |= properties
 
 
 def _check_same(known: Mapping[str, Any], kept: Mapping[str, Any]) -> None:

@@ -65,8 +65,8 @@ class Datastores:
         add = world.routes.add
         add("GET", f"{WORKSPACE}/datastores", self.list)
         add("GET", DATASTORE, self.get)
-        add("PUT", DATASTORE, self.put)
-        add("DELETE", DATASTORE, self.delete)
+        add("PUT", DATASTORE, self.put, as_one=True)
+        add("DELETE", DATASTORE, self.delete, as_one=True)
         add("POST", f"{DATASTORE}/listSecrets", self.list_secrets)
 
     def list(self, request: ArmRequest) -> Answer:
@@ -95,11 +95,10 @@ class Datastores:
         given = request.body.get("properties") or {}
         kept = _kept(given)
         credentials: Mapping[str, Any] = given.get("credentials") or {}
-        with self._world.surroundings.state.transaction():
-            if kept["isDefault"]:
-                self._undefault(request)
-            made, new = self._world.resources.put(request.path, TYPE, kept, request.caller)
-            self._secrets.put(request.path.lower(), json.dumps(credentials.get("secrets") or {}).encode())
+        if kept["isDefault"]:
+            self._undefault(request)
+        made, new = self._world.resources.put(request.path, TYPE, kept, request.caller)
+        self._secrets.put(request.path.lower(), json.dumps(credentials.get("secrets") or {}).encode())
         location = f"https://management.azure.com{request.path}?api-version={request.version}"
         return answer_json(made, status=201 if new else 200, headers={"location": location} if new else None)
 

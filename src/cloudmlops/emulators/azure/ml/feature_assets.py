@@ -59,16 +59,14 @@ class FeatureAssets(Assets):
     def put_version(self, request: ArmRequest) -> Answer:
         workspace = workspace_of(self._world, request)
         given = properties_of(request)
-        with self._world.surroundings.state.transaction():
-            known = self._world.resources.get(request.path)
-            kept = self.version_properties(given, known["properties"] if known else None, request)
-            made = self.keep_version(request.path, kept, request.caller)
+        known = self._world.resources.get(request.path)
+        kept = self.version_properties(given, known["properties"] if known else None, request)
+        made = self.keep_version(request.path, kept, request.caller)
 
         def failed(_: Refused) -> None:
-            there = self._world.resources.get(request.path)
-            if there is not None:
-                there["properties"]["provisioningState"] = "Failed"
-                self._world.resources.update(there)
+            self._world.resources.change(
+                request.path, lambda there: there["properties"].update(provisioningState="Failed")
+            )
 
         headers = self._world.operations.begin(
             request.names["subscription"],

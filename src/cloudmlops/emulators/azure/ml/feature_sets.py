@@ -64,10 +64,10 @@ class FeatureSets(FeatureAssets):
         return kept
 
     def provide(self, address: str) -> None:
-        workspace = address.partition("/featuresets/")[0]
-        made = self._world.resources.get(address)
-        if made is None:
-            return
+        self._world.resources.change(address, self._provided)
+
+    def _provided(self, made: dict[str, Any]) -> None:
+        workspace = made["id"].partition("/featuresets/")[0]
         properties = made["properties"]
         for entity in properties["entities"]:
             found = _ENTITY.fullmatch(entity)
@@ -76,7 +76,6 @@ class FeatureSets(FeatureAssets):
                 raise not_found("FeaturestoreEntityNotFound", f"There is no feature store entity {entity}.")
         properties["properties"]["featuresetPropertiesVersion"] = "1"
         properties["properties"]["featuresetProperties"] = self._specification(made).text
-        self._world.resources.update(made)
 
     def list_features(self, request: ArmRequest) -> Answer:
         """List the features that the specification names."""

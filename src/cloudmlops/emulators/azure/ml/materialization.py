@@ -1,8 +1,9 @@
 """Backfills of feature sets: Spark jobs of the service's own program.
 
 How a job is recorded follows recorded traffic of the real service (azure-sdk-assets, azure-ai-ml 1.12, 2023-10,
-`feature_set`): name, tags, properties, arguments. The program itself is Microsoft's and not public, so that the job
-fails and says so: nothing is ever materialised, and nothing pretends to be. A backfill is one job, whatever its window.
+`feature_set`): name, tags, properties, arguments, the id of a code asset. The program itself is Microsoft's and not
+public, so that the job fails and says so: nothing is ever materialised, and nothing pretends to be. A backfill is one
+job, whatever its window.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 from cloudmlops.emulators.azure.arm.errors import UserError
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
+from cloudmlops.emulators.azure.entra.principals import derived_id
 from cloudmlops.emulators.azure.jobs.runs import Run, Runs
 from cloudmlops.emulators.azure.jobs.spark import PYTHON_ENTRY
 from cloudmlops.emulators.azure.jobs.stopping import Stop
@@ -136,6 +138,7 @@ def _job(
             "instanceType": ((body.get("resource") or settings.get("resource")) or {}).get("instanceType"),
             "runtimeVersion": _RUNTIME,
         },
+        "codeId": f"{str(made['id']).partition('/featuresets/')[0]}/codes/{derived_id('code', _PROGRAM)}/versions/1",
         "conf": body.get("sparkConfiguration") or settings.get("sparkConfiguration"),
         "entry": {"sparkJobEntryType": PYTHON_ENTRY, "file": _PROGRAM},
         "args": f"--featurestore-name {store} --featureset-name {name} --featureset-version {version} {window}{stores}"

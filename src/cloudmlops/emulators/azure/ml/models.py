@@ -42,11 +42,11 @@ class Models:
         add = world.routes.add
         add("GET", f"{WORKSPACE}/models", self.list)
         add("GET", MODEL, self.get)
-        add("PUT", MODEL, self.put)
+        add("PUT", MODEL, self.put, as_one=True)
         add("DELETE", MODEL, self.delete)
         add("GET", VERSIONS, self.list_versions)
         add("GET", f"{VERSIONS}/{{version}}", self.get_version)
-        add("PUT", f"{VERSIONS}/{{version}}", self.put_version)
+        add("PUT", f"{VERSIONS}/{{version}}", self.put_version, as_one=True)
         add("DELETE", f"{VERSIONS}/{{version}}", self.delete_version)
 
     def list(self, request: ArmRequest) -> Answer:
@@ -89,19 +89,18 @@ class Models:
         _check_name(names["name"])
         given = _properties(request)
         resources = self._world.resources
-        with self._world.surroundings.state.transaction():
-            known = resources.get(request.path)
-            kept = _version_properties(given, known["properties"] if known else None)
-            self._count(request, names["version"])
-            made, new = resources.put(request.path, _VERSION_TYPE, kept, request.caller)
-            if new and not kept["isAnonymous"]:
-                self._events.model_registered(
-                    workspace["id"],
-                    name=names["name"],
-                    version=names["version"],
-                    tags=kept["tags"],
-                    properties=kept["properties"],
-                )
+        known = resources.get(request.path)
+        kept = _version_properties(given, known["properties"] if known else None)
+        self._count(request, names["version"])
+        made, new = resources.put(request.path, _VERSION_TYPE, kept, request.caller)
+        if new and not kept["isAnonymous"]:
+            self._events.model_registered(
+                workspace["id"],
+                name=names["name"],
+                version=names["version"],
+                tags=kept["tags"],
+                properties=kept["properties"],
+            )
         location = f"https://management.azure.com{request.path}?api-version={request.version}"
         return answer_json(made, status=201 if new else 200, headers={"location": location} if new else None)
 

@@ -21,7 +21,7 @@ from cloudmlops.emulators.azure.ml import PROVIDER
 from cloudmlops.emulators.azure.ml.durations import duration
 from cloudmlops.emulators.azure.ml.endpoints import check_name, shown
 from cloudmlops.emulators.azure.ml.long_running import at_resource, in_background
-from cloudmlops.emulators.azure.ml.online_endpoints import ENDPOINT, endpoint_of
+from cloudmlops.emulators.azure.ml.online_endpoints import ENDPOINT, IN_WORK, check_idle, endpoint_of
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.azure.scoring.fleet import Fleet, Size
 from cloudmlops.emulators.azure.scoring.plans import Plan, planned
@@ -32,7 +32,6 @@ DEPLOYMENTS: Final = f"{ENDPOINT}/deployments"
 DEPLOYMENT: Final = f"{DEPLOYMENTS}/{{name}}"
 TYPE: Final = f"{PROVIDER}/workspaces/onlineEndpoints/deployments"
 _MODEL: Final = re.compile(r"/models/([^/]+)/versions/([^/]+)$")
-_IN_WORK: Final = frozenset({"Creating", "Updating", "Deleting"})
 _TIMEOUT: Final = "PT5S"
 _PROBE: Final[Mapping[str, Any]] = {
     "failureThreshold": 30,
@@ -86,33 +85,33 @@ class OnlineDeployments:
         return answer_json(shown(self._deployment(request)))
 
     def put(self, request: ArmRequest) -> Answer:
-        endpoint = endpoint_of(self._world, request)
         name = request.names["name"]
-        check_name(name)
-        known = self._world.resources.get(request.path)
-        if known is not None:
-            _check_idle(known)
-        kept, sku = _kept(request.body, known)
-        workspace = workspace_of(self._world, request)
-        plan = planned(self._world.resources, self._fleet.images, workspace, kept)
-        self._fleet.take(request.path, Size(instance_type=kept["instanceType"], instances=sku["capacity"]))
         operations = self._world.operations
-        operation = operations.start(request.path)
-        headers = operations.followed(
-            operation, request.names["subscription"], endpoint["location"], version=request.version
-        )
-        kept["properties"]["AzureAsyncOperationUri"] = headers["azure-asyncoperation"]
-        made, _ = self._world.resources.put(
-            request.path,
-            TYPE,
-            kept,
-            request.caller,
-            tags=request.body.get("tags") or {},
-            location=endpoint["location"],
-            kind="Managed",
-            sku=sku,
-        )
-        self._known.put(made["id"].lower(), made["id"].encode())
+        with self._world.surroundings.state.transaction():
+            endpoint = endpoint_of(self._world, request)
+            check_name(name)
+            known = self._world.resources.get(request.path)
+            kept, sku = _kept(request.body, known)
+            workspace = workspace_of(self._world, request)
+            plan = planned(self._world.resources, self._fleet.images, workspace, kept)
+            check_idle(self._world, endpoint)
+            self._fleet.take(request.path, Size(instance_type=kept["instanceType"], instances=sku["capacity"]))
+            operation = operations.start(request.path)
+            headers = operations.followed(
+                operation, request.names["subscription"], endpoint["location"], version=request.version
+            )
+            kept["properties"]["AzureAsyncOperationUri"] = headers["azure-asyncoperation"]
+            made, _ = self._world.resources.put(
+                request.path,
+                TYPE,
+                kept,
+                request.caller,
+                tags=request.body.get("tags") or {},
+                location=endpoint["location"],
+                kind="Managed",
+                sku=sku,
+            )
+            self._known.put(made["id"].lower(), made["id"].encode())
         in_background(
             self._world,
             operation,
@@ -123,19 +122,20 @@ class OnlineDeployments:
         return answer_json(shown(made), status=201 if known is None else 200, headers=at_resource(headers, request))
 
     def delete(self, request: ArmRequest) -> Answer:
-        endpoint = endpoint_of(self._world, request)
-        found = self._world.resources.get(request.path)
-        if found is None:
-            return Answer(status=204)
-        _check_idle(found)
-        for kind in ("traffic", "mirrorTraffic"):
-            if endpoint["properties"][kind].get(found["name"]):
-                raise UserError(
-                    "INVALID_ARGUMENT",
-                    f"The deployment {found['name']} has {kind} of the endpoint: let it have none first.",
-                )
-        found["properties"]["provisioningState"] = "Deleting"
-        self._world.resources.update(found)
+        with self._world.surroundings.state.transaction():
+            endpoint = endpoint_of(self._world, request)
+            found = self._world.resources.get(request.path)
+            if found is None:
+                return Answer(status=204)
+            check_idle(self._world, endpoint)
+            for kind in ("traffic", "mirrorTraffic"):
+                if endpoint["properties"][kind].get(found["name"]):
+                    raise UserError(
+                        "INVALID_ARGUMENT",
+                        f"The deployment {found['name']} has {kind} of the endpoint: let it have none first.",
+                    )
+            found["properties"]["provisioningState"] = "Deleting"
+            self._world.resources.update(found)
         operations = self._world.operations
         operation = operations.start(found["id"])
         in_background(
@@ -172,7 +172,7 @@ class OnlineDeployments:
         self._fleet.bring_up(path, plan)
         with self._world.surroundings.state.transaction():
             found = self._world.resources.get(path)
-            new = found is not None and found["properties"]["provisioningState"] in _IN_WORK
+            new = found is not None and found["properties"]["provisioningState"] in IN_WORK
             self._change(
                 path,
                 lambda properties: {
@@ -278,12 +278,6 @@ def _kept(body: Mapping[str, Any], known: Mapping[str, Any] | None) -> tuple[dic
         "endpointComputeType": kind,
     }
     return kept, {"name": "Default", "tier": "Standard", "capacity": capacity}
-
-
-def _check_idle(deployment: Mapping[str, Any]) -> None:
-    state = deployment["properties"]["provisioningState"]
-    if state in _IN_WORK:
-        raise UserError("ABORTED", f"The deployment {deployment['name']} is {state}: another operation is under way.")
 
 
 def _size(deployment: Mapping[str, Any]) -> Size:

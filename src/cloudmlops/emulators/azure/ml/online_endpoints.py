@@ -28,6 +28,8 @@ ENDPOINTS: Final = f"{WORKSPACE}/onlineEndpoints"
 ENDPOINT: Final = f"{ENDPOINTS}/{{endpoint}}"
 TYPE: Final = f"{PROVIDER}/workspaces/onlineEndpoints"
 _MODES: Final = {mode.lower(): mode for mode in ("Key", "AMLToken", "AADToken")}
+IN_WORK: Final = frozenset({"Creating", "Updating", "Scaling", "Deleting"})
+"""States of what is being changed."""
 _WHOLE: Final = 100
 _ORDERS: Final = ("CreatedTimeAsc", "CreatedTimeDesc")
 _MOST_MIRRORED: Final = 50
@@ -85,39 +87,43 @@ class OnlineEndpoints:
         workspace = workspace_of(self._world, request)
         name = request.names["endpoint"]
         check_name(name)
-        known = self._world.resources.get(request.path)
-        location = known["location"] if known else request.body.get("location") or workspace["location"]
-        host = host_of(name, location)
-        if not self._hosts.take(host, request.path) and known is None:
-            raise UserError("ALREADY_EXISTS", f"The endpoint name {name} is taken in {location}.")
-        kept = self._kept(request, known)
-        operation = self._world.operations.start(request.path)
-        headers = self._world.operations.followed(
-            operation, request.names["subscription"], location, version=request.version
-        )
-        kept["properties"]["AzureAsyncOperationUri"] = headers["azure-asyncoperation"]
-        tags = request.body.get("tags") or {}
-        made, _ = self._world.resources.put(
-            request.path,
-            TYPE,
-            kept,
-            request.caller,
-            tags=tags,
-            location=location,
-            kind="Managed",
-            identity=self._identity(request, known),
-        )
+        with self._world.surroundings.state.transaction():
+            known = self._world.resources.get(request.path)
+            location = known["location"] if known else request.body.get("location") or workspace["location"]
+            host = host_of(name, location)
+            if not self._hosts.take(host, request.path) and known is None:
+                raise UserError("ALREADY_EXISTS", f"The endpoint name {name} is taken in {location}.")
+            kept = self._kept(request, known)
+            if known is not None:
+                check_idle(self._world, known)
+            operation = self._world.operations.start(request.path)
+            headers = self._world.operations.followed(
+                operation, request.names["subscription"], location, version=request.version
+            )
+            kept["properties"]["AzureAsyncOperationUri"] = headers["azure-asyncoperation"]
+            made, _ = self._world.resources.put(
+                request.path,
+                TYPE,
+                kept,
+                request.caller,
+                tags=request.body.get("tags") or {},
+                location=location,
+                kind="Managed",
+                identity=self._identity(request, known),
+            )
         answer = answer_json(shown(made), status=201 if known is None else 200, headers=at_resource(headers, request))
         self._after(operation, lambda: self._provided(request.path, host))
         return answer
 
     def delete(self, request: ArmRequest) -> Answer:
         workspace_of(self._world, request)
-        found = self._world.resources.get(request.path)
-        if found is None:
-            return Answer(status=204)
-        found["properties"]["provisioningState"] = "Deleting"
-        self._world.resources.update(found)
+        with self._world.surroundings.state.transaction():
+            found = self._world.resources.get(request.path)
+            if found is None:
+                return Answer(status=204)
+            check_idle(self._world, found)
+            found["properties"]["provisioningState"] = "Deleting"
+            self._world.resources.update(found)
         return self._accepted(request, found["location"], lambda: self._end(found))
 
     def list_keys(self, request: ArmRequest) -> Answer:
@@ -152,7 +158,8 @@ class OnlineEndpoints:
             raise UserError("INVALID_ARGUMENT", "The authMode of an existing endpoint cannot be changed.")
         if given.get("compute"):
             raise UserError("UNIMPLEMENTED", "an endpoint on a Kubernetes compute is not emulated: only managed ones")
-        deployments = {one["name"] for one in self._world.resources.directly_below(f"{request.path}/deployments")}
+        below = self._world.resources.directly_below(f"{request.path}/deployments")
+        deployments = {one["name"] for one in below if one["properties"]["provisioningState"] != "Deleting"}
         traffic, mirrored = given.get("traffic") or {}, given.get("mirrorTraffic") or {}
         _check_traffic(traffic, mirrored, deployments)
         before = known["properties"] if known else {}
@@ -181,22 +188,24 @@ class OnlineEndpoints:
         return identity_given(self._world.tokens, request.path, given)
 
     def _provided(self, path: str, host: str) -> None:
-        found = self._world.resources.get(path)
-        if found is not None:
-            found["properties"] |= {
-                "scoringUri": f"https://{host}{SCORE}",
-                "swaggerUri": f"https://{host}/swagger.json",
-                "provisioningState": "Succeeded",
-            }
-            self._world.resources.update(found)
+        provided = {
+            "scoringUri": f"https://{host}{SCORE}",
+            "swaggerUri": f"https://{host}/swagger.json",
+            "provisioningState": "Succeeded",
+        }
+        self._world.resources.change(path, lambda found: found["properties"].update(provided))
 
     def _end(self, endpoint: Mapping[str, Any]) -> None:
-        for deployment in self._world.resources.directly_below(f"{endpoint['id']}/deployments"):
+        """Remove an endpoint with what is deployed there; another one of its name is not touched."""
+        with self._world.surroundings.state.transaction():
+            deployments = self._world.resources.directly_below(f"{endpoint['id']}/deployments")
+            if not self._world.resources.delete(endpoint["id"]):
+                return
+            self._world.tokens.system_identities.remove(endpoint["id"])
+            self._credentials.forget(endpoint["id"])
+            self._hosts.free(host_of(endpoint["name"], endpoint["location"]))
+        for deployment in deployments:
             self._fleet.stop(deployment["id"])
-        self._world.resources.delete(endpoint["id"])
-        self._world.tokens.system_identities.remove(endpoint["id"])
-        self._credentials.forget(endpoint["id"])
-        self._hosts.free(host_of(endpoint["name"], endpoint["location"]))
 
     def _accepted(self, request: ArmRequest, location: str, work: Callable[[], None]) -> Answer:
         headers = self._world.operations.begin(
@@ -232,6 +241,22 @@ def endpoint_of(world: World, request: ArmRequest) -> dict[str, Any]:
     if found is None:
         raise not_found("OnlineEndpointNotFound", f"Online endpoint {name} not found.")
     return found
+
+
+def check_idle(world: World, endpoint: Mapping[str, Any]) -> None:
+    """Refuse a change of an endpoint, or of what is deployed there, while anything of it is being changed.
+
+    That any further operation on an endpoint is a conflict then is documented (learn.microsoft.com, "Troubleshoot
+    online endpoints deployment", among the codes of Kubernetes endpoints); that managed ones answer 409 as well is
+    reported by those who deploy twice at once. The words are not recorded.
+
+    Raises:
+        Refused: Something is under way.
+    """
+    for one in (endpoint, *world.resources.directly_below(f"{endpoint['id']}/deployments")):
+        state = one["properties"]["provisioningState"]
+        if state in IN_WORK:
+            raise UserError("ABORTED", f"Already running: {one['name']} is {state}. Another operation is under way.")
 
 
 def _who(identity: Mapping[str, Any]) -> tuple[bool, frozenset[str]]:

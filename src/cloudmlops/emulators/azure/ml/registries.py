@@ -40,8 +40,8 @@ class Registries:
         add("GET", f"/subscriptions/{{subscription}}/providers/{PROVIDER}/registries", self.list_all)
         add("GET", REGISTRIES, self.list)
         add("GET", REGISTRY, self.get)
-        add("PUT", REGISTRY, self.put)
-        add("DELETE", REGISTRY, self.delete)
+        add("PUT", REGISTRY, self.put, as_one=True)
+        add("DELETE", REGISTRY, self.delete, as_one=True)
 
     def list_all(self, request: ArmRequest) -> Answer:
         """List the registries of a subscription."""
@@ -84,11 +84,12 @@ class Registries:
     def ensure(self, subscription: str, group: str, name: str, *, location: str = "") -> dict[str, Any]:
         """Return a registry; make it when there is none."""
         id_ = REGISTRY.format(subscription=subscription, group=group, registry=name)
-        known = self._world.resources.get(id_)
-        if known is not None:
-            return known
         location = location or self._world.location
-        return self._make(id_, {}, location, [self._region(id_, {"location": location})], SYSTEM)
+        with self._world.surroundings.state.transaction():
+            known = self._world.resources.get(id_)
+            if known is not None:
+                return known
+            return self._make(id_, {}, location, [self._region(id_, {"location": location})], SYSTEM)
 
     def _make(
         self, id_: str, body: Mapping[str, Any], location: str, regions: Sequence[Mapping[str, Any]], caller: Caller

@@ -87,7 +87,7 @@ class RegistryAssets:
         registry_of(self._world, request)
         given = properties_of(request)
         kept = {"description": given.get("description"), "tags": given.get("tags") or {}, "properties": {}}
-        kept |= {"isArchived": bool(given.get("isArchived", False))}
+        kept |= {"isArchived": bool(given.get("isArchived", False)), **_of_container(request.path, given)}
         made, new = self._world.resources.put(request.path, _type(request.path), kept, request.caller)
         return answer_json(self._container(made), status=201 if new else 200)
 
@@ -214,6 +214,7 @@ class RegistryAssets:
         with self._world.surroundings.state.transaction():
             if resources.get(container) is None:
                 empty: dict[str, Any] = {"description": None, "tags": {}, "properties": {}, "isArchived": False}
+                empty |= _of_container(container, kept)
                 resources.put(container, _type(container), empty, request.caller)
             resources.put(address, f"{_type(container)}/versions", kept, request.caller)
 
@@ -262,7 +263,7 @@ class RegistryAssets:
         self, method: str, path: str, handler: Callable[[ArmRequest], Answer], *, action: str | None = None
     ) -> None:
         verb = action or {"GET": "read", "PUT": "write"}[method]
-        self.routes.add(method, path, handler, action=f"{TYPE}/assets/{verb}")
+        self.routes.add(method, path, handler, action=f"{TYPE}/assets/{verb}", as_one=verb == "write")
 
 
 def _kept(kind: str, given: Mapping[str, Any], known: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -287,6 +288,19 @@ def _kept(kind: str, given: Mapping[str, Any], known: Mapping[str, Any] | None) 
     if known is not None and kind == "models":
         kept["originAssetId"] = known["properties"]["originAssetId"]
     return kept
+
+
+def _of_container(container: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a container of its kind has besides: that of data says of which type its versions are.
+
+    Raises:
+        Refused: It is not said.
+    """
+    if _type(container) != f"{TYPE}/data":
+        return {}
+    if not given.get("dataType"):
+        raise UserError("INVALID_ARGUMENT", "Request is invalid and/or missing fields: dataType is required.")
+    return {"dataType": given["dataType"]}
 
 
 def _named(path: str) -> tuple[str, str, str]:

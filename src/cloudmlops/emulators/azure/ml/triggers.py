@@ -2,12 +2,16 @@
 
 What the documentation says of starts holds here (azure-ai-ml's `CronTrigger` and `RecurrenceTrigger`): a recurrence
 without a pattern is due at its start and then in steps; one with a pattern, and a cron expression, at the times that
-fit and are not before the start. A start in the past is where the steps are counted from, and no more.
+fit and are not before the start. A start in the past is where the steps are counted from, and no more. Of a cron
+expression the days of the month and the months are ignored, and the days of the week are 0 to 6, 0 for Sunday, or names
+(learn.microsoft.com, "Schedule machine learning pipeline jobs": Limitations, and "Define a time-based schedule with a
+cron expression").
 """
 
 from __future__ import annotations
 
 import calendar
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,11 +22,20 @@ from croniter import croniter
 
 from cloudmlops.emulators.azure.arm.errors import UserError
 from cloudmlops.emulators.azure.ml.time_zones import time_zone
+from cloudmlops.emulators.core.faults import Refused
 
-_FIELDS: Final = 5
+_CRON: Final = {"minute": (0, 59), "hour": (0, 23), "day of month": (1, 31), "month": (1, 12), "day of week": (0, 6)}
+"""The least and the most of each field."""
+_PART: Final = re.compile(r"\*(?:/[1-9]\d*)?|(?P<first>\d+)(?:-(?P<last>\d+))?(?P<step>/[1-9]\d*)?", re.ASCII)
 _STEPS: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
 """Steps of real time; the others are of the calendar."""
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_WEEK: Final = (_DAYS[-1], *_DAYS[:-1])
+"""As cron expressions count it."""
+_YEAR: Final = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
 _MONTHS: Final = 12
 _LOOKED_AHEAD: Final = 366 * 5
 """Days, or steps of the calendar, in which a pattern must fit once."""
@@ -37,7 +50,7 @@ class Trigger:
     """Time-zone aware."""
     end: datetime | None
     cron: str
-    """Five fields; empty for a recurrence."""
+    """Five fields, those of days of the month and months being `*`; empty for a recurrence."""
     frequency: str
     """`minute`, `hour`, `day`, `week` or `month`."""
     interval: int
@@ -125,10 +138,8 @@ def read_trigger(given: Mapping[str, Any], now: datetime) -> Trigger:
     end = _moment(given.get("endTime"), zone, "endTime")
     kind = str(given.get("triggerType", ""))
     if kind == "Cron":
-        expression = str(given.get("expression", ""))
-        if len(expression.split()) != _FIELDS or not croniter.is_valid(expression):
-            raise UserError("INVALID_ARGUMENT", f"The cron expression {expression!r} is invalid: five fields.")
-        return Trigger(zone=zone, start=start, end=end, cron=expression, frequency="", interval=1)
+        cron = _followed(str(given.get("expression", "")))
+        return Trigger(zone=zone, start=start, end=end, cron=cron, frequency="", interval=1)
     if kind != "Recurrence":
         raise UserError("INVALID_ARGUMENT", f"The trigger type {kind!r} is not one of Cron, Recurrence.")
     frequency, interval = str(given.get("frequency", "")).lower(), given.get("interval")
@@ -139,6 +150,9 @@ def read_trigger(given: Mapping[str, Any], now: datetime) -> Trigger:
     pattern: Mapping[str, Any] = given.get("schedule") or {}
     if pattern and frequency in _STEPS and any(pattern.get(name) for name in _PATTERN):
         raise UserError("INVALID_ARGUMENT", f"A pattern is for days, weeks and months, not for every {frequency}.")
+    for name, known in (("weekDays", "week"), ("monthDays", "month")):
+        if pattern.get(name) and frequency != known:
+            raise Refused("UNIMPLEMENTED", f"{name} in a recurrence of every {frequency} are not emulated")
     return Trigger(
         zone=zone,
         start=start,
@@ -151,6 +165,40 @@ def read_trigger(given: Mapping[str, Any], now: datetime) -> Trigger:
         week_days=_week_days(pattern),
         month_days=_numbers(pattern, "monthDays", 1, 31),
     )
+
+
+def _followed(expression: str) -> str:
+    """Return a cron expression with what Azure follows of it, days of the week as numbers."""
+    written = expression.split()
+    fields = [_numbered(text, name) for text, name in zip(written, _CRON, strict=False)]
+    if len(written) != len(_CRON) or not all(map(_is_field, fields, _CRON)):
+        raise UserError("INVALID_ARGUMENT", f"The cron expression {expression!r} is invalid: five fields.")
+    minutes, hours, _, _, week_days = fields
+    return f"{minutes} {hours} * * {week_days}"
+
+
+def _numbered(text: str, field: str) -> str:
+    names = {"month": _YEAR, "day of week": _WEEK}.get(field, ())
+    least = _CRON[field][0]
+    numbers = {name[:length]: least + place for place, name in enumerate(names) for length in (3, None)}
+    return re.sub(r"[a-z]+", lambda found: str(numbers.get(found[0], found[0])), text.lower())
+
+
+def _is_field(text: str, field: str) -> bool:
+    """Return whether a field's numbers are its own.
+
+    Raises:
+        Refused: NCrontab, which Azure follows, may read it in another way than crontab.
+    """
+    least, most = _CRON[field]
+    for part in text.split(","):
+        found = _PART.fullmatch(part)
+        if found is None or not all(least <= int(end) <= most for end in found.group("first", "last") if end):
+            return False
+        first, last, step = found.group("first", "last", "step")
+        if (step and first and not last) or (last and int(last) < int(first)):
+            raise Refused("UNIMPLEMENTED", f"{part!r} for the {field} of a cron expression is not emulated")
+    return True
 
 
 _PATTERN: Final = ("hours", "minutes", "weekDays", "monthDays")

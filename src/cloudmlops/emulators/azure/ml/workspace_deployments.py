@@ -90,7 +90,8 @@ class WorkspaceDeployments:
         made, _ = self._world.resources.put(request.path, TYPE, properties, request.caller)
 
         def work() -> None:
-            self._make(names, values, kind, request.caller)
+            with self._world.surroundings.state.transaction():
+                self._make(names, values, kind, request.caller)
             self._ended(request.path, "Succeeded", self._world.surroundings.clock.now() - began)
 
         headers = self._world.operations.begin(
@@ -158,10 +159,8 @@ class WorkspaceDeployments:
         return {**{name: deployment[name] for name in ("id", "name", "type")}, "properties": properties}
 
     def _ended(self, address: str, state: str, lasted: timedelta) -> None:
-        deployment = self._world.resources.get(address)
-        if deployment is not None:
-            deployment["properties"] |= {"provisioningState": state, "duration": f"PT{lasted.total_seconds()}S"}
-            self._world.resources.update(deployment)
+        ended = {"provisioningState": state, "duration": f"PT{lasted.total_seconds()}S"}
+        self._world.resources.change(address, lambda deployment: deployment["properties"].update(ended))
 
     def _make(self, names: Mapping[str, str], values: Mapping[str, Any], kind: str, caller: Caller) -> None:
         made = ensure_workspace(

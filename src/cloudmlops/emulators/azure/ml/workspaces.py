@@ -97,8 +97,8 @@ def add_workspaces(world: World) -> None:
 
     add = world.routes.add
     add("GET", WORKSPACE, get)
-    add("PATCH", WORKSPACE, change)
-    add("DELETE", WORKSPACE, delete)
+    add("PATCH", WORKSPACE, change, as_one=True)
+    add("DELETE", WORKSPACE, delete, as_one=True)
     add("GET", WORKSPACES, of_group)
     add("GET", f"/subscriptions/{{subscription}}/providers/{PROVIDER}/workspaces", of_subscription)
     add("GET", f"{WORKSPACE}/connections", connections)
@@ -152,10 +152,13 @@ def ensure_workspace(
         identities: Ids of the user-assigned identities that it is given, beside the one of its own.
     """
     id_ = workspace_id({"subscription": subscription, "group": group, "workspace": name})
-    known = world.resources.get(id_)
-    if known is not None:
-        return known
-    location = location or world.location
+    with world.surroundings.state.transaction():
+        known = world.resources.get(id_)
+        return known if known is not None else _made(world, id_, location or world.location, caller, identities)
+
+
+def _made(world: World, id_: str, location: str, caller: Caller, identities: Sequence[str]) -> dict[str, Any]:
+    subscription, group, name = (id_.split("/")[at] for at in (2, 4, 8))
     account = storage_account(id_)
     of_group = GROUP.format(subscription=subscription, group=group)
     properties = {

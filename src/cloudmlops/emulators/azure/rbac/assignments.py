@@ -83,18 +83,20 @@ class Access:
         Raises:
             Refused: It is assigned to somebody.
         """
-        role = self.role(role_id)
-        if role is None or not role.custom:
-            return None
-        if any(one["properties"]["roleDefinitionId"].lower().endswith(role.id.lower()) for one in self.assignments()):
-            raise Refused(
-                "FAILED_PRECONDITION",
-                "There are existing role assignments referencing role "
-                f"(code: RoleDefinitionHasAssignments). Role: {role.id}",
-                reason="RoleDefinitionHasAssignments",
-            )
-        self._definitions.delete(role.id.lower())
-        return role
+        with self._state.transaction():
+            role = self.role(role_id)
+            if role is None or not role.custom:
+                return None
+            known = [one["properties"]["roleDefinitionId"].lower() for one in self.assignments()]
+            if any(one.endswith(role.id.lower()) for one in known):
+                raise Refused(
+                    "FAILED_PRECONDITION",
+                    "There are existing role assignments referencing role "
+                    f"(code: RoleDefinitionHasAssignments). Role: {role.id}",
+                    reason="RoleDefinitionHasAssignments",
+                )
+            self._definitions.delete(role.id.lower())
+            return role
 
     def assign(
         self,

@@ -33,6 +33,7 @@ class Credentials:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._state = world.surroundings.state
         self._kept = world.surroundings.state.table("ml_endpoint_keys")
         self._kept.create("secret", secrets.token_hex(32).encode())
 
@@ -53,9 +54,10 @@ class Credentials:
             value: What it is to be. The SDK sends the present one, which is not to stay: then, and when it is empty,
                 one is chosen.
         """
-        keys = self.keys(endpoint)
-        keys[kind] = value if value and value != keys[kind] else secrets.token_urlsafe(32)
-        self._kept.put(endpoint.lower(), json.dumps(keys).encode())
+        with self._state.transaction():
+            keys = self.keys(endpoint)
+            keys[kind] = value if value and value != keys[kind] else secrets.token_urlsafe(32)
+            self._kept.put(endpoint.lower(), json.dumps(keys).encode())
 
     def forget(self, endpoint: str) -> None:
         """Remove the keys of an endpoint that is gone."""

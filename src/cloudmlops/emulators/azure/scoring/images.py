@@ -51,4 +51,8 @@ class ServingImages:
             if fnmatchcase(image, pattern):
                 return known
         known_ones = ", ".join(pattern for pattern, _ in self._table)
-        raise Refused("UNIMPLEMENTED", f"the image {image} is not emulated: no command stands for it ({known_ones})")
+        raise Refused(
+            "UNIMPLEMENTED",
+            f"the image {image} is not emulated: no command stands for it, only for {known_ones or 'none'}; "
+            "say one with cloudmlops emulate azureml --image PATTERN=COMMAND",
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -124,7 +125,9 @@ class Tracking:
         given = asked.json() if asked.method != "GET" else {}
         given = {**asked.query, **given} if isinstance(given, dict) else {}
         call = Call(asked=asked, caller=caller, workspace=workspace, version=version, given=given)
-        return answer_json(route.handler(call))
+        changes = not route.action.endswith("/read")
+        with self._world.surroundings.state.transaction() if changes else nullcontext():
+            return answer_json(route.handler(call))
 
     def _let_in(self, asked: Asked, workspace: str, action: str) -> tuple[Mapping[str, Any], Caller]:
         caller = self._world.tokens.caller(asked.headers.get("authorization"), audiences=_AUDIENCES)

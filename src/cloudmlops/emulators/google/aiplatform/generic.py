@@ -114,14 +114,20 @@ def _create(vertex: Vertex, method: Method) -> Handler | None:
 
     def create(request: Any, asking: Asking) -> Any:
         given = getattr(request, resource)
-        _check_parent(vertex, request.parent)
         made_up = str(uuid.uuid5(uuid.NAMESPACE_URL, new_id())) if method.service == _METADATA else new_id()
         name = f"{request.parent}/{collection}/{(getattr(request, id_field) if id_field else '') or made_up}"
+
+        def work() -> Any:
+            with vertex.resources.transaction():
+                _check_parent(vertex, request.parent)
+                return vertex.resources.create(name, given)
+
         if method.operation is None:
-            return vertex.resources.create(name, given)
+            return work()
+        _check_parent(vertex, request.parent)
         if vertex.resources.exists(name):
             raise Refused("ALREADY_EXISTS", f"{given.DESCRIPTOR.name} {name} already exists.")
-        return vertex.operations.begin(asking.method, name, lambda: vertex.resources.create(name, given))
+        return vertex.operations.begin(asking.method, name, work)
 
     return create
 

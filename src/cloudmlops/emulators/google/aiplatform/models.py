@@ -171,11 +171,12 @@ class Models:
         """Remove a model with all versions."""
         if "@" in request.name:
             raise Refused("INVALID_ARGUMENT", "DeleteModel takes no version; use DeleteModelVersion.")
-        self._resources.get(request.name, self._model)
-        self._check_undeployed(request.name, None)
+        self._check_removable(request.name)
 
         def work() -> Any:
-            self._resources.delete(request.name, within=True)
+            with self._resources.transaction():
+                self._check_removable(request.name)
+                self._resources.delete(request.name, within=True)
             return empty_pb2.Empty()
 
         return self._vertex.operations.begin(asking.method, request.name, work)
@@ -192,6 +193,11 @@ class Models:
             return empty_pb2.Empty()
 
         return self._vertex.operations.begin(asking.method, base, work)
+
+    def _check_removable(self, name: str) -> None:
+        with self._resources.transaction():
+            self._resources.get(name, self._model)
+            self._check_undeployed(name, None)
 
     def _removable(self, name: str) -> tuple[str, str]:
         with self._resources.transaction():

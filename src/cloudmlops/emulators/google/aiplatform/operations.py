@@ -42,6 +42,8 @@ class Operations:
         self.left: list[Callable[[], None]] = []
         """What else is to be gone on with when an emulator is started again with a state that was kept."""
         self._at_work: dict[str, Thread] = {}
+        self._ending: set[str] = set()
+        """What is being done just now: to cancel it comes too late."""
         self._unfinished = Unfinished(state)
 
     def begin(
@@ -112,7 +114,7 @@ class Operations:
         """End an operation that goes on as cancelled; one that is done stays as it is."""
         with self._state.transaction():
             operation = self.get(name)
-            if not operation.done and name not in self._at_work:
+            if not operation.done and name not in self._at_work and name not in self._ending:
                 operation.done = True
                 operation.error.code = code_pb2.CANCELLED
                 operation.error.message = "The operation was cancelled."
@@ -191,9 +193,11 @@ class Operations:
         thread.start()
 
     def _end(self, name: str, method: Method, work: Callable[[], Message]) -> None:
-        operation = self.get(name)
-        if operation.done:
-            return
+        with self._state.transaction():
+            operation = self.get(name)
+            if operation.done:
+                return
+            self._ending.add(name)
         try:
             result = work()
         except Refused as refused:
@@ -203,6 +207,8 @@ class Operations:
             self._fail(operation, Refused("INTERNAL", f"{type(error).__name__}: {error}"))
         else:
             self._done(operation, method, result)
+        finally:
+            self._ending.discard(name)
 
     def _fail(self, operation: Any, refused: Refused) -> None:
         if self._clock.stopped:

@@ -77,6 +77,16 @@ class Resources:
                     self._table.delete(inner)
             return self._table.delete(name)
 
+    def remove(self, name: str, kind: type[Message]) -> None:
+        """Remove a resource.
+
+        Raises:
+            Refused: There is none: somebody else was first.
+        """
+        with self._state.transaction():
+            self.get(name, kind)
+            self._table.delete(name)
+
     def exists(self, name: str) -> bool:
         """Say whether there is a resource of that name."""
         return self._table.get(name) is not None

@@ -10,7 +10,7 @@ from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.google.bigquery.callers import Caller
 from cloudmlops.emulators.google.bigquery.cells import rows_json
 from cloudmlops.emulators.google.bigquery.extracting import Extracting
-from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs
+from cloudmlops.emulators.google.bigquery.jobs import Job, Jobs, absent
 from cloudmlops.emulators.google.bigquery.loading import Loading
 from cloudmlops.emulators.google.bigquery.paging import flag, number, page
 from cloudmlops.emulators.google.bigquery.queries import Queries, query_configuration
@@ -124,7 +124,8 @@ class JobResources:
         job = self._jobs.found(path["project"], path["job"], asked.query.get("location", ""))
         if not job.done.is_set():
             raise invalid(f"Job {job.id} is still running")
-        self._jobs.delete(job)
+        if not self._jobs.delete(job):
+            raise absent(job.project, job.id)
         return Answer(status=204)
 
     def _job(self, asked: Asked, path: Mapping[str, str], caller: Caller, permission: str) -> Job:

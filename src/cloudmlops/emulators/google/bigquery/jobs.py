@@ -284,7 +284,7 @@ class Jobs:
         with self._lock:
             found = self._jobs.get((project, job_id))
         if found is None:
-            raise Refused("NOT_FOUND", f"Not found: Job {project}:{LOCATION}.{job_id}", reason="notFound")
+            raise absent(project, job_id)
         return found
 
     def list(self, project: str) -> list[Job]:
@@ -303,11 +303,11 @@ class Jobs:
                 job.cursor.interrupt()
             job.done.wait(_INTERRUPTION_SECONDS)
 
-    def delete(self, job: Job) -> None:
-        """Forget a job."""
+    def delete(self, job: Job) -> bool:
+        """Forget a job; False when that was done meanwhile."""
         with self._lock:
-            self._jobs.pop((job.project, job.id), None)
             self._kept.delete(job.project, job.id)
+            return self._jobs.pop((job.project, job.id), None) is not None
 
     def rows_of(self, job: Job) -> pa.Table | None:
         """Return the rows of a job's answer; None of one that has none, or no longer has them."""
@@ -364,3 +364,8 @@ class Jobs:
 
 def _done_before(job: Job) -> Outcome:
     raise RuntimeError(f"job {job.id} has ended before")
+
+
+def absent(project: str, job_id: str) -> Refused:
+    """Return what is answered where there is no such job."""
+    return Refused("NOT_FOUND", f"Not found: Job {project}:{LOCATION}.{job_id}", reason="notFound")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -82,6 +82,15 @@ class Rows:
             raise invalid("No rows present in the request.")
         if len(rows) > _MOST:
             raise invalid(f"Too many rows present in the request, limit: {_MOST} row count: {len(rows)}.")
+        with self._catalog.warehouse.writing:
+            errors = self._inserted_rows(name, rows, content)
+        head = {"kind": "bigquery#tableDataInsertAllResponse"}
+        return answer_json({**head, **({"insertErrors": errors} if errors else {})})
+
+    def _inserted_rows(
+        self, name: TableName, rows: Sequence[Mapping[str, Any]], content: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Add rows; return what is wrong with some, without which none, or the others, are added."""
         table = self._catalog.table(name)
         if table["type"] != "TABLE":
             raise invalid(f"Cannot add rows to a table of type {table['type']}.")
@@ -98,8 +107,7 @@ class Rows:
                 errors.append(_insert_error(place_, "invalid", error.at, str(error)))
         if errors and not content.get("skipInvalidRows"):
             bad = {error["index"] for error in errors}
-            errors += [_insert_error(other, "stopped", "", "") for other in range(len(rows)) if other not in bad]
-            return answer_json({"kind": "bigquery#tableDataInsertAllResponse", "insertErrors": errors})
+            return errors + [_insert_error(other, "stopped", "", "") for other in range(len(rows)) if other not in bad]
         with self._catalog.warehouse.changing() as cursor:
             fresh = self._not_inserted(str(name), good)
             schema = pa.schema([pa.field(field["name"], arrow_type(field)) for field in fields])
@@ -108,9 +116,7 @@ class Rows:
         with self._lock:
             self._inserted |= {(str(name), key): self._clock.now() for key, _ in fresh if key}
         self._catalog.touch(name)
-        return answer_json(
-            {"kind": "bigquery#tableDataInsertAllResponse", **({"insertErrors": errors} if errors else {})}
-        )
+        return errors
 
     def _not_inserted(self, table: str, rows: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
         """Leave out rows whose id has come a moment ago."""

@@ -128,6 +128,7 @@ class Data:
         check_key(asked.row_key)
         check_number(len(asked.rules), "rules")
         with self._tables.lock:
+            self._tables.check(table)
             row = self._tables.row(table, asked.row_key)
             written = read_modify_write(table, row, asked.rules, self._tables.now_micros())
             self._tables.put(table, asked.row_key, row)
@@ -144,6 +145,7 @@ class Data:
         check_key(key)
         check_number(len(mutations))
         with self._tables.lock:
+            self._tables.check(table)
             row = self._tables.row(table, key)
             mutate(table, key, row, mutations, self._tables.now_micros())
             self._tables.put(table, key, row)

@@ -17,6 +17,8 @@ from cloudmlops.emulators.google.bigtable.rows import Cell, place
 MAX_BYTES: Final = 20480
 MAX_DEPTH: Final = 20
 _LABEL: Final = re.compile(r"[a-z0-9\-]{1,15}")
+_CHANCE: Final = random.Random()  # noqa: S311 a sample is no secret
+"""Our own: a program that seeds the common one gets its numbers, whatever is asked here beside it."""
 
 Accept = Callable[[bytes, list[Cell]], list[Cell]]
 """Takes a row's key and cells, returns what is left of them."""
@@ -191,7 +193,7 @@ def _sink(_key: bytes, cells: list[Cell], sunk: list[Cell]) -> list[Cell]:
 def _sample(share: float) -> _Step:
     if not 0 < share < 1:
         raise Refused("INVALID_ARGUMENT", "Error in field 'row_sample_filter' : must be between 0.0 and 1.0")
-    return lambda _key, cells, _sunk: cells if random.random() < share else []  # noqa: S311 a sample is no secret
+    return lambda _key, cells, _sunk: cells if _CHANCE.random() < share else []
 
 
 def _column_limit(number: int) -> _Step:

@@ -92,8 +92,8 @@ class Instances:
 
     def delete_instance(self, asked: Any) -> Any:
         """Delete an instance with all that is in it."""
-        self._get(asked.name, _Instance)
         with self._tables.lock, self._state.transaction():
+            self._get(asked.name, _Instance)
             for table in self._tables.of(asked.name):
                 if table.definition.deletion_protection:
                     raise Refused("FAILED_PRECONDITION", f"Table is protected from deletion: {table.name}")

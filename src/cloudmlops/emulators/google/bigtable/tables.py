@@ -98,6 +98,11 @@ class Tables:
         except KeyError:
             raise Refused("NOT_FOUND", f"Table not found: {name}") from None
 
+    def check(self, table: Table) -> None:
+        """Refuse a table that was removed since it was found, also where another one has its name."""
+        if self._tables.get(table.name) is not table:
+            raise Refused("NOT_FOUND", f"Table not found: {table.name}")
+
     def of(self, instance: str) -> list[Table]:
         """Return the tables of an instance, by name."""
         return [table for name, table in sorted(self._tables.items()) if name.startswith(f"{instance}/tables/")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
@@ -62,9 +62,40 @@ def complete(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answ
     upload = _known(catalogue, asked, bucket, name)
     conditions = of_headers(asked.headers)
     catalogue.check(asked, bucket, name, conditions)
-    known = _parts(catalogue, upload)
-    files = []
     wanted = _listed(asked)
+    with catalogue.transaction():
+        _known(catalogue, asked, bucket, name)
+        known = _parts(catalogue, upload)
+        files = [catalogue.content.again(file) for file in _chosen(known, wanted)]
+
+    def pieces() -> Iterator[bytes]:
+        for file in files:
+            yield from catalogue.content.pieces(file)
+
+    try:
+        stored = catalogue.content.store(pieces())
+    finally:
+        catalogue.content.drop(files)
+    try:
+        with catalogue.transaction():
+            begun = _begun(catalogue, asked, bucket, name)
+            version = catalogue.add(
+                bucket, name, stored, settings=begun["settings"], conditions=conditions, components=len(files)
+            )
+            _forget(catalogue, bucket, upload)
+    except Refused:
+        catalogue.content.drop([stored.file])
+        raise
+    catalogue.content.drop(item["file"] for item in known.values())
+    location = f"{asked.base}/{bucket}/{quote(name)}"
+    children = [("Location", location), ("Bucket", bucket), ("Key", name), ("ETag", version.xml_etag)]
+    headers = {**written(version).headers, "content-type": "application/xml; charset=UTF-8"}
+    return Answer(body=write("CompleteMultipartUploadResult", children), headers=headers)
+
+
+def _chosen(known: Mapping[int, Mapping[str, Any]], wanted: Sequence[tuple[int, str]]) -> list[str]:
+    """Return the files of the parts that a client lists."""
+    files = []
     for place, (number, etag) in enumerate(wanted):
         found = known.get(number)
         if found is None or found["etag"].strip('"') != etag.strip('"'):
@@ -77,24 +108,8 @@ def complete(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answ
                 "Your proposed upload is smaller than the minimum allowed size.",
                 reason="EntityTooSmall",
             )
-        files.append(found["file"])
-
-    def pieces() -> Iterator[bytes]:
-        for file in files:
-            yield from catalogue.content.pieces(file)
-
-    stored = catalogue.content.store(pieces())
-    with catalogue.transaction():
-        begun = _begun(catalogue, asked, bucket, name)
-        version = catalogue.add(
-            bucket, name, stored, settings=begun["settings"], conditions=conditions, components=len(files)
-        )
-        _forget(catalogue, bucket, upload)
-    catalogue.content.drop(item["file"] for item in known.values())
-    location = f"{asked.base}/{bucket}/{quote(name)}"
-    children = [("Location", location), ("Bucket", bucket), ("Key", name), ("ETag", version.xml_etag)]
-    headers = {**written(version).headers, "content-type": "application/xml; charset=UTF-8"}
-    return Answer(body=write("CompleteMultipartUploadResult", children), headers=headers)
+        files.append(str(found["file"]))
+    return files
 
 
 def abort(catalogue: Catalogue, asked: Asked, bucket: str, name: str) -> Answer:

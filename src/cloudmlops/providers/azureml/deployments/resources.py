@@ -12,10 +12,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError, WaitTimeoutError
+from cloudmlops.errors import (
+    ConflictError,
+    NotFoundError,
+    QuotaExceededError,
+    ServiceError,
+    UnavailableError,
+    WaitTimeoutError,
+)
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
 from cloudmlops.providers.azureml.mapping.endpoints import Shown
@@ -110,7 +117,7 @@ class Resources:
             NotFoundError: The endpoint has been removed.
             ConflictError: Another deployment has that name.
         """
-        path = f"{self._path(endpoint)}/deployments/{act.deployed_id}"
+        path = self._path(endpoint, act.deployed_id)
         identity = mapping.client_id(self.read(endpoint) or {}) if act.looks_up else ""
         body = mapping.deployment_body(act, location=self.location(), target=target, identity=identity)
 
@@ -148,6 +155,7 @@ class Resources:
         mirror: Mapping[str, int] | None = None,
         expected: Mapping[str, int] | None = None,
         operation: str = "endpoints.shift_traffic",
+        patient: bool = True,
     ) -> None:
         """Split an endpoint's traffic, by Azure's names; when this returns, Azure shares requests so.
 
@@ -157,22 +165,28 @@ class Resources:
             mirror: Who is to get copies, by Azure's names; None leaves that.
             expected: The split that this follows from; None: from whatever there is.
             operation: The verb that it is for.
+            patient: Whether an endpoint that is busy is waited for.
 
         Raises:
             NotFoundError: There is no such endpoint.
-            ConflictError: Somebody else has split it otherwise meanwhile, or undoes this again and again.
+            ConflictError: Somebody else has split it otherwise meanwhile, or undoes this again and again; or it is
+                busy, and nobody is patient.
             ServiceError: Azure began to, and failed.
         """
-        before = expected
-        for writing in range(_WRITINGS):
-            present = self._rested(endpoint, operation=operation)
+        before, written, refused = expected, 0, False
+        for _ in self._looks(endpoint, operation=operation):
+            present = self.read(endpoint)
             if present is None:
                 raise _unknown(endpoint, operation)
+            if present["properties"]["provisioningState"] in mapping.IN_WORK:
+                if not patient:
+                    raise _busy(endpoint, operation)
+                continue
             check_ours(endpoint, present.get("tags") or {}, operation=operation)
             shares = mapping.traffic_of(present)
             if shares == traffic and (mirror is None or mapping.mirror_of(present) == mirror):
                 return
-            if writing and present["properties"]["provisioningState"] == "Failed":
+            if written and present["properties"]["provisioningState"] == "Failed":
                 raise _failed(endpoint, self._why(endpoint, present), operation)
             if before is not None and shares not in (before, traffic):
                 raise ConflictError(
@@ -182,9 +196,21 @@ class Resources:
                     operation=operation,
                     resource=endpoint,
                 )
-            before = shares
+            if written == _WRITINGS:
+                break
             body = mapping.changed_endpoint(present, traffic=traffic, mirror=mirror)
-            self._when_idle(endpoint, partial(self._put, endpoint, body, operation=operation), operation=operation)
+            try:
+                self._put(endpoint, body, operation=operation)
+            except ConflictError:
+                # What is written follows from what was read: after another operation, both are done anew.
+                if not patient:
+                    raise
+                busy = self._busy(endpoint)
+                if refused and not busy:
+                    raise
+                refused = not busy
+            else:
+                before, written, refused = shares, written + 1, False
         raise ConflictError(
             f"somebody else undoes the split of endpoint {endpoint!r} whenever it is written",
             hint="Find who writes the endpoint as they read it before: a PUT of Azure's is of all of it.",
@@ -193,13 +219,20 @@ class Resources:
             resource=endpoint,
         )
 
-    def begin_undeploy(self, endpoint: str, native: str, *, operation: str = "endpoints.undeploy") -> None:
-        """Begin to remove a deployment that has no traffic; one that is gone is no error."""
-        self._begin_removal(endpoint, f"{self._path(endpoint)}/deployments/{native}", operation)
-
     def undeploy(self, endpoint: str, native: str) -> None:
-        """Remove a deployment that has no traffic, and wait until it is gone; one that is gone is no error."""
-        self.begin_undeploy(endpoint, native)
+        """Remove a deployment that has no traffic, and wait until it is gone; one that is gone is no error.
+
+        Raises:
+            ConflictError: Somebody has given it traffic meanwhile.
+        """
+        try:
+            self._begin_removal(endpoint, self._path(endpoint, native), "endpoints.undeploy")
+        except ServiceError as error:
+            # Which code Azure refuses it with is not documented.
+            given = self._share(endpoint, native) if type(error) in (ServiceError, ConflictError) else 0
+            if not given:
+                raise
+            raise _given_traffic(endpoint, mapping.own_name(native), given) from error
         for _ in self._looks(endpoint, operation="endpoints.undeploy"):
             found = self.deployment(endpoint, native)
             if found is None:
@@ -208,18 +241,28 @@ class Resources:
                 why = self.outcome(mapping.operation_of(found), endpoint) or f"its state is {mapping.state_of(found)}"
                 raise _failed(f"{endpoint}/{mapping.own_name(native)}", why, "endpoints.undeploy")
 
-    def begin_removal(self, endpoint: str, *, operation: str = "endpoints.delete") -> None:
-        """Begin to remove an endpoint with all that is deployed there; one that is gone is no error."""
-        self._begin_removal(endpoint, self._path(endpoint), operation)
-
     def remove(self, endpoint: str) -> None:
         """Remove an endpoint with all that is deployed there, and wait until it is gone."""
-        self.begin_removal(endpoint)
+        self._begin_removal(endpoint, self._path(endpoint), "endpoints.delete")
         for _ in self._looks(endpoint, operation="endpoints.delete"):
             if (present := self.read(endpoint)) is None:
                 return
             if present["properties"]["provisioningState"] not in mapping.IN_WORK:
                 raise _failed(endpoint, self._why(endpoint, present), "endpoints.delete")
+
+    def clear(self, endpoint: str, native: str = "") -> None:
+        """Ask once to remove an endpoint, or a deployment there that has no traffic: what Azure refuses now stays.
+
+        It is not repeated either: an answer that was lost may have been that of a removal, and another one would remove
+        what was deployed since.
+
+        Args:
+            endpoint: Its name.
+            native: Azure's name of the deployment; empty is the endpoint with all that is deployed there.
+        """
+        path = f"{self._path(endpoint, native)}?api-version={_VERSION}"
+        with suppress(NotFoundError, ConflictError, QuotaExceededError, UnavailableError):
+            self._wire.send("DELETE", path, operation="endpoints.deploy", resource=endpoint, again=False)
 
     def logs(self, endpoint: str, native: str, lines: int) -> str:
         """Return what a deployment's machines wrote last; where the server wrote nothing, what fetched its files."""
@@ -237,8 +280,8 @@ class Resources:
 
     def outcome(self, uri: str, endpoint: str) -> str:
         """Return what an operation failed with, in Azure's words; empty where that is not known any more."""
-        path = self._below(uri)
-        if not path:
+        path = self._wire.below(uri)
+        if not path or _OPERATIONS.lower() not in path.lower():
             return ""
         try:
             answer = self._wire.send("GET", path, operation="endpoints.status", resource=endpoint)
@@ -248,16 +291,16 @@ class Resources:
         details = [str(one.get("message", "")) for one in error.get("details") or ()]
         return "\n".join(part for part in (str(error.get("message", "")), *details) if part)
 
-    def _below(self, uri: str) -> str:
-        """Return an operation's address below the resource manager's own: a token is sent to nobody else."""
-        at = uri.find(f"/subscriptions/{self._settings.subscription}/")
-        return uri[at:] if at >= 0 and _OPERATIONS in uri else ""
-
     def _why(self, endpoint: str, present: Mapping[str, Any]) -> str:
         """Return why what was done last to an endpoint has failed."""
         properties = present["properties"]
         uri = str((properties.get("properties") or {}).get("AzureAsyncOperationUri", ""))
         return self.outcome(uri, endpoint) or f"its state is {properties['provisioningState']}"
+
+    def _share(self, endpoint: str, native: str) -> int:
+        """Return how much of the traffic a deployment has, in per cent."""
+        shown = self.shown(endpoint)
+        return mapping.split(shown).get(mapping.own_name(native), 0) if shown is not None else 0
 
     def _begin_removal(self, endpoint: str, path: str, operation: str) -> None:
         def remove() -> None:
@@ -337,8 +380,9 @@ class Resources:
         )
         return str(found.id)
 
-    def _path(self, endpoint: str) -> str:
-        return f"{self._settings.workspace_id}/onlineEndpoints/{endpoint}"
+    def _path(self, endpoint: str, native: str = "") -> str:
+        path = f"{self._settings.workspace_id}/onlineEndpoints/{endpoint}"
+        return f"{path}/deployments/{native}" if native else path
 
 
 def check_ours(endpoint: str, tags: Mapping[str, str], *, operation: str) -> None:
@@ -352,6 +396,23 @@ def check_ours(endpoint: str, tags: Mapping[str, str], *, operation: str) -> Non
 def _unknown(endpoint: str, operation: str) -> NotFoundError:
     return NotFoundError(
         f"there is no endpoint {endpoint!r}", provider=PROVIDER, operation=operation, resource=endpoint
+    )
+
+
+def _busy(endpoint: str, operation: str) -> ConflictError:
+    return ConflictError(
+        f"Azure ML is busy with the endpoint {endpoint!r}", provider=PROVIDER, operation=operation, resource=endpoint
+    )
+
+
+def _given_traffic(endpoint: str, deployment: str, share: int) -> ConflictError:
+    return ConflictError(
+        f"deployment {deployment!r} of endpoint {endpoint!r} is there still: while it was undeployed, somebody gave it "
+        f"{share} % of the traffic",
+        hint="Look at the endpoint's traffic, and undeploy it again if it is still to go.",
+        provider=PROVIDER,
+        operation="endpoints.undeploy",
+        resource=f"{endpoint}/{deployment}",
     )
 
 

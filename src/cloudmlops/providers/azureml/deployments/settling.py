@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -104,29 +104,58 @@ class Settling:
                 split = mapping.split(shown) if shown is not None else {}
                 change = split_change("undeployed", split, TrafficReason.UNDEPLOYED, "")
                 record = self._journal.note(endpoint, act, change)
-        return record, self._cleared(endpoint, record, shown) if shown is not None else None
+        return self._cleared(endpoint, record, shown) if shown is not None else (record, None)
 
-    def _cleared(self, endpoint: str, record: Record, shown: Shown) -> Shown | None:
-        """Begin to remove what is there of deployments that have failed; return the endpoint without that."""
-        failed = [(act, shown.of(act)) for act in record.acts.values() if act.state is ActState.FAILED]
-        left = [one for _, one in failed if one is not None]
-        for act, one in failed:
-            if one is not None:
-                with suppress(PermissionDeniedError):  # who may not set it has not: the machines are given back
-                    self._autoscaling.end(endpoint, act, operation="endpoints.deploy")
-                shown = shown.without(str(one.name))
+    def _cleared(self, endpoint: str, record: Record, shown: Shown) -> tuple[Record, Shown | None]:
+        """Begin to remove what is there of deployments that have failed; return journal and endpoint without that.
+
+        Whoever looks does so, and somebody else may deploy there at this moment: so it is looked once more, asked for
+        once, and neither waited for nor repeated. What Azure refuses meanwhile is left to the next look.
+        """
+        failed = [act for act in record.acts.values() if act.state is ActState.FAILED]
+        left = [(act, one) for act in failed if (one := shown.of(act)) is not None]
+        for _, one in left:
+            shown = shown.without(str(one.name))
         if record.in_vain and not shown.deployments and not mapping.waits_for_rights(record.acts.values()):
             if mapping.state_of(shown.endpoint) != "Deleting":
-                with suppress(ConflictError, WaitTimeoutError):  # somebody deploys to it just now: the next look
-                    self._resources.begin_removal(endpoint, operation="endpoints.deploy")
-            return None
-        for one in left:
+                self._clear(endpoint, [act for act, _ in left])
+            record = self._journal.read(endpoint)
+            return record, None if record.in_vain else shown
+        for act, one in left:
             if mapping.state_of(one) != "Deleting":
-                self._without_traffic(endpoint, shown, str(one.name), operation="endpoints.deploy")
-                self._resources.begin_undeploy(endpoint, str(one.name), operation="endpoints.deploy")
-        return shown
+                self._clear_deployment(endpoint, act)
+        return record, shown
 
-    def _without_traffic(self, endpoint: str, shown: Shown, native: str, *, operation: str) -> dict[str, int]:
+    def _clear(self, endpoint: str, failed: Sequence[Act]) -> None:
+        """Ask once to remove an endpoint at which nothing but what failed was ever deployed."""
+        shown = self._resources.shown(endpoint)
+        if shown is None:
+            return
+        there = [act for act in failed if shown.of(act) is not None]
+        if len(there) == len(shown.deployments):
+            for act in there:
+                self._end_scaling(endpoint, act)
+            if self._journal.read(endpoint).in_vain:
+                self._resources.clear(endpoint)
+
+    def _clear_deployment(self, endpoint: str, act: Act) -> None:
+        """Ask once to remove what is there of an act that has failed; another deployment of its name is not touched."""
+        shown = self._resources.shown(endpoint)
+        one = shown.of(act) if shown is not None else None
+        if shown is None or one is None:
+            return
+        self._end_scaling(endpoint, act)
+        with suppress(ConflictError, NotFoundError, WaitTimeoutError):
+            self._without_traffic(endpoint, shown, str(one.name), operation="endpoints.deploy", patient=False)
+            self._resources.clear(endpoint, str(one.name))
+
+    def _end_scaling(self, endpoint: str, act: Act) -> None:
+        with suppress(PermissionDeniedError):  # who may not set it has not: the machines are given back
+            self._autoscaling.end(endpoint, act, operation="endpoints.deploy")
+
+    def _without_traffic(
+        self, endpoint: str, shown: Shown, native: str, *, operation: str, patient: bool = True
+    ) -> dict[str, int]:
         """Let a deployment have no traffic and no copies of any; return the split after that, by Azure's names."""
         split = mapping.traffic_shown(shown)
         copied = mapping.mirror_shown(shown)
@@ -134,7 +163,7 @@ class Settling:
             rest = [str(one.name) for one in shown.deployments if one.name != native]
             split = traffic_without(split, native, rest)
             kept = {name: share for name, share in copied.items() if name != native}
-            self._resources.split(endpoint, split, mirror=kept, operation=operation)
+            self._resources.split(endpoint, split, mirror=kept, operation=operation, patient=patient)
         return split
 
     def _advance(self, endpoint: str, act: Act, shown: Shown | None) -> None:
@@ -144,8 +173,8 @@ class Settling:
             if act.operation == _LATER:
                 if shown is None or mapping.state_of(shown.endpoint) not in mapping.IN_WORK:
                     self._ask_later(endpoint, act)
-            elif act.operation:  # somebody has removed it while it was being deployed
-                self._journal.note(endpoint, act, {"kind": "undeployed"})
+            elif act.operation:
+                self._journal.fail(endpoint, act, "somebody removed it at Azure ML before it was seen to be healthy")
             elif self._left(act.created_at):
                 self._journal.fail(endpoint, act, "the process that deployed it ended before Azure ML was asked")
             return

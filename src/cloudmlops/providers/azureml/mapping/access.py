@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from cloudmlops.domain.access import Permission, Role
 from cloudmlops.providers.azureml.mapping.roles import CONTAINERS, EVENTS, roles_with
-from cloudmlops.providers.verbs import ASKED_WITHIN, PUBLISHING, PULLING
+from cloudmlops.providers.verbs import ASKED_WITHIN, DRAWN_AFTERWARDS, PUBLISHING, PULLING, SHOWN_AT_ONCE
 
 if TYPE_CHECKING:
     from cloudmlops.providers.azureml.settings import AzureMLSettings
@@ -30,19 +30,21 @@ class Where(StrEnum):
 
 _ML: Final = "Microsoft.MachineLearningServices/workspaces"
 _READ_BLOBS: Final = (f"{CONTAINERS}/blobs/read",)
-_WRITE_BLOBS: Final = (*_READ_BLOBS, f"{CONTAINERS}/blobs/write", f"{CONTAINERS}/blobs/delete")
+_CHANGE_BLOBS: Final = (f"{CONTAINERS}/blobs/write", f"{CONTAINERS}/blobs/delete")
+_WRITE_BLOBS: Final = (*_READ_BLOBS, *_CHANGE_BLOBS)
 _READ: Final = (f"{_ML}/datastores/read", *_READ_BLOBS)
 _WRITE: Final = (f"{_ML}/datastores/read", *_WRITE_BLOBS)
 _MODEL: Final = (f"{_ML}/models/read", f"{_ML}/models/versions/read")
 _DRAW: Final = (*_MODEL, f"{_ML}/models/versions/write")
-_JOB: Final = (f"{_ML}/jobs/read", f"{_ML}/read", f"{_ML}/experiments/runs/read")
+_RUNS: Final = (f"{_ML}/jobs/read", f"{_ML}/experiments/runs/read")
+_JOB: Final = (*_RUNS, f"{_ML}/read")
 _CODE: Final = (
     f"{_ML}/codes/versions/read",
     f"{_ML}/codes/versions/write",
     f"{_ML}/codes/versions/startPendingUpload/action",
 )
-_RUN: Final = (
-    *_JOB,
+_MADE: Final = (
+    *_RUNS,
     f"{_ML}/jobs/write",
     f"{_ML}/experiments/runs/submit/action",
     *_CODE,
@@ -50,6 +52,7 @@ _RUN: Final = (
     f"{_ML}/environments/read",
     f"{_ML}/environments/versions/write",
 )
+_RUN: Final = (*_MADE, f"{_ML}/read")
 _SPARK: Final = (
     f"{_ML}/read",
     f"{_ML}/jobs/read",
@@ -84,7 +87,7 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "endpoints.deploy": (Role.DEPLOYER, (*_SPLIT, f"{_ML}/onlineEndpoints/deployments/write", *_MODEL, *_WRITE)),
     "endpoints.list": (Role.READER, (*_ENDPOINT, *_READ)),
     "endpoints.logs": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/deployments/getLogs/action", *_READ)),
-    "endpoints.mirror_traffic": (Role.DEPLOYER, (*_SPLIT, *_WRITE)),
+    "endpoints.mirror_traffic": (Role.DEPLOYER, (*_SPLIT, *_READ)),
     "endpoints.predict": (Role.DEPLOYER, _ENDPOINT),
     "endpoints.predict_batch": (
         Role.TRAINER,
@@ -131,27 +134,27 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "models.history": (Role.READER, (*_MODEL, *_READ)),
     "models.list": (Role.READER, (*_MODEL, *_READ)),
     "models.names": (Role.READER, (*_MODEL, *_READ)),
-    "models.promote": (Role.DEPLOYER, (*_DRAW, *_WRITE)),
+    "models.promote": (Role.DEPLOYER, (*_MODEL, *_WRITE)),
     "models.register": (Role.TRAINER, (*_DRAW, *_WRITE)),
-    "models.repair": (Role.DEPLOYER, (*_DRAW, *_WRITE)),
-    "models.rollback": (Role.DEPLOYER, (*_DRAW, *_WRITE)),
-    "models.tag": (Role.TRAINER, (*_DRAW, *_WRITE)),
-    "models.untag": (Role.TRAINER, (*_DRAW, *_WRITE)),
+    "models.repair": (Role.DEPLOYER, (*_DRAW, *_READ)),
+    "models.rollback": (Role.DEPLOYER, (*_MODEL, *_WRITE)),
+    "models.tag": (Role.TRAINER, (*_MODEL, *_WRITE)),
+    "models.untag": (Role.TRAINER, (*_MODEL, *_WRITE)),
     "models.verify": (Role.READER, (*_MODEL, *_READ)),
-    "pipelines.cancel": (Role.TRAINER, (*_JOB, f"{_ML}/jobs/cancel/action", *_WRITE)),
+    "pipelines.cancel": (Role.TRAINER, (*_JOB, f"{_ML}/jobs/cancel/action", *_READ)),
     "pipelines.get": (Role.READER, (*_JOB, *_READ)),
     "pipelines.list": (Role.READER, (*_JOB, *_READ)),
     "pipelines.logs": (Role.READER, (*_JOB, *_READ)),
     "pipelines.plan": (Role.READER, _READ),
     "pipelines.resume": (Role.TRAINER, (*_RUN, *_WRITE)),
     "pipelines.run": (Role.TRAINER, (*_RUN, *_WRITE)),
-    "pipelines.schedule": (Role.TRAINER, (*_RUN, f"{_ML}/schedules/read", f"{_ML}/schedules/write", *_WRITE)),
-    "pipelines.schedules": (Role.READER, (f"{_ML}/schedules/read", *_JOB, *_READ)),
+    "pipelines.schedule": (Role.TRAINER, (*_MADE, f"{_ML}/schedules/read", f"{_ML}/schedules/write", *_WRITE)),
+    "pipelines.schedules": (Role.READER, (f"{_ML}/schedules/read", *_RUNS, *_READ)),
     "pipelines.unschedule": (
         Role.TRAINER,
         (f"{_ML}/schedules/read", f"{_ML}/schedules/write", f"{_ML}/schedules/delete", *_READ),
     ),
-    "pipelines.wait": (Role.TRAINER, (*_JOB, *_WRITE)),
+    "pipelines.wait": (Role.TRAINER, (*_JOB, *_READ)),
 }
 _CALLS: Final[Mapping[str, str]] = {
     "aad_token": f"{_ML}/onlineEndpoints/score/action",
@@ -198,8 +201,15 @@ def registry_of(settings: AzureMLSettings) -> str:
 def _needed(verb: str, settings: AzureMLSettings) -> Iterator[Permission]:
     role, always = _VERBS[verb]
     yield from _of(role, always)
-    for part in (_of_runs, _of_endpoints, _of_feature_store, _of_redis, _of_topic):
+    for part in (_of_models, _of_runs, _of_endpoints, _of_feature_store, _of_redis, _of_topic):
         yield from part(verb, role, settings)
+
+
+def _of_models(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permission]:  # noqa: ARG001 whatever they say
+    if verb in DRAWN_AFTERWARDS:
+        yield from _of(role, (f"{_ML}/models/versions/write",), when=SHOWN_AT_ONCE)
+    elif verb == "models.repair":
+        yield from _of(role, _CHANGE_BLOBS, when="an entry of the ledger is damaged")
 
 
 def _of_runs(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permission]:
@@ -207,6 +217,8 @@ def _of_runs(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permi
         yield from _of(role, (f"{_ML}/computes/read",))
         if settings.compute_machine:
             yield from _of(role, (f"{_ML}/computes/write",), when=f"there is no compute {settings.compute} yet")
+    if verb in {"pipelines.cancel", "pipelines.wait"}:
+        yield from _of(role, _CHANGE_BLOBS, when="nobody was told yet how the run ended: without it nobody is")
     if verb in _SUBMITTING and _is_in_registry(settings):
         read = "Microsoft.MachineLearningServices/registries/assets/read"
         yield Permission(name=read, role=None, scope=Where.REGISTRY, native_role="AzureML Registry User")

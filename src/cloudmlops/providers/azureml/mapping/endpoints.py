@@ -412,7 +412,7 @@ def deployed_status(
         healthy_replicas=replicas if state is DeploymentState.HEALTHY else 0,
         restarts=0,
         created_at=datetime.fromisoformat(act.created_at) if act else made_at(deployed),
-        machine=act.machine_asked if act else deployed.instance_type,
+        machine=act.machine if act else deployed.instance_type,
         announced=act.announced if act else True,
     )
 

@@ -53,6 +53,11 @@ _NEVER_BEGUN: Final[Mapping[RunState, StepState]] = {
 }
 
 
+def schedule_key(schedule: str) -> str:
+    """Return the key of a tag that jobs of this schedule alone have: jobs can be listed by the keys of tags only."""
+    return f"{SCHEDULE_TAG}_{schedule}"
+
+
 def run_state(job: Any) -> RunState:
     """Return where the run of a job stands."""
     return RUN_STATES.get(_status(job), RunState.WAITING)
@@ -102,13 +107,6 @@ def changed(job: Any) -> datetime | None:
 def tags(job: Any) -> Mapping[str, str]:
     """Return the tags of a job."""
     return job.tags or {}
-
-
-def times(trigger: Any) -> str:
-    """Return when a schedule fires: as a cron expression, or of what Studio has made of one of ours, in words."""
-    if (expression := getattr(trigger, "expression", "")) or trigger is None:
-        return str(expression)
-    return f"every {trigger.interval} {trigger.frequency}"
 
 
 def _status(job: Any) -> str:

@@ -76,6 +76,15 @@ class WorkspaceJobs:
             if job is not None and PIPELINE_TAG in (job.tags or {}):
                 yield job
 
+    def newest_with(self, tag: str) -> Job | None:
+        """Return the newest job that has a tag of this key, also an archived one; None when there is none."""
+        listed: Iterator[Job | None] = self._wire.list(
+            lambda: self._wire.client.jobs.list(list_view_type=ml().constants.ListViewType.ALL, tag=tag),
+            operation="pipelines.schedules",
+            resource="",
+        )
+        return next((job for job in listed if job is not None), None)
+
     def cancel(self, name: str, *, operation: str, resource: str) -> None:
         """Ask a job to end.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
-from threading import Lock
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from cloudmlops.errors import ConfigurationError, NotFoundError
 from cloudmlops.providers.azureml.sdk import ml
+from cloudmlops.providers.read_on import LastRead
 from cloudmlops.storage.remote import RemoteStore
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ class StepLogs:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._reading = Lock()
-        self._known: tuple[str, dict[str, bytes]] = ("", {})
+        self._last: LastRead[dict[str, bytes]] = LastRead()
 
     def printed(self, job: str) -> Mapping[str, str]:
         """Return what each process of a step has printed until now, by its file.
@@ -34,14 +33,13 @@ class StepLogs:
         Args:
             job: Id of the step's own run.
         """
-        prefix = f"ExperimentRun/dcid.{job}/user_logs/"
-        with self._reading:
-            before = self._known[1] if self._known[0] == job else {}
-            # Beside them may lie what a launcher of processes says.
-            sizes = sorted((key, size) for key, size in self._store.sizes(prefix) if _file(key).startswith("std_log"))
-            now = {_file(key): self._all(key, size, before.get(_file(key), b"")) for key, size in sizes}
-            self._known = (job, now)
+        now = self._last.on(job, partial(self._on, f"ExperimentRun/dcid.{job}/user_logs/"))
         return {name: content.decode(errors="replace") for name, content in now.items()}
+
+    def _on(self, prefix: str, before: dict[str, bytes] | None) -> dict[str, bytes]:
+        # Beside them may lie what a launcher of processes says.
+        sizes = sorted((key, size) for key, size in self._store.sizes(prefix) if _file(key).startswith("std_log"))
+        return {_file(key): self._all(key, size, (before or {}).get(_file(key), b"")) for key, size in sizes}
 
     def _all(self, key: str, size: int, known: bytes) -> bytes:
         """Return all of a file of which the beginning is known, unless it has become shorter and so is another one."""

@@ -93,16 +93,24 @@ class Settling:
                 record = self._journal.note(
                     endpoint, act, split_change("undeployed", split, TrafficReason.UNDEPLOYED, "")
                 )
-        if shown is not None and record.in_vain and not shown.deployed_models and self._removed(endpoint):
-            shown = None
+        if shown is not None and record.in_vain and not shown.deployed_models:
+            record = self._journal.read(endpoint)  # somebody may have noted since that they deploy to it
+            if record.in_vain and self._removed(endpoint):
+                shown = None
         return record, shown
 
-    def remove(self, endpoint: str, *, operation: str) -> None:
-        """Remove an endpoint that nothing is deployed to; one that is gone is no error."""
+    def remove(self, endpoint: str, *, operation: str, again: bool = True) -> None:
+        """Remove an endpoint that nothing is deployed to; one that is gone is no error.
+
+        Args:
+            endpoint: Its name.
+            operation: The verb that it is for.
+            again: Whether it is repeated while Vertex AI is away or busy.
+        """
         request = DeleteEndpointRequest(name=self.native_name(endpoint))
         try:
             begun = self._wire.ask(
-                self._client.delete_endpoint, request, operation=operation, resource=endpoint, again=True
+                self._client.delete_endpoint, request, operation=operation, resource=endpoint, again=again
             )
             self._wire.finish(begun.operation, operation=operation, resource=endpoint)
         except NotFoundError:
@@ -242,7 +250,7 @@ class Settling:
 
     def _removed(self, endpoint: str) -> bool:
         try:
-            self.remove(endpoint, operation="endpoints.deploy")
+            self.remove(endpoint, operation="endpoints.deploy", again=False)
         except ServiceError:  # somebody deploys to it at this moment, or the caller may not: the next look removes it
             return False
         return True

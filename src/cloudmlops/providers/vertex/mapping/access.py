@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cloudmlops.domain.access import Grant, Permission, Role
 from cloudmlops.errors import InvalidRequestError
 from cloudmlops.providers import role_parts
-from cloudmlops.providers.verbs import ASKED_WITHIN, PUBLISHING, PULLING
+from cloudmlops.providers.verbs import ASKED_WITHIN, DRAWN_AFTERWARDS, PUBLISHING, PULLING, SHOWN_AT_ONCE
 
 if TYPE_CHECKING:
     from cloudmlops.providers.vertex.settings import VertexSettings
@@ -81,7 +81,8 @@ _IN_PARTS: Final = ("storage.multipartUploads.abort", "storage.multipartUploads.
 _WRITE: Final = (*_READ, *_IN_PARTS, "storage.objects.create", "storage.objects.delete")
 _QUERY: Final = ("bigquery.jobs.create", "bigquery.tables.get", "bigquery.tables.getData", "bigquery.tables.list")
 _MODEL: Final = ("aiplatform.models.get", "aiplatform.models.list")
-_DRAW: Final = (*_MODEL, "aiplatform.models.update")
+_UPDATE: Final = "aiplatform.models.update"
+_DRAW: Final = (*_MODEL, _UPDATE)
 _STORE: Final = ("aiplatform.featureViews.get", "aiplatform.featureOnlineStores.get")
 _MAKE_TABLES: Final = (
     "bigquery.datasets.create",
@@ -254,11 +255,15 @@ def permissions_of(settings: VertexSettings) -> Mapping[str, Sequence[Permission
     """Return what each verb needs on a platform: topic, subscription and service account only where there is one."""
     return {
         verb: tuple(
-            Permission(name=name, role=role, scope=scope_of(name))
+            Permission(name=name, role=role, scope=scope_of(name), when=_when(verb, name))
             for name in dict.fromkeys((*names, *_of_settings(verb, settings)))
         )
         for verb, (role, names) in _VERBS.items()
     }
+
+
+def _when(verb: str, permission: str) -> str:
+    return SHOWN_AT_ONCE if verb in DRAWN_AFTERWARDS and permission == _UPDATE else ""
 
 
 def _of_settings(verb: str, settings: VertexSettings) -> Iterator[str]:

@@ -125,7 +125,7 @@ def deployed_status(endpoint_name: str, shown: Endpoint, deployed: DeployedModel
         healthy_replicas=healthy,
         restarts=0,
         created_at=datetime.fromisoformat(act.created_at) if act else _moment(deployed),
-        machine=act.machine_asked if act else deployed.dedicated_resources.machine_spec.machine_type,
+        machine=act.machine if act else deployed.dedicated_resources.machine_spec.machine_type,
         announced=act.announced if act else True,
     )
 

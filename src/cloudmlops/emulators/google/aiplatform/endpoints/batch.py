@@ -99,7 +99,7 @@ class BatchPredictions:
             raise Refused("FAILED_PRECONDITION", f"BatchPredictionJob {request.name} has not ended; cancel it first.")
 
         def work() -> Any:
-            self._resources.delete(request.name)
+            self._resources.remove(request.name, self._job)
             return empty_pb2.Empty()
 
         return self._vertex.operations.begin(asking.method, request.name, work)

@@ -59,13 +59,22 @@ class OnlineStores:
     def update_store(self, request: Any, asking: Asking) -> Any:
         given = request.feature_online_store
         resources = self._vertex.resources
-        kept = resources.get(given.name, self._store)
-        resources.check_etag(kept, given.etag)
-        masked(kept, given, request.update_mask)
-        self._check_store(kept)
-        if kept.bigtable.enable_direct_bigtable_access:
-            kept.bigtable.bigtable_metadata.CopyFrom(self._rows.metadata(kept.name))
-        return self._vertex.operations.begin(asking.method, kept.name, lambda: resources.put(kept.name, kept))
+
+        def changed() -> Any:
+            kept = resources.get(given.name, self._store)
+            resources.check_etag(kept, given.etag)
+            masked(kept, given, request.update_mask)
+            self._check_store(kept)
+            if kept.bigtable.enable_direct_bigtable_access:
+                kept.bigtable.bigtable_metadata.CopyFrom(self._rows.metadata(kept.name))
+            return kept
+
+        def work() -> Any:
+            with resources.transaction():
+                return resources.put(given.name, changed())
+
+        changed()
+        return self._vertex.operations.begin(asking.method, given.name, work)
 
     def delete_store(self, request: Any, asking: Asking) -> Any:
         views = self._vertex.resources.list(request.name, "featureViews", self._view)

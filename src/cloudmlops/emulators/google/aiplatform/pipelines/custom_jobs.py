@@ -114,7 +114,7 @@ class CustomJobs:
             raise Refused("FAILED_PRECONDITION", f"The CustomJob {request.name} is {job_state(job)}: cancel it first.")
 
         def work() -> Any:
-            self._vertex.resources.delete(request.name)
+            self._vertex.resources.remove(request.name, self._kind)
             return empty_pb2.Empty()
 
         return self._vertex.operations.begin(asking.method, request.name, work)

@@ -110,7 +110,7 @@ class PipelineJobs:
         self._check_deletable(request.name)
 
         def work() -> Any:
-            self._vertex.resources.delete(request.name)
+            self._vertex.resources.remove(request.name, self._kind)
             return empty_pb2.Empty()
 
         return self._vertex.operations.begin(asking.method, request.name, work)
@@ -120,8 +120,9 @@ class PipelineJobs:
         kept = [self._check_deletable(name) for name in request.names]
 
         def work() -> Any:
-            for name in request.names:
-                self._vertex.resources.delete(name)
+            with self._vertex.resources.transaction():
+                for name in request.names:
+                    self._vertex.resources.remove(name, self._kind)
             return message("BatchDeletePipelineJobsResponse")(pipeline_jobs=kept)
 
         return self._vertex.operations.begin(asking.method, request.parent, work)

@@ -126,8 +126,8 @@ class Schedules:
 
         def work() -> Any:
             with self._lock:
+                self._vertex.resources.remove(request.name, self._kind)
                 self._stop(request.name)
-                self._vertex.resources.delete(request.name)
             return empty_pb2.Empty()
 
         return self._vertex.operations.begin(asking.method, request.name, work)

@@ -145,7 +145,7 @@ class TuningJobs:
             )
 
         def work() -> Any:
-            self._vertex.resources.delete(request.name)
+            self._vertex.resources.remove(request.name, self._kind)
             return empty_pb2.Empty()
 
         return self._vertex.operations.begin(asking.method, request.name, work)
