@@ -159,3 +159,20 @@ def test_a_cancel_is_accepted_and_followed_as_recorded_until_the_job_has_ended(j
         assert (followed.json(), followed.headers["location"]) == ({}, reply.headers["location"])
     assert (followed.status_code, followed.content) == (200, b"")
     assert jobs.run("refused")["status"] == "Canceled"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"secretsConfiguration": {"TOKEN": {"uri": "https://vault.azure.net/secrets/token"}}},
+        {"madeUp": 1},
+        {"jobType": "Pipeline", "madeUp": {}},
+        {"jobType": "Spark", "entry": {"sparkJobEntryType": "SparkJobPythonEntry", "file": "a.py"}, "madeUp": True},
+    ],
+)
+def test_a_member_of_a_job_that_would_have_no_effect_is_refused_by_name(jobs: Jobs, given: dict[str, Any]) -> None:
+    reply = submitted(jobs, **given)
+
+    assert reply.status_code == 501
+    assert ("secretsConfiguration" if "secretsConfiguration" in given else "madeUp") in reply.text
+    assert there_is_none(jobs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from cloudmlops.emulators.azure.arm.errors import UserError
 from cloudmlops.emulators.azure.jobs.runs import Run
 from cloudmlops.emulators.azure.ml import PROVIDER
 from cloudmlops.emulators.azure.ml.default_datastores import ARTIFACT_STORE
@@ -63,6 +64,36 @@ _NOT_OLDER: Final[Mapping[str, frozenset[str]]] = {
     "": frozenset({"parentJobName"}),
     "resources": frozenset({"dockerArgsList"}),
 }
+
+
+_OF_ANY: Final = (
+    "description",
+    "displayName",
+    "experimentName",
+    "isArchived",
+    "properties",
+    "services",
+    "status",
+    "tags",
+)
+
+
+def check_members(given: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Refuse what a job would be kept without.
+
+    Args:
+        given: Its properties, as they were sent.
+        kept: Its definition.
+
+    Raises:
+        Refused: There is a member that its type is not known to have, or one that has no effect here.
+    """
+    unknown = sorted({key for key, value in given.items() if value is not None} - set(kept) - set(_OF_ANY))
+    if given.get("secretsConfiguration"):
+        unknown.append("secretsConfiguration")
+    if unknown:
+        named = ", ".join(unknown)
+        raise UserError("UNIMPLEMENTED", f"A {given['jobType']} job with {named} is not emulated.")
 
 
 def definition(given: Mapping[str, Any], name: str) -> dict[str, Any]:

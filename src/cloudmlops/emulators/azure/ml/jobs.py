@@ -28,7 +28,7 @@ from cloudmlops.emulators.azure.jobs.tasks import Task, command_task
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
 from cloudmlops.emulators.azure.ml.asset_references import check_code, check_environment
 from cloudmlops.emulators.azure.ml.assets import properties_of
-from cloudmlops.emulators.azure.ml.job_shapes import NEWER, definition, shown
+from cloudmlops.emulators.azure.ml.job_shapes import NEWER, check_members, definition, shown
 from cloudmlops.emulators.azure.ml.registries import TYPE as REGISTRY_TYPE
 from cloudmlops.emulators.azure.ml.registry_addresses import registries_in
 from cloudmlops.emulators.azure.ml.views import in_view, tagged
@@ -166,6 +166,7 @@ class Jobs:
         if kind not in _RUN_TYPES:
             raise UserError("UNIMPLEMENTED", f"A job of type {kind!r} is not emulated.")
         kept = definition(given, name)
+        check_members(given, kept)
         compute = kept["computeId"] or (given.get("settings") or {}).get("default_compute")
         self._check_compute(compute)
         for registry in registries_in(self._world.resources, given):
