@@ -257,6 +257,7 @@ def test_what_a_killed_process_left_is_removed_by_a_later_call_its_files_when_th
         assert (deployments(platform), left(platform)) == kept
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_was_left_of_a_job_that_has_ended_makes_room_before_anything_is_deployed(
     platform: Platform,
     deployer: Deployer,
