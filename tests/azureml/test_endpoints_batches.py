@@ -14,9 +14,16 @@ import pytest
 from tests.outages import OutageUntilTold
 
 from cloudmlops import Platform, connect
+from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import ConfigurationError, InvalidRequestError, UnavailableError, WaitTimeoutError
+from cloudmlops.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    QuotaExceededError,
+    UnavailableError,
+    WaitTimeoutError,
+)
 from cloudmlops.ports.clock import FixedClock
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.sdk import ml
@@ -25,6 +32,7 @@ from .deployments import Deployer, until
 
 BEGIN = "scoring/POST jobs"
 LOOK = "arm/GET workspaces/jobs"
+REMOVE = "arm/DELETE workspaces/batchEndpoints/deployments"
 DEPLOY = "arm/PUT workspaces/batchEndpoints/deployments"
 Opened = Callable[..., AzureMLBackends]
 
@@ -226,7 +234,7 @@ def test_a_job_that_cannot_be_cancelled_is_said_to_go_on(
 
 
 @pytest.mark.conformance(ci=True)
-def test_what_a_killed_process_left_is_removed_by_a_later_call_when_it_is_old(
+def test_what_a_killed_process_left_is_removed_by_a_later_call_its_files_when_they_are_old(
     platform: Platform, deployer: Deployer, rows: Path, slow_rows: Path, tmp_path: Path
 ) -> None:
     version = deployer.version()
@@ -243,10 +251,41 @@ def test_what_a_killed_process_left_is_removed_by_a_later_call_when_it_is_old(
     of_killed = (deployments(platform), left(platform))
     assert [len(found) for found in of_killed] == [1, 1]
 
-    for passed, kept in ((timedelta(hours=47), of_killed), (timedelta(hours=49), ([], set()))):
+    for passed, kept in ((timedelta(hours=47), ([], of_killed[1])), (timedelta(hours=49), ([], set()))):
         platform._backends.clock = FixedClock(datetime.now(UTC) + passed)
         platform.endpoints.predict_batch(version, str(rows), str(tmp_path / "scored.jsonl"))
         assert (deployments(platform), left(platform)) == kept
+
+
+@pytest.mark.conformance(ci=True)
+def test_what_was_left_of_a_job_that_has_ended_makes_room_before_anything_is_deployed(
+    platform: Platform,
+    deployer: Deployer,
+    cloud: AzureCloud,
+    azureml_emulator: Emulator,
+    rows: Path,
+    tmp_path: Path,
+) -> None:
+    version, output = deployer.version(), tmp_path / "scored.jsonl"
+    kept = Refused("PERMISSION_DENIED", "not now", reason="AuthorizationFailed")
+    azureml_emulator.faults.set(Fault(matching=REMOVE, refused=kept))
+    platform.endpoints.predict_batch(version, str(rows), str(output))
+    [of_killed] = deployments(platform)
+    client: Any = platform.native
+    [endpoint] = client.batch_endpoints.list()
+    path = f"{platform._backends.settings.workspace_id}/batchEndpoints/{endpoint.name}/deployments"
+    found = cloud.resources.get(f"{path}/{of_killed}")
+    assert found is not None
+    others = [f"{of_killed[:-2]}{number:02}" for number in range(10, 29)]
+    for name in others:  # of calls that have just begun
+        cloud.resources.update({**found, "id": f"{path}/{name}", "name": name})
+
+    platform.endpoints.predict_batch(version, str(rows), str(output))
+
+    assert sorted(deployments(platform)) == sorted(others)
+    cloud.resources.update({**found, "id": f"{path}/{of_killed[:-2]}29", "name": f"{of_killed[:-2]}29"})
+    with pytest.raises(QuotaExceededError, match="limit of deployments per endpoint"):
+        platform.endpoints.predict_batch(version, str(rows), str(output))
 
 
 @pytest.mark.conformance

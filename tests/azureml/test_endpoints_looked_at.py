@@ -108,6 +108,7 @@ def test_an_endpoint_is_not_removed_when_somebody_has_noted_that_they_deploy_the
     assert azureml_emulator.calls.list(DELETE_ENDPOINT) == []
 
 
+@pytest.mark.conformance(ci=True)
 def test_who_lists_never_removes_what_somebody_deploys_in_place_of_a_failure(
     deployer: Deployer, opened: Opened, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:
@@ -136,6 +137,7 @@ def test_who_lists_never_removes_what_somebody_deploys_in_place_of_a_failure(
     assert len(azureml_emulator.calls.list(DELETE)) == 2  # of who looked, and of who deployed, before it
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_removal_whose_answer_was_lost_is_not_asked_for_again(
     deployer: Deployer, opened: Opened, azureml_emulator: Emulator
 ) -> None:
@@ -149,6 +151,7 @@ def test_a_removal_whose_answer_was_lost_is_not_asked_for_again(
     until(lambda: looking.endpoints._resources.names() == [])
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_split_waits_for_a_deployment_and_keeps_what_others_wrote_meanwhile(
     deployer: Deployer, backends: AzureMLBackends, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:

@@ -12,7 +12,8 @@ from uuid import uuid4
 from cloudmlops.errors import CloudMLOpsError
 from cloudmlops.ports.objects import ObjectStore
 
-_STAMP: Final = "%Y%m%dt%H%M%Sz"
+STAMP: Final = "%Y%m%dt%H%M%Sz"
+"""How the names of folders begin: with when they were made, in UTC."""
 _log: Final = logging.getLogger("cloudmlops.objects")
 
 
@@ -41,7 +42,7 @@ class PassingFiles:
 
         What cannot be removed takes nothing from what was done: a later call removes it.
         """
-        name = f"{self._now():{_STAMP}}-{uuid4().hex}"
+        name = f"{self._now():{STAMP}}-{uuid4().hex}"
         try:
             yield name
         finally:
@@ -58,7 +59,7 @@ class PassingFiles:
 
     def is_left(self, name: str) -> bool:
         """Say whether a folder, or what is named after one, was left by a process that was killed."""
-        return name < f"{self._now() - self._left_after:{_STAMP}}"
+        return name < f"{self._now() - self._left_after:{STAMP}}"
 
     def _remove(self, name: str) -> None:
         for key in list(self._objects.list(f"{self._root}/")):

@@ -203,6 +203,19 @@ def test_a_deployment_with_traffic_is_not_deleted(endpoints: Endpoints) -> None:
     assert endpoints.call("DELETE", f"{path}/deployments/blue").status_code == 204
 
 
+def test_an_endpoint_takes_twenty_deployments(endpoints: Endpoints) -> None:
+    path, body = endpoints.endpoint(), deployment(model=endpoints.mlflow(1.0))
+    endpoints.cloud.operations.stuck = True
+    for number in range(20):
+        endpoints.call("PUT", f"{path}/deployments/blue-{number}", json=body).raise_for_status()
+        endpoints.let_be_done(f"{path}/deployments/blue-{number}")
+
+    refused = endpoints.call("PUT", f"{path}/deployments/green", json=body)
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "QuotaExceeded")
+    assert endpoints.call("PUT", f"{path}/deployments/blue-1", json=body).status_code == 200
+
+
 def test_one_operation_at_a_time_on_an_endpoint_while_something_is_deployed(endpoints: Endpoints) -> None:
     path = endpoints.endpoint()
     body = deployment(model=endpoints.mlflow(1.0))

@@ -19,7 +19,7 @@ from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.ml import PROVIDER
 from cloudmlops.emulators.azure.ml.batch_endpoints import ENDPOINT, TIMEOUT, batch_endpoint_of
 from cloudmlops.emulators.azure.ml.durations import duration
-from cloudmlops.emulators.azure.ml.endpoints import EndpointHosts, check_name, shown
+from cloudmlops.emulators.azure.ml.endpoints import EndpointHosts, check_name, check_room, shown
 from cloudmlops.emulators.azure.ml.long_running import at_resource
 from cloudmlops.emulators.core.answering import Answer, answer_json
 from cloudmlops.emulators.core.faults import Refused
@@ -73,6 +73,8 @@ class BatchDeployments:
         check_name(name)
         known = self._world.resources.get(request.path)
         kept = self._kept(request.body.get("properties") or {})
+        if known is None:
+            check_room(self._world.resources, endpoint["id"])
         kept["provisioningState"] = "Updating" if known else "Creating"
         kept["properties"] = {**kept["properties"], "azureml.onlineendpointid": endpoint["id"]}
         made, _ = self._world.resources.put(

@@ -7,9 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError
+from cloudmlops.emulators.azure.arm.resources import Resources
+from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.state import State
 
 SUFFIX: Final = "inference.ml.azure.com"
+MOST_DEPLOYMENTS: Final = 20
+"""Per endpoint of any type (learn.microsoft.com, "Manage resources and quotas"); on request there may be more."""
 _NAME: Final = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{1,30}[A-Za-z0-9])")
 _TABLES: Final = {"onlineEndpoints": "ml_endpoint_hosts", "batchEndpoints": "ml_batch_hosts"}
 
@@ -56,6 +60,24 @@ class EndpointHosts:
 def host_of(name: str, location: str) -> str:
     """Return the host of an endpoint."""
     return f"{name}.{location}.{SUFFIX}".lower()
+
+
+def check_room(resources: Resources, endpoint: str) -> None:
+    """Refuse one more deployment than an endpoint takes; the words of the refusal are not recorded.
+
+    Args:
+        resources: All that there are.
+        endpoint: Its id.
+
+    Raises:
+        Refused: It has as many as it takes.
+    """
+    if len(resources.directly_below(f"{endpoint}/deployments")) >= MOST_DEPLOYMENTS:
+        raise Refused(
+            "INVALID_ARGUMENT",
+            f"The endpoint has {MOST_DEPLOYMENTS} deployments already, which is the limit of deployments per endpoint.",
+            reason="QuotaExceeded",
+        )
 
 
 def check_name(name: str) -> None:

@@ -19,7 +19,7 @@ from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.eventgrid.system_events import SystemEvents
 from cloudmlops.emulators.azure.ml import PROVIDER
 from cloudmlops.emulators.azure.ml.durations import duration
-from cloudmlops.emulators.azure.ml.endpoints import check_name, shown
+from cloudmlops.emulators.azure.ml.endpoints import check_name, check_room, shown
 from cloudmlops.emulators.azure.ml.long_running import at_resource, in_background
 from cloudmlops.emulators.azure.ml.online_endpoints import ENDPOINT, IN_WORK, check_idle, endpoint_of
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
@@ -95,6 +95,8 @@ class OnlineDeployments:
             workspace = workspace_of(self._world, request)
             plan = planned(self._world.resources, self._fleet.images, workspace, kept)
             check_idle(self._world, endpoint)
+            if known is None:
+                check_room(self._world.resources, endpoint["id"])
             self._fleet.take(request.path, Size(instance_type=kept["instanceType"], instances=sku["capacity"]))
             operation = operations.start(request.path)
             headers = operations.followed(

@@ -11,6 +11,9 @@ import hashlib
 import json
 import logging
 import tempfile
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +32,7 @@ from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
 from cloudmlops.providers.azureml.pipeline_runs.jobs import WorkspaceJobs
 from cloudmlops.providers.azureml.sdk import ml, quiet
-from cloudmlops.providers.passing_files import PassingFiles
+from cloudmlops.providers.passing_files import STAMP, PassingFiles
 from cloudmlops.providers.scored_files import FOLDER, LEFT_AFTER, ended, fetched, put, suffix
 from cloudmlops.storage.opening import open_store
 
@@ -50,6 +53,11 @@ _ENDED: Final = frozenset({"Completed", "Failed", "Canceled", "NotResponding"})
 _PREFIX: Final = "b-"
 _LONGEST_NAME: Final = 32
 """So long a deployment's name may be."""
+_MOST: Final = 20
+"""So many deployments an endpoint takes (learn.microsoft.com, "Manage resources and quotas")."""
+_PAUSE_S: Final = 1.0
+_SKEW: Final = timedelta(hours=1)
+"""How far the clocks of machines and of Azure may differ."""
 _log: Final = logging.getLogger("cloudmlops.azureml")
 
 
@@ -84,6 +92,7 @@ class Batches:
             folder, name = f"{FOLDER}/{passed}", f"{_PREFIX}{passed}"[:_LONGEST_NAME]
             endpoint, url = self._endpoint()
             try:
+                self._make_room(endpoint)
                 self._objects.upload(f"{folder}/input/input{given}", fetched(input_uri, Path(place), self._store))
                 self._deploy(endpoint, name, native_model, environment, ending, Path(place))
                 job = self._ended(self._begun(url, name, folder, input_uri), input_uri)
@@ -193,7 +202,7 @@ class Batches:
 
         def look() -> tuple[Any, str] | None:
             found = self._wire.ask(lambda: jobs.get(name), operation=_OPERATION, resource=input_uri)
-            status = str(getattr(found.status, "value", found.status))
+            status = _state(found)
             return (found, status) if status in _ENDED else None
 
         def cancel() -> None:
@@ -235,14 +244,59 @@ class Batches:
         """Remove a call's deployment, and those of killed processes; what cannot be removed, a later call removes."""
         try:
             self._remove(endpoint, name)
-            found = self._wire.list(
-                lambda: self._wire.client.batch_deployments.list(endpoint), operation=_OPERATION, resource=endpoint
-            )
-            for one in [str(one.name) for one in found]:
-                if one.startswith(_PREFIX) and passing.is_left(one.removeprefix(_PREFIX)):
+            for one in self._deployed(endpoint):
+                if passing.is_left(one.removeprefix(_PREFIX)):
                     self._remove(endpoint, one)
         except ServiceError as error:
             _log.warning("deployments of batch endpoint %s that are not needed may be left: %s", endpoint, error)
+
+    def _make_room(self, endpoint: str) -> None:
+        """Remove the deployments of killed processes whose jobs have ended: an endpoint takes 20.
+
+        Their files stay until they are old: who asked may be reading what was written. What cannot be removed keeps
+        nobody from scoring.
+        """
+        try:
+            names = self._deployed(endpoint)
+            if not names:
+                return
+            ended = self._with_ended_jobs(names)
+            for name in ended:
+                self._remove(endpoint, name)
+            begun = time.monotonic()
+            while ended and len(self._deployed(endpoint)) >= _MOST and time.monotonic() - begun < self._wire.timeout:
+                time.sleep(_PAUSE_S)
+        except ServiceError as error:
+            _log.warning("deployments of batch endpoint %s that are not needed may be left: %s", endpoint, error)
+
+    def _deployed(self, endpoint: str) -> set[str]:
+        """Return the names of our deployments at the batch endpoint."""
+        found = self._wire.list(
+            lambda: self._wire.client.batch_deployments.list(endpoint), operation=_OPERATION, resource=endpoint
+        )
+        return {str(one.name) for one in found if str(one.name).startswith(_PREFIX)}
+
+    def _with_ended_jobs(self, names: Collection[str]) -> list[str]:
+        """Return those of the deployments whose job has ended, looking at the jobs since the oldest of them."""
+        sought, ended = set(names), []
+        # Names begin with when their calls did.
+        since = min(names).removeprefix(_PREFIX)
+        listed = self._wire.list(
+            lambda: self._wire.client.jobs.list(tag=_NAMED), operation=_OPERATION, resource="batch scoring"
+        )
+        for job in listed:
+            if job is None:
+                continue
+            if (made := _made_at(job)) is not None and f"{made + _SKEW:{STAMP}}" < since:
+                break
+            name = (job.tags or {}).get(_NAMED, "")
+            if name in sought:
+                sought.remove(name)
+                if _state(job) in _ENDED:
+                    ended.append(name)
+            if not sought:
+                break
+        return ended
 
     def _remove(self, endpoint: str, name: str) -> None:
         """Begin to remove a deployment; one that was never made is no error."""
@@ -255,3 +309,13 @@ class Batches:
     def _store(self, uri: str) -> ObjectStore:
         tokens = self._wire.storage_token if uri.startswith("abfss://") else None
         return open_store(uri, tokens=tokens, timeout=self._settings.timeout)
+
+
+def _state(job: Any) -> str:
+    return str(getattr(job.status, "value", job.status))
+
+
+def _made_at(job: Any) -> datetime | None:
+    context = job.creation_context
+    told: datetime | None = context.created_at if context is not None else None
+    return told.astimezone(UTC) if told is not None else None
