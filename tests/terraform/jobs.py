@@ -1,4 +1,4 @@
-"""What each job of a project does on a platform, as verbs of the library: which rights its identity needs follows from it.
+"""What each job of a project does, as verbs of the library: which rights its identity needs follows from it.
 
 The modules `identity` of both clouds make an identity a job. A verb that no job lists is one of people, who have roles.
 """
