@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test spark slice lint format conformance bench bench-setup clean
+.PHONY: help quickstart test spark slice terraform lint format conformance bench bench-setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,14 +29,19 @@ $(VENV)/.dev: pyproject.toml constraints/tested.txt | $(BIN)/python
 quickstart: $(VENV)/.local  ## Install, then run the flight-delay project from raw data to a served model
 	@$(BIN)/cloudmlops quickstart quickstart
 
-test: $(VENV)/.dev  ## Run all tests (below ten minutes on two cores)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not conformance" -r sxX
+test: $(VENV)/.dev  ## Run all tests but those of terraform/ (below ten minutes on two cores)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not conformance" -r sxX --ignore tests/terraform
 
 spark: $(VENV)/.dev  ## Make the environment that the tests of Spark need, in .tools (needs Java 17)
 	@$(BIN)/python tools/spark_environment.py
 
 slice: $(VENV)/.dev  ## Run the part of conformance that every CI run includes (some minutes)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "conformance(ci=True)" -r sxX
+
+terraform: $(VENV)/.dev  ## Check terraform/ offline: the real terraform, checkov, tables, and the checks themselves
+	@$(BIN)/python -m tools.tfcheck check terraform
+	@$(BIN)/python tools/terraform_policies.py
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/terraform
 
 lint: $(VENV)/.dev  ## Check style, types and the import contracts
 	@$(BIN)/ruff check .
