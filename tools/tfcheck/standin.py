@@ -81,7 +81,9 @@ class Provider:
     def ApplyResourceChange(self, asked: Any) -> Any:  # noqa: N802
         if (plan := decoded(asked.planned_state)) is None:
             return MESSAGES["Applied"](new_state=asked.planned_state)
-        state = applied(self._known.resources[asked.type_name], plan, asked.type_name)
+        name = plan.get("name")  # two of a type are told apart: who has a role on which of them
+        label = f"{asked.type_name}[{name}]" if isinstance(name, str) else asked.type_name
+        state = applied(self._known.resources[asked.type_name], plan, label)
         return MESSAGES["Applied"](new_state=encoded(state))
 
     def ReadDataSource(self, asked: Any) -> Any:  # noqa: N802

@@ -19,11 +19,6 @@ variable "resource_group_id" {
   type        = string
   nullable    = false
   description = "Resource id of the resource group that is watched."
-
-  validation {
-    condition     = can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+$", var.resource_group_id))
-    error_message = "resource_group_id is the resource id of a resource group."
-  }
 }
 
 variable "start_month" {

@@ -2,11 +2,6 @@ variable "identity_id" {
   type        = string
   nullable    = false
   description = "Resource id of the user-assigned identity that steps act as: the job `train` of the module `identity`."
-
-  validation {
-    condition     = can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.ManagedIdentity/userAssignedIdentities/[^/]+$", var.identity_id))
-    error_message = "identity_id is the resource id of a user-assigned managed identity."
-  }
 }
 
 variable "location" {

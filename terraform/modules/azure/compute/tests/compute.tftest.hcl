@@ -153,12 +153,11 @@ run "what_azure_would_refuse_is_refused_before_it_is_asked" {
   variables {
     idle_cost    = -1
     idle_seconds = 86400
-    identity_id  = "id-acme-train"
     machine      = "4 cores"
     max_nodes    = 0.5
     name         = "cpu-"
     priority     = "Spot"
   }
 
-  expect_failures = [var.idle_cost, var.idle_seconds, var.identity_id, var.machine, var.max_nodes, var.name, var.priority]
+  expect_failures = [var.idle_cost, var.idle_seconds, var.machine, var.max_nodes, var.name, var.priority]
 }
