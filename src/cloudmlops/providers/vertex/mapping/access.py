@@ -55,7 +55,9 @@ _KINDS: Final = ("user", "serviceAccount", "group")
 _PRINCIPAL: Final = re.compile(rf"(?:{'|'.join(_KINDS)}):[^\s:@,]+@[^\s:@,]+\.[^\s:@,.]+")
 
 _READ: Final = ("storage.objects.get", "storage.objects.list")
-_WRITE: Final = (*_READ, "storage.objects.create", "storage.objects.delete")
+_IN_PARTS: Final = ("storage.multipartUploads.abort", "storage.multipartUploads.create")
+"""Files above 5 MiB go up in parts. Each predefined role that may create objects has these; a custom one may not."""
+_WRITE: Final = (*_READ, *_IN_PARTS, "storage.objects.create", "storage.objects.delete")
 _QUERY: Final = ("bigquery.jobs.create", "bigquery.tables.get", "bigquery.tables.getData", "bigquery.tables.list")
 _MODEL: Final = ("aiplatform.models.get", "aiplatform.models.list")
 _DRAW: Final = (*_MODEL, "aiplatform.models.update")
