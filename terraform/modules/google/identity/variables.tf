@@ -1,0 +1,80 @@
+variable "dataset" {
+  description = "BigQuery dataset of features: the only one that jobs may make and write tables in."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_]+$", var.dataset)) && length(var.dataset) <= 1024
+    error_message = "A dataset's id has letters, digits and underscores."
+  }
+}
+
+variable "project" {
+  description = "Id of the project."
+  type        = string
+  nullable    = false
+}
+
+variable "ci" {
+  description = <<-EOT
+    Whose continuous integration acts as the job deploy, without a key: a repository of GitHub or a project of GitLab
+    (ORGANISATION/NAME), and the ref whose runs may, such as refs/heads/main of GitHub or main of GitLab. Null is nobody.
+  EOT
+  type = object({
+    host       = string
+    ref        = string
+    repository = string
+  })
+  default = null
+
+  validation {
+    condition     = var.ci == null || contains(["github", "gitlab"], try(var.ci.host, ""))
+    error_message = "A host is github or gitlab."
+  }
+
+  validation {
+    condition     = var.ci == null || can(regex("^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$", var.ci.repository))
+    error_message = "A repository is ORGANISATION/NAME."
+  }
+
+  validation {
+    condition     = var.ci == null || can(regex("^[A-Za-z0-9._/-]+$", var.ci.ref))
+    error_message = "A ref is a branch or tag, without wildcards."
+  }
+}
+
+variable "extra_roles" {
+  description = "Further roles in the project, by job: of sources elsewhere, or what your own code needs. None are basic roles."
+  type        = map(set(string))
+  nullable    = false
+  default     = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.extra_roles), ["deploy", "events", "serve", "train"])) == 0
+    error_message = "The jobs are deploy, events, serve and train."
+  }
+
+  validation {
+    condition     = length(setintersection(flatten([for roles in var.extra_roles : roles]), ["roles/editor", "roles/owner", "roles/viewer"])) == 0
+    error_message = "Basic roles are given to no job."
+  }
+}
+
+variable "name" {
+  description = "First part of the names of accounts, of custom roles and of the pool."
+  type        = string
+  nullable    = false
+  default     = "cloudmlops"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,19}$", var.name))
+    error_message = "A name has 3 to 20 lower-case letters, digits and hyphens, and begins with a letter."
+  }
+}
+
+variable "source_datasets" {
+  description = "Further datasets of the project that features may be read from."
+  type        = set(string)
+  nullable    = false
+  default     = []
+}
