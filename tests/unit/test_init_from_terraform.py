@@ -84,7 +84,8 @@ def test_this_folder_is_meant_unless_another_is_given(tmp_path: Path, monkeypatc
 
 
 def test_a_file_that_is_there_keeps_what_else_it_says(tmp_path: Path) -> None:
-    before = '# ours\ntarget = "dev"\n\n[targets] # all of them\ndev = "local://.cloudmlops"\n\n[policies]\nproduction = []\n'
+    targets = '[targets] # all of them\ndev = "local://.cloudmlops"\n'
+    before = f'# ours\ntarget = "dev"\n\n{targets}\n[policies]\nproduction = []\n'
     (tmp_path / "cloudmlops.toml").write_text(before)
 
     assert init(printed(VERTEX), tmp_path, "--name", "prod").exit_code == 0
