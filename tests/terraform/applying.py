@@ -27,8 +27,11 @@ class Applied:
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the values of all resources of a type, by their addresses."""
-        found = _below(self.state["values"]["root_module"])
-        return {one["address"]: one["values"] for one in found if one["type"] == kind and one["mode"] == "managed"}
+        return {one["address"]: one["values"] for one in self.every() if one["type"] == kind}
+
+    def every(self) -> Iterator[dict[str, Any]]:
+        """Yield what is managed, of any type."""
+        return (one for one in _below(self.state["values"]["root_module"]) if one["mode"] == "managed")
 
 
 def applied(root: str, scratch: Path, variables: Mapping[str, object]) -> Applied:

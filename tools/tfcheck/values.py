@@ -10,6 +10,9 @@ import msgpack
 from tools.tfcheck.messages import MESSAGES
 from tools.tfcheck.schemas import Block
 
+_DIGITS: Final = "123456789012"
+"""A number as text, such as that of a project."""
+
 
 class Unknown:
     """Stands for a value that Terraform does not know yet."""
@@ -74,7 +77,7 @@ def _within(block: Block, value: dict[str, Any], change: Callable[[Block, dict[s
 def _made_up(kind: Any, label: str) -> Any:
     match kind:
         case "string":
-            return f"made-up-{label}"
+            return _DIGITS if label.endswith(".number") else f"made-up-{label}"
         case "number":
             return 0
         case "bool":

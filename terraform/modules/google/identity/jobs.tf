@@ -1,5 +1,6 @@
 # What each job's verbs need in the project; a test compares these with the library's own data. Rights to objects, to
-# topics and to act as another account are given on these alone.
+# topics and to act as another account are given on these alone. No verb asks for aiplatform.metadataStores.get: Google has
+# the account that a run acts as need it, for the run to begin.
 locals {
   jobs = {
     deploy = {
@@ -95,6 +96,7 @@ locals {
         "aiplatform.features.create",
         "aiplatform.features.get",
         "aiplatform.features.list",
+        "aiplatform.metadataStores.get",
         "aiplatform.models.get",
         "aiplatform.models.list",
         "aiplatform.models.update",

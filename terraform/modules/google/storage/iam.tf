@@ -1,11 +1,18 @@
 locals {
   members = merge(var.readers, var.writers)
   roles = {
-    reader = {
+    image_pusher = {
+      title = "Pushes images"
+      permissions = [
+        "artifactregistry.repositories.downloadArtifacts", # which layers are there already
+        "artifactregistry.repositories.uploadArtifacts",
+      ]
+    }
+    object_reader = {
       title       = "Reads objects"
       permissions = ["storage.objects.get", "storage.objects.list"]
     }
-    creator = {
+    object_creator = {
       title = "Creates objects, and overwrites none"
       permissions = [
         "storage.multipartUploads.abort",
@@ -13,7 +20,7 @@ locals {
         "storage.objects.create",
       ]
     }
-    remover = {
+    object_remover = {
       title       = "Removes and, with the right to create, overwrites objects"
       permissions = ["storage.objects.delete"]
     }
@@ -33,7 +40,7 @@ resource "google_project_iam_custom_role" "this" {
   for_each = local.roles
 
   project     = var.project
-  role_id     = "${replace(var.name, "-", "_")}_object_${each.key}"
+  role_id     = "${replace(var.name, "-", "_")}_${each.key}"
   title       = each.value.title
   stage       = "GA"
   permissions = each.value.permissions
@@ -43,7 +50,7 @@ resource "google_storage_bucket_iam_member" "reader" {
   for_each = local.members
 
   bucket = google_storage_bucket.this.name
-  role   = "projects/${var.project}/roles/${google_project_iam_custom_role.this["reader"].role_id}"
+  role   = "projects/${var.project}/roles/${google_project_iam_custom_role.this["object_reader"].role_id}"
   member = each.value
 }
 
@@ -51,7 +58,7 @@ resource "google_storage_bucket_iam_member" "creator" {
   for_each = var.writers
 
   bucket = google_storage_bucket.this.name
-  role   = "projects/${var.project}/roles/${google_project_iam_custom_role.this["creator"].role_id}"
+  role   = "projects/${var.project}/roles/${google_project_iam_custom_role.this["object_creator"].role_id}"
   member = each.value
 }
 
@@ -59,7 +66,7 @@ resource "google_storage_bucket_iam_member" "remover" {
   for_each = var.writers
 
   bucket = google_storage_bucket.this.name
-  role   = "projects/${var.project}/roles/${google_project_iam_custom_role.this["remover"].role_id}"
+  role   = "projects/${var.project}/roles/${google_project_iam_custom_role.this["object_remover"].role_id}"
   member = each.value
 
   condition {
@@ -67,4 +74,14 @@ resource "google_storage_bucket_iam_member" "remover" {
     description = "Entries of the ledger are never overwritten or removed."
     expression  = local.outside_of_the_ledger
   }
+}
+
+resource "google_artifact_registry_repository_iam_member" "pusher" {
+  for_each = var.pushers
+
+  project    = var.project
+  location   = var.location
+  repository = google_artifact_registry_repository.images.repository_id
+  role       = "projects/${var.project}/roles/${google_project_iam_custom_role.this["image_pusher"].role_id}"
+  member     = each.value
 }

@@ -12,6 +12,8 @@ output "bucket" {
 output "images" {
   description = "Address that images are pushed to, without a name."
   value       = "${var.location}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.images.repository_id}"
+
+  depends_on = [google_artifact_registry_repository_iam_member.pusher]
 }
 
 output "prefix" {

@@ -75,6 +75,13 @@ variable "prefix" {
   }
 }
 
+variable "pushers" {
+  description = "Who may push images, by a name for it: members such as serviceAccount:ADDRESS."
+  type        = map(string)
+  nullable    = false
+  default     = {}
+}
+
 variable "readers" {
   description = "Who may read objects, by a name for it: members such as serviceAccount:ADDRESS."
   type        = map(string)

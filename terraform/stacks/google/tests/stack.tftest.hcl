@@ -47,7 +47,7 @@ run "outputs_are_settings" {
   }
 
   assert {
-    condition     = output.provider == "vertex" && output.receiver == null && output.workload_identity_provider == null
+    condition     = output.provider == "vertex" && output.about.receiver == null && output.about.workload_identity_provider == null
     error_message = "Something is put out that nobody asked for."
   }
 }
@@ -91,7 +91,7 @@ run "a_receiver_acts_as_the_job_events" {
   }
 
   assert {
-    condition     = output.receiver == "cloudmlops-events"
+    condition     = output.about.receiver == "cloudmlops-events"
     error_message = "There is no receiver."
   }
 }

@@ -4,6 +4,7 @@ variables {
   bucket   = "my-bucket"
   location = "europe-west4"
   project  = "my-project"
+  pushers  = { deploy = "serviceAccount:deploy@my-project.iam.gserviceaccount.com" }
   readers  = { serve = "serviceAccount:serve@my-project.iam.gserviceaccount.com" }
   writers  = { train = "serviceAccount:train@my-project.iam.gserviceaccount.com" }
 }
@@ -53,6 +54,20 @@ run "readers_read_and_writers_create_but_remove_outside_of_the_ledger_only" {
   assert {
     condition     = strcontains(google_storage_bucket_iam_member.remover["train"].condition[0].expression, "!resource.name.startsWith(\"projects/_/buckets/my-bucket/objects/cloudmlops/ledger/\")")
     error_message = "Entries of the ledger could be removed."
+  }
+}
+
+run "who_pushes_images_writes_no_objects" {
+  command = plan
+
+  assert {
+    condition     = { for name, one in google_artifact_registry_repository_iam_member.pusher : name => "${one.member} ${one.role}" } == { deploy = "${var.pushers.deploy} projects/my-project/roles/cloudmlops_image_pusher" }
+    error_message = "Somebody else pushes images, or with another role."
+  }
+
+  assert {
+    condition     = google_artifact_registry_repository.images.format == "DOCKER"
+    error_message = "Images cannot be pushed there."
   }
 }
 

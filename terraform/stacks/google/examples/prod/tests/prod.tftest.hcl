@@ -19,7 +19,7 @@ run "it_is_made_whole" {
   command = apply
 
   assert {
-    condition     = output.prefix == "prod" && output.online_store == "prod" && output.workload_identity_provider != null
+    condition     = output.prefix == "prod" && output.online_store == "prod" && output.about.workload_identity_provider != null
     error_message = "Something is missing."
   }
 }
