@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
 from threading import RLock
@@ -17,6 +18,7 @@ from cloudmlops.providers.azureml.settings import AzureMLSettings
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
+    from cloudmlops.domain.surroundings import Named
     from cloudmlops.providers.azureml.access import AzureMLAccess
     from cloudmlops.providers.azureml.datastores import Place
     from cloudmlops.providers.azureml.endpoints import AzureMLEndpoints
@@ -126,6 +128,12 @@ class AzureMLBackends:
     def native(self) -> MLClient:
         """The workspace's client of azure-ai-ml."""
         return self.wire.client
+
+    def named(self) -> Iterable[Named]:
+        """Look at what the settings name."""
+        from cloudmlops.providers.azureml.surroundings import named
+
+        return named(self)
 
     def close(self) -> None:
         """Close connections; what runs goes on."""
