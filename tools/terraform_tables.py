@@ -1,7 +1,8 @@
-"""Draw the tables in the README of each module and stack: `python tools/terraform_tables.py`.
+"""Draw the tables in the READMEs below `terraform`: `python tools/terraform_tables.py`.
 
 What a folder makes, its variables and its outputs are read from its files, and stand in its README below a mark; what
-is above the mark is written by hand. A test fails when a README is out of date.
+is above the mark is written by hand. The README of all has the table of costs, from `prices.toml`. A test fails when a
+README is out of date.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,11 @@ import hcl2
 
 TERRAFORM = Path(__file__).resolve().parent.parent / "terraform"
 MARK = "<!-- Drawn by tools/terraform_tables.py: what is below is written over. -->"
+
+
+HOURS_A_MONTH = 730
+_EXAMPLES = ("dev", "prod")
+_MONTH = {"hour": HOURS_A_MONTH, "day": HOURS_A_MONTH / 24, "month": 1}
 
 
 def folders(root: Path = TERRAFORM) -> list[Path]:
@@ -36,6 +43,28 @@ def page(folder: Path) -> str:
     return f"{text.partition(MARK)[0]}{MARK}\n\n{tables(folder)}"
 
 
+def front(root: Path = TERRAFORM) -> str:
+    """Return the text that the README of all should have."""
+    text = (root / "README.md").read_text(encoding="utf-8")
+    return f"{text.partition(MARK)[0]}{MARK}\n\n{costs(root)}"
+
+
+def costs(root: Path) -> str:
+    """Return the table of what costs at rest."""
+    prices = tomllib.loads((root / "prices.toml").read_text(encoding="utf-8"))["price"]
+    head = ["cloud", "what", "list price, USD", *(f"`{example}` a month" for example in _EXAMPLES), "source"]
+    lines = [_row(head), _row(["---"] * len(head))]
+    for one in prices:
+        months = [f"{_month(one, example):.2f} ({one[example]} x)" if one[example] else "0" for example in _EXAMPLES]
+        price = f"{one['usd']} {'an' if one['per'] == 'hour' else 'a'} {one['per']}"
+        lines.append(_row([one["cloud"], one["what"], price, *months, f"{one['source']}; read {one['read']}"]))
+    for cloud in dict.fromkeys(one["cloud"] for one in prices):
+        ours = [one for one in prices if one["cloud"] == cloud]
+        sums = [f"**{sum(_month(one, example) for one in ours):.0f}**" for example in _EXAMPLES]
+        lines.append(_row([f"**{cloud}**", "**sum of the above**", "", *sums, ""]))
+    return "\n".join([*lines, ""])
+
+
 def tables(folder: Path) -> str:
     """Return the tables of a folder."""
     found = [hcl2.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.tf"))]
@@ -52,6 +81,14 @@ def tables(folder: Path) -> str:
     if outputs := [line for file in found for line in _outputs(file, folder)]:
         parts.append("\n".join(["## Outputs", "| name | what it is |", "|---|---|", *outputs, ""]))
     return "\n".join(parts)
+
+
+def _month(price: dict[str, Any], example: str) -> float:
+    return float(price["usd"] * _MONTH[price["per"]] * price[example])
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _names(files: list[dict[str, Any]], kind: str) -> str:
@@ -115,6 +152,7 @@ def _plain(value: Any) -> Any:
 
 if __name__ == "__main__":
     faults = []
+    (TERRAFORM / "README.md").write_text(front(), encoding="utf-8")
     for folder in folders():
         try:
             (folder / "README.md").write_text(page(folder), encoding="utf-8")

@@ -66,6 +66,7 @@ module "model_events" {
   location       = var.location
   name           = var.name
   labels         = local.labels
+  encryption_key = var.encryption_key
 
   publishers = { for job in ["deploy", "events", "train"] : job => module.identity.members[job] }
   consumers  = { events = module.identity.members["events"] }

@@ -4,6 +4,7 @@ resource "google_pubsub_topic" "events" {
   project                    = var.project
   name                       = "${var.name}-events"
   labels                     = var.labels
+  kms_key_name               = var.encryption_key
   message_retention_duration = "${var.retention_days * 24 * 60 * 60}s"
 }
 
@@ -11,6 +12,7 @@ resource "google_pubsub_topic" "dead_letter" {
   project                    = var.project
   name                       = "${var.name}-dead-letter"
   labels                     = var.labels
+  kms_key_name               = var.encryption_key
   message_retention_duration = "${var.retention_days * 24 * 60 * 60}s"
 }
 

@@ -33,6 +33,17 @@ variable "consumers" {
   default     = {}
 }
 
+variable "encryption_key" {
+  description = "Full name of a Cloud KMS key in the same region, for messages; null is Google's own encryption."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
+    error_message = "A key's full name is projects/…/locations/…/keyRings/…/cryptoKeys/…."
+  }
+}
+
 variable "labels" {
   description = "Labels of what is made."
   type        = map(string)

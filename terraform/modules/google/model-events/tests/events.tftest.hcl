@@ -101,6 +101,29 @@ run "a_receiver_is_pushed_to_by_its_triggers_alone" {
   }
 }
 
+run "a_key_of_ones_own_encrypts" {
+  command = plan
+
+  variables {
+    encryption_key = "projects/my-project/locations/europe-west4/keyRings/ring/cryptoKeys/key"
+  }
+
+  assert {
+    condition     = google_pubsub_topic.events.kms_key_name == var.encryption_key && google_pubsub_topic.dead_letter.kms_key_name == var.encryption_key
+    error_message = "Something is encrypted with another key."
+  }
+}
+
+run "a_key_is_named_in_full" {
+  command = plan
+
+  variables {
+    encryption_key = "key"
+  }
+
+  expect_failures = [var.encryption_key]
+}
+
 run "names_are_put_out" {
   command = apply
 
