@@ -25,6 +25,7 @@ UUID = "00000000-0000-0000-0000-00000000000{}"
 ROLES = list(Role)
 VARIABLES = {
     "budget": {"amount": 1, "start_month": "2026-12"},
+    "features": {"redis": {}},
     "location": "westeurope",
     "people": {role: {"object_id": UUID.format(number + 3), "role": role} for number, role in enumerate(ROLES)},
     "prefix": "acme",

@@ -47,38 +47,45 @@ COMPUTED = {
 """What Azure would have computed, as it writes such things."""
 
 
-@pytest.fixture(scope="module", params=sorted(EXAMPLES))
-def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Applied:
-    name = request.param
-    return applied(f"stacks/azure/examples/{name}", tmp_path_factory.mktemp(name), EXAMPLES[name])
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Applied]:
+    return {
+        name: applied(f"stacks/azure/examples/{name}", tmp_path_factory.mktemp(name), variables)
+        for name, variables in EXAMPLES.items()
+    }
+
+
+@pytest.fixture(params=sorted(EXAMPLES))
+def example(request: pytest.FixtureRequest, examples: Mapping[str, Applied]) -> Applied:
+    return examples[request.param]
 
 
 def test_what_an_example_tells_is_a_target_of_the_library(example: Applied) -> None:
-    told = json.dumps(example.outputs)
-    for made_up, real in COMPUTED.items():
-        told = told.replace(f"made-up-{made_up}", real)
+    settings = _settings(example)
 
-    settings = target_from(told)
-
-    assert isinstance(settings, AzureMLSettings)
     assert settings.target == AzureMLSettings.from_target(settings.target).target
-    assert settings.workspace_id.endswith(
-        "/resourceGroups/rg-acme/providers/Microsoft.MachineLearningServices/workspaces/mlw-acme"
-    )
-    assert settings.topic_id.endswith("/providers/Microsoft.EventGrid/namespaces/evgns-acme/topics/mlops")
+    assert settings.workspace_id.endswith("/rg-acme/providers/Microsoft.MachineLearningServices/workspaces/mlw-acme")
     assert (settings.datastore, settings.compute, settings.compute_idle_cost) == ("cloudmlops", "cpu", 0)
-    assert (settings.feature_store, settings.event_subscription) == ("mlfs-acme", "worker")
-    assert str(settings.redis_url).startswith("rediss://redis-acme.westeurope.redis.azure.net:")
+    assert settings.feature_store == "mlfs-acme"
     assert settings.serving_image == "cracme.azurecr.io/cloudmlops/serving:latest"
     assert settings.endpoint_identity.endswith("/id-acme-serve")
 
 
+def test_what_serves_and_what_brings_events_is_told_where_there_is_one(examples: Mapping[str, Applied]) -> None:
+    dev, prod = _settings(examples["dev"]), _settings(examples["prod"])
+
+    assert (dev.redis_url, dev.topic, dev.event_subscription) == (None, "", "")
+    assert str(prod.redis_url).startswith("rediss://redis-acme.westeurope.redis.azure.net:")
+    assert prod.topic_id.endswith("/providers/Microsoft.EventGrid/namespaces/evgns-acme/topics/mlops")
+    assert prod.event_subscription == "worker"
+
+
 def test_an_example_keeps_no_machine_and_no_key(example: Applied) -> None:
     (cluster,) = example.resources("azurerm_machine_learning_compute_cluster").values()
-    (redis,) = example.resources("azurerm_managed_redis").values()
 
     assert cluster["scale_settings"][0]["min_node_count"] == 0
-    assert not redis["default_database"][0]["access_keys_authentication_enabled"]
+    for redis in example.resources("azurerm_managed_redis").values():
+        assert not redis["default_database"][0]["access_keys_authentication_enabled"]
     assert len(example.resources("azurerm_storage_account")) == 2
     for account in example.resources("azurerm_storage_account").values():
         assert not account["shared_access_key_enabled"]
@@ -113,10 +120,12 @@ def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureCloud]:
         yield cloud
 
 
-def test_a_model_that_is_registered_in_the_workspace_reaches_the_worker(azure: AzureCloud, tmp_path: Path) -> None:
+def test_a_model_that_is_registered_in_the_workspace_reaches_the_worker(
+    azure: AzureCloud, examples: Mapping[str, Applied], tmp_path: Path
+) -> None:
     """The bodies that azapi sends, which no schema checks, are sent to the emulated Event Grid."""
     model = write_scaling_model(tmp_path / "model")
-    bodies = _bodies(applied("stacks/azure/examples/dev", tmp_path, EXAMPLES["dev"]))
+    bodies = _bodies(examples["prod"])
     workspace = (
         f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-acme/providers/Microsoft.MachineLearningServices"
         "/workspaces/mlw-acme"
@@ -148,6 +157,15 @@ def test_a_model_that_is_registered_in_the_workspace_reaches_the_worker(azure: A
         platform.events.process()
 
     assert [(one.model, one.version) for one in seen] == [("churn", "1")]
+
+
+def _settings(stack: Applied) -> AzureMLSettings:
+    told = json.dumps(stack.outputs)
+    for made_up, real in COMPUTED.items():
+        told = told.replace(f"made-up-{made_up}", real)
+    settings = target_from(told)
+    assert isinstance(settings, AzureMLSettings)
+    return settings
 
 
 def _bodies(stack: Applied) -> Mapping[str, Any]:

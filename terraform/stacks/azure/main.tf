@@ -46,6 +46,7 @@ module "compute" {
   idle_cost    = var.compute.idle_cost
   idle_seconds = var.compute.idle_seconds
   machine      = var.compute.machine
+  machine_usd  = var.compute.machine_usd
   max_nodes    = var.compute.max_nodes
   min_nodes    = var.compute.min_nodes
   priority     = var.compute.priority

@@ -47,6 +47,7 @@ variable "compute" {
     idle_cost    = optional(number, 0)
     idle_seconds = optional(number, 120)
     machine      = optional(string, "Standard_DS3_v2")
+    machine_usd  = optional(number)
     max_nodes    = optional(number, 4)
     min_nodes    = optional(number, 0)
     priority     = optional(string, "Dedicated")
@@ -70,7 +71,7 @@ variable "features" {
       sku               = optional(string, "Balanced_B0")
       high_availability = optional(bool, true)
       eviction          = optional(string, "NoEviction")
-    }), {})
+    }))
     spark = optional(object({
       executors = optional(number, 4)
       instance  = optional(string, "standard_e8s_v3")
@@ -78,7 +79,7 @@ variable "features" {
     }), {})
   })
   default     = {}
-  description = "Feature store, as the module `feature-store` has it. Redis costs money day and night: `redis = null` makes none. Null: no workspace shows feature sets, and nothing is served online."
+  description = "Feature store, as the module `feature-store` has it. `redis = {}` makes the smallest Redis, which costs money day and night; without it nothing is served online. Null: no workspace shows feature sets."
 }
 
 variable "federated" {

@@ -53,7 +53,7 @@ locals {
 }
 
 locals {
-  price = lookup(local.hourly_usd, lower(var.machine), null)
+  price = var.machine_usd != null ? var.machine_usd : lookup(local.hourly_usd, lower(var.machine), null)
   share = var.priority == "LowPriority" ? local.low_priority_share : 1
   # Of one machine; null where no price is known.
   machine_cost_per_month = local.price == null ? null : local.price * local.hours_of_a_month * local.share

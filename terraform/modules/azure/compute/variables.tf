@@ -52,6 +52,17 @@ variable "machine" {
   }
 }
 
+variable "machine_usd" {
+  type        = number
+  default     = null
+  description = "US dollars that a machine costs an hour, where this module knows no price of it, or another one than yours."
+
+  validation {
+    condition     = var.machine_usd == null || try(var.machine_usd > 0, false)
+    error_message = "machine_usd is above 0."
+  }
+}
+
 variable "max_nodes" {
   type        = number
   nullable    = false
@@ -76,8 +87,8 @@ variable "min_nodes" {
   }
 
   validation {
-    condition     = var.min_nodes == 0 || var.idle_cost > 0 && var.idle_cost >= var.min_nodes * coalesce(local.machine_cost_per_month, 0)
-    error_message = "${var.min_nodes} ${var.machine} would be kept though nothing runs, ${local.cost_told}. Let min_nodes be 0, or agree to the sum with idle_cost."
+    condition     = var.min_nodes == 0 || try(var.idle_cost >= var.min_nodes * local.machine_cost_per_month, false)
+    error_message = "${var.min_nodes} ${var.machine} would be kept though nothing runs, ${local.cost_told}. Let min_nodes be 0; or agree to the sum with idle_cost${local.machine_cost_per_month == null ? ", and give the price with machine_usd" : ""}."
   }
 }
 

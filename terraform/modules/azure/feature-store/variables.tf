@@ -45,8 +45,8 @@ variable "redis" {
     high_availability = optional(bool, true)
     eviction          = optional(string, "NoEviction")
   })
-  default     = {}
-  description = "What features are served from: size, whether a second copy stands by, and what is done when it is full (`NoEviction` refuses writes, `Volatile…` lets go of what has an end). It costs money day and night. Null makes none: nothing is served online."
+  default     = null
+  description = "What features are served from: size, whether a second copy stands by, and what is done when it is full (`NoEviction` refuses writes, `Volatile…` lets go of what has an end). It costs money day and night, `{}` as well. Null makes none: nothing is served online."
 
   validation {
     condition     = var.redis == null || can(regex("^(Balanced_B|ComputeOptimized_X|FlashOptimized_A|MemoryOptimized_M)[0-9]+$", var.redis.sku))

@@ -125,15 +125,34 @@ run "kept_machines_of_low_priority_cost_a_fifth" {
   expect_failures = [check.nothing_is_paid_for_while_nothing_runs]
 }
 
-run "machines_without_a_known_price_are_refused_without_agreement" {
+run "no_sum_agrees_to_machines_without_a_known_price" {
   command = plan
 
   variables {
+    idle_cost = 100000
     machine   = "Standard_HB176rs_v4"
     min_nodes = 1
   }
 
   expect_failures = [var.min_nodes]
+}
+
+run "a_price_of_ones_own_makes_a_cost_known" {
+  command = plan
+
+  variables {
+    idle_cost   = 5256
+    machine     = "Standard_HB176rs_v4"
+    machine_usd = 7.2
+    min_nodes   = 1
+  }
+
+  assert {
+    condition     = abs(output.idle_cost_per_month - 5256) < 0.001
+    error_message = "the cost is another one: ${output.idle_cost_per_month}"
+  }
+
+  expect_failures = [check.nothing_is_paid_for_while_nothing_runs]
 }
 
 run "a_cluster_has_no_more_machines_at_least_than_at_most" {
@@ -154,10 +173,11 @@ run "what_azure_would_refuse_is_refused_before_it_is_asked" {
     idle_cost    = -1
     idle_seconds = 86400
     machine      = "4 cores"
+    machine_usd  = 0
     max_nodes    = 0.5
     name         = "cpu-"
     priority     = "Spot"
   }
 
-  expect_failures = [var.idle_cost, var.idle_seconds, var.machine, var.max_nodes, var.name, var.priority]
+  expect_failures = [var.idle_cost, var.idle_seconds, var.machine, var.machine_usd, var.max_nodes, var.name, var.priority]
 }

@@ -4,6 +4,7 @@ variables {
   location       = "westeurope"
   parts          = { application_insights = "insights", key_vault = "vault" }
   prefix         = "acme-dev"
+  redis          = {}
   resource_group = "rg-acme-dev"
 }
 

@@ -1,5 +1,5 @@
-# A platform to try things on: everything that costs nothing while nothing runs, and the smallest Redis. Take Redis out,
-# and what is left at rest is storage, the registry and Event Grid's namespace.
+# A platform to try things on. What costs money day and night is left out: Redis, so that features are not served online,
+# and Event Grid's namespace, so that events stay in the library's inbox. What is stored and the registry cost a little.
 module "mlops" {
   source = "../.."
 
@@ -11,7 +11,7 @@ module "mlops" {
   tags         = { environment = "dev" }
 
   budget = {
-    amount      = 150
+    amount      = 50
     start_month = var.budget_start_month
   }
 
@@ -21,9 +21,8 @@ module "mlops" {
     priority  = "LowPriority"
   }
 
-  features = {
-    redis = { high_availability = false }
-  }
+  features = {}
+  events   = null
 
   federated = {
     github = {
