@@ -71,6 +71,15 @@ def test_a_permission_that_nothing_needs_is_found(stack: Applied, job: str) -> N
     assert _compared(changed, job) == ([], ["project: aiplatform.models.delete"])
 
 
+def test_tables_are_reached_in_one_dataset_alone(stack: Applied) -> None:
+    for one in stack.resources("google_project_iam_member").values():
+        role = one["role"].rpartition("/")[2]
+        reached = [name for name in _permissions(stack, one["role"]) if name.startswith("bigquery.tables.")]
+        assert bool(reached) == role.endswith("_tables") == bool(one["condition"]), role
+        for condition in one["condition"]:
+            assert condition["expression"].endswith('resource.name.startsWith("projects/my-project/datasets/acme/")')
+
+
 def test_a_role_on_another_thing_is_found(stack: Applied) -> None:
     changed = copy.deepcopy(stack)
     _grant(changed, "google_pubsub_subscription_iam_member", "acme-events@")["member"] = _member("serve")
@@ -154,15 +163,19 @@ def _over(more: Mapping[str, set[str]], fewer: Mapping[str, set[str]]) -> list[s
 
 
 def _granted(stack: Applied, job: str) -> dict[str, set[str]]:
+    granted: dict[str, set[str]] = defaultdict(set)
+    for one, place, role in _grants(stack):
+        if one["member"] == _member(job):
+            granted[place] |= _permissions(stack, role)
+    return granted
+
+
+def _permissions(stack: Applied, role: str) -> frozenset[str]:
     ours = {
         f"projects/my-project/roles/{one['role_id']}": frozenset(one["permissions"])
         for one in stack.resources("google_project_iam_custom_role").values()
     }
-    granted: dict[str, set[str]] = defaultdict(set)
-    for one, place, role in _grants(stack):
-        if one["member"] == _member(job):
-            granted[place] |= (ours | PREDEFINED)[role]
-    return granted
+    return (ours | PREDEFINED)[role]
 
 
 def _grants(stack: Applied) -> Iterator[tuple[dict[str, Any], str, str]]:

@@ -10,9 +10,19 @@ locals {
     "events as train" = { who = "events", account = "train" }
   }
 
-  datasets = "projects/${var.project}/datasets/"
+  # What concerns a dataset that is there, and its tables, is granted on one dataset alone.
+  of_tables = {
+    for job, known in local.jobs : job => [
+      for permission in known.permissions : permission
+      if startswith(permission, "bigquery.tables.") || permission == "bigquery.datasets.get"
+    ]
+  }
+  in_tables = { for job, permissions in local.of_tables : job => permissions if length(permissions) > 0 }
+  datasets  = "projects/${var.project}/datasets/"
 }
 
+# In the project: endpoints, feature views and the like have no narrower place that this provider can grant at, and
+# platform.check_access() asks the project.
 resource "google_project_iam_custom_role" "job" {
   for_each = local.jobs
 
@@ -20,16 +30,33 @@ resource "google_project_iam_custom_role" "job" {
   role_id     = "${local.roles}_${each.key}"
   title       = each.value.title
   stage       = "GA"
-  permissions = each.value.permissions
+  permissions = setsubtract(each.value.permissions, local.of_tables[each.key])
 }
 
-# In the project, and not on the dataset: endpoints, feature views and the like have no narrower place that this provider
-# can grant at, and platform.check_access() asks the project. What lies in other datasets is left out by the condition.
 resource "google_project_iam_member" "job" {
   for_each = local.jobs
 
   project = var.project
   role    = "projects/${var.project}/roles/${google_project_iam_custom_role.job[each.key].role_id}"
+  member  = local.members[each.key]
+}
+
+resource "google_project_iam_custom_role" "tables" {
+  for_each = local.in_tables
+
+  project     = var.project
+  role_id     = "${local.roles}_${each.key}_tables"
+  title       = "${local.jobs[each.key].title}: tables"
+  stage       = "GA"
+  permissions = each.value
+}
+
+# In the project, too, so that platform.check_access() sees it, and under a condition that leaves other datasets out.
+resource "google_project_iam_member" "tables" {
+  for_each = local.in_tables
+
+  project = var.project
+  role    = "projects/${var.project}/roles/${google_project_iam_custom_role.tables[each.key].role_id}"
   member  = local.members[each.key]
 
   condition {

@@ -6,6 +6,7 @@ output "accounts" {
     google_bigquery_dataset_iam_member.sources,
     google_project_iam_member.extra,
     google_project_iam_member.job,
+    google_project_iam_member.tables,
     google_service_account_iam_member.acts_as,
   ]
 }

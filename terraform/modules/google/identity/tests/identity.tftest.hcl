@@ -29,8 +29,18 @@ run "each_job_has_an_account_and_a_role_of_its_own" {
   }
 
   assert {
-    condition     = alltrue([for member in google_project_iam_member.job : strcontains(member.condition[0].expression, "!resource.name.startsWith(\"projects/my-project/datasets/\")")])
+    condition     = keys(google_project_iam_member.tables) == ["deploy", "train"] && google_project_iam_member.tables["train"].role == "projects/my-project/roles/cloudmlops_train_tables"
+    error_message = "Others than those who make features may write tables."
+  }
+
+  assert {
+    condition     = alltrue([for member in google_project_iam_member.tables : member.condition[0].expression == "!resource.name.startsWith(\"projects/my-project/datasets/\") || resource.name == \"projects/my-project/datasets/features\" || resource.name.startsWith(\"projects/my-project/datasets/features/\")"])
     error_message = "A job may write in other datasets."
+  }
+
+  assert {
+    condition     = alltrue([for role in google_project_iam_custom_role.job : alltrue([for permission in role.permissions : !startswith(permission, "bigquery.tables.")])])
+    error_message = "Tables of other datasets are reached, too."
   }
 }
 
