@@ -111,6 +111,7 @@ _NOT_TOLD_YET: Final[Mapping[str, Needs]] = (
                     f"{_ML}/codes/versions/startPendingUpload/action",
                     f"{_ML}/codes/versions/write",
                     f"{_ML}/experiments/runs/submit/action",
+                    f"{_ML}/jobs/cancel/action",
                     f"{_ML}/jobs/read",
                     f"{_ML}/jobs/write",
                     f"{_ML}/read",

@@ -23,6 +23,8 @@ locals {
     "${local._ml}/jobs/write",
     "${local._ml}/read",
   ]
+  # What is too large for one machine is joined by a job of Spark, which is cancelled when it takes too long.
+  _joins = concat(local._submits, local._code, ["${local._ml}/jobs/cancel/action"])
   _runs = concat(local._code, local._submits, [
     "${local._ml}/components/versions/write",
     "${local._ml}/computes/read",
@@ -39,7 +41,7 @@ locals {
   jobs = {
     # A step of a run: makes features and training tables, and registers what it trained.
     train = {
-      workspace = concat([local._store], local._models, local._sources, local._submits, local._code)
+      workspace = concat([local._store], local._models, local._sources, local._joins)
       group     = []
       container = "Storage Blob Data Contributor"
       features  = []
