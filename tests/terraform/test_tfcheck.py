@@ -11,7 +11,9 @@ import pytest
 from tests.terraform.conftest import ROOT, Checked
 from tools.tfcheck.checks import ENDS, End, check, providers
 from tools.tfcheck.record import TYPES
-from tools.tfcheck.schemas import FOLDER, recorded
+from tools.tfcheck.rules import COUNTS
+from tools.tfcheck.rules import read as read_rules
+from tools.tfcheck.schemas import FOLDER, Block, recorded
 
 STORE = """
 resource "google_vertex_ai_feature_online_store" "this" {
@@ -211,3 +213,24 @@ def test_recorded_schemas_lie_under_their_licence_and_are_written_as_they_are_re
     for one in recorded():
         assert f"{one.name} {one.version}" in notice
         assert one.to_text() == (FOLDER / f"{one.name}-{one.version}.json").read_text()
+
+
+def test_every_rule_is_about_something_that_is_there() -> None:
+    newest = {one.name: one for one in providers("newest")}
+
+    for kind, rules in read_rules().items():
+        known = newest[kind.partition("_")[0]]
+        for rule in rules:
+            names = [rule["at"]] if "at" in rule else [name for count in COUNTS for name in rule.get(count, ())]
+            assert names, (kind, rule)
+            for name in names:
+                assert _there(known.resources[kind], name.split(".")), (kind, name)
+            for needed in rule.get("needs", ()):
+                assert _there(known.resources[kind], [*rule["at"].split("."), needed]), (kind, needed)
+
+
+def _there(block: Block, names: list[str]) -> bool:
+    first, *rest = names
+    if rest:
+        return first in block.get("block_types", {}) and _there(block["block_types"][first]["block"], rest)
+    return first in block.get("attributes", {}) or first in block.get("block_types", {})

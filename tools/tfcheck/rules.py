@@ -21,7 +21,7 @@ FILE: Final = Path(__file__).with_name("rules.json")
 Step = str | int
 Fault = tuple[Sequence[Step], str]
 """Where, and what is wrong."""
-_COUNTS: Final = {"exactly_one_of": (1, 1), "at_least_one_of": (1, None), "at_most_one_of": (0, 1)}
+COUNTS: Final = {"exactly_one_of": (1, 1), "at_least_one_of": (1, None), "at_most_one_of": (0, 1)}
 
 
 def read() -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -64,7 +64,7 @@ def _of_place(rule: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Fa
 
 
 def _of_count(rule: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Fault]:
-    for kind, (least, most) in _COUNTS.items():
+    for kind, (least, most) in COUNTS.items():
         if names := rule.get(kind):
             values = {name: [value for _, value in _found(config, name.split("."), ())] for name in names}
             if any(value is UNKNOWN for found in values.values() for value in found):
