@@ -4,6 +4,13 @@ resource "azurerm_storage_container" "undelivered" {
   container_access_type = "private"
 }
 
+# A role counts some time after it was given: what Event Grid is told to do as an identity waits for that.
+resource "time_sleep" "roles_count" {
+  create_duration = "90s"
+
+  depends_on = [azurerm_role_assignment.dead_letters, azurerm_role_assignment.to_topic]
+}
+
 resource "azurerm_role_assignment" "dead_letters" {
   for_each = {
     topic     = azurerm_eventgrid_namespace.this.identity[0].principal_id

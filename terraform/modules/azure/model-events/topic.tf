@@ -48,5 +48,5 @@ resource "azapi_resource" "worker" {
     }
   }
 
-  depends_on = [azurerm_role_assignment.dead_letters]
+  depends_on = [time_sleep.roles_count]
 }

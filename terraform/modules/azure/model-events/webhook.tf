@@ -24,6 +24,11 @@ resource "azuread_application" "push" {
   owners                  = [data.azuread_client_config.current["this"].object_id]
   prevent_duplicate_names = true
 
+  # So that a token's audience is the client id, as the library is told.
+  api {
+    requested_access_token_version = 2
+  }
+
   app_role {
     id                   = uuidv5("url", "urn:cloudmlops:${local.subscriber}")
     allowed_member_types = ["Application", "User"]
@@ -84,5 +89,5 @@ resource "azurerm_eventgrid_system_topic_event_subscription" "webhook" {
     event_time_to_live    = 1440
   }
 
-  depends_on = [azurerm_role_assignment.dead_letters, azuread_app_role_assignment.push]
+  depends_on = [time_sleep.roles_count, azuread_app_role_assignment.push]
 }

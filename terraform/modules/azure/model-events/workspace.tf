@@ -46,7 +46,7 @@ resource "azapi_resource" "to_topic" {
     }
   }
 
-  depends_on = [azurerm_role_assignment.dead_letters, azurerm_role_assignment.to_topic]
+  depends_on = [time_sleep.roles_count]
 }
 
 resource "azurerm_role_assignment" "to_topic" {

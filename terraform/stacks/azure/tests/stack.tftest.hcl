@@ -1,6 +1,7 @@
 mock_provider "azapi" {}
 mock_provider "azuread" {}
 mock_provider "azurerm" {}
+mock_provider "time" {}
 
 variables {
   budget       = { amount = 100, start_month = "2026-12" }

@@ -1,6 +1,7 @@
 mock_provider "azapi" {}
 mock_provider "azuread" {}
 mock_provider "azurerm" {}
+mock_provider "time" {}
 
 variables {
   location           = "westeurope"
@@ -122,6 +123,11 @@ run "a_webhook_is_shown_a_token_of_entra" {
       output.push_audience != ""
     )
     error_message = "it is shown none"
+  }
+
+  assert {
+    condition     = azuread_application.push["this"].api[0].requested_access_token_version == 2
+    error_message = "the audience of a token may be another one than the library is told"
   }
 
   assert {

@@ -14,5 +14,9 @@ terraform {
       source  = "hashicorp/azurerm"
       version = "~> 5.0"
     }
+    time = {
+      source  = "hashicorp/time"
+      version = "~> 0.12"
+    }
   }
 }

@@ -1,6 +1,7 @@
 mock_provider "azapi" {}
 mock_provider "azuread" {}
 mock_provider "azurerm" {}
+mock_provider "time" {}
 
 variables {
   approvers          = "00000000-0000-0000-0000-000000000004"
