@@ -1,5 +1,5 @@
 # No retention policy of the bucket: it would keep everything from being overwritten, and the ledger's hints, leases of
-# the inbox and snapshots have to be. What must not change, the ledger's entries, nobody has the right to overwrite.
+# the inbox and snapshots have to be. What must not change, the ledger's entries, no writer has the right to overwrite.
 resource "google_storage_bucket" "this" {
   name     = var.bucket
   project  = var.project
