@@ -1,0 +1,4 @@
+
+run: .venv/made  ## Train, register, deploy, ask
+	$(BIN)/python train.py
+

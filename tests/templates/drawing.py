@@ -1,0 +1,41 @@
+"""Projects drawn from templates, and what is run in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+
+from cloudmlops.cli.rendering import questions, render
+
+Answers = Mapping[str, str | bool]
+
+
+def combinations(template: str) -> Iterator[Answers]:
+    """Yield all answers that differ: what is not asked is answered once."""
+    asked = questions()
+    choices = {name: [*asked[name]["choices"].values()] for name in ("target", "ci", "serving")}
+    for target, ci, serving, features in product(*choices.values(), (False, True)):
+        if serving == "mlflow" and target not in ("azureml", "both"):
+            continue
+        if features and template == "minimal":
+            continue
+        yield {"target": target, "ci": ci, "serving": serving, "feature_store": features}
+
+
+def drawn(template: str, answers: Answers, folder: Path) -> Path:
+    """Draw a project named after its answers."""
+    project = folder / "-".join([template, *("with" if one is True else str(one) for one in answers.values() if one)])
+    render(template, project, {"name": "drawn", **answers})
+    return project
+
+
+def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of this interpreter in a project, as its owner would."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDMLOPS_")}
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )

@@ -1,0 +1,96 @@
+"""`cloudmlops init --template`, as somebody types it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.templates.drawing import run
+
+from cloudmlops.cli.init import init
+from cloudmlops.cli.rendering import render
+from cloudmlops.errors import ConfigurationError, ConflictError
+
+
+def test_a_project_is_begun_and_named_after_its_folder(tmp_path: Path) -> None:
+    done = CliRunner().invoke(init, ["--template", "minimal", "--answer", "ci=none", str(tmp_path / "churn"), "--json"])
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["template"] == "minimal"
+    assert 'NAME = "churn"' in (tmp_path / "churn/model.py").read_text()
+    assert not (tmp_path / "churn/.github").exists()
+
+
+def test_what_is_next_is_said(tmp_path: Path) -> None:
+    done = CliRunner().invoke(init, ["--template", "minimal", str(tmp_path / "churn")])
+
+    assert "make run" in done.stderr
+
+
+def test_one_more_command_trains_deploys_and_asks(tmp_path: Path) -> None:
+    render("minimal", tmp_path / "churn", {"ci": "none"})
+
+    try:
+        done = run(tmp_path / "churn", "train")
+        assert "answers: leaves with" in done.stdout, done.stdout + done.stderr
+    finally:
+        run(tmp_path / "churn", "cloudmlops.cli", "endpoints", "delete", "churn")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--template", "huge"], "huge"),
+        (["--template", "minimal", "--answer", "colour=red"], "nothing is asked by the name of colour"),
+        (["--template", "minimal", "--answer", "target=aws"], "'aws' is not in"),
+        (["--template", "minimal", "--answer", "name=-x"], "lower-case letters"),
+    ],
+    ids=["no such template", "no such question", "no such choice", "a bad name"],
+)
+def test_what_cannot_be_answered_so_is_refused_and_nothing_is_written(
+    tmp_path: Path, words: list[str], told: str
+) -> None:
+    refused = CliRunner().invoke(init, [*words, str(tmp_path / "churn")])
+
+    assert isinstance(refused.exception, ConfigurationError)
+    assert told in str(refused.exception)
+    assert not [*tmp_path.rglob("*.py")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--answer", "ci=none"], ["--ask"], ["--template", "minimal", "--answer", "ci"]],
+    ids=["an answer to nothing", "asked nothing", "no answer"],
+)
+def test_words_that_do_not_go_together_are_refused(tmp_path: Path, words: list[str]) -> None:
+    assert CliRunner().invoke(init, [*words, str(tmp_path / "churn")]).exit_code == 2
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+
+    with pytest.raises(ConflictError, match=r"is not empty: it holds thesis\.txt"):
+        render("minimal", tmp_path, {"name": "churn"})
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_force_leaves_to_the_owner_what_is_the_owners(tmp_path: Path) -> None:
+    render("minimal", tmp_path, {"name": "churn"})
+    (tmp_path / "model.py").write_text("# mine\n")
+    (tmp_path / "train.py").write_text("# mine\n")
+
+    render("minimal", tmp_path, {"name": "churn"}, overwrite=True)
+
+    assert (tmp_path / "model.py").read_text() == "# mine\n"
+    assert "def train" in (tmp_path / "train.py").read_text()
+
+
+def test_without_copier_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "copier", None)
+
+    with pytest.raises(ConfigurationError, match="which is not installed"):
+        render("minimal", tmp_path / "churn", {})
+    assert not (tmp_path / "churn").exists()

@@ -1,0 +1,26 @@
+"""Projects are typed, and their own tests pass: on this machine, and in the emulators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.templates.drawing import Answers, drawn, run
+
+CHOSEN: dict[str, tuple[str, Answers]] = {
+    "minimal, here": ("minimal", {"target": "local", "ci": "none"}),
+    "minimal, both clouds by images": ("minimal", {"target": "both", "ci": "github"}),
+    "minimal, Azure by MLflow": ("minimal", {"target": "azureml", "serving": "mlflow"}),
+}
+"""Each two answers occur together in one of them, as far as they are about code."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("chosen", CHOSEN)
+def test_a_project_is_typed_and_its_tests_pass(tmp_path: Path, chosen: str) -> None:
+    project = drawn(*CHOSEN[chosen], tmp_path)
+
+    typed = run(project, "mypy", "--cache-dir", str(tmp_path / "types"))
+    assert typed.returncode == 0, typed.stdout + typed.stderr
+    tested = run(project, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
