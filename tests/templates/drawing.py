@@ -21,7 +21,7 @@ def combinations(template: str) -> Iterator[Answers]:
     for target, ci, serving, features in product(*choices.values(), (False, True)):
         if serving == "mlflow" and target not in ("azureml", "both"):
             continue
-        if features and template == "minimal":
+        if features and (template == "minimal" or serving == "mlflow"):
             continue
         yield {"target": target, "ci": ci, "serving": serving, "feature_store": features}
 

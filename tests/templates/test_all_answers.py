@@ -26,7 +26,7 @@ def test_every_combination_passes_ruff(projects: list[Path]) -> None:
     for words in (("check",), ("format", "--check")):
         found = run(folder, "ruff", *words, "--no-cache", ".")
         assert found.returncode == 0, found.stdout + found.stderr
-    assert len(projects) >= 24
+    assert len(projects) == 24 + 2 * 40
 
 
 def test_every_combination_has_its_workflows_and_no_other(projects: list[Path]) -> None:
@@ -40,6 +40,21 @@ def test_every_combination_has_its_workflows_and_no_other(projects: list[Path]) 
 
 def test_workflows_keep_to_their_schemas_and_zizmor_finds_nothing(projects: list[Path]) -> None:
     assert faults(projects) == ""
+
+
+def test_a_release_has_an_environment_with_reviewers_and_a_cloud_to_go_to(projects: list[Path]) -> None:
+    for project in projects:
+        release = project / ".github/workflows/release.yml"
+        grows = "minimal" not in project.name and "-github-" in project.name
+        assert release.exists() == (grows and "-local-" not in project.name)
+        clouds = {"vertex": ["vertex"], "azureml": ["azureml"], "both": ["vertex", "azureml"]}
+        if release.exists():
+            [target] = [cloud for cloud in clouds if f"-{cloud}-" in project.name]
+            said = release.read_text()
+            assert [cloud for cloud in ("vertex", "azureml") if f"environment: {cloud}-production" in said] == clouds[
+                target
+            ]
+            assert "secrets." not in said
 
 
 def test_nothing_of_a_template_is_left_in_a_project(projects: list[Path]) -> None:

@@ -47,8 +47,10 @@ def test_one_more_command_trains_deploys_and_asks(tmp_path: Path) -> None:
         (["--template", "minimal", "--answer", "colour=red"], "nothing is asked by the name of colour"),
         (["--template", "minimal", "--answer", "target=aws"], "'aws' is not in"),
         (["--template", "minimal", "--answer", "name=-x"], "lower-case letters"),
+        (["--template", "minimal", "--answer", "feature_store=yes"], "feature_store is not asked"),
+        (["--template", "minimal", "--answer", "serving=mlflow"], "serving is not asked"),
     ],
-    ids=["no such template", "no such question", "no such choice", "a bad name"],
+    ids=["no such template", "no such question", "no such choice", "a bad name", "not asked here", "nor this"],
 )
 def test_what_cannot_be_answered_so_is_refused_and_nothing_is_written(
     tmp_path: Path, words: list[str], told: str
@@ -86,6 +88,25 @@ def test_force_leaves_to_the_owner_what_is_the_owners(tmp_path: Path) -> None:
 
     assert (tmp_path / "model.py").read_text() == "# mine\n"
     assert "def train" in (tmp_path / "train.py").read_text()
+
+
+def test_a_project_that_grows_keeps_its_model_and_its_platform(tmp_path: Path) -> None:
+    render("minimal", tmp_path, {"name": "churn"})
+    kept = ["model.py", "test_model.py", "cloudmlops.toml"]
+    for file in kept:
+        (tmp_path / file).write_text("# mine\n")
+
+    render("train-register-deploy", tmp_path, {"name": "churn"}, overwrite=True)
+
+    assert [(tmp_path / file).read_text() for file in kept] == ["# mine\n"] * 3
+    assert (tmp_path / "release.py").exists()
+
+
+def test_features_and_a_server_that_looks_none_up_are_refused(tmp_path: Path) -> None:
+    answers = {"target": "azureml", "serving": "mlflow", "feature_store": "true"}
+
+    with pytest.raises(ConfigurationError, match="looks no features up"):
+        render("train-register-deploy", tmp_path / "churn", answers)
 
 
 def test_without_copier_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

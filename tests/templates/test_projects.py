@@ -11,6 +11,14 @@ CHOSEN: dict[str, tuple[str, Answers]] = {
     "minimal, here": ("minimal", {"target": "local", "ci": "none"}),
     "minimal, both clouds by images": ("minimal", {"target": "both", "ci": "github"}),
     "minimal, Azure by MLflow": ("minimal", {"target": "azureml", "serving": "mlflow"}),
+    "release, here": ("train-register-deploy", {"target": "local", "ci": "github"}),
+    "release, both clouds with features": (
+        "train-register-deploy",
+        {"target": "both", "ci": "github", "feature_store": True},
+    ),
+    "release, Azure by MLflow": ("train-register-deploy", {"target": "azureml", "serving": "mlflow", "ci": "azure"}),
+    "events, here with features": ("retrain-on-event", {"target": "local", "ci": "gitlab", "feature_store": True}),
+    "events, Google": ("retrain-on-event", {"target": "vertex", "ci": "github"}),
 }
 """Each two answers occur together in one of them, as far as they are about code."""
 

@@ -11,7 +11,7 @@ import yaml
 from cloudmlops.errors import ConfigurationError, ConflictError
 
 FOLDER: Final = Path(__file__).parents[1] / "templates"
-FIRST: Final = {"minimal": "make run"}
+FIRST: Final = dict.fromkeys(("minimal", "train-register-deploy", "retrain-on-event"), "make run")
 """What a project from a template is begun with."""
 
 
@@ -34,7 +34,7 @@ def render(
         overwrite: Write into a folder that is not empty. What templates leave to their owner stays.
 
     Raises:
-        ConfigurationError: copier is missing, a question is unknown, or an answer is none that can be given.
+        ConfigurationError: copier is missing, a question is unknown or not asked, or an answer cannot be given.
         ConflictError: `to` is a file, or not empty.
     """
     asked = [name for name in questions() if name != "template"]
@@ -55,6 +55,10 @@ def render(
         raise ConfigurationError(
             "templates need copier, which is not installed", hint='pip install "cloudmlops[templates]"'
         ) from error
+    if not ask and (idle := _not_asked(template, answers)):
+        raise ConfigurationError(
+            f"{', '.join(idle)} is not asked by {template!r} with these answers", hint="Leave it out."
+        )
     to.mkdir(parents=True, exist_ok=True)
     try:
         copier.run_copy(
@@ -70,3 +74,18 @@ def render(
         raise ConfigurationError(
             str(error), hint="Answer with --answer QUESTION=ANSWER, or be asked with --ask."
         ) from error
+
+
+def _not_asked(template: str, answers: Mapping[str, str | bool]) -> list[str]:
+    """Return what was answered that the other answers make idle, when the answer is another one than the default."""
+    from jinja2 import Environment
+
+    asked = questions()
+    given = {name: one["default"] for name, one in asked.items()} | dict(answers) | {"template": template}
+    return [
+        name
+        for name in answers
+        if str(answers[name]).lower() != str(asked[name]["default"]).lower()
+        and "when" in asked[name]
+        and Environment(autoescape=True).from_string(asked[name]["when"]).render(given) != "True"
+    ]

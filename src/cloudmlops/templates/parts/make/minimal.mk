@@ -1,4 +1,0 @@
-
-run: .venv/made  ## Train, register, deploy, ask
-	$(BIN)/python train.py
-
