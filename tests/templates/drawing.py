@@ -23,12 +23,14 @@ def combinations(template: str) -> Iterator[Answers]:
             continue
         if features and (template == "minimal" or serving == "mlflow"):
             continue
-        yield {"target": target, "ci": ci, "serving": serving, "feature_store": features}
+        stacks = "../../stacks" if template == "retrain-on-event" and target != "local" else ""
+        yield {"target": target, "ci": ci, "serving": serving, "feature_store": features, "stacks": stacks}
 
 
 def drawn(template: str, answers: Answers, folder: Path) -> Path:
     """Draw a project named after its answers."""
-    project = folder / "-".join([template, *("with" if one is True else str(one) for one in answers.values() if one)])
+    told = ["with" if one is True else str(one) for name, one in answers.items() if one and name != "stacks"]
+    project = folder / "-".join([template, *told])
     render(template, project, {"name": "drawn", **answers})
     return project
 
