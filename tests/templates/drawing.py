@@ -36,8 +36,10 @@ def drawn(template: str, answers: Answers, folder: Path) -> Path:
 
 
 def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of this interpreter in a project, as its owner would."""
+    """Run a module of this interpreter in a project, as its owner would; `cloudmlops` is the command."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDMLOPS_")}
+    module, *words = command
+    named = ["-c", "from cloudmlops.cli import main; main()"] if module == "cloudmlops" else ["-m", module]
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=project, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *named, *words], cwd=project, env=environment, capture_output=True, text=True, check=False
     )

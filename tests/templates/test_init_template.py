@@ -37,7 +37,8 @@ def test_one_more_command_trains_deploys_and_asks(tmp_path: Path) -> None:
         done = run(tmp_path / "churn", "train")
         assert "answers: leaves with" in done.stdout, done.stdout + done.stderr
     finally:
-        run(tmp_path / "churn", "cloudmlops.cli", "endpoints", "delete", "churn")
+        stopped = run(tmp_path / "churn", "cloudmlops", "endpoints", "delete", "churn")
+    assert stopped.returncode == 0, stopped.stderr
 
 
 @pytest.mark.parametrize(
