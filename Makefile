@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints/tested.txt
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
+# Tests start hundreds of processes: each would compile the package anew where the machine says to write no bytecode.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test spark slice terraform templates lint format conformance bench bench-setup clean
 
@@ -57,7 +60,7 @@ format: $(VENV)/.dev  ## Put the code into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-conformance: $(VENV)/.dev  ## Run what takes long: thousands of cases and kills, other transports, Python 3.12 and 3.13, oldest SDKs
+conformance: $(VENV)/.dev  ## Run what takes long: thousands of cases and kills, other transports, Python 3.12 and 3.13, oldest and newest SDKs
 	@$(BIN)/python tools/conformance.py
 
 bench-setup: $(VENV)/.dev  ## Install the peers that the benchmark compares with, each in its own environment

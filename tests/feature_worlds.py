@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from cloudmlops import Entity, FeatureView, Platform, TableSource
-from cloudmlops.domain.features import EVENT_TIME
+from cloudmlops.domain.feature_columns import EVENT_TIME
 from cloudmlops.domain.point_in_time import FeatureRow, rank, served, to_datetime, to_microseconds, training_rows
 from cloudmlops.materializers.feature_columns import TIME, arrow_type
 from cloudmlops.ports.backends import Backends

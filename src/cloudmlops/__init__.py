@@ -23,16 +23,9 @@ if TYPE_CHECKING:
         StageChanged,
         UnknownEvent,
     )
-    from cloudmlops.domain.features import (
-        Entity,
-        FeatureService,
-        FeatureView,
-        ParquetSource,
-        SqlSource,
-        TableSource,
-        on_demand,
-    )
+    from cloudmlops.domain.features import Entity, FeatureService, FeatureView, ParquetSource, SqlSource, TableSource
     from cloudmlops.domain.models import ModelVersion, Stage
+    from cloudmlops.domain.on_demand import on_demand
     from cloudmlops.domain.pipelines import Resources, pipeline, step
     from cloudmlops.domain.policies import BeatsBaseline, MetricAtLeast, RequiresApprovals
 
@@ -70,7 +63,7 @@ _HOME = {
     "TableSource": "domain.features",
     "UnknownEvent": "domain.events",
     "connect": "_platform",
-    "on_demand": "domain.features",
+    "on_demand": "domain.on_demand",
     "pipeline": "domain.pipelines",
     "step": "domain.pipelines",
 }

@@ -158,4 +158,4 @@ class DeploymentFailedError(CloudMLOpsError):
 
 
 class WaitTimeoutError(CloudMLOpsError, TimeoutError):
-    """We stopped waiting; what was waited for goes on."""
+    """We stopped waiting; what was waited for goes on, unless the message says that it was cancelled."""

@@ -52,6 +52,16 @@ kind = "ManagedIdentity"
 [[principals]]
 name = "ada"
 kind = "User"
+
+[[principals]]
+name = "reviewers"
+kind = "Group"
+members = ["seniors"]
+
+[[principals]]
+name = "seniors"
+kind = "Group"
+members = ["worker"]
 """
 _numbers = itertools.count(1)
 Opened = Callable[..., AzureMLBackends]
@@ -121,7 +131,7 @@ def cloud(azureml_emulator: Emulator) -> AzureCloud:
 @pytest.fixture
 def workspace(cloud: AzureCloud) -> str:
     name = f"workspace-{next(_numbers)}"
-    cloud.ensure_workspace(name, group=GROUP)
+    cloud.ensure_environment("steps", "1", workspace=cloud.ensure_workspace(name, group=GROUP))
     return name
 
 

@@ -84,6 +84,7 @@ class Namespace:
             json=list(events),
             headers={"authorization": f"SharedAccessKey {key}", "content-type": "application/cloudevents-batch+json"},
             trust_env=False,
+            verify=False,
         ).raise_for_status()
 
 

@@ -29,6 +29,7 @@ from cloudmlops.errors import (
     WaitTimeoutError,
 )
 from cloudmlops.providers.azureml.backends import AzureMLBackends
+from cloudmlops.providers.deployment_rules import act_of
 from cloudmlops.services.effects import handling
 
 from .deployments import DELETE, ENDPOINT, PUT, Deployer, deploy, once, spec, until
@@ -55,6 +56,7 @@ def machines(cloud: AzureCloud, backends: AzureMLBackends) -> list[str]:
     return [one for one in cloud.fleet.deployments() if one.startswith(backends.settings.workspace_id.lower())]
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_failed_container_leaves_no_deployment_no_endpoint_and_no_machine(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends, cloud: AzureCloud
 ) -> None:
@@ -69,6 +71,7 @@ def test_a_failed_container_leaves_no_deployment_no_endpoint_and_no_machine(
     assert broken.status.state is DeploymentState.FAILED
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_failed_deployment_beside_another_is_removed_with_its_machines(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends, cloud: AzureCloud
 ) -> None:
@@ -85,6 +88,7 @@ def test_a_failed_deployment_beside_another_is_removed_with_its_machines(
     assert platform.endpoints.predict(deployer.endpoint, [[1.5, 0]]) == [3.0]
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_lost_answer_after_the_deployment_was_begun_deploys_once(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends, azureml_emulator: Emulator
 ) -> None:
@@ -115,6 +119,22 @@ def test_a_lost_answer_of_another_call_does_no_harm(
     assert native(backends) == {}
 
 
+def test_a_deleted_version_that_a_stale_writer_has_put_back_is_refused_before_anything_is_written(
+    platform: Platform, deployer: Deployer, backends: AzureMLBackends, azureml_emulator: Emulator
+) -> None:
+    version = deployer.version()
+    stale = backends.native.models.get(version.model, "1")
+    platform.models.delete(version.model, version.version)
+    backends.native.models.create_or_update(stale)
+    written = azureml_emulator.calls.list("arm/PUT ")
+
+    with pytest.raises(NotFoundError, match="was deleted by"):
+        platform.endpoints.deploy(version, to=deployer.endpoint)
+
+    assert native(backends) == {}
+    assert azureml_emulator.calls.list("arm/PUT ") == written
+
+
 def test_no_machines_left_in_the_quota_is_told_at_once_and_leaves_nothing(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:
@@ -142,6 +162,7 @@ def test_a_service_that_is_busy_is_asked_again_when_it_says(
     assert len(azureml_emulator.calls.list(PUT)) == 2
 
 
+@pytest.mark.conformance(ci=True)
 def test_another_operation_on_the_endpoint_is_waited_for(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:
@@ -157,6 +178,7 @@ def test_another_operation_on_the_endpoint_is_waited_for(
     assert len(azureml_emulator.calls.list("arm/PUT workspaces/onlineEndpoints")) == 2
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_token_that_became_too_old_is_renewed_once_for_what_we_send_ourselves(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:
@@ -203,6 +225,7 @@ def test_a_service_that_is_gone_leaves_nothing_and_another_try_succeeds(
     platform.endpoints.deploy(version, to=deployer.endpoint).wait(timeout=LONG)
 
 
+@pytest.mark.conformance(ci=True)
 def test_an_operation_that_does_not_end_is_waited_for_as_long_as_one_wants(
     platform: Platform, deployer: Deployer, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:
@@ -252,7 +275,13 @@ def test_a_process_that_died_before_it_asked_has_deployed_nothing(
     deployer: Deployer, opened: Callable[..., AzureMLBackends]
 ) -> None:
     version, other = deployer.version(2.0), opened(**deployer.settings)
-    asked = other.endpoints._deploying._asked(spec(version, deployer.endpoint), "models/scaling", "", "ada")
+    asked = act_of(
+        spec(version, deployer.endpoint),
+        actor="ada",
+        native_model="models/scaling",
+        deployed_id="cloudmlops-v1",
+        machine="Standard_DS3_v2",
+    )
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     entry = {"id": "x", "number": 1, "kind": "begun", "act": asked, "at": long_ago.isoformat()}
     assert other.objects.create(f"endpoints/{deployer.endpoint}/000000000001.json", json.dumps(entry).encode())
@@ -266,6 +295,7 @@ def test_a_process_that_died_before_it_asked_has_deployed_nothing(
         other.endpoints.get(deployer.endpoint)
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_deployment_whose_tags_others_have_lost_is_known_all_the_same(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends
 ) -> None:
@@ -333,6 +363,7 @@ def test_what_other_tools_change_is_seen(platform: Platform, deployer: Deployer,
     assert [found.name for found in platform.endpoints.status(deployer.endpoint).deployments] == [two.name]
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_a_stale_writer_puts_over_a_split_is_split_again(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends, azureml_emulator: Emulator
 ) -> None:
@@ -365,6 +396,7 @@ def test_what_a_stale_writer_puts_over_a_split_is_split_again(
     assert len(azureml_emulator.calls.list(put)) == 3
 
 
+@pytest.mark.conformance(ci=True)
 def test_who_splits_otherwise_meanwhile_is_told_of_and_not_overwritten(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends, azureml_emulator: Emulator
 ) -> None:
@@ -386,6 +418,7 @@ def test_who_splits_otherwise_meanwhile_is_told_of_and_not_overwritten(
     assert platform.endpoints.status(deployer.endpoint).traffic == {one.name: 60, two.name: 40}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_split_keeps_all_else_that_an_endpoint_has(
     platform: Platform, deployer: Deployer, backends: AzureMLBackends
 ) -> None:
@@ -412,6 +445,7 @@ def test_a_split_keeps_all_else_that_an_endpoint_has(
     assert backends.native.online_endpoints.get(deployer.endpoint).mirror_traffic == {}
 
 
+@pytest.mark.conformance(ci=True)
 def test_copies_of_requests_go_to_one_deployment_that_has_no_traffic(
     platform: Platform, deployer: Deployer, cloud: AzureCloud
 ) -> None:
@@ -521,6 +555,7 @@ def test_without_an_image_it_is_said_which_setting_names_one(
         deploy(opened(), spec(version, deployer.endpoint))
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_deployment_is_asked_for_with_machines_environment_and_probes(
     platform: Platform, deployer: Deployer, azureml_emulator: Emulator
 ) -> None:
@@ -543,6 +578,7 @@ def test_a_deployment_is_asked_for_with_machines_environment_and_probes(
     }
 
 
+@pytest.mark.conformance(ci=True)
 def test_logs_are_those_of_the_deployment(platform: Platform, deployer: Deployer) -> None:
     one = platform.endpoints.deploy(deployer.version(), to=deployer.endpoint).wait(timeout=LONG)
     platform.endpoints.predict(deployer.endpoint, [[1, 0], [2, 0]])

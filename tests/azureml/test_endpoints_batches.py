@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.outages import OutageUntilTold
 
 from cloudmlops import Platform, connect
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import ConfigurationError, InvalidRequestError, UnavailableError
+from cloudmlops.errors import ConfigurationError, InvalidRequestError, UnavailableError, WaitTimeoutError
+from cloudmlops.ports.clock import FixedClock
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.sdk import ml
 
-from .deployments import Deployer
+from .deployments import Deployer, until
 
 BEGIN = "scoring/POST jobs"
+LOOK = "arm/GET workspaces/jobs"
 DEPLOY = "arm/PUT workspaces/batchEndpoints/deployments"
 Opened = Callable[..., AzureMLBackends]
 
@@ -38,6 +44,14 @@ def rows(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.fixture
+def slow_rows(tmp_path: Path) -> Path:
+    """A file that the model takes ten minutes for."""
+    file = tmp_path / "slow.jsonl"
+    file.write_text('{"value": 1.0, "seconds": 600}\n', encoding="utf-8")
+    return file
+
+
 def deployments(platform: Platform) -> list[str]:
     client: Any = platform.native
     return [
@@ -50,6 +64,11 @@ def deployments(platform: Platform) -> list[str]:
 def jobs(platform: Platform) -> list[str]:
     client: Any = platform.native
     return [str(job.name) for job in client.jobs.list()]
+
+
+def left(platform: Platform) -> set[str]:
+    """The folders in which files pass through the store."""
+    return {key.split("/")[1] for key in platform._backends.objects.list("batches/")}
 
 
 def test_a_file_whose_answer_is_lost_is_scored_once_and_leaves_nothing(
@@ -130,6 +149,104 @@ def test_what_cannot_be_scored_is_refused_before_anything_is_asked(
         without.endpoints.predict_batch(version, str(rows), str(tmp_path / "scored.jsonl"))
 
     assert azureml_emulator.calls.list(DEPLOY) == []
+
+
+def test_a_cluster_whose_machines_wait_scores_no_files_unless_that_is_agreed_to(
+    platform: Platform, deployer: Deployer, azureml_emulator: Emulator, rows: Path, tmp_path: Path
+) -> None:
+    client: Any = platform.native
+    cluster = ml().entities.AmlCompute(name="scoring", size="Standard_DS3_v2", min_instances=4, max_instances=4)
+    client.compute.begin_create_or_update(cluster).result()
+    version = deployer.version()
+    azureml_emulator.calls.clear()
+
+    with pytest.raises(ConfigurationError, match=r"'scoring' keeps 4 .* about 856 US dollars a month") as caught:
+        platform.endpoints.predict_batch(version, str(rows), str(tmp_path / "scored.jsonl"))
+
+    assert "compute_idle_cost=856" in caught.value.hint
+    assert azureml_emulator.calls.list(DEPLOY) == []
+    assert list(platform._backends.objects.list("batches/")) == []
+
+
+def test_a_file_that_takes_too_long_is_told_its_job_cancelled_and_nothing_left(
+    platform: Platform, deployer: Deployer, opened: Opened, slow_rows: Path, tmp_path: Path
+) -> None:
+    version = deployer.version()
+    output = tmp_path / "scored.jsonl"
+
+    with (
+        connect(opened(**deployer.settings, batch_timeout="1").settings.target) as impatient,
+        pytest.raises(WaitTimeoutError, match=r"has not been scored after 0:00:01: job \S+ was cancelled") as caught,
+    ):
+        impatient.endpoints.predict_batch(version, str(slow_rows), str(output))
+
+    assert "batch_timeout=SECONDS" in caught.value.hint
+    assert "Nothing of the call remains but the job's record" in caught.value.hint
+    client: Any = platform.native
+    (job,) = jobs(platform)
+    until(lambda: client.jobs.get(job).status == "Canceled")
+    assert (deployments(platform), left(platform)) == ([], set())
+    assert not output.exists()
+
+
+def test_a_service_that_cannot_answer_for_longer_than_the_timeout_ends_no_batch(
+    platform: Platform, deployer: Deployer, opened: Opened, azureml_emulator: Emulator, rows: Path, tmp_path: Path
+) -> None:
+    version = deployer.version(2.0)
+    output = tmp_path / "scored.jsonl"
+
+    with (
+        connect(opened(**deployer.settings, timeout="1").settings.target) as patient,
+        OutageUntilTold(azureml_emulator, LOOK) as outage,
+    ):
+        patient.endpoints.predict_batch(version, str(rows), str(output))
+
+    assert "cannot be looked at, and is waited for" in outage.told
+    assert len(output.read_text().splitlines()) == 20
+    assert len(jobs(platform)) == 1
+    assert (deployments(platform), left(platform)) == ([], set())
+
+
+def test_a_job_that_cannot_be_cancelled_is_said_to_go_on(
+    deployer: Deployer, platform: Platform, opened: Opened, azureml_emulator: Emulator, slow_rows: Path, tmp_path: Path
+) -> None:
+    version = deployer.version()
+    refused = Refused("PERMISSION_DENIED", "not yours")
+    azureml_emulator.faults.set(Fault(matching="arm/POST workspaces/jobs/cancel", refused=refused, times=None))
+
+    with (
+        connect(opened(**deployer.settings, batch_timeout="1").settings.target) as impatient,
+        pytest.raises(WaitTimeoutError, match=r"job \S+ could not be cancelled and may go on"),
+    ):
+        impatient.endpoints.predict_batch(version, str(slow_rows), str(tmp_path / "scored.jsonl"))
+
+    azureml_emulator.faults.clear()
+    client: Any = platform.native
+    client.jobs.begin_cancel(jobs(platform)[0]).result()
+
+
+@pytest.mark.conformance(ci=True)
+def test_what_a_killed_process_left_is_removed_by_a_later_call_when_it_is_old(
+    platform: Platform, deployer: Deployer, rows: Path, slow_rows: Path, tmp_path: Path
+) -> None:
+    version = deployer.version()
+    asker = Path(__file__).with_name("batch_asker.py")
+    given = [platform.target, version.model, version.version, str(slow_rows), str(tmp_path / "never.jsonl")]
+    child = subprocess.Popen([sys.executable, "-W", "ignore", str(asker), *given])
+    try:
+        until(lambda: child.poll() is not None or bool(jobs(platform)), seconds=60)
+    finally:
+        child.kill()
+        child.wait()
+    client: Any = platform.native
+    client.jobs.begin_cancel(jobs(platform)[0]).result()
+    of_killed = (deployments(platform), left(platform))
+    assert [len(found) for found in of_killed] == [1, 1]
+
+    for passed, kept in ((timedelta(hours=47), of_killed), (timedelta(hours=49), ([], set()))):
+        platform._backends.clock = FixedClock(datetime.now(UTC) + passed)
+        platform.endpoints.predict_batch(version, str(rows), str(tmp_path / "scored.jsonl"))
+        assert (deployments(platform), left(platform)) == kept
 
 
 @pytest.mark.conformance

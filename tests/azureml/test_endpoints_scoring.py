@@ -85,6 +85,7 @@ def test_a_key_or_token_is_asked_for_once(
     assert len(azureml_emulator.calls.list(KEYS[auth_mode])) == 1
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_key_that_was_changed_is_asked_for_again_once(
     deployer: Deployer, opened: Opened, azureml_emulator: Emulator
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_token_of_the_endpoint_that_has_ended_is_asked_for_again_once(
     assert [call.status for call in azureml_emulator.calls.list(POST)] == ["UNAUTHENTICATED", "OK"]
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_token_of_entra_that_became_too_old_is_renewed_once(
     platform: Platform, deployer: Deployer, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:
@@ -164,6 +166,7 @@ def test_who_may_not_ask_is_told_the_action_and_the_role(
     assert "AzureML Data Scientist" in str(caught.value)
 
 
+@pytest.mark.conformance(ci=True)
 def test_keys_are_in_no_record_no_log_and_no_error(
     deployer: Deployer, opened: Opened, azureml_emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -229,6 +232,7 @@ def test_predicting_needs_no_right_to_the_store_or_to_change_anything(
     assert {f"{call.service}/{call.operation}" for call in azureml_emulator.calls.list()} == {POST}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_features_lookup_is_told_its_platform(deployer: Deployer, opened: Opened, azureml_emulator: Emulator) -> None:
     from dataclasses import replace
 
@@ -242,6 +246,7 @@ def test_a_features_lookup_is_told_its_platform(deployer: Deployer, opened: Open
     until(lambda: backends.endpoints.get(deployer.endpoint).traffic == {"v1": 100})
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_model_of_mlflow_is_served_by_what_azure_makes_for_it_as_locally(
     deployer: Deployer, opened: Opened, azureml_emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -258,6 +263,7 @@ def test_a_model_of_mlflow_is_served_by_what_azure_makes_for_it_as_locally(
 
     body = dict(azureml_emulator.calls.list(PUT)[-1].request)["body"]
     assert "environmentId" not in body["properties"]
+    assert body["properties"]["environmentVariables"] == {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
 
 
 @pytest.mark.conformance

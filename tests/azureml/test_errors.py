@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pickle
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,6 +13,9 @@ from typing import Any
 import pytest
 from azure.core import exceptions as azure
 
+from cloudmlops.emulators.azure.cloud import SUBSCRIPTION
+from cloudmlops.emulators.core.emulator import Emulator
+from cloudmlops.emulators.core.faults import Fault
 from cloudmlops.errors import (
     AuthenticationError,
     ConflictError,
@@ -23,8 +27,9 @@ from cloudmlops.errors import (
 )
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.errors import BY_STATUS, OURS, translated, translation
-from cloudmlops.providers.azureml.mapping.access import PERMISSIONS, verb_of
+from cloudmlops.providers.azureml.mapping.access import permissions_of, verb_of
 from cloudmlops.providers.azureml.sdk import ml
+from cloudmlops.providers.azureml.settings import AzureMLSettings
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
@@ -39,13 +44,14 @@ REFUSED = (
 class Answer:
     """What azure-core keeps of an answer."""
 
-    def __init__(self, status: int, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, headers: dict[str, str] | None = None, body: str = "") -> None:
+        self.body = body
         self.status_code = status
         self.reason = "no"
         self.headers = headers or {}
 
     def text(self, *_: object, **__: object) -> str:
-        return ""
+        return self.body
 
 
 def classes(module: ModuleType) -> list[type[Exception]]:
@@ -109,10 +115,110 @@ def test_a_status_says_more_than_the_class(status: int) -> None:
     assert type(translation(answered(status), "models.get", "churn")) is BY_STATUS[status]
 
 
+def said(status: int, **error: Any) -> azure.HttpResponseError:
+    """Make the exception of an answer with an error in Azure's form."""
+    response: Any = Answer(status, body=json.dumps({"error": error}))
+    return azure.HttpResponseError(response=response)
+
+
+NOT_ENOUGH = "Not enough quota available for Standard_DS3_v2 in SubscriptionId s. Current usage/limit: 96/100."
+
+
 @pytest.mark.parametrize("status", [400, 409])
-def test_a_quota_of_machines_is_known_by_its_text(status: int) -> None:
-    error = translation(answered(status, "Not enough quota available for Standard_DS3_v2"), "pipelines.run", "r")
-    assert isinstance(error, QuotaExceededError)
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "QuotaExceeded", "message": "no"},
+        {"code": "BadRequest", "message": "no", "innererror": {"code": "A", "innererror": {"code": "OutOfQuota"}}},
+        {"code": "ResizeFailed", "message": "no", "details": [{"code": "ClusterCoreQuotaReached", "message": "no"}]},
+        {"code": "OperationNotAllowed", "message": "It results in exceeding approved standardNCFamily Cores quota."},
+        {"code": "BadRequest", "message": NOT_ENOUGH},
+        {
+            "code": "BadRequest",
+            "message": "The request is invalid.",
+            "details": [{"code": "InferencingClientCreateDeploymentFailed", "message": f"errors: {NOT_ENOUGH}"}],
+        },
+    ],
+    ids=str,
+)
+def test_a_quota_of_machines_is_known_by_its_code(status: int, error: dict[str, Any]) -> None:
+    assert isinstance(translation(said(status, **error), "pipelines.run", "r"), QuotaExceededError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "Conflict", "message": "Another operation is in progress: see https://learn.microsoft.com/quotas"},
+        {"code": "BadRequest", "message": "The tag quota=2 is not valid."},
+        {"code": "OperationNotAllowed", "message": "The quota of this workspace may not be changed now."},
+        {"code": "UserError", "message": "no", "details": [{"code": "InvalidName", "message": NOT_ENOUGH}]},
+    ],
+    ids=str,
+)
+def test_that_an_answer_speaks_of_quotas_makes_it_none(error: dict[str, Any]) -> None:
+    told = translation(said(409, **error), "pipelines.run", "r")
+
+    assert type(told) is ConflictError
+    assert not told.retryable
+
+
+UNANSWERED = {
+    "IncompleteReadError",
+    "ServiceRequestError",
+    "ServiceRequestTimeoutError",
+    "ServiceResponseError",
+    "ServiceResponseTimeoutError",
+}
+UNEXPECTED = {
+    "DecodeError",
+    "DeserializationError",
+    "ResourceNotModifiedError",
+    "ResponseNotReadError",
+    "StreamClosedError",
+    "StreamConsumedError",
+    "TooManyRedirectsError",
+}
+
+
+@pytest.mark.parametrize("kind", walked("azure.core.exceptions"), ids=lambda kind: kind.__name__)
+def test_what_was_not_answered_and_what_failed_is_not_told_as_a_refusal(kind: type[Exception]) -> None:
+    went = (
+        "was not answered"
+        if kind.__name__ in UNANSWERED
+        else "was answered unexpectedly"
+        if kind.__name__ in UNEXPECTED
+        else "was refused"
+    )
+
+    assert translation(made(kind), "models.get", "churn").message.startswith(f"models.get of 'churn' {went}: ")
+    assert translation(made(kind), "connect", "").message.startswith(f"connect {went}: ")
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_service_that_is_in_trouble_has_not_refused(status: int) -> None:
+    assert "churn' did not succeed: " in translation(answered(status), "models.get", "churn").message
+
+
+def test_a_connection_that_is_cut_is_told_as_no_answer(opened: Opened, azureml_emulator: Emulator) -> None:
+    backends = opened(timeout="1")
+    backends.wire.management_token()
+    azureml_emulator.faults.set(Fault(matching="arm/GET workspaces/models*", drop=True, times=None))
+
+    with pytest.raises(UnavailableError, match="'churn' was not answered"):
+        backends.models.store("churn")
+
+
+@pytest.mark.parametrize(
+    ("code", "network"), [("AuthorizationFailure", True), ("AuthorizationPermissionMismatch", False)]
+)
+def test_a_refusal_by_storage_names_its_causes(code: str, network: bool) -> None:
+    refused = answered(403)
+    refused.error_code = code  # type: ignore[attr-defined] # as azure-storage-blob sets it
+    hint = translation(refused, "models.register", "churn").hint
+
+    assert ("network rules" in hint) is network
+    assert "datastores/listSecrets/action" in hint
+    assert "Storage Blob Data Contributor" in hint
 
 
 @pytest.mark.parametrize(
@@ -202,7 +308,8 @@ def test_conflicts_are_not_retryable() -> None:
 def test_what_is_refused_can_be_asked_about_before() -> None:
     assert verb_of("models.project") == "models.promote"
     assert verb_of("connect") is None
-    assert {verb_of(verb) for verb in PERMISSIONS} == set(PERMISSIONS)
+    known = permissions_of(AzureMLSettings(subscription=SUBSCRIPTION, resource_group="any", workspace="any"))
+    assert {verb_of(verb) for verb in known} == set(known)
 
 
 def register_by_hand(backends: AzureMLBackends) -> None:

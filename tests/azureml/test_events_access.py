@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from cloudmlops import Platform
-from cloudmlops.domain.access import Role
+from cloudmlops.domain.access import Permission, Role
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.errors import PermissionDeniedError
-from cloudmlops.providers.azureml.mapping.access import (
-    PERMISSIONS,
-    Where,
-    of_data,
-    of_events,
-    parts_of,
-    permissions_of,
-    roles_of,
-)
+from cloudmlops.providers.azureml.mapping.access import Where, permissions_of
+from cloudmlops.providers.azureml.mapping.role_parts import parts_of, placed
 from cloudmlops.providers.azureml.mapping.roles import FROM_LEAST, granted
+from cloudmlops.providers.role_parts import roles_of
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
+from .custom_roles import role_of
 from .event_grid import Namespace, drained, drift
 
 Connected = Callable[..., Platform]
@@ -33,12 +27,16 @@ SEND = "Microsoft.EventGrid/events/send/action"
 RECEIVE = "Microsoft.EventGrid/events/receive/action"
 
 
+def of_events(needed: Iterable[Permission]) -> list[Permission]:
+    return [one for one in needed if one.scope == Where.TOPIC]
+
+
 def test_rights_on_a_topic_are_asked_for_where_there_is_one(opened: Opened, namespace: Namespace) -> None:
     def wanted(**settings: str) -> dict[str, set[str]]:
         known = permissions_of(opened(**settings).settings)
         return {verb: {one.name for one in of_events(needed)} for verb, needed in known.items()}
 
-    assert permissions_of(opened().settings) == PERMISSIONS
+    assert set().union(*wanted().values()) == set()
     with_topic = wanted(topic=namespace.settings["topic"])
     assert with_topic["models.promote"] == with_topic["events.process"] == {SEND}
     assert with_topic["models.get"] == set()
@@ -55,10 +53,9 @@ def test_the_roles_that_are_named_have_the_rights(opened: Opened, namespace: Nam
 
 
 def test_who_has_each_role_is_known_by_it_with_a_topic_too(opened: Opened, namespace: Namespace) -> None:
-    parts = parts_of(opened(**namespace.settings).settings)
+    parts = placed(parts_of(opened(**namespace.settings).settings), {where: where.value for where in Where})
     for role in Role:
-        held = frozenset((where, definition.id) for where, definition in parts[role])
-        assert roles_of(held, parts) == [role]
+        assert roles_of(parts[role], parts) == [role]
 
 
 def test_what_is_missing_on_the_topic_is_told_with_the_role_that_has_it(
@@ -111,14 +108,7 @@ def test_verbs_need_no_more_on_the_topic_than_they_say(
         "events.process": lambda at: drained(at, namespace),
     }
     for verb, act in acts.items():
-        data = of_data(known[verb]) | of_events(known[verb])
-        actions = {
-            "actions": [one.name for one in known[verb] if one not in data],
-            "dataActions": [one.name for one in data],
-        }
-        name = str(uuid4())
-        definition = {"name": name, "properties": {"roleName": name, "permissions": [actions]}}
-        made = cloud.access.assign("/", who, cloud.access.define(definition))
+        made = cloud.access.assign("/", who, role_of(cloud, [one.name for one in known[verb]]))
         act(connected("worker", **namespace.settings))
         cloud.access.unassign(made["name"])
     assert namespace.waiting() == []

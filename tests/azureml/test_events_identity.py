@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -202,8 +203,27 @@ def test_cloud_events_handshake_is_agreed_to_with_known_origins_only(opened: Ope
         assert agreed is not None
         assert (agreed.status, agreed.events) == (200, ())
         assert agreed.headers == {"webhook-allowed-origin": origin, "webhook-allowed-rate": "120"}
+    odd = events.receive(
+        push(method="OPTIONS", webhook_request_origin="eventgrid.azure.net", webhook_request_rate="x;")
+    )
+    assert odd is not None
+    assert odd.headers["webhook-allowed-rate"] == "*", "nothing that a stranger wrote is said again"
     with pytest.raises(PermissionDeniedError, match=r"'example\.com' may not send events here"):
         events.receive(push(method="OPTIONS", webhook_request_origin="example.com"))
+
+
+def test_what_the_receiver_itself_may_not_do_does_not_keep_event_grid_from_coming_again(
+    connected: Connected,
+) -> None:
+    receiver: Any = connected("reader", push_unproven="true").events.asgi()  # who may not write to the store
+    event = {"specversion": "1.0", "id": "7", "source": "/s", "type": "com.example.new", "time": "2026-01-31T12:00:00Z"}
+
+    answered = receiver.answer(replace(push(), body=json.dumps([event]).encode()))
+    forged: Any = connected().events.asgi()
+    refused = forged.answer(replace(push(), body=json.dumps([event]).encode()))
+
+    assert answered.status == 500, answered.body
+    assert refused.status == 401
 
 
 def test_event_grids_own_handshake_is_answered_with_its_code(opened: Opened) -> None:

@@ -93,11 +93,20 @@ def test_all_faults_of_an_array_are_told_and_none_of_it_is_read() -> None:
         grid_event(id=""),
         grid_event(eventTime="yesterday"),
         cloud_event(time="2026-01-31T12:00:00"),
+        "text",
+        grid_event(eventType="Microsoft.EventGrid.SubscriptionValidationEvent", data={"validationCode": "512d"}),
     ]
 
     with pytest.raises(InvalidRequestError) as caught:
         pushed(json.dumps(listed).encode())
-    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["event 1", "event 2", "event 3"]
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == [f"event {place}" for place in range(1, 6)]
+
+
+def test_events_that_come_with_a_validation_event_are_not_forgotten_over_it() -> None:
+    asked = grid_event(eventType="Microsoft.EventGrid.SubscriptionValidationEvent", data={"validationCode": "512d"})
+
+    with pytest.raises(InvalidRequestError, match="none of it was stored"):
+        pushed(json.dumps([asked, grid_event()]).encode())
 
 
 @pytest.mark.parametrize(

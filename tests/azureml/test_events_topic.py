@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,16 +22,23 @@ from azure.mgmt.eventgrid.models import (
 )
 
 from cloudmlops import Platform
-from cloudmlops.domain.events import Event, ModelRegistered, UnknownEvent
+from cloudmlops.domain.events import Event, ModelDeployed, ModelRegistered, UnknownEvent
 from cloudmlops.domain.models import Stage
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import InvalidRequestError, NotFoundError, PermissionDeniedError, ServiceError
+from cloudmlops.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServiceError,
+    UnexpectedReplyError,
+)
 from cloudmlops.ports.clock import SystemClock
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
-from .event_grid import PATIENCE, Namespace, drained, drift, subscribe
+from .event_grid import PATIENCE, Namespace, drained, drift, subscribe, workspace_id
 
 Connected = Callable[..., Platform]
 
@@ -160,6 +168,46 @@ def test_what_could_not_be_stored_is_released_and_comes_again(
     drained(platform, namespace)
     assert [event.id for event in platform.events.list(kind=UnknownEvent)] == ["7"]
     assert len(azureml_emulator.calls.list("eventgrid/namespaces.release")) == 1
+
+
+def test_an_event_that_cannot_be_read_now_keeps_no_other_from_being_stored(
+    platform: Platform, namespace: Namespace, azureml_emulator: Emulator
+) -> None:
+    journal = "endpoints/scaling/000000000001.json"
+    platform._backends.objects.put(journal, b"{")
+    kind, data = "Microsoft.MachineLearningServices.ModelDeployed", {"ServiceName": "scaling", "ModelIds": "churn:3"}
+    by_another_program(
+        namespace,
+        CloudEvent(source=workspace_id(platform), type=kind, id="6", data=data),
+        CloudEvent(source="//example.com", type="com.example.new", id="7"),
+    )
+
+    with pytest.raises(UnexpectedReplyError, match=f"{journal} in the object store is damaged"):
+        pulling(platform)
+
+    assert [event.id for event in platform.events.list(kind=UnknownEvent)] == ["7"]
+    assert [event["id"] for event in namespace.waiting()] == ["6"]
+    platform._backends.objects.delete(journal)
+    while not platform.events.list(kind=ModelDeployed):
+        platform.events.process()
+    assert namespace.waiting() == []
+
+
+def test_a_worker_does_not_give_back_what_another_thread_is_about_to_store(
+    opened: Opened, namespace: Namespace, azureml_emulator: Emulator
+) -> None:
+    events = opened(**namespace.settings).events
+    by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
+    while not (pulled := events.pull(10)):
+        pass
+
+    another = threading.Thread(target=lambda: events.pull(10))
+    another.start()
+    another.join()
+    events.acknowledge([one.receipt for one in pulled])
+
+    assert namespace.waiting() == []
+    assert azureml_emulator.calls.list("eventgrid/namespaces.release") == []
 
 
 def test_an_event_whose_lock_ended_is_handled_once(
@@ -326,3 +374,16 @@ def test_a_queue_is_waited_at_for_longer_than_other_calls_may_take(
     by_another_program(namespace, CloudEvent(source="//example.com", type="com.example.new", id="7"))
     while not platform.events.list():
         platform.events.process()
+
+
+def test_settings_that_have_become_wrong_are_told_and_are_no_event_that_cannot_be_read(
+    platform: Platform, azureml_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    too_old = Refused("UNAUTHENTICATED", "The access token has expired.", reason="Unauthorized")
+    azureml_emulator.faults.set(Fault(matching="eventgrid/namespaces.receive", refused=too_old, times=None))
+    monkeypatch.setenv("AZURE_CLIENT_ID", "")
+
+    with pytest.raises(ConfigurationError, match="AZURE_CLIENT_ID is empty"):
+        pulling(platform)
+
+    assert "cannot be read" not in caplog.text

@@ -66,7 +66,7 @@ def test_storage_that_stays_away_is_said_to_be_unavailable(opened: Opened, azure
     platform.features.write_table("weather", rows(1.0))
     azureml_emulator.faults.set(Fault(matching="blob/*", times=None, refused=Refused("UNAVAILABLE", "not now")))
 
-    with pytest.raises(UnavailableError, match=r"features\.training_table of 'weather' was refused") as caught:
+    with pytest.raises(UnavailableError, match=r"features\.training_table of 'weather' did not succeed") as caught:
         wind(platform)
     assert caught.value.retryable
 

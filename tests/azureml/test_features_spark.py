@@ -13,7 +13,8 @@ import pytest
 from tests.feature_worlds import Case, expected_table, made_case, normal, typed
 
 from cloudmlops import Entity, TableSource
-from cloudmlops.domain.features import EVENT_TIME, FeatureView
+from cloudmlops.domain.feature_columns import EVENT_TIME
+from cloudmlops.domain.features import FeatureView
 from cloudmlops.domain.point_in_time import FeatureRow, reduced, to_datetime
 from cloudmlops.materializers.feature_columns import TIME
 from cloudmlops.providers.azureml.feature_store.columns import asked_table, joined_table, own_columns

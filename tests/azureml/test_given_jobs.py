@@ -107,7 +107,7 @@ def test_a_given_pipeline_that_fails_names_the_step_and_is_run_anew(
         platform.pipelines.run(given, {"word": "wrong", "times": 3}, id="monday", wait=True)
 
     assert failure.value.run.status is RunState.FAILED
-    with pytest.raises(UnsupportedError, match="Azure ML's own words"):
+    with pytest.raises(UnsupportedError, match="a pipeline job of Azure ML: which of its parts"):
         failure.value.run.resume()
     with pytest.raises(ConflictError, match="other parameters"):
         platform.pipelines.run(given, {"word": "right", "times": 3}, id="monday")

@@ -18,7 +18,8 @@ from cloudmlops.errors import (
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 
 from .conftest import Opened
-from .model_versions import GET, PUT, new, once_within, shown, versions
+from .deployments import once
+from .model_versions import GET, PUT, new, once_within, registered_by_others, shown, versions
 
 
 def test_a_service_that_was_away_or_busy_is_asked_again(backends: AzureMLBackends, azureml_emulator: Emulator) -> None:
@@ -114,3 +115,75 @@ def test_what_was_drawn_of_a_later_end_of_the_ledger_is_left_alone(opened: Opene
     backends.models.project("churn", [shown(stage=Stage.CANDIDATE)])
 
     assert backends.models.projected("churn")["1"].stage is Stage.STAGING
+
+
+@pytest.mark.parametrize("put", [1, 2], ids=["marked", "archived"])
+def test_what_a_stale_writer_puts_over_a_deletion_is_deleted_again(
+    opened: Opened, azureml_emulator: Emulator, put: int
+) -> None:
+    backends, other = opened(), opened()
+    backends.models.create(new(backends))
+    stale = other.native.models.get("churn", "1")
+    made = len(azureml_emulator.calls.list(PUT))
+    overwrite = once(
+        lambda: other.native.models.create_or_update(stale),
+        when=lambda: len(azureml_emulator.calls.list(PUT)) == made + put,
+    )
+    azureml_emulator.faults.set(Fault(matching=GET, times=None, before=overwrite))
+
+    backends.models.delete("churn", "1")
+
+    assert len(azureml_emulator.calls.list(PUT)) > made + 2, "the other has written"
+    assert versions(backends) == []
+    assert backends.models.projected("churn") == {}
+
+
+@pytest.mark.conformance(ci=True)
+def test_a_version_that_is_always_put_back_is_not_said_to_be_deleted(
+    opened: Opened, azureml_emulator: Emulator
+) -> None:
+    backends, other = opened(), opened()
+    backends.models.create(new(backends))
+    stale = other.native.models.get("churn", "1")
+    put_back = once_within(lambda: other.native.models.create_or_update(stale))
+    azureml_emulator.faults.set(Fault(matching=GET, times=None, before=put_back))
+
+    with pytest.raises(ConflictError, match="somebody else changes churn@1 in Azure ML whenever it is deleted"):
+        backends.models.delete("churn", "1")
+
+
+def test_what_a_stale_writer_puts_over_a_stamp_is_stamped_again(opened: Opened, azureml_emulator: Emulator) -> None:
+    backends, other = opened(), opened()
+    registered_by_others(backends)
+    stale = other.native.models.get("churn", "1")
+    made = len(azureml_emulator.calls.list(PUT))
+    overwrite = once(
+        lambda: other.native.models.create_or_update(stale),
+        when=lambda: len(azureml_emulator.calls.list(PUT)) == made + 1,
+    )
+    azureml_emulator.faults.set(Fault(matching=GET, times=None, before=overwrite))
+
+    backends.models.stamp("churn", backends.objects.uri)
+
+    assert len(azureml_emulator.calls.list(PUT)) == made + 3
+    assert backends.models.store("churn") == backends.objects.uri
+
+
+def test_the_last_stamp_that_stays_is_seen(opened: Opened, azureml_emulator: Emulator) -> None:
+    backends, other = opened(), opened()
+    registered_by_others(backends)
+    stale = other.native.models.get("churn", "1")
+    overwrite = [once(lambda: other.native.models.create_or_update(stale)) for _ in range(4)]
+    made = len(azureml_emulator.calls.list(PUT))
+
+    def put_back() -> None:
+        put = len(azureml_emulator.calls.list(PUT)) - made
+        if put % 2 and put < 8:
+            overwrite[put // 2]()
+
+    azureml_emulator.faults.set(Fault(matching=GET, times=None, before=once_within(put_back)))
+
+    backends.models.stamp("churn", backends.objects.uri)
+
+    assert len(azureml_emulator.calls.list(PUT)) == made + 9
+    assert backends.models.store("churn") == backends.objects.uri

@@ -22,8 +22,9 @@ from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.mapping import models as mapping
 from cloudmlops.testing.contract.models import in_production, written_model
 
-from .conftest import Opened
+from .conftest import Connects, Opened
 from .model_versions import DIGEST, PUT, change, new, once_within, registered_by_others, shown, versions
+from .steps.pipelines import registering
 
 
 def test_what_a_version_is_made_of_is_sent(
@@ -49,8 +50,30 @@ def test_what_a_version_is_made_of_is_sent(
         "cloudmlops-digest": DIGEST,
         "cloudmlops-run": "run-7",
     }
-    # azure-ai-ml 1.35 reads the job's name and does not send it.
-    assert sent.get("jobName") is None
+    assert "jobName" not in sent, "a run may be called as one likes, and need be no job of the workspace"
+
+
+def test_azure_s_own_client_does_not_send_the_job_that_a_version_is_of(
+    backends: AzureMLBackends, azureml_emulator: Emulator
+) -> None:
+    made = registered_by_others(backends, job_name="run-7")
+
+    sent = azureml_emulator.calls.list(PUT)[-1].request["body"]["properties"]
+    assert sent.get("jobName") is None, "lineage need not be a property any more"
+    assert made.job_name is None
+
+
+@pytest.mark.conformance(ci=True)
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+def test_a_version_says_which_job_its_step_was_part_of(connect_to_run: Connects) -> None:
+    platform = connect_to_run()
+    run = platform.pipelines.run(registering, wait=True)
+
+    made = platform.native.models.get("made-inside", "1")
+
+    job = platform.native.jobs.get(made.properties["cloudmlops-run"])
+    assert (job.name, job.status) == (run.id, "Completed")
+    assert platform.models.get("made-inside", "1").run == job.name
 
 
 def test_registering_moves_no_file(backends: AzureMLBackends, azureml_emulator: Emulator) -> None:
@@ -368,3 +391,84 @@ def test_every_tag_is_azure_s_or_kept_beside_and_none_is_both(tags: dict[str, st
 @pytest.mark.parametrize("native", ["", "projects/p/locations/l/models/churn@1", "churn:1"])
 def test_a_name_that_is_no_resource_id_finds_nothing(native: str) -> None:
     assert mapping.identifier_of(native) == ""
+
+
+def test_a_version_that_others_archived_is_found_and_restored(opened: Opened, tmp_path: Path) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        in_production(platform, "churn", written_model(tmp_path / "model"))
+        backends.native.models.archive("churn", "1")
+        assert versions(backends) == []
+
+        found = platform.models.verify("churn")
+        repaired = platform.models.repair("churn")
+
+    assert "it is archived in Azure ML" in found.problems[0].message
+    assert repaired.ok
+    (version,) = versions(backends)
+    assert version.stage == "Production"
+
+
+def test_a_deleted_version_that_others_restore_is_found_and_archived_again(opened: Opened, tmp_path: Path) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        platform.models.register("churn", written_model(tmp_path / "model"))
+        platform.models.delete("churn", "1")
+        backends.native.models.restore("churn", "1")
+
+        found = platform.models.verify("churn")
+        repaired = platform.models.repair("churn")
+
+    assert "churn@1 is deleted, but the provider still has a record of it" in found.problems[0].message
+    assert repaired.ok
+    assert versions(backends) == []
+
+
+def test_a_stamp_that_others_took_away_is_found_and_drawn_again(opened: Opened, tmp_path: Path) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        platform.models.register("churn", written_model(tmp_path / "model"))
+        kept = versions(backends)[0].properties
+        change(backends, properties={name: value for name, value in kept.items() if name != "cloudmlops-store"})
+
+        found = platform.models.verify("churn")
+        repaired = platform.models.repair("churn")
+
+    assert "its ledger lies in None" in found.problems[0].message
+    assert repaired.ok
+    assert versions(backends)[0].properties == kept
+
+
+def test_nothing_is_drawn_on_what_somebody_else_registered_in_place_of_a_version(
+    backends: AzureMLBackends,
+) -> None:
+    native = backends.models.create(new(backends))
+    backends.wire.send("DELETE", f"{native}?api-version=2024-10-01", operation="by hand", resource="churn@1")
+    registered_by_others(backends, tags={"team": "fraud"})
+
+    with pytest.raises(NotFoundError, match="version 1 of model 'churn' is not in the workspace's registry"):
+        backends.models.project("churn", [replace(shown(stage=Stage.CANDIDATE), native=native)])
+    backends.models.delete("churn", "1")
+
+    (version,) = versions(backends)
+    assert (version.tags, version.properties) == ({"team": "fraud"}, {})
+
+
+def test_a_model_that_others_registered_is_neither_promoted_nor_deleted(
+    opened: Opened, azureml_emulator: Emulator
+) -> None:
+    backends = opened()
+    registered_by_others(backends)
+    azureml_emulator.calls.clear()
+
+    with connect(backends.settings.target) as platform:
+        for act in (
+            lambda: platform.models.promote("churn", "1", to=Stage.CANDIDATE),
+            lambda: platform.models.approve("churn", "1", to=Stage.PRODUCTION),
+            lambda: platform.models.delete("churn", "1"),
+            lambda: platform.models.repair("churn"),
+        ):
+            with pytest.raises(NotFoundError, match="churn"):
+                act()
+
+    assert azureml_emulator.calls.list(PUT) == []

@@ -14,7 +14,14 @@ from cloudmlops.domain.ledger import EntryKind
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import AuthenticationError, CloudMLOpsError, ConfigurationError, NotFoundError, UnavailableError
+from cloudmlops.errors import (
+    AuthenticationError,
+    CloudMLOpsError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnavailableError,
+)
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.storage.opening import open_store
@@ -164,3 +171,21 @@ def test_an_address_that_names_no_container_is_refused(uri: str) -> None:
         open_store(uri)
 
     assert "secret" not in str(caught.value)
+
+
+def test_an_object_that_may_not_be_removed_is_told_as_a_refusal(opened: Opened) -> None:
+    opened().objects.put("inbox/a", b"b")
+    with pytest.raises(PermissionDeniedError, match="Storage Blob Data Contributor"):
+        opened("reader").objects.delete("inbox/a")
+    assert opened().objects.get("inbox/a") == b"b"
+
+
+def test_a_refusal_that_may_be_the_networks_is_told_as_such(opened: Opened, azureml_emulator: Emulator) -> None:
+    objects = opened().objects
+    kept_out = Refused(
+        "PERMISSION_DENIED", "This request is not authorized to perform this operation.", reason="AuthorizationFailure"
+    )
+    azureml_emulator.faults.set(Fault(matching="blob/*", times=None, refused=kept_out))
+
+    with pytest.raises(PermissionDeniedError, match="network rules may keep this machine out"):
+        objects.get("inbox/a")

@@ -130,6 +130,7 @@ def test_of_all_that_processes_write_at_once_the_greatest_stays(
     assert repr(found) == repr([reduced(view, [one for other, one in rows if other == key]) for key in range(40)])
 
 
+@pytest.mark.conformance(ci=True)
 @pytest.mark.parametrize("after", KILLED_AFTER)
 def test_a_killed_write_that_is_repeated_is_as_if_never_killed(
     redis: Redis, store: OnlineStore, writer: Writer, tmp_path: Path, after: int
@@ -150,6 +151,7 @@ def test_a_killed_write_that_is_repeated_is_as_if_never_killed(
     assert reader(list(range(KEYS))) == [[one] for _, one in rows]
 
 
+@pytest.mark.conformance(ci=True)
 def test_readers_see_the_former_rows_until_a_rebuild_is_whole_though_one_was_killed(
     redis: Redis, store: OnlineStore, client: Client, writer: Writer, tmp_path: Path
 ) -> None:
@@ -174,6 +176,7 @@ def test_readers_see_the_former_rows_until_a_rebuild_is_whole_though_one_was_kil
     assert len(generations(client, view)) == 1, "what killed attempts wrote is removed"
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_is_written_while_a_rebuild_comes_to_its_end_is_there_afterwards(redis: Redis, client: Client) -> None:
     view = view_of({"number": int}, keys={"id": int})
     rebuilt = [(key, row(START, 0)) for key in range(500)]
@@ -196,6 +199,7 @@ def test_what_is_written_while_a_rebuild_comes_to_its_end_is_there_afterwards(re
     other.close()
 
 
+@pytest.mark.conformance(ci=True)
 def test_an_answer_is_of_one_rebuild_however_many_keys_are_asked_for(redis: Redis) -> None:
     view = view_of({"number": int}, keys={"id": int})
     store, other = store_at(redis.url), store_at(redis.url)
@@ -214,6 +218,7 @@ def test_an_answer_is_of_one_rebuild_however_many_keys_are_asked_for(redis: Redi
     other.close()
 
 
+@pytest.mark.conformance(ci=True)
 def test_of_two_rebuilds_the_one_that_was_begun_later_is_served(redis: Redis, client: Client) -> None:
     view = view_of({"number": int}, keys={"id": int})
     with ThreadPoolExecutor(4) as pool:

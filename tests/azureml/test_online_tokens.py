@@ -21,18 +21,17 @@ from cloudmlops.emulators.azure.redis.service import Redis
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.errors import AuthenticationError, PermissionDeniedError, QuotaExceededError, ServiceError
+from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.credentials import caller
 from cloudmlops.providers.azureml.feature_store.online import OnlineStore
 from cloudmlops.providers.azureml.feature_store.redis_tokens import SCOPE
+from cloudmlops.providers.azureml.mapping.access import WRITING_REDIS, Where
 
 from .conftest import Opened
 from .online_gate import Gate
 from .online_rows import HOUR, START, row, view_of, written
 
-COMMANDS = (
-    *("hvals", "hkeys", "hgetall", "hset", "hdel", "get", "set", "incrby", "scan", "unlink"),
-    *("eval", "evalsha", "script|load", "time", "pexpireat", "persist"),
-)
+COMMANDS = WRITING_REDIS
 """All that is needed beside AUTH, as docs/azureml.md lists it."""
 
 
@@ -260,6 +259,43 @@ def test_a_user_without_rights_is_told_and_nothing_is_changed(
         assert not caught.value.retryable
     assert store.reader(view)(["a"])[0][0].values in ((1,), (2,)), "one row, the former or the new one"
     store.close()
+
+
+def asked(platform: AzureMLBackends, *verbs: str) -> dict[str, tuple[str, str]]:
+    """Return what is told to be missing of Redis, on what, and why that is not known."""
+    access = platform.access
+    wanted = {one for verb in verbs for one in access.permissions[verb] if one.scope == Where.REDIS}
+    return {one.name: (lack.resource, lack.unknown) for one, lack in access.lacking(wanted).items()}
+
+
+def test_what_redis_lets_the_caller_do_is_asked_of_redis_and_changes_nothing(opened: Opened, server: Server) -> None:
+    platform = opened(redis_url=server.url)
+    password = platform.wire.credential.get_token(SCOPE).token
+    user = caller(password).id
+    reads, writes = ("features.online", "features.reader"), ("features.materialize", "features.push")
+    server.let(user, password, *COMMANDS, "multi", "discard")
+    assert asked(platform, *reads, *writes) == {}
+
+    server.let(user, password, "hvals", "get", "eval", "multi", "discard")
+    assert asked(platform, *reads) == {}
+    missing = asked(platform, *writes)
+    assert set(missing) == {f"+{one}" for one in COMMANDS} - {"+hvals", "+get", "+eval"}
+    assert set(missing.values()) == {("localhost", "")}
+    assert server.admin.keys("*") == []
+    assert asked(platform, "features.apply") == {}
+
+
+def test_what_redis_does_not_say_is_told_as_not_known(opened: Opened, server: Server) -> None:
+    platform = opened(redis_url=server.url)
+    password = platform.wire.credential.get_token(SCOPE).token
+    user = caller(password).id
+    server.let(user, password, *COMMANDS)
+    told = asked(platform, "features.online")
+    assert set(told) == {"+get", "+hvals"}
+    assert all("multi" in unknown for _, unknown in told.values())
+
+    server.let(user, "another token", *COMMANDS)
+    assert asked(platform, "features.online") == dict.fromkeys(("+get", "+hvals"), ("localhost", ""))
 
 
 def test_a_full_redis_keeps_what_it_has(token: tuple[OnlineStore, str, str], server: Server, view: FeatureView) -> None:

@@ -1,65 +1,53 @@
-"""Each verb needs no more than its actions say: with a custom role of exactly these, it goes through."""
+"""Each verb needs no more than its actions say, where they say it: with roles of exactly these it goes through."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from cloudmlops import Entity, FeatureService, FeatureView, Platform, TableSource, connect
-from cloudmlops.domain.events import DriftDetected, EventContext
+from cloudmlops.domain.events import DriftDetected, EventContext, RunCompleted
 from cloudmlops.domain.models import Stage
+from cloudmlops.domain.runs import RunState
 from cloudmlops.emulators.azure.cloud import AzureCloud
+from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.errors import DeploymentFailedError, PermissionDeniedError, RunFailedError
-from cloudmlops.providers.azureml.mapping.access import PERMISSIONS, of_data
 from cloudmlops.providers.azureml.sdk import ml
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import GROUP, Opened
-from .deployments import Deployer
+from .custom_roles import Rights, take_all
+from .deployments import Deployer, until
 from .steps.pipelines import falling, pictured, single, talking
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 Acts = Mapping[str, Callable[[Platform], object]]
-Allow = Callable[[str], None]
 LONG = timedelta(minutes=2)
 WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def allow(cloud: AzureCloud) -> Allow:
-    """Give the worker a role that has the actions of a verb and nothing else."""
-    worker = cloud.tokens.directory.by_name("worker")
-
-    def only(verb: str) -> None:
-        for one in cloud.access.assignments():
-            if one["properties"]["principalId"] == worker.object_id:
-                cloud.access.unassign(one["name"])
-        data = of_data(PERMISSIONS[verb])
-        granted = {
-            "actions": [one.name for one in PERMISSIONS[verb] if one not in data],
-            "dataActions": [one.name for one in data],
-        }
-        name = str(uuid4())
-        role = cloud.access.define({"name": name, "properties": {"roleName": name, "permissions": [granted]}})
-        cloud.access.assign("/", worker.object_id, role)
-
-    return only
+def rights(cloud: AzureCloud, opened: Opened) -> Iterator[Callable[[], Rights]]:
+    """Whose rights are as the settings are now, which the environment has a say in."""
+    yield lambda: Rights(cloud, opened())
+    take_all(cloud, cloud.tokens.directory.by_name("worker").object_id)
 
 
 @pytest.fixture
-def check(opened: Opened, allow: Allow, as_somebody: Callable[[str], None]) -> Callable[[Acts], None]:
+def check(rights: Callable[[], Rights], as_somebody: Callable[[str], None]) -> Callable[[Acts], None]:
     """Do each verb on a platform of its own as the worker, who may do that verb only."""
-    target = opened().settings.target
 
     def each(acts: Acts) -> None:
+        may = rights()
         as_somebody("worker")
         for verb, act in acts.items():
-            allow(verb)
-            with connect(target) as platform:
+            may.of(verb)
+            with connect(may.settings.target) as platform:
                 act(platform)
 
     return each
@@ -138,7 +126,7 @@ def test_events(check: Callable[[Acts], None]) -> None:
 
 @pytest.mark.parametrize("verb", ["models.register", "models.promote", "models.delete"])
 def test_reading_alone_does_not_suffice(
-    opened: Opened, allow: Allow, as_somebody: Callable[[str], None], tmp_path: Path, verb: str
+    opened: Opened, rights: Callable[[], Rights], as_somebody: Callable[[str], None], tmp_path: Path, verb: str
 ) -> None:
     target = opened().settings.target
     artifact = written_model(tmp_path / "model")
@@ -149,7 +137,7 @@ def test_reading_alone_does_not_suffice(
         "models.promote": lambda at: at.models.promote("churn", "1", to=Stage.CANDIDATE),
         "models.delete": lambda at: at.models.delete("churn", "1"),
     }
-    allow("models.get")
+    rights().of("models.get")
     as_somebody("worker")
 
     with connect(target) as reading, pytest.raises(PermissionDeniedError):
@@ -215,6 +203,51 @@ def test_pipelines(check: Callable[[Acts], None]) -> None:
             "pipelines.unschedule": lambda at: at.pipelines.unschedule("nightly"),
         }
     )
+
+
+@pytest.mark.usefixtures("steps_run")
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+def test_a_run_that_ended_is_shown_to_who_may_only_read_and_told_of_by_who_may_write(
+    rights: Callable[[], Rights], as_somebody: Callable[[str], None]
+) -> None:
+    may = rights()
+    with connect(may.settings.target) as owner:
+        run = owner.pipelines.run(single, id="quiet")
+        as_somebody("worker")
+        may.of("pipelines.get")
+        with connect(may.settings.target) as reading:
+            until(lambda: reading.pipelines.get("quiet").status is RunState.SUCCEEDED)
+            assert [one.status for one in reading.pipelines.list()] == [RunState.SUCCEEDED]
+        as_somebody("owner")
+
+        assert [one for one in owner.events.list() if isinstance(one, RunCompleted)] == []
+        assert run.wait().status is RunState.SUCCEEDED
+        assert len([one for one in owner.events.list() if isinstance(one, RunCompleted)]) == 1
+
+
+@pytest.mark.usefixtures("steps_run")
+@pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
+def test_a_run_that_a_schedule_started_is_shown_to_who_may_only_read_before_anybody_else_has_looked(
+    rights: Callable[[], Rights], as_somebody: Callable[[str], None], azureml_emulator: Emulator
+) -> None:
+    may = rights()
+    azureml_emulator.clock.freeze(datetime(2030, 1, 1, 1, 30, tzinfo=UTC))
+    with connect(may.settings.target) as owner:
+        owner.pipelines.schedule(single, name="nightly", cron="0 2 * * *", parameters={"value": 7})
+        azureml_emulator.clock.advance(timedelta(hours=1))
+        as_somebody("worker")
+        with connect(may.settings.target) as reading:
+            may.of("pipelines.list")
+            (seen,) = reading.pipelines.list()
+            may.of("pipelines.get")
+            assert reading.pipelines.get(seen.id).lineage == seen.lineage
+            until(lambda: reading.pipelines.get(seen.id).status is RunState.SUCCEEDED)
+            may.of("pipelines.logs")
+            assert reading.pipelines.get(seen.id).logs("one") == ""
+        as_somebody("owner")
+
+        (run,) = owner.pipelines.list()
+        assert (run.id, run.lineage, run.created_at) == (seen.id, seen.lineage, seen.created_at)
 
 
 @pytest.mark.usefixtures("steps_run")

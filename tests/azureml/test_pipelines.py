@@ -16,7 +16,7 @@ import pytest
 import cloudmlops as cm
 from cloudmlops.domain.runs import RunState, StepState
 from cloudmlops.emulators.core.emulator import Emulator
-from cloudmlops.errors import ConflictError, InvalidPipelineError, InvalidRequestError, RunFailedError, UnsupportedError
+from cloudmlops.errors import InvalidPipelineError, InvalidRequestError, RunFailedError, UnsupportedError
 from cloudmlops.providers.azureml.mapping import pipelines as mapping
 from cloudmlops.providers.azureml.mapping.job_names import nodes
 from cloudmlops.providers.azureml.sdk import ml
@@ -55,6 +55,7 @@ def test_every_state_of_jobs_is_known() -> None:
     assert set(mapping.RUN_STATES) == set(mapping.STEP_STATES)
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_job_says_what_it_is_to_everybody(connect_to_run: Connects, azureml_emulator: Emulator) -> None:
     platform = connect_to_run()
     run = platform.pipelines.run(machines, id="two_words")
@@ -71,6 +72,7 @@ def test_a_job_says_what_it_is_to_everybody(connect_to_run: Connects, azureml_em
     assert {child.display_name for child in children} == {"small", "cheap", "in_all"}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_step_gets_the_machine_and_the_image_that_it_asks_for(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
@@ -126,6 +128,7 @@ def _twins() -> None:
     one.with_options(name="in_all")()
 
 
+@pytest.mark.conformance(ci=True)
 def test_values_are_exact_on_their_way(connect_to_run: Connects) -> None:
     given = {"large": 2**63 + 1, "real": 0.1 + 0.2, "text": """{{$}} "quoted" 'it' null $HOME ${{x}} $[[y]] `z` \\ é"""}
 
@@ -134,6 +137,7 @@ def test_values_are_exact_on_their_way(connect_to_run: Connects) -> None:
     assert run.outputs == {"output": {**given, "large": 2**63 + 2, "nothing": None}}
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_the_first_attempt_has_left_is_taken_by_the_next(connect_to_run: Connects, tmp_path: Path) -> None:
     journal, missing = tmp_path / "journal", tmp_path / "missing"
     platform = connect_to_run()
@@ -166,6 +170,7 @@ def test_a_step_waits_for_another_without_taking_anything(connect_to_run: Connec
     assert later.started_at >= made.ended_at
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_scheduled_run_is_a_run_like_any_other(connect_to_run: Connects, azureml_emulator: Emulator) -> None:
     azureml_emulator.clock.freeze(datetime(2030, 1, 1, 1, 30, tzinfo=UTC))
     platform = connect_to_run()
@@ -191,16 +196,7 @@ def test_a_time_zone_that_windows_has_not_is_refused(connect_to_run: Connects, a
     assert not azureml_emulator.calls.list("arm/PUT *")
 
 
-def test_somebody_elses_schedule_is_left_alone(connect_to_run: Connects) -> None:
-    platform = connect_to_run()
-    platform.pipelines.schedule(single, name="nightly", cron="0 3 * * *")
-    platform._context.backends.objects.delete("schedules/nightly/now.json")
-
-    with pytest.raises(ConflictError, match="that this library did not make"):
-        platform.pipelines.schedule(single, name="nightly", cron="0 4 * * *")
-    assert platform.pipelines.schedules() == []
-
-
+@pytest.mark.conformance(ci=True)
 def test_what_a_step_prints_can_be_read_while_it_goes_on(connect_to_run: Connects, tmp_path: Path) -> None:
     release = tmp_path / "release"
     platform = connect_to_run()
@@ -214,11 +210,13 @@ def test_what_a_step_prints_can_be_read_while_it_goes_on(connect_to_run: Connect
     assert run.logs("talk") == "begun\nended\n"
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_step_that_leaves_no_word_is_told_by_the_end_of_its_log(connect_to_run: Connects) -> None:
     with pytest.raises(RunFailedError, match="left no word; the last that it printed:\nabout to fall"):
         connect_to_run().pipelines.run(falling, wait=True)
 
 
+@pytest.mark.conformance(ci=True)
 def test_nothing_of_an_attempt_goes_on_beside_the_next(connect_to_run: Connects, tmp_path: Path) -> None:
     run = connect_to_run().pipelines.run(leaving, {"journal": str(tmp_path / "journal")}, wait=True)
 
@@ -245,6 +243,7 @@ def test_within_a_step_the_platform_is_the_same_and_knows_the_run(connect_to_run
     assert [one.model for one in platform.models.list()] == ["made-inside"]
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_steps_have_left_is_reused_also_by_the_service(connect_to_run: Connects) -> None:
     platform = connect_to_run()
     first = platform.pipelines.run(single, wait=True)
@@ -258,6 +257,7 @@ def test_what_steps_have_left_is_reused_also_by_the_service(connect_to_run: Conn
     assert again.status is RunState.SUCCEEDED
 
 
+@pytest.mark.conformance(ci=True)
 def test_the_code_asset_has_what_steps_import_and_no_secrets(
     connect_to_run: Connects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +303,7 @@ def test_steps_run_in_an_environment_that_was_made_from_a_conda_file(connect_to_
     assert platform.pipelines.run(single, wait=True).outputs == {"output": 1}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_step_of_several_processes_leaves_what_the_first_one_returns(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:

@@ -29,6 +29,7 @@ PUT = "arm/PUT workspaces/jobs"
 GET = "arm/GET workspaces/jobs"
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_lost_answer_makes_no_second_job(connect_to_run: Connects, azureml_emulator: Emulator) -> None:
     azureml_emulator.faults.set(Fault(matching=PUT, lose_response=True))
     platform = connect_to_run()
@@ -39,6 +40,7 @@ def test_a_lost_answer_makes_no_second_job(connect_to_run: Connects, azureml_emu
     assert len(azureml_emulator.calls.list(PUT)) == 2
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_service_that_is_busy_is_asked_again(connect_to_run: Connects, azureml_emulator: Emulator) -> None:
     busy = Refused("RESOURCE_EXHAUSTED", "Too many requests.", retry_after_seconds=0.01)
     azureml_emulator.faults.set(Fault(matching=PUT, times=2, refused=busy))
@@ -61,6 +63,7 @@ def test_a_service_that_stays_busy_is_told_with_the_time_to_come_again(
     assert caught.value.retry_after == timedelta(seconds=0.25)
 
 
+@pytest.mark.conformance(ci=True)
 def test_an_id_whose_job_was_never_made_is_started_by_the_next_call(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
@@ -73,6 +76,7 @@ def test_an_id_whose_job_was_never_made_is_started_by_the_next_call(
     assert platform.pipelines.run(single, id="monday").wait().outputs == {"output": 1}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_resume_whose_job_was_never_made_is_done_by_the_next_call(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
@@ -100,12 +104,13 @@ def test_a_token_that_became_too_old_is_renewed(
 ) -> None:
     too_old = Refused("UNAUTHENTICATED", "The access token has expired.", reason="ExpiredAuthenticationToken")
     platform = connect_to_run()
-    azureml_emulator.faults.set(Fault(matching=call, first=2 if call == GET else 1, refused=too_old))
+    azureml_emulator.faults.set(Fault(matching=call, refused=too_old))
 
     assert platform.pipelines.run(single, wait=True).outputs == {"output": 1}
     assert "UNAUTHENTICATED" in [one.status for one in azureml_emulator.calls.list(call)]
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_job_that_never_begins_is_waited_for_so_long_and_can_be_cancelled(
     connect_to_run: Connects, cloud: AzureCloud, azureml_emulator: Emulator
 ) -> None:
@@ -123,6 +128,7 @@ def test_a_job_that_never_begins_is_waited_for_so_long_and_can_be_cancelled(
     assert run.steps["one"].state is StepState.CANCELLED
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_job_that_the_service_fails_is_failed(connect_to_run: Connects, cloud: AzureCloud) -> None:
     image = "contoso.azurecr.io/steps:none"
     cloud.images.lack(image)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-import re
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -22,7 +19,7 @@ from cloudmlops import connect
 from cloudmlops.emulators.azure.cloud import AzureCloud
 from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
-from cloudmlops.errors import QuotaExceededError, UnavailableError, WaitTimeoutError
+from cloudmlops.errors import ConfigurationError, QuotaExceededError, UnavailableError, WaitTimeoutError
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.sdk import quiet
 
@@ -130,13 +127,23 @@ def test_what_does_not_end_is_waited_for_no_longer_than_a_call(
     assert begun[0].done(), "it went on"
 
 
-def test_only_public_names_of_azure_s_packages_are_used() -> None:
-    sources = Path(inspect.getfile(AzureMLBackends)).parent.rglob("*.py")
-    private = re.compile(
-        r"(?:from|import) azure[\w.]*\._|azure(?:\.\w+)*\._\w|from azure[\w.]* import [^#\n]*\b_\w|ml\(\)\._\w"
-    )
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("AZURE_CLIENT_SECRET", "", "AZURE_CLIENT_SECRET is empty"),
+        ("AZURE_TENANT_ID", "", "AZURE_TENANT_ID is empty"),
+        ("AZURE_TENANT_ID", "mine/yours", "set are .*AZURE_TENANT_ID"),
+        ("AZURE_TOKEN_CREDENTIALS", "mine", "AZURE_TOKEN_CREDENTIALS"),
+    ],
+)
+def test_a_variable_that_says_wrongly_who_asks_is_named(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    target = opened().settings.target
+    monkeypatch.setenv(variable, value)
 
-    assert [source.name for source in sources if private.search(source.read_text(encoding="utf-8"))] == []
+    with connect(target) as platform, pytest.raises(ConfigurationError, match=told):
+        platform.models.list()
 
 
 def test_the_sdk_is_loaded_without_warnings(recwarn: pytest.WarningsRecorder, backends: AzureMLBackends) -> None:
@@ -146,26 +153,56 @@ def test_the_sdk_is_loaded_without_warnings(recwarn: pytest.WarningsRecorder, ba
     assert logging.getLogger("azure").level == logging.NOTSET, "nobody's logging is changed"
 
 
-def test_quiet_that_overlaps_in_two_threads_leaves_warnings_and_logging_as_they_were() -> None:
-    log = logging.getLogger("azure.ai.ml")
-    before = (log.level, list(warnings.filters))
-    first_in, second_in, first_out = Event(), Event(), Event()
+def test_quiet_leaves_warnings_logging_and_filters_of_other_threads_as_they_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inside, done = Event(), Event()
+    log = logging.getLogger("azure.ai.ml._utils._experimental")
+    before = (logging.getLogger("azure.ai.ml").level, log.level, warnings.showwarning)
 
-    def first() -> None:
+    def hold() -> None:
         with quiet():
-            first_in.set()
-            second_in.wait(30)
-        first_out.set()
+            inside.set()
+            assert done.wait(30)
+            log.warning("of the thread that wants quiet")
+            log.error("an error of that thread")
 
-    def second() -> None:
-        first_in.wait(30)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with ThreadPoolExecutor(1) as pool:
+            holder = pool.submit(hold)
+            assert inside.wait(30)
+            warnings.warn("of the other thread", UserWarning, stacklevel=1)
+            log.warning("of the other thread")
+            warnings.simplefilter("error", category=BytesWarning)
+            mine = warnings.filters[0]
+            done.set()
+            holder.result()
+        assert mine in warnings.filters, "a filter that is set meanwhile stays"
+
+    assert [str(one.message) for one in seen] == ["of the other thread"]
+    assert [one.message for one in caplog.records] == ["of the other thread", "an error of that thread"]
+    assert (logging.getLogger("azure.ai.ml").level, log.level, warnings.showwarning) == before
+
+
+@pytest.mark.parametrize("module", ["azure.ai.ml._schema.core.schema", "azure.core.tracing", "marshmallow.fields"])
+def test_what_the_sdk_warns_of_itself_is_not_heard_whatever_filters_there_are(module: str) -> None:
+    def warn(of: str) -> None:
+        warnings.warn_explicit("old", DeprecationWarning, f"{of}.py", 1, module=of)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         with quiet():
-            second_in.set()
-            first_out.wait(30)
-            assert log.level == logging.ERROR
+            warn(module)
+            with pytest.raises(DeprecationWarning):
+                warn("mine.own")
 
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(first), pool.submit(second)]:
-            done.result()
 
-    assert (log.level, list(warnings.filters)) == before
+def test_quiet_adds_no_filter_each_time() -> None:
+    with quiet():
+        before = list(warnings.filters)
+    for _ in range(3):
+        with quiet():
+            pass
+
+    assert list(warnings.filters) == before

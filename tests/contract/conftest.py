@@ -21,7 +21,10 @@ def target_in_new_project(emulator_url: str, **settings: str) -> str:
     """Do the same at an emulator's address; whether the platform asks there or at Google's own is a setting."""
     name = f"p{uuid.uuid4().hex[:12]}"
     reply = httpx.post(
-        f"{emulator_url}/storage/v1/b", params={"project": name}, json={"name": f"{name}-bucket", "location": LOCATION}
+        f"{emulator_url}/storage/v1/b",
+        params={"project": name},
+        json={"name": f"{name}-bucket", "location": LOCATION},
+        verify=False,
     )
     reply.raise_for_status()
     query = {"bucket": f"{name}-bucket", **settings}
@@ -31,7 +34,8 @@ def target_in_new_project(emulator_url: str, **settings: str) -> str:
 def azureml_target(emulator: Emulator, **settings: str) -> str:
     """Make a workspace of one's own at the emulator, and return the target of its platform."""
     name = f"w{uuid.uuid4().hex[:12]}"
-    emulator.cloud(AzureCloud).ensure_workspace(name, group=GROUP)
+    azure = emulator.cloud(AzureCloud)
+    azure.ensure_environment("steps", "1", workspace=azure.ensure_workspace(name, group=GROUP))
     return azureml_target_of(name, **settings)
 
 

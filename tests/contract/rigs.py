@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from google.cloud.aiplatform_v1 import EndpointServiceClient
+from google.cloud.aiplatform_v1.types import Endpoint
 from tests.azureml.event_grid import made_namespace
 
 from cloudmlops import Platform, connect
@@ -40,6 +42,27 @@ class OnVertex:
             yield platform
 
 
+class ServedByVertex:
+    """What endpoints need besides: somebody else."""
+
+    @pytest.fixture
+    def disown(self, platform: Platform) -> Iterator[Callable[[str], None]]:
+        backends: Any = platform._backends
+        wire = backends.wire
+        kept: dict[str, dict[str, str]] = {}
+
+        def relabel(name: str, labels: dict[str, str]) -> None:
+            client = wire.client(EndpointServiceClient)
+            present = client.get_endpoint(name=f"{wire.settings.parent}/endpoints/{name}")
+            kept.setdefault(name, dict(present.labels))
+            changed = Endpoint(name=present.name, labels=labels)
+            client.update_endpoint(endpoint=changed, update_mask={"paths": ["labels"]})
+
+        yield lambda name: relabel(name, {"team": "payments"})
+        for name, labels in list(kept.items()):
+            relabel(name, labels)
+
+
 @pytest.mark.conformance
 class OnVertexOverRest(OnVertex):
     settings: ClassVar[Mapping[str, str]] = {**OnVertex.settings, "transport": "rest"}
@@ -54,7 +77,7 @@ class OnVertexWithTopic(OnVertex):
     def platform(self, vertex_emulator: Emulator) -> Iterator[Platform]:
         target = vertex_target(vertex_emulator, **self.settings)
         project = f"projects/{urlsplit(target).netloc}"
-        with httpx.Client(base_url=f"{vertex_emulator.url}/v1") as pubsub:
+        with httpx.Client(base_url=f"{vertex_emulator.url}/v1", verify=False) as pubsub:
             topic = f"{project}/topics/events"
             pubsub.put(topic, json={}).raise_for_status()
             pubsub.put(f"{project}/subscriptions/mine", json={"topic": topic}).raise_for_status()
@@ -92,6 +115,22 @@ class ServedByAzureML:
         client: Any = platform.native
         made = ml().entities.AmlCompute(name="scoring", size="Standard_DS3_v2", max_instances=1)
         client.compute.begin_create_or_update(made).result()
+
+    @pytest.fixture
+    def disown(self, platform: Platform) -> Iterator[Callable[[str], None]]:
+        client: Any = platform.native
+        endpoints = client.online_endpoints
+        kept: dict[str, dict[str, str]] = {}
+
+        def retag(name: str, tags: dict[str, str]) -> None:
+            present = endpoints.get(name)
+            kept.setdefault(name, dict(present.tags))
+            present.tags = tags
+            endpoints.begin_create_or_update(present).result()
+
+        yield lambda name: retag(name, {"team": "payments"})
+        for name, tags in list(kept.items()):
+            retag(name, tags)
 
     def check_split(self, counts: Counter[float], expected: dict[float, int]) -> None:
         """Azure ML shares requests by chance: within four standard deviations of 200 times 0.2."""

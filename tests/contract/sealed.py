@@ -10,14 +10,14 @@ from cloudmlops.testing.contract.features import FeaturesContract
 from cloudmlops.testing.contract.models import ModelsContract
 from cloudmlops.testing.contract.pipelines import PipelinesContract
 
-from .rigs import OnAzureMLSealed, OnVertexSealed, ServedByAzureML
+from .rigs import OnAzureMLSealed, OnVertexSealed, ServedByAzureML, ServedByVertex
 
 
 class TestAccessOnVertex(OnVertexSealed, AccessContract):
     principal = "user:bob@example.com"
 
 
-class TestEndpointsOnVertex(OnVertexSealed, EndpointsContract):
+class TestEndpointsOnVertex(ServedByVertex, OnVertexSealed, EndpointsContract):
     pass
 
 

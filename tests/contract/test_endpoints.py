@@ -2,18 +2,18 @@ from __future__ import annotations
 
 from cloudmlops.testing.contract.endpoints import EndpointsContract
 
-from .rigs import OnAzureML, OnVertex, OnVertexOverRest, ServedByAzureML
+from .rigs import OnAzureML, OnVertex, OnVertexOverRest, ServedByAzureML, ServedByVertex
 
 
 class TestEndpointsOnLocal(EndpointsContract):
     pass
 
 
-class TestEndpointsOnVertex(OnVertex, EndpointsContract):
+class TestEndpointsOnVertex(ServedByVertex, OnVertex, EndpointsContract):
     pass
 
 
-class TestEndpointsOnVertexOverRest(OnVertexOverRest, EndpointsContract):
+class TestEndpointsOnVertexOverRest(ServedByVertex, OnVertexOverRest, EndpointsContract):
     pass
 
 

@@ -15,7 +15,10 @@ SUITES = Path(__file__).with_name("sealed.py")
 NOUNS = ("Access", "Endpoints", "Events", "Features", "Models", "Pipelines")
 EMULATED = {
     "Vertex": ("vertex",),
-    "AzureML": ("azureml", *(word for name in WORKSPACES for word in ("--workspace", f"{GROUP}/{name}"))),
+    "AzureML": (
+        *("azureml", "--environment", "steps:1"),
+        *(word for name in WORKSPACES for word in ("--workspace", f"{GROUP}/{name}")),
+    ),
 }
 
 
@@ -32,4 +35,5 @@ def test_the_contract_holds_through_the_sealed_redirect(cloud: str, noun: str, t
     )
 
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
-    assert done.stderr == ""  # no host was refused: everything that was asked for is emulated
+    told = [line for line in done.stderr.splitlines() if not line.startswith("Redis was ")]
+    assert told == [], "no host was refused: everything that was asked for is emulated"

@@ -95,6 +95,7 @@ def kills(folder: Path, seeds: range) -> None:
     check(target, notes)
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_killed_writer_loses_and_doubles_nothing(tmp_path: Path) -> None:
     kills(tmp_path, range(40))
 

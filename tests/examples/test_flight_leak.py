@@ -77,6 +77,7 @@ def test_asked_at_the_schedule_the_wrong_stamp_flatters_the_metric_and_ruins_the
     assert seen.score("scheduled_at", "departed_at", "log_loss") > seen.score("departed_at", "departed_at", "log_loss")
 
 
+@pytest.mark.conformance(ci=True)
 def test_asked_an_hour_before_the_wrong_stamp_still_flatters_beyond_chance(
     flights: SimpleNamespace, autumn: pl.DataFrame, tmp_path: Path
 ) -> None:

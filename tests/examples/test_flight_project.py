@@ -58,6 +58,7 @@ print(json.dumps(told))
 )
 
 
+@pytest.mark.conformance(ci=True)
 def test_the_model_lives_its_whole_life_and_the_second_time_everything_is_done_already(project: Project) -> None:
     done = project.python(WHOLE_LIFE)
     assert done.returncode == 0, done.stderr

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudmlops import Entity, FeatureView, ParquetSource, Platform
+from cloudmlops.domain.feature_columns import EVENT_TIME
 from cloudmlops.domain.feature_types import is_scalar
-from cloudmlops.domain.features import EVENT_TIME
 from cloudmlops.domain.point_in_time import (
     FeatureRow,
     FeatureValue,

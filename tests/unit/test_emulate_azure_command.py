@@ -91,6 +91,8 @@ def test_who_there_is_comes_from_a_file(tmp_path: Path) -> None:
         (["vertex", "--workspace", "ml/flights"], "--workspace is for azureml, which is not to run"),
         (["azureml", "--workspace", "flights"], "the workspace 'flights' cannot be made"),
         (["azureml", "--workspace", "a/b/c/d"], "the workspace 'a/b/c/d' cannot be made"),
+        (["azureml", "--workspace", "ml/flights", "--environment", "steps"], "the environment 'steps' cannot be made"),
+        (["azureml", "--environment", "steps:1"], "--environment says what is in workspaces, and there are none"),
     ],
 )
 def test_what_does_not_fit_together_is_told(arguments: list[str], told: str) -> None:
@@ -103,4 +105,24 @@ def test_malformed_principals_are_told_with_all_faults(tmp_path: Path) -> None:
     principals.write_text('[[principals]]\nkind = "Robot"\n')
 
     with pytest.raises(ConfigurationError, match=r"has no name; .*'Robot'"):
+        CliRunner().invoke(emulate, ["azureml", "--principals", str(principals), "--", "true"], catch_exceptions=False)
+
+
+def test_roles_that_there_are_not_are_told_all_at_once(tmp_path: Path) -> None:
+    principals = tmp_path / "principals.toml"
+    principals.write_text(
+        '[[principals]]\nname = "a"\nsecret = "s"\nroles = ["Owners"]\n'
+        '[[principals]]\nname = "b"\nroles = ["Reader", "Readers"]\n'
+    )
+
+    with pytest.raises(ConfigurationError, match=r"'a' has the role 'Owners'; 'b' has the role 'Readers': there are"):
+        CliRunner().invoke(emulate, ["azureml", "--principals", str(principals), "--", "true"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("content", ["", '[[principals]]\nname = "ada"\nkind = "User"\n'])
+def test_principals_that_nobody_could_log_in_by_are_refused(tmp_path: Path, content: str) -> None:
+    principals = tmp_path / "principals.toml"
+    principals.write_text(content)
+
+    with pytest.raises(ConfigurationError, match="as whom programs log in"):
         CliRunner().invoke(emulate, ["azureml", "--principals", str(principals), "--", "true"], catch_exceptions=False)

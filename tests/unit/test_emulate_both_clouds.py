@@ -63,6 +63,8 @@ def test_one_process_has_a_pipeline_running_on_each_cloud_at_the_same_time(tmp_p
             "meeting",
             "--workspace",
             "ml/meeting",
+            "--environment",
+            "steps:1",
             "--",
             sys.executable,
             "program.py",

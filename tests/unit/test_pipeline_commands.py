@@ -57,6 +57,8 @@ def test_a_pipeline_is_run_shown_listed_and_its_log_printed(project: Path) -> No
     assert done["outputs"] == {"output": 12}
     assert done["steps"]["double_2"]["state"] == "succeeded"
     assert call("logs", "monday", "double").stdout == "doubling 3\n"
+    assert call("logs", "monday", "double", "--follow").stdout == "doubling 3\n"
+    assert call("logs", "monday", "double", "--follow", "--attempt", "1").exit_code == 2
     assert [run["id"] for run in answer("runs", "list")] == ["monday"]
     shown = answer("runs", "show", "monday")
     assert (shown["status"], shown["parameters"]) == ("succeeded", {"x": 3, "words": ["a"]})

@@ -68,7 +68,7 @@ def test_a_compiled_pipeline_that_fails_names_the_task_and_is_run_anew(
             platform.pipelines.run(compiled, {"x": "wrong"}, id="monday", wait=True)
 
         assert failure.value.run.status is RunState.FAILED
-        with pytest.raises(UnsupportedError, match="Kubeflow compiled"):
+        with pytest.raises(UnsupportedError, match="compiled by Kubeflow: which of its parts"):
             failure.value.run.resume()
         with pytest.raises(ConflictError, match="other parameters"):
             platform.pipelines.run(compiled, {"x": "right"}, id="monday")

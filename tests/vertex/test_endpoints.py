@@ -31,13 +31,17 @@ from cloudmlops.errors import (
     UnavailableError,
     WaitTimeoutError,
 )
+from cloudmlops.providers.deployment_rules import act_of
 from cloudmlops.providers.vertex.backends import VertexBackends
 from cloudmlops.providers.vertex.endpoints import VertexEndpoints
+from cloudmlops.providers.vertex.mapping import endpoints as mapping
 from cloudmlops.services.effects import handling
 from cloudmlops.services.scoring import ScoringClient
 from cloudmlops.testing.model_folders import write_scaling_model
 
 from .conftest import Opened
+
+pytestmark = pytest.mark.conformance(ci=True)
 
 LONG = timedelta(minutes=2)
 CHANGES = ("create", "delete", "deploy", "undeploy", "update")
@@ -247,7 +251,8 @@ def test_an_operation_that_does_not_end_is_waited_for_as_long_as_one_wants(
 
 def noted_by_a_killed_process(backends: VertexBackends, wanted: DeploymentSpec, native_model: str) -> datetime:
     """Write the journal's first entry as a process does that is killed after it, long ago."""
-    asked = backends.endpoints._deploying._asked(wanted, native_model, "ada")
+    identity = mapping.deployed_id(wanted.deployed_as)
+    asked = act_of(wanted, actor="ada", native_model=native_model, deployed_id=identity, machine="n1-standard-2")
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     entry = {"id": "x", "number": 1, "kind": "begun", "act": asked, "at": long_ago.isoformat()}
     assert backends.objects.create("endpoints/scaling/000000000001.json", json.dumps(entry).encode())
@@ -330,6 +335,28 @@ def test_what_other_tools_change_is_seen(platform: Platform, register: Register,
     client.undeploy_model(endpoint=shown.name, deployed_model_id=ids[one.name]).result(timeout=60)
     assert one.status.state is DeploymentState.GONE
     assert [found.name for found in platform.endpoints.status("scaling").deployments] == [two.name]
+
+
+def test_what_others_make_while_one_deploys_is_left_to_them(
+    platform: Platform, register: Register, backends: VertexBackends, vertex_emulator: Emulator
+) -> None:
+    client, parent = backends.wire.client(EndpointServiceClient), backends.settings.parent
+    theirs = Endpoint(display_name="scaling", labels={"team": "payments"})
+    made: list[object] = []
+
+    def make() -> None:
+        if not made:
+            made.append(theirs)
+            client.create_endpoint(parent=parent, endpoint=theirs, endpoint_id="scaling").result(timeout=60)
+
+    version = register()
+    vertex_emulator.faults.set(Fault(matching="aiplatform/EndpointService.CreateEndpoint", times=None, before=make))
+
+    with pytest.raises(ConflictError, match="was not made by this library: its labels are team=payments"):
+        platform.endpoints.deploy(version, to="scaling")
+
+    assert [(dict(one.labels), len(one.deployed_models)) for one in native(backends)] == [({"team": "payments"}, 0)]
+    client.delete_endpoint(name=f"{parent}/endpoints/scaling").result(timeout=60)
 
 
 def test_who_asks_later_and_elsewhere_finds_the_same(opened: Opened, platform: Platform, register: Register) -> None:
@@ -461,12 +488,16 @@ def test_of_copies_that_say_they_are_one_version_the_earliest_is_deployed(opened
     until(lambda: healthy(backends))
 
 
-def test_a_version_that_is_not_there_and_a_port_are_refused(platform: Platform, register: Register) -> None:
+def test_a_version_that_is_not_there_and_a_port_are_refused(
+    platform: Platform, register: Register, backends: VertexBackends
+) -> None:
     version = register()
     with pytest.raises(InvalidRequestError, match="port 8080"):
         platform.endpoints.deploy(version, to="scaling", port=8080)
-    with pytest.raises(NotFoundError, match="version 9 of model 'scaling'"):
+    with pytest.raises(NotFoundError, match="model 'scaling' has no version '9'"):
         platform.endpoints.deploy(replace(version, version="9"), to="scaling")
+    with pytest.raises(NotFoundError, match="version 9 of model 'scaling' is not in Vertex AI's registry"):
+        deploy(backends.endpoints, spec(replace(version, version="9")))
     assert platform.endpoints.list() == []
     assert platform.capabilities.of(Capability.AUTOSCALE) == "native"
 

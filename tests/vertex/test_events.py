@@ -89,16 +89,20 @@ def served(platform: Platform) -> Iterator[str]:
 def made_topic(emulator: Emulator, project: str, **push: Any) -> None:
     """Make the topic `events` and its subscription `mine`."""
     topic = f"projects/{project}/topics/events"
-    httpx.put(f"{emulator.url}/v1/{topic}", json={}).raise_for_status()
+    httpx.put(f"{emulator.url}/v1/{topic}", json={}, verify=False).raise_for_status()
     subscription = {"topic": topic, **({"pushConfig": push} if push else {})}
     url = f"{emulator.url}/v1/projects/{project}/subscriptions/mine"
-    httpx.put(url, json=subscription).raise_for_status()
+    httpx.put(url, json=subscription, verify=False).raise_for_status()
 
 
 def waiting(emulator: Emulator, project: str) -> list[dict[str, Any]]:
     """Take what waits in the subscription."""
     url = f"{emulator.url}/v1/projects/{project}/subscriptions/mine:pull"
-    received = httpx.post(url, json={"maxMessages": 100, "returnImmediately": True}).json().get("receivedMessages", [])
+    received = (
+        httpx.post(url, json={"maxMessages": 100, "returnImmediately": True}, verify=False)
+        .json()
+        .get("receivedMessages", [])
+    )
     return [json.loads(base64.b64decode(one["message"]["data"])) for one in received]
 
 
@@ -171,7 +175,7 @@ def test_another_programs_message_is_pulled_and_kept(
 ) -> None:
     made_topic(vertex_emulator, project)
     url = f"{vertex_emulator.url}/v1/projects/{project}/topics/events:publish"
-    httpx.post(url, json={"messages": [{"data": base64.b64encode(b"hello").decode()}]}).raise_for_status()
+    httpx.post(url, json={"messages": [{"data": base64.b64encode(b"hello").decode()}]}, verify=False).raise_for_status()
     platform = connected(subscription="mine")
     platform.events.process()
 
@@ -342,7 +346,9 @@ def test_another_projects_upload_is_kept_and_is_no_registration_of_ours(
     connected: Connected, opened: Opened, vertex_emulator: Emulator, cloud: GoogleCloud, project: str
 ) -> None:
     bucket = {"name": f"{project}-there", "location": "us-central1"}
-    httpx.post(f"{vertex_emulator.url}/storage/v1/b", params={"project": project}, json=bucket).raise_for_status()
+    httpx.post(
+        f"{vertex_emulator.url}/storage/v1/b", params={"project": project}, json=bucket, verify=False
+    ).raise_for_status()
     platform = connected(location=bucket["location"], bucket=bucket["name"])
     with served(platform) as url:
         cloud.audit.trigger(url, method_names=[UPLOAD], resource_name=f"projects/{project}/*")
@@ -362,7 +368,9 @@ def test_pushes_of_the_configured_account_are_taken(
         made_topic(vertex_emulator, project, pushEndpoint=url, oidcToken=token)
         platform.events.publish(drift(platform))
         hello = {"messages": [{"data": base64.b64encode(b"hello").decode()}]}
-        httpx.post(f"{vertex_emulator.url}/v1/projects/{project}/topics/events:publish", json=hello).raise_for_status()
+        httpx.post(
+            f"{vertex_emulator.url}/v1/projects/{project}/topics/events:publish", json=hello, verify=False
+        ).raise_for_status()
         assert cloud.pusher.wait_until_delivered(LONG)
 
     assert [event.kind for event in platform.events.list()] == ["cloudmlops.drift.detected", "cloudmlops.unknown"]

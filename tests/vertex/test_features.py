@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -20,8 +22,9 @@ from cloudmlops.emulators.core.emulator import Emulator
 from cloudmlops.emulators.core.faults import Fault, Refused
 from cloudmlops.emulators.google.aiplatform.operations import Operations
 from cloudmlops.emulators.google.cloud import GoogleCloud
-from cloudmlops.errors import InvalidEntitiesError, ServiceError, UnavailableError, UnsupportedError
+from cloudmlops.errors import ConflictError, InvalidEntitiesError, ServiceError, UnavailableError, UnsupportedError
 from cloudmlops.providers.vertex.backends import VertexBackends
+from cloudmlops.providers.vertex.mapping.features import group_id
 
 Opened = Callable[..., VertexBackends]
 
@@ -99,6 +102,43 @@ def test_applying_makes_what_the_console_shows(platform: Platform, backends: Ver
     assert served.labels["cloudmlops-view"] == "weather-now"
 
 
+def test_that_the_online_store_costs_though_nothing_is_read_is_told_when_it_is_made(
+    opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == "cloudmlops.vertex"]
+
+    resources = opened(online_store="another").features._resources
+    with caplog.at_level(logging.WARNING, logger="cloudmlops.vertex"):
+        resources.ensure_store(operation="features.apply")
+        (told,) = said()
+        made = resources.ensure_store(operation="features.apply")
+
+    scaling = made.bigtable.auto_scaling
+    assert told.startswith(
+        f"feature online store 'another' is made: it keeps from {scaling.min_node_count} to {scaling.max_node_count} "
+        "nodes of Bigtable though nothing is read, at a price that this library does not know."
+    )
+    assert said() == [told], "one that is there is not told of again"
+
+
+def test_a_feature_group_that_others_made_is_not_changed(platform: Platform, backends: VertexBackends) -> None:
+    registry = backends.wire.client(vertex.FeatureRegistryServiceClient)
+    parent, view = backends.settings.parent, weather()
+    source = vertex.FeatureGroup.BigQuery(big_query_source={"input_uri": "bq://theirs.weather.rows"})
+    theirs = vertex.FeatureGroup(big_query=source, labels={"team": "payments"})
+    name = group_id(view.name)
+    registry.create_feature_group(parent=parent, feature_group=theirs, feature_group_id=name).result(timeout=60)
+
+    with pytest.raises(ConflictError, match=f"feature group '{name}'.* was not made by this library"):
+        platform.features.apply([view])
+
+    found = registry.get_feature_group(name=f"{parent}/featureGroups/{name}")
+    assert found.big_query == source
+    assert dict(found.labels) == {"team": "payments"}
+    assert list(registry.list_features(parent=found.name)) == []
+
+
 def test_what_is_made_is_encrypted_with_the_key_of_the_settings(opened: Opened) -> None:
     key = "projects/keys/locations/europe-west4/keyRings/ring/cryptoKeys/key"
     backends = opened(encryption_key=key)
@@ -139,10 +179,16 @@ def test_the_result_for_very_many_rows_is_read_from_a_table(platform: Platform, 
     assert warehouse.tables(operation="test") == ["weather"]
 
 
-def test_a_dry_run_says_how_much_of_a_source_is_read(platform: Platform, backends: VertexBackends) -> None:
-    assert backends.features.bytes_of_source(weather()) > 0
+def test_who_logs_is_told_how_much_a_training_table_reads(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    platform.features.apply(weather())
+    with caplog.at_level(logging.INFO, "cloudmlops"):
+        platform.features.training_table(weather(), ASKED)
+
+    told = "".join(record.getMessage() for record in caplog.records if "BigQuery" in record.getMessage())
+    assert re.fullmatch(r"features\.training_table of 'weather-now' reads 0\.\d MiB in BigQuery", told)
 
 
+@pytest.mark.conformance(ci=True)
 def test_two_that_materialise_at_once_lose_nothing(platform: Platform, opened: Opened) -> None:
     view = weather(nulls="last_value")
     others = [Platform(opened()) for _ in range(2)]

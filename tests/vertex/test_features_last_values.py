@@ -16,6 +16,8 @@ from cloudmlops.domain.point_in_time import FeatureRow, reduced, to_microseconds
 from cloudmlops.providers.vertex.backends import VertexBackends
 from cloudmlops.providers.vertex.mapping.served_rows import rows_of, served_of
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 Opened = Callable[..., VertexBackends]
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)

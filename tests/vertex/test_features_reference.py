@@ -25,12 +25,14 @@ def bigquery_case(seed: int) -> Case:
     return made_case(seed, null_lists=False)  # BigQuery has no null of a list: it is an empty one
 
 
+@pytest.mark.conformance(ci=True)
 @QUICK
 @given(seed=SEEDS)
 def test_the_join_in_bigquery_is_the_reference_join(seed: int, opened: Opened) -> None:
     check_training_table(bigquery_case(seed), Platform(opened()))
 
 
+@pytest.mark.conformance(ci=True)
 @QUICK_ONLINE
 @given(seed=SEEDS)
 def test_what_is_read_online_is_what_the_reference_says_of_all_that_was_written(seed: int, opened: Opened) -> None:

@@ -339,6 +339,7 @@ def test_deleting_takes_one_version_then_the_model(backends: VertexBackends) -> 
     assert backends.models.projected("churn") == {}
 
 
+@pytest.mark.conformance(ci=True)
 def test_many_versions_are_read_page_by_page(backends: VertexBackends) -> None:
     for number in range(1, 131):
         backends.models.create(new(str(number), request=f"r{number}"))

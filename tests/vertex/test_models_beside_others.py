@@ -139,6 +139,19 @@ def test_a_label_that_occurs_twice_is_found_and_stays_with_the_earlier_version(o
     assert dict(second.labels) == {"team": "fraud"}
 
 
+def test_a_copy_that_others_made_stays_when_the_version_is_deleted(opened: Opened, tmp_path: Path) -> None:
+    backends = opened()
+    with connect(backends.settings.target) as platform:
+        platform.models.register("churn", written_model(tmp_path / "model"))
+        uploaded_by_others(backends, labels={**versions(backends)[0].labels, "team": "fraud"})
+
+        platform.models.delete("churn", "1")
+
+        assert platform.models.verify("churn").ok
+    (theirs,) = versions(backends)
+    assert (theirs.version_id, dict(theirs.labels)) == ("2", {"team": "fraud"})
+
+
 @pytest.mark.parametrize(
     "spoilt", [{"stage": "bogus"}, {"stage_rev": "x"}, {"cloudmlops-head": "x"}, {"cloudmlops-head-digest": "1"}]
 )

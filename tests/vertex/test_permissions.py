@@ -31,6 +31,8 @@ from cloudmlops.testing.model_folders import write_scaling_model
 
 from .conftest import LOCATION, Opened
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 Acts = Mapping[str, Callable[[Platform], object]]
 
 MINUTE = timedelta(minutes=1)

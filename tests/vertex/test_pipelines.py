@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.cloud.aiplatform_v1 import PipelineState, PipelineTaskDetail
+from google.cloud.aiplatform_v1 import PipelineServiceClient, PipelineState, PipelineTaskDetail
 from tests.contract.conftest import vertex_target
 from tests.vertex.pipeline_steps import exactly, impossible, machines, reading, registering
 
@@ -20,6 +20,10 @@ from cloudmlops.emulators.google.cloud import GoogleCloud
 from cloudmlops.errors import InvalidPipelineError, RunFailedError, UnavailableError, UnsupportedError
 from cloudmlops.providers.vertex.mapping import pipelines as mapping
 from cloudmlops.testing.contract.pipeline_steps import needs_file, training
+
+from .conftest import Opened
+
+pytestmark = pytest.mark.conformance(ci=True)
 
 IMAGE = "europe-west4-docker.pkg.dev/any/steps/cloudmlops:latest"
 
@@ -197,6 +201,25 @@ def test_a_scheduled_run_is_a_run_like_any_other(vertex_emulator: Emulator) -> N
         assert kept.last_fired_at == datetime(2030, 1, 1, 2, tzinfo=UTC)
 
 
+def test_a_scheduled_run_is_shown_to_who_may_only_read_before_anybody_else_has_looked(
+    vertex_emulator: Emulator,
+) -> None:
+    vertex_emulator.clock.freeze(datetime(2030, 1, 1, 1, 30, tzinfo=UTC))
+    access = vertex_emulator.cloud(GoogleCloud).access
+    with _connect(vertex_emulator) as platform:
+        platform.pipelines.schedule(machines, name="nightly", cron="0 3 * * *", timezone="Europe/Zurich")
+        vertex_emulator.clock.advance(timedelta(hours=1))
+        access.deny("storage.objects.create")
+
+        (seen,) = platform.pipelines.list()
+        assert platform.pipelines.get(seen.id).lineage == seen.lineage
+        assert isinstance(seen.logs("small"), str)
+
+        access.allow("storage.objects.create")
+        (run,) = platform.pipelines.list()
+        assert (run.id, run.lineage, run.created_at) == (seen.id, seen.lineage, seen.created_at)
+
+
 def test_the_log_of_a_step_that_goes_on_can_be_read(vertex_emulator: Emulator, tmp_path: Path) -> None:
     with _connect(vertex_emulator) as platform:
         run = platform.pipelines.run(needs_file, {"journal": str(tmp_path / "j"), "missing": str(tmp_path / "m")})
@@ -223,11 +246,13 @@ def test_runs_over_rest_are_the_same(vertex_emulator: Emulator) -> None:
         assert [one.id for one in platform.pipelines.list("machines")] == [run.id]
 
 
-def test_what_is_in_the_console_is_typed(vertex_emulator: Emulator) -> None:
-    with _connect(vertex_emulator) as platform:
+def test_what_is_in_the_console_is_typed(vertex_emulator: Emulator, opened: Opened) -> None:
+    backends = opened(image=IMAGE)
+    with cm.connect(backends.target) as platform:
         run = platform.pipelines.run(training, {"rows": 4}, wait=True)
         sent = _sent(vertex_emulator)
-        job = platform.pipelines._context.backends.pipelines._job(run.id, 1)
+        native = backends.wire.client(PipelineServiceClient)
+        job = native.get_pipeline_job(name=f"{backends.settings.parent}/pipelineJobs/{run.id}")
 
     assert sent["runtime_config"]["parameter_values"] == {"rows": 4.0, "keep": 0.5, "on": "2013-01-01"}
     left = {

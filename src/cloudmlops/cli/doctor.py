@@ -154,8 +154,10 @@ def _folder(folder: Path) -> Iterator[Finding]:
 
 def _access(opened: Platform) -> Finding:
     missing = opened.check_access(_LOOKED_AT)
-    names = dict.fromkeys(gap.permission.name for gap in missing)
-    roles = dict.fromkeys(str(gap.permission.role) for gap in missing)
+    names = dict.fromkeys(
+        f"{gap.permission.name}{f' (not known: {gap.unknown})' if gap.unknown else ''}" for gap in missing
+    )
+    roles = dict.fromkeys(str(gap.permission.role) for gap in missing if gap.permission.role)
     native = dict.fromkeys(gap.permission.native_role for gap in missing if gap.permission.native_role)
     which = f", there called {' and '.join(native)}" if native else ""
     return Finding(

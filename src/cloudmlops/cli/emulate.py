@@ -72,9 +72,16 @@ class _Around(click.Command):
     help="A workspace of Azure ML that is there from the start, with its storage; several may be.",
 )
 @click.option(
+    "--environment",
+    "environments",
+    multiple=True,
+    metavar="NAME:VERSION",
+    help="An environment of Azure ML that is in each of these workspaces for steps to run in; several may be.",
+)
+@click.option(
     "--principals",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A TOML file of who there is in Azure and who may do what; without it one owner.",
+    help="A TOML file of who there is in Azure and who may do what; without it an owner, and an identity that serves.",
 )
 @click.option(
     "--spark",
@@ -92,6 +99,7 @@ def emulate(
     buckets: tuple[str, ...],
     images: tuple[str, ...],
     workspaces: tuple[str, ...],
+    environments: tuple[str, ...],
     principals: Path | None,
     spark: Path | None,
     as_json: bool,
@@ -106,11 +114,16 @@ def emulate(
         stopping = stack.enter_context(_stopped_by_signals())
         # What a cloud is given when it is built.
         given = {"azureml": principals, "vertex": _read_images(images)}
-        of_azure = {"workspace": workspaces, "principals": principals, "spark": spark}
+        of_azure = {
+            "workspace": workspaces,
+            "environment": environments,
+            "principals": principals,
+            "spark": spark,
+        }
         _check_clouds(clouds, azureml=of_azure, vertex={"bucket": buckets})
         emulator = stack.enter_context(_running(clouds, given, state=state, port=port))
         _make_buckets(emulator, buckets)
-        _make_workspaces(emulator, workspaces)
+        _make_workspaces(emulator, workspaces, environments)
         _let_spark(emulator, spark)
         redis = _redis(clouds, emulator)
         code = _run(command, emulator, stopping) if command else _serve(emulator, stopping, redis, as_json=as_json)
@@ -122,6 +135,8 @@ def emulate(
 
 @contextmanager
 def _running(clouds: Sequence[str], given: Mapping[str, Any], *, state: Path | None, port: int) -> Iterator[Emulator]:
+    from cloudmlops.emulators.core.faults import Refused
+
     try:
         from cloudmlops.emulators.core.emulator import Emulator
 
@@ -138,6 +153,10 @@ def _running(clouds: Sequence[str], given: Mapping[str, Any], *, state: Path | N
             f"the emulator cannot start: {error}",
             hint="Another program may use the port or the state folder; choose others with --port and --state.",
         ) from error
+    except Refused as refused:
+        raise ConfigurationError(
+            f"the emulator cannot start: {refused.message}", hint="docs/emulators.md shows a file of principals."
+        ) from refused
     try:
         yield emulator
     finally:
@@ -214,7 +233,12 @@ def _let_spark(emulator: Emulator, python: Path | None) -> None:
     emulator.cloud(AzureCloud).images.let("spark:*", Image(python=str(python.absolute())))
 
 
-def _make_workspaces(emulator: Emulator, wanted: Sequence[str]) -> None:
+def _make_workspaces(emulator: Emulator, wanted: Sequence[str], environments: Sequence[str]) -> None:
+    if environments and not wanted:
+        raise ConfigurationError(
+            "--environment says what is in workspaces, and there are none",
+            hint="Name a workspace with --workspace GROUP/NAME.",
+        )
     if not wanted:
         return
     from cloudmlops.emulators.azure.cloud import AzureCloud
@@ -227,7 +251,15 @@ def _make_workspaces(emulator: Emulator, wanted: Sequence[str]) -> None:
                 f"the workspace {given!r} cannot be made",
                 hint="Write GROUP/NAME or LOCATION/GROUP/NAME, such as westeurope/ml/flights.",
             )
-        azure.ensure_workspace(name, group=group, location=location[-1])
+        workspace = azure.ensure_workspace(name, group=group, location=location[-1])
+        for environment in environments:
+            of, _, version = environment.partition(":")
+            if not of or not version:
+                raise ConfigurationError(
+                    f"the environment {environment!r} cannot be made",
+                    hint="Write NAME:VERSION, such as steps:1; a target names it as azureml:steps:1.",
+                )
+            azure.ensure_environment(of, version, workspace=workspace)
 
 
 def _redis(clouds: Sequence[str], emulator: Emulator) -> Redis | None:

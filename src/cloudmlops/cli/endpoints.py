@@ -52,21 +52,23 @@ def deploy(
 
     Deploying is your word that the model's files can be trusted: loading a pickle runs the code in it.
     """
-    started = session.platform.endpoints.deploy(
-        _version(session, model, version),
-        to=endpoint,
-        name=name,
-        replicas=(replicas, replicas),
-        machine=machine,
-        traffic_percent=traffic_percent,
-        port=port,
-    )
+    with session.warned("cloudmlops.endpoints") as warnings:
+        started = session.platform.endpoints.deploy(
+            _version(session, model, version),
+            to=endpoint,
+            name=name,
+            replicas=(replicas, replicas),
+            machine=machine,
+            traffic_percent=traffic_percent,
+            port=port,
+        )
     if wait:
         with _waiting(session, started):
             started.wait(timeout=timedelta(seconds=timeout))
     status = session.platform.endpoints.deployment(endpoint, started.status.deployed_as) or started.status
     at = session.platform.endpoints.status(endpoint).address if wait else None
-    session.record(f"{model}@{version} at {endpoint}", _deployment(status) | {"address": at})
+    told = {"warnings": warnings} if session.as_json else {}
+    session.record(f"{model}@{version} at {endpoint}", _deployment(status) | {"address": at} | told)
 
 
 @click.command()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cloudmlops.cli.session import Session, session_options
+from cloudmlops.domain.feature_columns import EVENT_TIME
 from cloudmlops.domain.feature_types import type_name
-from cloudmlops.domain.features import EVENT_TIME, Entity, FeatureService, FeatureView
+from cloudmlops.domain.features import Entity, FeatureService, FeatureView
 from cloudmlops.errors import ConfigurationError, InvalidRequestError, NotFoundError
 
 if TYPE_CHECKING:

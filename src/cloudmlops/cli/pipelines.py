@@ -117,10 +117,20 @@ def resume(session: Session, run_id: str, wait: bool) -> None:
 @click.argument("run_id", metavar="RUN")
 @click.argument("step")
 @click.option("--attempt", type=int, help="Which attempt; the last by default.")
+@click.option("--follow", is_flag=True, help="Print what comes too, until the step has ended.")
 @session_options
-def logs(session: Session, run_id: str, step: str, attempt: int | None) -> None:
+def logs(session: Session, run_id: str, step: str, attempt: int | None, follow: bool) -> None:
     """Print all that a step printed."""
-    text = session.platform.pipelines.get(run_id).logs(step, attempt=attempt)
+    if follow and (attempt is not None or session.as_json):
+        raise click.UsageError(
+            "--follow goes on with later attempts, line by line: give it without --attempt and --json"
+        )
+    found = session.platform.pipelines.get(run_id)
+    if follow:
+        for line in found.follow(step):
+            click.echo(line, nl=False)
+        return
+    text = found.logs(step, attempt=attempt)
     if session.as_json:
         session.record(step, {"run": run_id, "step": step, "log": text})
     else:
@@ -162,7 +172,7 @@ def add_schedule(
 @session_options
 def list_schedules(session: Session) -> None:
     """List schedules."""
-    columns = ("name", "pipeline", "cron", "timezone", "last_fired_at")
+    columns = ("name", "pipeline", "cron", "timezone", "last_fired_at", "paused")
     rows = [{column: getattr(one, column) for column in columns} for one in session.platform.pipelines.schedules()]
     session.table("schedules", columns, rows)
 

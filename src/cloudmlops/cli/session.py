@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, update_wrapper
@@ -67,6 +69,32 @@ class Session:
         """Tell people something that scripts need not know."""
         if not self.as_json:
             click.echo(text, err=True)
+
+    @contextmanager
+    def warned(self, logger: str) -> Iterator[list[str]]:
+        """Tell people at once what a logger warns of, whatever logging is set up; yield it, for scripts to be told."""
+        told: list[str] = []
+        log, handler = logging.getLogger(logger), _Told(self, told)
+        propagated, log.propagate = log.propagate, False
+        log.addHandler(handler)
+        try:
+            yield told
+        finally:
+            log.removeHandler(handler)
+            log.propagate = propagated
+
+
+class _Told(logging.Handler):
+    """Hands warnings on to people."""
+
+    def __init__(self, session: Session, told: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._session = session
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._told.append(record.getMessage())
+        self._session.note(f"warning: {self._told[-1]}")
 
 
 def session_options(command: Callable[..., Any]) -> Callable[..., Any]:

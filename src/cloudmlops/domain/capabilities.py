@@ -23,6 +23,8 @@ class Capability(StrEnum):
     SCALE_TO_ZERO = "endpoints.scale_to_zero"
     AUTOSCALE = "endpoints.autoscale"
     MACHINE_TYPES = "endpoints.machine_types"
+    BATCH_SCORING = "endpoints.predict_batch"
+    ONLINE_FEATURES = "features.online"
     FEATURE_PUSH = "features.push"
     SHARED_REGISTRY = "models.shared_registry"
 

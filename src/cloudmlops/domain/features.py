@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import inspect
 import json
-import re
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, Self, overload
+from typing import Any, Final, Literal, Self
 
-from cloudmlops.domain.feature_types import (
-    KEY_TYPES,
-    OUTPUT_TYPES,
-    REQUEST_TYPES,
-    FeatureType,
-    type_name,
-    type_named,
-)
+from cloudmlops.domain.feature_columns import column_faults, mapping_faults, refuse, type_faults
+from cloudmlops.domain.feature_types import KEY_TYPES, REQUEST_TYPES, FeatureType, type_name, type_named
 from cloudmlops.domain.names import name_faults
-from cloudmlops.errors import ConfigurationError, InvalidRequestError
-
-EVENT_TIME: Final = "event_time"
-"""The column of entity rows that says as of when their features are wanted."""
+from cloudmlops.domain.on_demand import OnDemandFeature
 
 Nulls = Literal["row", "last_value"]
 _LONGEST: Final = timedelta(days=36_525_000)  # so that no sum of times leaves 64 bits
-_COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +31,7 @@ class Entity:
 
     def __post_init__(self) -> None:
         """Refuse a wrong definition, listing all faults."""
-        _refuse(f"entity {self.name!r}", _mapping_faults("keys", self.keys) or self._faults())
+        refuse(f"entity {self.name!r}", mapping_faults("keys", self.keys) or self._faults())
 
     def __eq__(self, other: object) -> bool:
         # As it is written: the order of keys is part of what they mean.
@@ -58,8 +44,8 @@ class Entity:
         faults = name_faults("entity", self.name)
         if not self.keys:
             faults.append("an entity needs at least one key column")
-        faults += _column_faults("key column", self.keys)
-        faults += _type_faults("key column", self.keys, KEY_TYPES)
+        faults += column_faults("key column", self.keys)
+        faults += type_faults("key column", self.keys, KEY_TYPES)
         return faults
 
 
@@ -119,7 +105,7 @@ class FeatureView:
 
     def __post_init__(self) -> None:
         """Refuse a wrong definition, listing all faults."""
-        _refuse(f"feature view {self.name!r}", list(self._misplaced()) or list(self._faults()))
+        refuse(f"feature view {self.name!r}", list(self._misplaced()) or list(self._faults()))
 
     def __eq__(self, other: object) -> bool:
         # As it is written: the order of features decides between rows of the same time.
@@ -171,8 +157,8 @@ class FeatureView:
             yield f"entity is a {type(self.entity).__name__}, not an Entity"
         if not isinstance(self.source, Source):
             yield f"source is a {type(self.source).__name__}, not a ParquetSource, TableSource or SqlSource"
-        yield from _mapping_faults("features", self.features)
-        yield from _mapping_faults("renamed_keys", self.renamed_keys)
+        yield from mapping_faults("features", self.features)
+        yield from mapping_faults("renamed_keys", self.renamed_keys)
         lengths: dict[str, object] = {"source_delay": self.source_delay}
         if self.ttl is not None:
             lengths["ttl"] = self.ttl
@@ -188,10 +174,10 @@ class FeatureView:
             yield "the query of its source is empty"
         if not self.features:
             yield "a feature view needs at least one feature"
-        yield from _column_faults("feature", self.features)
-        yield from _column_faults("column", self.columns)
-        yield from _column_faults("key column", self.join_keys)
-        yield from _type_faults("feature", self.features, None)
+        yield from column_faults("feature", self.features)
+        yield from column_faults("column", self.columns)
+        yield from column_faults("key column", self.join_keys)
+        yield from type_faults("feature", self.features, None)
         taken = [*self.entity.keys, self.timestamp, *([self.created] if self.created else [])]
         yield from (f"column {name!r} is both a feature and a key or time" for name in self.features if name in taken)
         yield from (f"column {name!r} is used twice" for name, count in Counter(taken).items() if count > 1)
@@ -211,87 +197,6 @@ class FeatureView:
 
 
 @dataclass(frozen=True, slots=True)
-class OnDemandFeature:
-    """A feature computed when it is asked for, by one function in training and in serving.
-
-    The function takes arrays of n values, named like the columns it needs, and returns n values. Numbers and bools come
-    as float64 (null is NaN), date and datetime as datetime64[D] and [us] in UTC (null is NaT), all else as objects
-    (null is None). NaN in the result is null.
-    """
-
-    name: str
-    _: KW_ONLY
-    inputs: tuple[str, ...]
-    dtype: FeatureType = float
-    reference: str | None = None
-    """`module:name`, where another process finds the function; None when it lies in no module."""
-    loaded: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
-    @property
-    def function(self) -> Callable[..., Any]:
-        """The function, imported at first use.
-
-        Raises:
-            ConfigurationError: It cannot be imported.
-        """
-        if self.loaded is None:
-            object.__setattr__(self, "loaded", _imported(self.reference or "", self.name))
-        function: Callable[..., Any] = self.loaded  # type: ignore[assignment]  # set above
-        return function
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function, as without the decorator."""
-        return self.function(*args, **kwargs)
-
-
-@overload
-def on_demand(function: Callable[..., Any], /) -> OnDemandFeature: ...
-@overload
-def on_demand(
-    *, dtype: FeatureType = float, name: str | None = None
-) -> Callable[[Callable[..., Any]], OnDemandFeature]: ...
-def on_demand(
-    function: Callable[..., Any] | None = None, /, *, dtype: FeatureType = float, name: str | None = None
-) -> OnDemandFeature | Callable[[Callable[..., Any]], OnDemandFeature]:
-    """Make a feature of a function over arrays; its parameters name the columns that it needs.
-
-    Args:
-        function: Takes and returns arrays of one value a row.
-        dtype: The type of its result: float, int, bool or str.
-        name: The feature's name; that of the function by default.
-
-    Raises:
-        InvalidRequestError: A parameter cannot be passed by name, or `dtype` is another type.
-    """
-
-    def wrapped(function: Callable[..., Any]) -> OnDemandFeature:
-        called = name or function.__name__
-        parameters = inspect.signature(function).parameters.values()
-        faults = [
-            f"parameter {parameter} cannot name a column"
-            for parameter in parameters
-            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        ]
-        if not parameters:
-            faults.append("the function takes no column")
-        faults += _column_faults("feature", [called])
-        faults += _type_faults("result", {called: dtype}, OUTPUT_TYPES)
-        _refuse(f"on-demand feature {called!r}", faults)
-        return OnDemandFeature(
-            called,
-            inputs=tuple(parameter.name for parameter in parameters),
-            dtype=dtype,
-            reference=_reference(function),
-            loaded=function,
-        )
-
-    return wrapped if function is None else wrapped(function)
-
-
-@dataclass(frozen=True, slots=True)
 class FeatureService:
     """The features that a model uses, by name."""
 
@@ -306,7 +211,7 @@ class FeatureService:
         """Refuse a wrong definition, listing all faults."""
         object.__setattr__(self, "views", tuple(self.views))
         object.__setattr__(self, "on_demand", tuple(self.on_demand))
-        _refuse(f"feature service {self.name!r}", list(self._misplaced()) or list(self._faults()))
+        refuse(f"feature service {self.name!r}", list(self._misplaced()) or list(self._faults()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FeatureService) and _service_record(self) == _service_record(other)
@@ -351,14 +256,14 @@ class FeatureService:
         for feature in self.on_demand:
             if not isinstance(feature, OnDemandFeature):
                 yield f"on_demand holds a {type(feature).__name__}; decorate the function with @on_demand"
-        yield from _mapping_faults("request", self.request)
+        yield from mapping_faults("request", self.request)
 
     def _faults(self) -> Iterable[str]:
         yield from name_faults("feature service", self.name)
         if not self.views and not self.on_demand:
             yield "a feature service needs a view or an on-demand feature"
-        yield from _column_faults("request column", self.request)
-        yield from _type_faults("request column", self.request, REQUEST_TYPES)
+        yield from column_faults("request column", self.request)
+        yield from type_faults("request column", self.request, REQUEST_TYPES)
         kinds: dict[str, FeatureType] = {}
         stored: dict[str, FeatureView] = {}
         for view in self.views:
@@ -396,7 +301,7 @@ def service_to_json(service: FeatureService) -> str:
     Raises:
         InvalidRequestError: An on-demand function lies in no module, so no other process could find it.
     """
-    _refuse(
+    refuse(
         f"feature service {service.name!r}",
         [
             f"on-demand feature {feature.name!r} is not a top-level function of an importable module"
@@ -537,59 +442,3 @@ def _type_names(types: Mapping[str, FeatureType]) -> dict[str, str | None]:
 
 def _types(names: Mapping[str, str]) -> dict[str, FeatureType]:
     return {name: type_named(kind) for name, kind in names.items()}
-
-
-def _mapping_faults(name: str, given: object) -> list[str]:
-    if isinstance(given, Mapping):
-        return []
-    return [f"{name} is {given!r}, not a mapping of columns to types such as {{'origin': str}}"]
-
-
-def _column_faults(kind: str, names: Iterable[object]) -> list[str]:
-    faults = [
-        f"{kind} {name!r} must be letters, digits and '_', not beginning with a digit"
-        for name in names
-        if not isinstance(name, str) or not _COLUMN.fullmatch(name)
-    ]
-    return faults + [f"{kind} {name!r} is a reserved name" for name in names if name == EVENT_TIME]
-
-
-def _type_faults(kind: str, types: Mapping[str, FeatureType], allowed: frozenset[str] | None) -> list[str]:
-    listed = ", ".join(sorted(allowed)) if allowed else "int, float, bool, str, bytes, date, datetime or a list of one"
-    return [
-        f"{kind} {name!r} is of type {getattr(of, '__name__', repr(of))}; allowed: {listed}"
-        for name, of in types.items()
-        if (known := type_name(of)) is None or (allowed is not None and known not in allowed)
-    ]
-
-
-def _refuse(what: str, faults: Sequence[str], *, hint: str = "") -> None:
-    if faults:
-        raise InvalidRequestError(f"{what} is wrong", faults=list(dict.fromkeys(faults)), hint=hint)
-
-
-def _reference(function: Callable[..., Any]) -> str | None:
-    if "<" in function.__qualname__:
-        return None  # a lambda, or local to another function
-    module = function.__module__
-    if module == "__main__":
-        main = sys.modules["__main__"]
-        spec, path = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-        # A script's folder is on the path, so the script can be imported under its own name.
-        module = spec.name.removesuffix(".__main__") if spec else Path(path).stem if path else ""
-    return f"{module}:{function.__qualname__}" if module else None
-
-
-def _imported(reference: str, name: str) -> Callable[..., Any]:
-    module, _, attribute = reference.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"on-demand feature {name!r} cannot be loaded from {reference!r}: {error}",
-            hint=f"Put the module {module!r} on the path (PYTHONPATH), or install the project that holds it.",
-        ) from error
-    function: Callable[..., Any] = found.function if isinstance(found, OnDemandFeature) else found
-    return function

@@ -100,6 +100,13 @@ class StepSpec:
         """The steps that must have succeeded before this one starts."""
         return frozenset(self.after) | {ref.step for ref in self.inputs.values()}
 
+    @property
+    def import_faults(self) -> list[str]:
+        """Why a process of its own cannot import its function, in words."""
+        if not self.function.startswith(":"):
+            return []
+        return [f"step {self.name!r} ({self.function[1:]}) is not at the top of a module that has a file"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
@@ -123,6 +130,10 @@ class Graph:
         """The steps, each after all that it needs, else as they were written."""
         sorter = TopologicalSorter({step.name: sorted(step.upstream) for step in self.steps})
         return tuple(self.by_name[name] for name in sorter.static_order())
+
+    def type_of(self, ref: OutputRef) -> ValueType:
+        """Return of what type an output of a step is."""
+        return self.by_name[ref.step].outputs[ref.output]
 
     def faults(self) -> list[str]:
         """List everything that is wrong with the graph, in words."""
@@ -172,7 +183,7 @@ class Graph:
     def _input_faults(self, step: str, name: str, kind: ValueType, ref: OutputRef) -> Iterator[str]:
         if missing := self._missing(ref):
             yield f"step {step!r}: input {name!r}: {missing}"
-        elif not kind.accepts(given := self.by_name[ref.step].outputs[ref.output]):
+        elif not kind.accepts(given := self.type_of(ref)):
             yield f"step {step!r}: input {name!r} is a {kind}, but {ref} is a {given}"
 
     def _missing(self, ref: OutputRef) -> str:

@@ -46,6 +46,11 @@ class StepState(StrEnum):
     CANCELLED = "cancelled"
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to it unless the run is resumed."""
+        return self not in (StepState.WAITING, StepState.RUNNING)
+
+    @property
     def succeeded(self) -> bool:
         """Whether its outputs are there."""
         return self in (StepState.SUCCEEDED, StepState.CACHED)

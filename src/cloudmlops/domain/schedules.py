@@ -22,6 +22,8 @@ class Schedule:
     """Time-zone aware, UTC; earlier times are not made up for."""
     last_fired_at: datetime | None = None
     """The latest time of the schedule for which a run was made."""
+    paused: bool = False
+    """Whether somebody has stopped it with a cloud's own tools; scheduling it anew resumes it."""
 
 
 def scheduled_run_id(schedule: str, at: datetime) -> str:

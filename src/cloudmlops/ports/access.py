@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from cloudmlops.domain.access import Grant, Permission, Role
+from cloudmlops.domain.access import Grant, Lack, Permission, Role
 
 
 class AccessPort(Protocol):
@@ -16,8 +16,8 @@ class AccessPort(Protocol):
         """What each verb needs, such as `models.promote`."""
         ...
 
-    def held(self, permissions: Collection[Permission]) -> frozenset[Permission]:
-        """Return those of some permissions that the caller has; nothing is created to find out."""
+    def lacking(self, permissions: Collection[Permission]) -> Mapping[Permission, Lack]:
+        """Return those of some permissions that the caller lacks, or may lack; nothing is created to find out."""
         ...
 
     def holders(self, role: Role, principals: Collection[str]) -> frozenset[str]:

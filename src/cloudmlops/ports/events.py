@@ -81,9 +81,15 @@ class EventsPort(Protocol):
         ...
 
     def ring(self) -> None:
-        """Tell workers in other processes that an event was stored; a hint that may get lost."""
-        ...
+        """Tell workers in other processes that an event was stored; a hint that may get lost.
+
+        Nothing is told where they look into the inbox at each poll.
+        """
+        return
 
     def rings(self) -> int:
-        """Return a number that differs after each `ring` of any process; asked several times a second."""
-        ...
+        """Return a number that differs after each `ring` of any process.
+
+        The same always where it would cost a call, for it is asked several times a second.
+        """
+        return 0

@@ -30,12 +30,29 @@ class PipelinesPort(Protocol):
         """Return runs, the newest first."""
         ...
 
-    def wait(self, run: str, timeout: timedelta | None) -> RunRecord:
-        """Return when the run has ended, or at the latest after `timeout`, whatever its state."""
+    def wait(
+        self, run: str, timeout: timedelta | None, *, seen: Callable[[RunRecord], None] | None = None
+    ) -> RunRecord:
+        """Return when the run has ended, or at the latest after `timeout`, whatever its state.
+
+        Args:
+            run: Its id.
+            timeout: None is for ever.
+            seen: Called with each look that is taken meanwhile, the last one too.
+        """
         ...
 
     def log(self, run: str, step: str, attempt: int | None) -> str:
         """Return all that an attempt at a step printed; None is the last attempt."""
+        ...
+
+    @property
+    def log_lag(self) -> timedelta:
+        """After so long without anything new, what an attempt that has ended printed is taken to be all there."""
+        ...
+
+    def printed(self, run: str, step: str, attempt: int) -> Mapping[str, str]:
+        """Return what each process of an attempt at a step has printed until now, by a name that stays."""
         ...
 
     def cancel(self, run: str) -> None:

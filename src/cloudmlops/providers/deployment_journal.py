@@ -91,6 +91,11 @@ class Record:
         """Whether anything was ever deployed: only then is it an endpoint that may be empty."""
         return bool(self.history)
 
+    @property
+    def in_vain(self) -> bool:
+        """Whether there were acts and none came to anything: an endpoint made for them, and empty, is of no use."""
+        return bool(self.acts) and not self.begun() and not self.served
+
 
 class Journal:
     """All journals of one platform."""
@@ -134,6 +139,51 @@ class Journal:
             if made or _entry(key, self._objects.get(key))["id"] == identity:
                 return self.read(endpoint)
 
+    def add(self, endpoint: str, change: Change) -> Record:
+        """Write the next entry, whatever the record is."""
+        return self.append(endpoint, lambda _: change)
+
+    def note(self, endpoint: str, act: Act, change: Change) -> Record:
+        """Write an entry about an act, unless somebody else has changed its state meanwhile."""
+
+        def decide(record: Record) -> Change | None:
+            known = record.acts.get(act.deployed_as)
+            return {**change, "deployed_as": act.deployed_as} if known and known.state is act.state else None
+
+        return self.append(endpoint, decide)
+
+    def fail(self, endpoint: str, act: Act, reason: str) -> Record:
+        """Note that an act has failed."""
+        return self.note(endpoint, act, {"kind": "failed", "failure": reason})
+
+    def announce(self, endpoint: str, deployed_as: str) -> Record:
+        """Note that `ModelDeployed` was published for an act."""
+
+        def decide(record: Record) -> Change | None:
+            act = record.acts.get(deployed_as)
+            return None if act is None or act.announced else {"kind": "announced", "deployed_as": deployed_as}
+
+        return self.append(endpoint, decide)
+
+    def begin(
+        self, endpoint: str, deployed_as: str, asked: Callable[[Record], Mapping[str, Any]]
+    ) -> tuple[Record, bool]:
+        """Note an act, and say whether it is this call that is to ask for it: nobody has before.
+
+        Args:
+            endpoint: Whose.
+            deployed_as: Of the act.
+            asked: Returns what is kept of it, and may refuse it.
+        """
+        begun = False
+
+        def decide(record: Record) -> Change | None:
+            nonlocal begun
+            begun = deployed_as not in record.acts
+            return {"kind": "begun", "act": asked(record)} if begun else None
+
+        return self.append(endpoint, decide), begun
+
 
 def _told(record: Record, entry: Mapping[str, Any]) -> Record:
     """Return a record after one more entry."""
@@ -166,6 +216,13 @@ _CHANGES: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
 def split_change(kind: str, traffic: Mapping[str, int], reason: TrafficReason, actor: str, **more: Any) -> Change:
     """Return an entry after which an endpoint has another split."""
     return {"kind": kind, "traffic": dict(traffic), "reason": reason.value, "actor": actor, **more}
+
+
+def undeployed_change(act: Act | None, traffic: Mapping[str, int], actor: str) -> Change:
+    """Return the entry after which a deployment is gone; without an act it was made by other tools."""
+    if act is None:
+        return split_change("traffic", traffic, TrafficReason.UNDEPLOYED, actor)
+    return split_change("undeployed", traffic, TrafficReason.UNDEPLOYED, actor, deployed_as=act.deployed_as)
 
 
 def _key(endpoint: str, number: int) -> str:

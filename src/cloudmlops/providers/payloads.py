@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
+
+_STANDARD: Final = frozenset({"specversion", "id", "source", "type", "time", "subject", "datacontenttype", "data"})
 
 
 def loaded(text: bytes) -> object:
@@ -45,6 +48,11 @@ def text_of(data: Mapping[str, object], name: str) -> str:
     """Return the text under a name; an integer is text, too; empty when there is neither."""
     value = value_of(data, name)
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def extensions_of(event: Mapping[str, object]) -> dict[str, str]:
+    """Return the attributes of a CloudEvent beyond the standard ones."""
+    return {name: str(value) for name, value in event.items() if name not in _STANDARD and value is not None}
 
 
 def _folded(name: str) -> str:

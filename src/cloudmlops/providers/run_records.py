@@ -5,8 +5,7 @@ runs/RUN/resumed/N.json       what became of each step before the N-th attempt
 runs/RUN/announced            that its end has been published
 failures/JOB/STEP.json        why a step failed, in the words of its own process
 cache/IMAGE/KEY.json          what a step with that key has left
-schedules/NAME/now.json       a schedule as it was given
-schedules/NAME/HASH.json      a request that it was given with; its runs name it
+schedules/NAME/HASH.json      what the runs of a schedule are asked to do; the cloud's schedule and its runs name it
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -81,32 +79,43 @@ class Kept:
         fields = self._read(f"{self.cache}/{key}.json")
         return None if fields is None else outputs_from_json(fields["outputs"])
 
-    def add_schedule(self, schedule: Schedule, request: RunRequest) -> str:
-        """Keep a schedule in place of one of that name; return what its runs name the request by."""
+    def add_scheduled(self, schedule: str, request: RunRequest) -> str:
+        """Keep what the runs of a schedule are asked to do; return the mark that the cloud's schedule is to name it by.
+
+        What is in force the cloud alone knows: a request that no schedule of the cloud names means nothing.
+        """
         text = _text(request_to_json(request))
         mark = hashlib.sha256(text).hexdigest()[:16]
-        self._objects.put(f"schedules/{schedule.name}/{mark}.json", text)
-        content = {**asdict(schedule), "created_at": schedule.created_at.isoformat(), "last_fired_at": None}
-        self._objects.put(f"schedules/{schedule.name}/now.json", _text(content))
+        self._objects.create(f"schedules/{schedule}/{mark}.json", text)
         return mark
 
-    def schedule(self, name: str) -> Schedule | None:
-        """Return a schedule as it was given."""
-        fields = self._read(f"schedules/{name}/now.json")
-        return (
-            None
-            if fields is None
-            else Schedule(**{**fields, "created_at": datetime.fromisoformat(fields["created_at"])})
+    def scheduled_request(self, schedule: str, mark: str) -> RunRequest | None:
+        """Return what the runs of a schedule are asked to do; None when no such request was made here."""
+        if not (schedule and mark):
+            return None
+        key = f"schedules/{schedule}/{mark}.json"
+        if (known := self._requests.get(key)) is None and (fields := self._read(key)):
+            known = self._requests[key] = request_from_json(fields)
+        return known
+
+    def schedule(self, name: str, mark: str, **in_force: Any) -> Schedule | None:
+        """Return one of the cloud's schedules as ours; None for somebody else's, which names no request of ours.
+
+        Args:
+            name: What it is called.
+            mark: Of its request.
+            in_force: What the cloud says: `cron`, `timezone`, `paused`, `last_fired_at`.
+        """
+        if (request := self.scheduled_request(name, mark)) is None:
+            return None
+        graph = request.graph
+        return Schedule(
+            name=name,
+            pipeline=graph.name,
+            parameters=graph.parameters,
+            created_at=request.lineage.started_at,
+            **in_force,
         )
-
-    def drop_schedule(self, name: str) -> None:
-        """Forget a schedule; the requests of its runs stay."""
-        self._objects.delete(f"schedules/{name}/now.json")
-
-    def scheduled_request(self, name: str, mark: str) -> RunRequest | None:
-        """Return a request that a schedule was given with."""
-        fields = self._read(f"schedules/{name}/{mark}.json")
-        return None if fields is None else request_from_json(fields)
 
     def _read(self, key: str) -> Any:
         return _content(self._objects, key)

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 
 from cloudmlops.domain.addresses import redacted
 from cloudmlops.errors import ConfigurationError
+from cloudmlops.providers.scored_files import LONGEST_WAIT
 
 _NONE: Final = "none"
 """None in a target; an empty text is refused, for a shell writes it where a variable is not set."""
@@ -48,6 +49,8 @@ class TargetSettings(BaseSettings):
 
     timeout: Annotated[timedelta, Seconds, Field(gt=timedelta(0), le=timedelta(days=1))] = timedelta(seconds=60)
     """So long one call may take, with its repetitions. In a target: seconds."""
+    batch_timeout: Annotated[timedelta, Seconds, Field(gt=timedelta(0), le=LONGEST_WAIT)] = timedelta(hours=12)
+    """So long `endpoints.predict_batch` waits for its job, which is cancelled then. In a target: seconds."""
     as_of: Annotated[AwareDatetime | None, OrNone] = None
     """Replay history: features are read online as they were known at this time. None is `none` in a target."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import traceback
@@ -14,11 +15,13 @@ from cloudmlops.domain.pipelines import Step
 from cloudmlops.domain.value_types import encode, parse
 from cloudmlops.errors import CloudMLOpsError, InvalidRequestError
 from cloudmlops.runtime.steps import find_step, run_step
+from cloudmlops.runtime.untracked import untracked
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the step that the command line names; return 0, or 2 for a wrong command line, or 1 when the step failed."""
     given = _parser().parse_args(arguments)
+    os.environ |= untracked(os.environ)
     try:
         step = find_step(given.step)
         parameters, inputs, outputs = _checked(step, given)

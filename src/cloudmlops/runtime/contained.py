@@ -27,6 +27,7 @@ from cloudmlops.runtime.failures import told
 from cloudmlops.runtime.logged import read_logged
 from cloudmlops.runtime.mirrored import taken_from
 from cloudmlops.runtime.steps import find_step, run_step
+from cloudmlops.runtime.untracked import untracked
 
 RUN_VARIABLE: Final = "CLOUDMLOPS_RUN"
 RECORD: Final = "record.json"
@@ -101,6 +102,7 @@ def inert(text: str) -> str:
 
 
 def _performed(contained: Contained, work: Path) -> dict[str, Any]:
+    os.environ |= untracked(os.environ)
     _import_from(contained.source, work)
     folder = work / "folder"
     folder.mkdir()

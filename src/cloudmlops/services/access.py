@@ -20,6 +20,9 @@ class Access:
     def check(self, verbs: Iterable[str]) -> tuple[MissingPermission, ...]:
         """Return what the caller lacks for `verbs`, such as `models.promote`; empty when all of them would pass.
 
+        What could not be found out is among it, and says why (`unknown`). What only some calls of a verb need says
+        which these are (`permission.when`).
+
         Raises:
             InvalidRequestError: A verb is unknown; all such are listed.
         """
@@ -32,12 +35,12 @@ class Access:
                 hint=f"Known verbs: {', '.join(sorted(port.permissions))}.",
             )
         with span("access.check", verbs=",".join(wanted)):
-            held = port.held({permission for verb in wanted for permission in port.permissions[verb]})
+            lacking = port.lacking({permission for verb in wanted for permission in port.permissions[verb]})
             return tuple(
-                MissingPermission(verb=verb, permission=permission)
+                MissingPermission(verb=verb, permission=permission, resource=lack.resource, unknown=lack.unknown)
                 for verb in wanted
                 for permission in port.permissions[verb]
-                if permission not in held
+                if (lack := lacking.get(permission)) is not None
             )
 
     def grant(self, role: Role | str, principal: str) -> None:

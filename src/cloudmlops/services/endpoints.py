@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import uuid
@@ -26,9 +27,11 @@ from cloudmlops.domain.endpoints import (
 )
 from cloudmlops.domain.events import ModelDeployed
 from cloudmlops.errors import (
+    CloudMLOpsError,
     DeploymentFailedError,
     InvalidTrafficError,
     NotFoundError,
+    PermissionDeniedError,
     WaitTimeoutError,
 )
 from cloudmlops.services.effects import effect_key
@@ -45,6 +48,7 @@ _POLL_S: Final = 0.05
 _LONGEST_POLL_S: Final = 10.0
 _POLLS: Final = 40
 """Looks grow rarer: one lasts as long as a fortieth of the time waited so far."""
+_log: Final = logging.getLogger("cloudmlops.endpoints")
 _SERVING: Final = (DeploymentState.HEALTHY, DeploymentState.DEGRADED)
 
 
@@ -84,6 +88,7 @@ class Endpoints:
 
         Raises:
             InvalidRequestError: All that is wrong with the request.
+            NotFoundError: There is no such version, or it was deleted.
             ConflictError: Another deployment has that name.
             UnsupportedError: The provider lacks what is asked for.
         """
@@ -102,6 +107,7 @@ class Endpoints:
                 deployed_as=effect_key("deploy", *_subject(version, to, name)) or uuid.uuid4().hex,
             )
             check_spec(spec)
+            self._models.get(version.model, version.version)  # what is deleted is refused before anything is asked for
             if replicas[0] != replicas[1]:
                 self._context.backends.capabilities.require(Capability.AUTOSCALE)
             if traffic_percent is not None:
@@ -190,9 +196,13 @@ class Endpoints:
             model: A model version, or an endpoint: then the deployment with the most traffic.
             input_uri: A `.parquet` or `.jsonl` file.
             output_uri: Likewise; replaced whole at the end.
+
+        Raises:
+            NotFoundError: There is no such version, or it was deleted.
         """
         name, version = self._model_of(model) if isinstance(model, str) else (model.model, model.version)
         with span("endpoints.predict_batch", model=name, version=version, input=input_uri, output=output_uri):
+            self._models.get(name, version)
             self._port.predict_batch(
                 name,
                 version,
@@ -236,7 +246,7 @@ class Endpoints:
         """Return an endpoint as it is now."""
         with span("endpoints.status", endpoint=endpoint):
             status = self._port.get(endpoint)
-            self._announce(status.deployments)
+            self._try_to_announce(status.deployments)
             return status
 
     def list(self) -> Sequence[EndpointStatus]:
@@ -244,14 +254,14 @@ class Endpoints:
         with span("endpoints.list"):
             found = self._port.list()
             for status in found:
-                self._announce(status.deployments)
+                self._try_to_announce(status.deployments)
             return found
 
     def deployment(self, endpoint: str, deployed_as: str) -> DeploymentStatus | None:
         """Return one act of deploying, also one that failed; None when it is unknown or was undeployed."""
         status = self._port.deployment(endpoint, deployed_as)
         if status is not None:
-            self._announce([status])
+            self._try_to_announce([status])
         return status
 
     def revive(self, endpoint: str) -> None:
@@ -282,6 +292,15 @@ class Endpoints:
             raise NotFoundError(f"endpoint {endpoint!r} has no deployment with traffic", hint="Deploy a version first.")
         most = max(status.deployments, key=lambda found: found.traffic_percent)
         return most.model, most.version
+
+    def _try_to_announce(self, deployments: Sequence[DeploymentStatus]) -> None:
+        """Announce while somebody reads, who is told all the same: what he cannot publish, the next one does."""
+        try:
+            self._announce(deployments)
+        except PermissionDeniedError:
+            return
+        except CloudMLOpsError as error:
+            _log.warning("deployments are healthy, and the event of it is not out yet: %s", error)
 
     def _announce(self, deployments: Sequence[DeploymentStatus]) -> None:
         """Publish `ModelDeployed` for what became healthy since anybody looked; the same one twice is one event."""

@@ -6,15 +6,21 @@ import builtins
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event as Signal
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from cloudmlops.domain.events import KINDS, DeadLetter, Event, EventContext, UnknownEvent
-from cloudmlops.errors import InvalidRequestError, NotFoundError, QuotaExceededError, UnavailableError
-from cloudmlops.ports.events import EventsPort
+from cloudmlops.errors import (
+    CloudMLOpsError,
+    InvalidRequestError,
+    NotFoundError,
+    QuotaExceededError,
+    UnavailableError,
+)
+from cloudmlops.ports.events import EventsPort, Pulled
 from cloudmlops.services.context import ServiceContext
 from cloudmlops.services.delivery import envelopes
 from cloudmlops.services.delivery.attempts import LEASE, Attempts, Item, attempts_of
@@ -36,6 +42,8 @@ _log: Final = logging.getLogger("cloudmlops.events")
 _GLANCE_SECONDS: Final = 0.05
 """How often a waiting worker looks whether another process rang."""
 _PULL_LIMIT: Final = 100
+_STORED_AT_ONCE: Final = 10
+"""So many events are acknowledged together: more of them might be so slow to read that their locks end before."""
 _SKEW: Final = timedelta(hours=1)
 """How far the clocks of machines that store events may differ: so much farther back a search goes."""
 
@@ -299,9 +307,30 @@ class Events:
     def _pull(self) -> None:
         """Store what waits in the provider's queue."""
         while pulled := self._port.pull(_PULL_LIMIT):
+            parts = [pulled[place : place + _STORED_AT_ONCE] for place in range(0, len(pulled), _STORED_AT_ONCE)]
+            if failures := [failure for part in parts if (failure := self._stored(part)) is not None]:
+                raise failures[0]
+
+    def _stored(self, pulled: Sequence[Pulled]) -> CloudMLOpsError | None:
+        """Store events and acknowledge them; return what kept one from it, which then comes again.
+
+        One that cannot be read or stored keeps no other from it, unless the store or the platform is away.
+        """
+        stored: builtins.list[str] = []
+        failure: CloudMLOpsError | None = None
+        try:
             for delivery in pulled:
-                self.accept(envelopes.to_event_or_unknown(self._port.normalise(delivery.event)))
-            self._port.acknowledge([delivery.receipt for delivery in pulled])
+                try:
+                    self.accept(envelopes.to_event_or_unknown(self._port.normalise(delivery.event)))
+                except (UnavailableError, QuotaExceededError):
+                    raise
+                except CloudMLOpsError as error:
+                    failure = failure or error
+                else:
+                    stored.append(delivery.receipt)
+        finally:
+            self._port.acknowledge(stored)
+        return failure
 
     def _same_event(self, key: str, event: Event) -> Event:
         """Return what an earlier attempt published in this place, else remember `event` for later ones."""

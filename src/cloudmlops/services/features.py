@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from cloudmlops.domain.feature_columns import EVENT_TIME
 from cloudmlops.domain.features import (
-    EVENT_TIME,
     Entity,
     FeatureService,
     FeatureView,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -31,7 +31,7 @@ from cloudmlops.domain.runs import (
 from cloudmlops.domain.schedules import Schedule
 from cloudmlops.domain.source import is_importing_steps
 from cloudmlops.domain.value_types import decode
-from cloudmlops.errors import InvalidRequestError, RunFailedError, WaitTimeoutError
+from cloudmlops.errors import InvalidRequestError, PermissionDeniedError, RunFailedError, WaitTimeoutError
 from cloudmlops.ports.pipelines import PipelinesPort
 from cloudmlops.services import provenance
 from cloudmlops.services.context import ServiceContext
@@ -90,9 +90,8 @@ class Pipelines:
             if faults := name_faults("run", run):
                 raise InvalidRequestError(f"a run cannot be called {run!r}", faults=faults)
             mode = RunMode.IN_PROCESS if in_process else RunMode.ATTACHED if wait else RunMode.DETACHED
-            started = Run(
-                self._context, self._port.submit(self._request(run, graph, cache=cache, written=written), mode)
-            )
+            request = self._request(run, graph, at=self._context.backends.clock.now(), cache=cache, written=written)
+            started = Run(self._context, self._port.submit(request, mode))
             return started.wait(progress=progress) if wait or in_process else started
 
     def plan(self, pipeline: Runnable, parameters: Mapping[str, object] | None = None) -> Plan:
@@ -162,7 +161,8 @@ class Pipelines:
                 created_at=self._context.backends.clock.now(),
             )
             check_schedule(kept)
-            self._port.schedule(kept, self._request(name, graph, cache=cache, written=written))
+            request = self._request(name, graph, at=kept.created_at, cache=cache, written=written)
+            self._port.schedule(kept, request)
         return kept
 
     def schedules(self) -> Sequence[Schedule]:
@@ -199,7 +199,7 @@ class Pipelines:
     def _port(self) -> PipelinesPort:
         return self._context.backends.pipelines
 
-    def _request(self, run: str, graph: Graph, *, cache: bool, written: Mapping[str, str]) -> RunRequest:
+    def _request(self, run: str, graph: Graph, *, at: datetime, cache: bool, written: Mapping[str, str]) -> RunRequest:
         if any(step.options.resources.distribution for step in graph.steps):
             self._context.backends.capabilities.require(Capability.DISTRIBUTED_STEPS)
         source = provenance.source_snapshot(graph.functions.values())
@@ -208,9 +208,7 @@ class Pipelines:
             id=run,
             graph=graph,
             source=source,
-            lineage=provenance.lineage(
-                source, graph.parameters, actor=self._context.actor, at=self._context.backends.clock.now()
-            ),
+            lineage=provenance.lineage(source, graph.parameters, actor=self._context.actor, at=at),
             packages_digest=packages_digest(),
             cache=cache,
             announce=(sys.executable, "-m", "cloudmlops.cli.announcing", self._context.backends.target),
@@ -299,7 +297,7 @@ class Run:
 
         Args:
             timeout: How long to wait; None is for ever. The run goes on when the time is over.
-            progress: Show the steps meanwhile.
+            progress: Show meanwhile where the steps stand, on standard error.
 
         Raises:
             RunFailedError: It failed, was cancelled, or was interrupted.
@@ -325,6 +323,17 @@ class Run:
         """Return all that a step printed, in its last attempt or a given one."""
         with span("pipelines.logs", run=self.id, step=step):
             return self._port.log(self.id, step, attempt)
+
+    def follow(self, step: str) -> Iterator[str]:
+        """Yield what a step prints, line by line, as it comes, until the step or the run has ended.
+
+        It begins with the attempt that the step is in, and waits for one that has not begun. `NotFoundError`, at once,
+        when the run has no such step.
+        """
+        from cloudmlops.services.following import follow_log
+
+        self.logs(step)
+        return follow_log(self._port, self.id, step, self._context.backends.clock)
 
     def cancel(self) -> Run:
         """End the run: its steps are killed. What has ended already stays as it is."""
@@ -429,11 +438,17 @@ def _fresh_id(pipeline: str) -> str:
 
 
 def _announced(context: ServiceContext, record: RunRecord) -> RunRecord:
-    """Publish the run's end if that has not been done; twice is once, for the event has the same meaning."""
+    """Publish the run's end if that has not been done; twice is once, for the event has the same meaning.
+
+    Who may only read is told of the run all the same: whoever looks next, and may, publishes it.
+    """
     if record.announced or (event := _event(context, record)) is None:
         return record
-    context.publish(event)
-    context.backends.pipelines.announced(record.id)
+    try:
+        context.publish(event)
+        context.backends.pipelines.announced(record.id)
+    except PermissionDeniedError:
+        return record
     return replace(record, announced=True)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +13,6 @@ from cloudmlops.ports.pipelines import PipelinesPort
 if TYPE_CHECKING:
     from rich.table import Table
 
-_LOOK: Final = timedelta(milliseconds=100)
-"""Between two looks at a run that is shown."""
 _LOOKS: Final[Mapping[StepState, tuple[str, str]]] = {
     StepState.WAITING: ("·", "dim"),
     StepState.RUNNING: ("…", "cyan"),
@@ -29,43 +26,27 @@ _LOOKS: Final[Mapping[StepState, tuple[str, str]]] = {
 
 def wait_and_show(port: PipelinesPort, run: str, timeout: timedelta | None) -> RunRecord:
     """Wait as the port does, and show the steps on standard error: live on a terminal, else a line a change."""
-    looks = _until_ended(port, run, timeout)
-    return _live(looks) if sys.stderr.isatty() else _lines(looks)
+    return _live(port, run, timeout) if sys.stderr.isatty() else _lines(port, run, timeout)
 
 
-def _until_ended(port: PipelinesPort, run: str, timeout: timedelta | None) -> Iterator[RunRecord]:
-    deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
-    record = port.get(run)
-    yield record
-    while not record.state.ended and (deadline is None or time.monotonic() < deadline):
-        record = port.wait(run, _LOOK)
-        yield record
-
-
-def _live(looks: Iterator[RunRecord]) -> RunRecord:
+def _live(port: PipelinesPort, run: str, timeout: timedelta | None) -> RunRecord:
     from rich.console import Console
     from rich.live import Live
 
     with Live(console=Console(stderr=True), auto_refresh=False) as live:
-        record = next(looks)
-        live.update(_table(record), refresh=True)
-        for record in looks:
-            live.update(_table(record), refresh=True)
-    return record
+        return port.wait(run, timeout, seen=lambda record: live.update(_table(record), refresh=True))
 
 
-def _lines(looks: Iterator[RunRecord]) -> RunRecord:
+def _lines(port: PipelinesPort, run: str, timeout: timedelta | None) -> RunRecord:
     shown: dict[str, tuple[StepState, int]] = {}
-    record = next(looks)
-    while True:
+
+    def seen(record: RunRecord) -> None:
         for step in record.steps.values():
             if shown.get(step.name) != (step.state, step.attempt) and step.state is not StepState.WAITING:
                 shown[step.name] = (step.state, step.attempt)
                 sys.stderr.write(f"{step.name}: {step.state}{_again(step)}{_took(step)}\n")
-        try:
-            record = next(looks)
-        except StopIteration:
-            return record
+
+    return port.wait(run, timeout, seen=seen)
 
 
 def _table(record: RunRecord) -> Table:

@@ -10,12 +10,14 @@ import threading
 from pathlib import Path
 
 from cloudmlops.errors import CloudMLOpsError, ConfigurationError
+from cloudmlops.runtime.untracked import untracked
 from cloudmlops.serving.options import Options, read_options
 
 
 def main() -> None:
     """Run the server; a wrong model or a port in use ends it with a message and exit code 1."""
     options = read_options(sys.argv[1:], os.environ)
+    os.environ |= untracked(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if options.lifeline is not None:
         threading.Thread(target=_end_with, args=(options.lifeline,), name="lifeline", daemon=True).start()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from cloudmlops.errors import InvalidRequestError
+from cloudmlops.runtime.untracked import untracked
 from cloudmlops.serving.batch import score_file
 
 SCORED: Final = "scored"
@@ -24,6 +25,7 @@ REFUSED: Final = "refused.json"
 
 def init() -> None:
     """Check that the driver says where the model is and where results go; each file loads the model anew."""
+    os.environ |= untracked(os.environ)
     for name in ("AZUREML_MODEL_DIR", "AZUREML_BI_OUTPUT_PATH", "CLOUDMLOPS_BATCH_OUTPUT"):
         if not os.environ.get(name):
             raise RuntimeError(f"the variable {name} is not set: this is the script of a batch endpoint of Azure ML")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +26,7 @@ from cloudmlops.errors import (
     UnavailableError,
 )
 from cloudmlops.storage.keys import checked_key
+from cloudmlops.storage.remote_file import RemoteFile
 
 if TYPE_CHECKING:
     from obstore.store import AzureCredential, BackoffConfig, ClientConfig, RetryConfig
@@ -186,6 +189,14 @@ class RemoteStore:
                 for chunk in content:
                     file.write(chunk)
 
+    def open(self, key: str, size: int) -> RemoteFile:
+        """Return an object as a file that is read where one wants; `size` is how many bytes it has."""
+        return RemoteFile(partial(self._read, key), size)
+
+    def _read(self, key: str, start: int, length: int) -> bytes:
+        with self._asked("read", key):
+            return obstore.get_range(self._store, checked_key(key), start=start, length=length).to_bytes()
+
     @contextmanager
     def _asked(self, operation: str, key: str) -> Iterator[None]:
         _check_process()
@@ -238,7 +249,10 @@ _DENIED: Final[Mapping[str, str]] = {
     "Reader only to read; Owner and Contributor of the account do not let at its data.",
 }
 """What to do about a refusal, where more is known than in `_ERRORS`."""
-_FORBIDDEN: Final = "status code: 403 Forbidden"
+_FORBIDDEN: Final = re.compile(r"status code: 403 Forbidden|Forbidden \(code: 403\)")
+"""Of a listing, and of what is removed in bulk."""
+_KEPT_OUT: Final = "AuthorizationFailure"
+"""Azure's code for callers that the account's network rules keep out, and for other refusals."""
 _READING: Final = frozenset({"read", "download", "look up"})
 _MAKE: Final[Mapping[str, str]] = {
     "s3": "Correct the name, or make the bucket: aws s3 mb s3://{bucket}",
@@ -266,11 +280,13 @@ def _translated(uri: str, operation: str, key: str) -> Iterator[None]:
         if isinstance(error, CloudMLOpsError):
             raise
         # obstore has no class of its own for a listing that is refused.
-        denied = isinstance(error, exceptions.GenericError) and _FORBIDDEN in str(error)
+        denied = isinstance(error, exceptions.GenericError) and _FORBIDDEN.search(str(error)) is not None
         cause = exceptions.PermissionDeniedError if denied else type(error)
         kind, hint = next((kind, hint) for known, kind, hint in _ERRORS if issubclass(cause, known))
         if kind is PermissionDeniedError:
             hint = _DENIED.get(details["provider"], hint)
+            if details["provider"] == "abfss" and _KEPT_OUT in str(error):
+                hint = f"The account's network rules may keep this machine out (see Networking). Else: {hint}"
         summary = str(error).split("\n\nDebug", 1)[0]
         safe = redacted(summary)
         raise kind(f"cannot {operation} object {key!r}: {safe}", hint=hint, **details) from (

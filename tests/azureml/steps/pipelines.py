@@ -200,6 +200,23 @@ def torch() -> dict[str, str]:
     return {name: os.environ[name] for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR")}
 
 
+@cm.step(resources=cm.Resources(distribution="pytorch", processes=2), cache=False)
+def chat(release: str) -> int:
+    """Print in each of two processes, and wait in between; the last line of one is not ended."""
+    rank = int(os.environ["RANK"])
+    print(f"{rank} begun", flush=True)
+    while not Path(release).exists():
+        signal.sigtimedwait([], 0.05)
+    print(f"{rank} ended", end="\n" * rank)
+    return 1
+
+
+@cm.pipeline
+def chatting(release: str) -> int:
+    """Print in several processes while going on."""
+    return chat(release)
+
+
 @cm.step(resources=cm.Resources(distribution="mpi", processes=2), cache=False)
 def mpi(others: dict[str, str]) -> list[str]:
     """Say which process this is; the second one says it elsewhere."""

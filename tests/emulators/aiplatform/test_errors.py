@@ -75,7 +75,7 @@ def test_the_time_to_wait_is_in_the_header_over_rest(vertex_emulator: Emulator, 
     refused = Refused("UNAVAILABLE", "away", retry_after_seconds=3)
     faults.set(Fault(matching="aiplatform/ModelService.ListModels", refused=refused))
 
-    answer = httpx.get(f"{vertex_emulator.url}/v1/{parent}/models")
+    answer = httpx.get(f"{vertex_emulator.url}/v1/{parent}/models", verify=False)
 
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "3"
@@ -83,6 +83,6 @@ def test_the_time_to_wait_is_in_the_header_over_rest(vertex_emulator: Emulator, 
 
 @pytest.mark.parametrize("query", ["filter.x=1", "pageSize=many", "colour=red"])
 def test_a_query_that_no_field_has_is_a_bad_request(vertex_emulator: Emulator, parent: str, query: str) -> None:
-    answer = httpx.get(f"{vertex_emulator.url}/v1/{parent}/models?{query}")
+    answer = httpx.get(f"{vertex_emulator.url}/v1/{parent}/models?{query}", verify=False)
     assert answer.status_code == 400
     assert answer.json()["error"]["status"] == "INVALID_ARGUMENT"

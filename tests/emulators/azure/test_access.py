@@ -11,6 +11,7 @@ from azure.mgmt.authorization.models import Permission, RoleAssignmentCreatePara
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudmlops.emulators.azure.entra.principals import directory
 from cloudmlops.emulators.azure.rbac.deciding import granted, scopes_above
 from cloudmlops.emulators.azure.rbac.roles import BUILT_IN, Role
 
@@ -290,3 +291,23 @@ def test_a_condition_is_not_taken_for_none(azure: Azure) -> None:
         known.role_assignments.create(azure.workspace_id, str(uuid4()), parameters)
 
     assert raised.value.status_code == 501
+
+
+def test_who_is_in_a_group_acts_as_it_too_and_so_do_groups_in_groups() -> None:
+    known = directory(
+        {
+            "principals": [
+                {"name": "ada"},
+                {"name": "seniors", "kind": "Group", "members": ["ada", "everybody"]},
+                {"name": "everybody", "kind": "Group", "members": ["seniors"]},
+                {"name": "others", "kind": "Group"},
+            ]
+        }
+    )
+    ada, seniors, everybody, others = known.principals
+
+    assert known.acting(ada.object_id.upper()) == {ada.object_id, seniors.object_id, everybody.object_id}
+    assert known.acting(others.object_id) == {others.object_id}
+    assert known.by_client(seniors.client_id) is None, "a group logs in nowhere"
+    with pytest.raises(ValueError, match=r"there is no 'bob'.*only a Group has members"):
+        directory({"principals": [{"name": "ada", "members": ["bob"]}]})

@@ -26,6 +26,7 @@ def ask(azure: Azure, method: str, path: str, *, who: str = "owner", body: objec
         headers={"authorization": f"Bearer {token}"},
         json=body,
         trust_env=False,
+        verify=False,
     )
 
 

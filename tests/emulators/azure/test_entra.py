@@ -10,8 +10,10 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import (
     CertificateCredential,
+    ClientAssertionCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
+    DeviceCodeCredential,
     EnvironmentCredential,
     ManagedIdentityCredential,
     WorkloadIdentityCredential,
@@ -56,8 +58,8 @@ def test_a_token_is_signed_by_a_key_that_the_tenant_publishes(azure: Azure) -> N
     token = azure.credential().get_token(MANAGEMENT).token
     tenant = azure.cloud.tokens.directory.tenant
     base = f"{azure.emulator.url}/{tenant}"
-    told = httpx.get(f"{base}/v2.0/.well-known/openid-configuration", trust_env=False).json()
-    keys = httpx.get(f"{base}/discovery/v2.0/keys", trust_env=False).json()
+    told = httpx.get(f"{base}/v2.0/.well-known/openid-configuration", trust_env=False, verify=False).json()
+    keys = httpx.get(f"{base}/discovery/v2.0/keys", trust_env=False, verify=False).json()
 
     (key,) = [jwt.PyJWK(one) for one in keys["keys"] if one["kid"] == jwt.get_unverified_header(token)["kid"]]
 
@@ -79,6 +81,7 @@ def test_a_wrong_secret_is_refused(azure: Azure, secret: str, told: str) -> None
             "scope": MANAGEMENT,
         },
         trust_env=False,
+        verify=False,
     )
 
     assert reply.status_code == 401
@@ -124,6 +127,26 @@ def test_a_process_gets_tokens_of_its_own_identity_and_of_no_other(
         ManagedIdentityCredential(client_id=machine.client_id).get_token(MANAGEMENT)
     (call,) = azure.emulator.calls.list("managed-identity/process.token")
     assert call.status == "INVALID_ARGUMENT"
+
+
+def test_device_codes_are_refused_by_name(azure: Azure) -> None:
+    tenant = azure.cloud.tokens.directory.tenant
+    credential = DeviceCodeCredential(client_id=azure.principal("owner").client_id, tenant_id=tenant)
+
+    with pytest.raises(ClientAuthenticationError, match="the device code flow is not emulated"):
+        credential.get_token(MANAGEMENT)
+
+    (call,) = azure.emulator.calls.list("entra/devicecode")
+    assert call.status == "UNIMPLEMENTED"
+
+
+def test_nobody_gets_a_token_as_the_principal_of_a_resource(azure: Azure) -> None:
+    known = azure.cloud.tokens.system_identities.assign(f"{azure.workspace_id}/onlineEndpoints/live")
+    forged = jwt.encode({"sub": known.name, "iss": known.client_id}, "anything-at-all-of-32-bytes-or-more", "HS256")
+    credential = ClientAssertionCredential(azure.cloud.tokens.directory.tenant, known.client_id, lambda: forged)
+
+    with pytest.raises(ClientAuthenticationError, match="AADSTS700016"):
+        credential.get_token(MANAGEMENT)
 
 
 def test_a_process_with_another_s_header_gets_no_token(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +244,7 @@ def test_what_is_no_token_of_this_tenant_is_refused(azure: Azure, header: str | 
         f"{azure.emulator.url}{azure.workspace_id}?api-version=2024-10-01",
         headers={"authorization": header} if header else {},
         trust_env=False,
+        verify=False,
     )
 
     assert reply.status_code == 401
@@ -234,6 +258,7 @@ def test_a_token_for_another_service_is_refused(azure: Azure) -> None:
         f"{azure.emulator.url}{azure.workspace_id}?api-version=2024-10-01",
         headers={"authorization": f"Bearer {token}"},
         trust_env=False,
+        verify=False,
     )
 
     assert (reply.status_code, reply.json()["error"]["code"]) == (401, "InvalidAuthenticationTokenAudience")
@@ -257,6 +282,33 @@ def test_all_that_is_wrong_with_a_file_of_principals_is_told_at_once(tmp_path: P
         "'Robot'",
     ):
         assert fault in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "faults"),
+    [
+        ("", ["nobody is in it"]),
+        ('tenant = "mine"', ["nobody is in it"]),
+        ("principals = 3", ["principals are tables", "nobody is in it"]),
+        ('[[principals]]\nname = "ada"\nkind = "User"', ["'ada' is the first one", "and a User"]),
+        ('[[principals]]\nname = "all"\nkind = "Group"\nsecret = "s"', ["'all' is the first one", "and a Group"]),
+        ('[[principals]]\nname = "vm"\nkind = "ManagedIdentity"', ["'vm' is the first one", "and a ManagedIdentity"]),
+        ('[[principals]]\nname = "ci"', ["'ci' is the first one", "has no secret"]),
+        (
+            '[[principals]]\nname = "ci"\nsecret = ""\nroles = "Owner"\n[[principals]]\nname = "b"\nmembers = [1]',
+            ["'ci': roles is a list of texts, not 'Owner'", "'b': members is a list of texts", "has no secret"],
+        ),
+        ("[[principals]]\nname = 3\nsecret = 4", ["3: name is a text", "3: secret is a text"]),
+    ],
+)
+def test_a_file_that_nobody_could_log_in_by_is_refused(tmp_path: Path, content: str, faults: list[str]) -> None:
+    file = tmp_path / "principals.toml"
+    file.write_text(content)
+
+    with pytest.raises(ValueError, match="malformed") as raised:
+        load_directory(file)
+
+    assert [fault for fault in faults if fault not in str(raised.value)] == []
 
 
 def test_the_same_file_gives_the_same_ids() -> None:

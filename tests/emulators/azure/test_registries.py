@@ -261,6 +261,43 @@ def test_a_job_uses_what_is_in_a_registry(azure: Azure, registry: str, tmp_path:
     assert "registries/assets/read" in refused.json()["error"]["message"]
 
 
+def test_a_component_of_a_registry_brings_its_code_and_environment_to_pipelines_of_workspaces(
+    azure: Azure, registry: str, tmp_path: Path
+) -> None:
+    from azure.ai.ml import dsl, load_component
+    from azure.ai.ml.entities import Environment
+    from tests.emulators.azure.jobs.conftest import Jobs
+
+    jobs = Jobs(azure, tmp_path)
+    there = client(azure, registry)
+    there.environments.create_or_update(Environment(name="any", version="1", image="contoso/any:1"))
+    source = tmp_path / "component.yml"
+    environment = f"azureml://registries/{registry}/environments/any/versions/1"
+    code = jobs.code(step="print('from the registry')")
+    source.write_text(
+        f"type: command\nname: step\nversion: '1'\ncommand: python step.py\ncode: {code}\nenvironment: {environment}\n"
+    )
+
+    made = there.components.create_or_update(load_component(source))
+
+    assert (made.name, made.version) == ("step", "1")
+    assert [one.version for one in there.components.list("step")] == ["1"]
+    found = there.components.get("step", "1")
+    assert found.id == f"azureml://registries/{registry}/components/step/versions/1"
+    assert f"/registries/{registry}/" in found.code.replace("azureml://registries", "/registries")
+
+    @dsl.pipeline(name="shared")
+    def shared() -> None:
+        found()
+
+    pipeline = shared()
+    pipeline.settings.default_compute = "serverless"
+    run = jobs.finished(pipeline, experiment_name="flights")
+    (step,) = jobs.call("GET", f"/history/v1.0{azure.workspace_id}/runs/{run['runId']}/children").json()["value"]
+    assert run["status"] == "Completed", step
+    assert "from the registry" in jobs.log(step["runId"])
+
+
 def test_a_registry_user_reads_and_writes_assets_and_makes_no_registry(
     azure: Azure, registry: str, tmp_path: Path
 ) -> None:
@@ -273,7 +310,7 @@ def test_a_registry_user_reads_and_writes_assets_and_makes_no_registry(
     azure.cloud.access.assign(azure.workspace_id, azure.principal("scientist").object_id, reads)
     sharer = azure.client("scientist").models
     given: Any = {"share_with_name": "churn", "share_with_version": "1", "registry_name": registry}
-    with pytest.raises(HttpResponseError, match="registries/read"):
+    with pytest.raises(HttpResponseError, match="not allowed to access registry"):
         sharer.share("churn", "4", **given)
 
     azure.cloud.access.assign(scope, azure.principal("scientist").object_id, role)

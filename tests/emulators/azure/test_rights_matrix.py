@@ -41,7 +41,7 @@ class Asking:
         self.routes = [route for route in cloud.routes if route.action]
         self._access = cloud.access
         self._nobody = cloud.tokens.directory.by_name("nobody")
-        self._http = httpx.Client(base_url=emulator.url, params={"api-version": "2023-10-01"})
+        self._http = httpx.Client(base_url=emulator.url, params={"api-version": "2023-10-01"}, verify=False)
         self._http.headers["Authorization"] = f"Bearer {cloud.tokens.issue(self._nobody, AUDIENCES[0])}"
         self._access.assign("/", self._nobody.object_id, BUILT_IN[0], name="to-read-the-roles")
         shown = self._http.get("/providers/Microsoft.Authorization/roleDefinitions").json()["value"]

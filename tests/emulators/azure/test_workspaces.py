@@ -35,6 +35,7 @@ def deploy(azure: Azure, *, who: str = "owner", types: tuple[str, ...] = (WORKSP
             }
         },
         trust_env=False,
+        verify=False,
     )
 
 
@@ -62,6 +63,7 @@ def test_a_workspace_is_made_changed_listed_and_deleted(azure: Azure) -> None:
             headers={"authorization": f"Bearer {token}"},
             params={"api-version": "2024-10-01-preview"},
             trust_env=False,
+            verify=False,
         ).text.lower()
     )
     workspaces.begin_delete(name, delete_dependent_resources=False).result()

@@ -73,6 +73,7 @@ def test_a_token_that_nobody_issued_is_refused_in_the_shape_of_the_service(serve
         f"{served.address}/bigquery/v2/projects/{PROJECT}/datasets",
         headers={"authorization": "Bearer nonsense"},
         trust_env=False,
+        verify=False,
     )
 
     error = answer.json()["error"]

@@ -13,7 +13,7 @@ def test_what_bigtable_was_asked_can_be_read_from_another_process(vertex_emulato
         client = BigtableClient(transport=transport(channel=channel))
         client.ping_and_warm(name="projects/demo/instances/any")
 
-    reply = httpx.get(f"{vertex_emulator.url}/-/emulator/calls", params={"matching": "bigtable/"})
+    reply = httpx.get(f"{vertex_emulator.url}/-/emulator/calls", params={"matching": "bigtable/"}, verify=False)
 
     assert [(call["operation"], call["request"]) for call in reply.json()] == [
         ("Bigtable.PingAndWarm", {"name": "projects/demo/instances/any"})

@@ -42,7 +42,7 @@ def running() -> Iterator[Running]:
     cloud = toy.Toy()
     with (
         Emulator([cloud]) as emulator,
-        httpx.Client(base_url=emulator.url, trust_env=False, timeout=20) as http,
+        httpx.Client(base_url=emulator.url, trust_env=False, timeout=20, verify=False) as http,
         grpc.insecure_channel(emulator.address, [("grpc.enable_http_proxy", 0)]) as channel,
     ):
         yield Running(emulator, cloud, http, channel)

@@ -73,7 +73,7 @@ def beside() -> Iterator[ThreadPoolExecutor]:
 
 
 def put(emulator: Emulator) -> int:
-    return httpx.put(f"{emulator.url}/toy/a", content=b"1", trust_env=False, timeout=PATIENCE).status_code
+    return httpx.put(f"{emulator.url}/toy/a", content=b"1", trust_env=False, timeout=PATIENCE, verify=False).status_code
 
 
 def put_by_rpc(emulator: Emulator) -> str:
@@ -106,7 +106,7 @@ def test_a_deferred_service_is_built_at_its_first_call_once_and_closed(slow: Any
 def test_a_deferred_service_that_nobody_asks_is_never_built(slow: Any) -> None:
     cloud = slow(deferred)
     with Emulator([cloud]) as emulator:
-        assert httpx.get(f"{emulator.url}/toy/x/other", trust_env=False).status_code == 200
+        assert httpx.get(f"{emulator.url}/toy/x/other", trust_env=False, verify=False).status_code == 200
 
     assert cloud.events == []
 
@@ -119,7 +119,7 @@ def test_while_one_is_built_beside_the_start_the_others_answer_and_its_own_calls
     emulator.begin()
     early = [beside.submit(put, emulator), beside.submit(put_by_rpc, emulator)]
 
-    assert httpx.get(f"{emulator.url}/toy/x/other", trust_env=False).status_code == 200
+    assert httpx.get(f"{emulator.url}/toy/x/other", trust_env=False, verify=False).status_code == 200
     assert cloud.events == ["build"]
     assert not any(call.done() for call in early)
     cloud.let.set()
@@ -167,7 +167,7 @@ def test_a_building_that_failed_is_tried_again_by_the_next_call(slow: Any) -> No
 def test_what_an_earlier_emulator_left_is_gone_on_with_once_when_all_answer(slow: Any, how: Any) -> None:
     cloud = slow(how)
     emulator = Emulator([cloud])
-    cloud.answers = lambda: httpx.get(f"{emulator.url}/toy/x/other", trust_env=False).status_code == 200
+    cloud.answers = lambda: httpx.get(f"{emulator.url}/toy/x/other", trust_env=False, verify=False).status_code == 200
     cloud.let.set()
     emulator.begin()
 
@@ -217,4 +217,4 @@ def test_a_service_without_http_is_no_address_for_it(toys: Any) -> None:
 
     with Emulator([Rpc(toy=toys.Toy(), how=begun)]) as emulator:
         assert put_by_rpc(emulator) == "b"
-        assert httpx.get(f"{emulator.url}/toy/x/other", trust_env=False).status_code == 200
+        assert httpx.get(f"{emulator.url}/toy/x/other", trust_env=False, verify=False).status_code == 200

@@ -39,7 +39,7 @@ def test_close_leaves_no_thread_no_process_and_no_file(toys: Any, tmp_path: Path
         )
         private = Path(emulator.environment()["TOY_FOLDER"])
         scratch = emulator.state.folder
-        httpx.put(f"{emulator.url}/toy/a", content=b"1", trust_env=False)
+        httpx.put(f"{emulator.url}/toy/a", content=b"1", trust_env=False, verify=False)
         assert len(emulated_threads()) > len(others)
 
     assert cloud.notes.closed
@@ -49,7 +49,7 @@ def test_close_leaves_no_thread_no_process_and_no_file(toys: Any, tmp_path: Path
     assert not scratch.exists()
     assert sorted(emulated_threads()) == others
     with pytest.raises(httpx.ConnectError):
-        httpx.get(emulator.url, trust_env=False)
+        httpx.get(emulator.url, trust_env=False, verify=False)
 
 
 def test_a_delayed_call_does_not_hold_up_the_close(toys: Any) -> None:
@@ -61,7 +61,9 @@ def test_a_delayed_call_does_not_hold_up_the_close(toys: Any) -> None:
 
         def ask() -> None:
             try:
-                answers.append(httpx.get(f"{emulator.url}/toy/a", trust_env=False, timeout=60).status_code)
+                answers.append(
+                    httpx.get(f"{emulator.url}/toy/a", trust_env=False, timeout=60, verify=False).status_code
+                )
             except httpx.TransportError as error:
                 answers.append(type(error))
 
@@ -76,12 +78,12 @@ def test_a_delayed_call_does_not_hold_up_the_close(toys: Any) -> None:
 
 def test_two_emulators_live_in_one_process_and_know_nothing_of_each_other(toys: Any) -> None:
     with Emulator([toys.Toy()]) as one, Emulator([toys.Toy()]) as two:
-        httpx.put(f"{one.url}/toy/a", content=b"1", trust_env=False)
+        httpx.put(f"{one.url}/toy/a", content=b"1", trust_env=False, verify=False)
         two.clock.freeze(datetime(2030, 1, 1, tzinfo=UTC))
 
         assert one.address != two.address
-        assert httpx.get(f"{one.url}/toy/a", trust_env=False).status_code == 200
-        assert httpx.get(f"{two.url}/toy/a", trust_env=False).status_code == 404
+        assert httpx.get(f"{one.url}/toy/a", trust_env=False, verify=False).status_code == 200
+        assert httpx.get(f"{two.url}/toy/a", trust_env=False, verify=False).status_code == 404
         assert not one.clock.frozen
         assert len(one.calls.list()) == 2
 
@@ -89,11 +91,11 @@ def test_two_emulators_live_in_one_process_and_know_nothing_of_each_other(toys: 
 def test_one_restarts_on_its_port_with_its_state(toys: Any, tmp_path: Path) -> None:
     with Emulator([toys.Toy()], state=tmp_path) as first:
         port = int(first.address.rpartition(":")[2])
-        httpx.put(f"{first.url}/toy/a", content=b"kept", trust_env=False)
+        httpx.put(f"{first.url}/toy/a", content=b"kept", trust_env=False, verify=False)
 
     with Emulator([toys.Toy()], state=tmp_path, port=port) as second:
         assert second.address == f"127.0.0.1:{port}"
-        assert httpx.get(f"{second.url}/toy/a", trust_env=False).content == b"kept"
+        assert httpx.get(f"{second.url}/toy/a", trust_env=False, verify=False).content == b"kept"
 
 
 def test_a_port_that_is_taken_is_an_error_that_leaves_nothing(toys: Any) -> None:
@@ -123,7 +125,7 @@ def test_the_environment_seals_a_child(toys: Any, monkeypatch: pytest.MonkeyPatc
 def test_reset_undoes_what_a_test_has_set_and_keeps_what_is_held(toys: Any) -> None:
     cloud = toys.Toy()
     with Emulator([cloud]) as emulator:
-        httpx.put(f"{emulator.url}/toy/a", content=b"1", trust_env=False)
+        httpx.put(f"{emulator.url}/toy/a", content=b"1", trust_env=False, verify=False)
         emulator.faults.set(Fault(matching="*", times=None, refused=Refused("INTERNAL", "no")))
         emulator.clock.freeze(datetime(2030, 1, 1, tzinfo=UTC))
 
@@ -132,7 +134,7 @@ def test_reset_undoes_what_a_test_has_set_and_keeps_what_is_held(toys: Any) -> N
         assert emulator.calls.list() == []
         assert not emulator.clock.frozen
         assert cloud.resets == 1
-        assert httpx.get(f"{emulator.url}/toy/a", trust_env=False).content == b"1"
+        assert httpx.get(f"{emulator.url}/toy/a", trust_env=False, verify=False).content == b"1"
         assert emulator.cloud(toys.Toy) is cloud
         with pytest.raises(LookupError, match="int is not emulated here"):
             emulator.cloud(int)

@@ -47,7 +47,7 @@ class Echo:
 @pytest.fixture
 def echo() -> Iterator[tuple[Echo, httpx.Client]]:
     cloud = Echo()
-    with Emulator([cloud]) as emulator, httpx.Client(base_url=emulator.url, trust_env=False) as client:
+    with Emulator([cloud]) as emulator, httpx.Client(base_url=emulator.url, trust_env=False, verify=False) as client:
         yield cloud, client
 
 

@@ -126,7 +126,7 @@ class Served:
             f'resource.labels.endpoint_id="{endpoint.rpartition("/")[2]}" AND labels.deployed_model_id="{deployed}"'
         )
         body = {"resourceNames": [f"projects/{self.project}"], "filter": wanted, "pageSize": 1000}
-        reply = httpx.post(f"{self.emulator.url}/v2/entries:list", json=body)
+        reply = httpx.post(f"{self.emulator.url}/v2/entries:list", json=body, verify=False)
         return [entry["jsonPayload"]["message"] for entry in reply.json().get("entries", [])]
 
     def clear(self) -> None:

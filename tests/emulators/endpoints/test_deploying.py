@@ -21,6 +21,8 @@ from cloudmlops.emulators.google.cloud import GoogleCloud
 
 from .conftest import Served, serving_processes
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 SLEEPING = [sys.executable, "-c", "import time; time.sleep(600)"]
 ECHO = """
 import http.server, json, os

@@ -44,7 +44,7 @@ class Google:
 
 @pytest.fixture
 def google(vertex_emulator: Emulator) -> Iterator[Google]:
-    with httpx.Client(base_url=vertex_emulator.url, trust_env=False, timeout=20) as http:
+    with httpx.Client(base_url=vertex_emulator.url, trust_env=False, timeout=20, verify=False) as http:
         yield Google(vertex_emulator, vertex_emulator.cloud(GoogleCloud), f"project-{next(_numbers)}", http)
 
 

@@ -221,4 +221,4 @@ def test_a_target_that_hangs_does_not_hold_up_the_close(tmp_path: Path) -> None:
         taken, _ = silent.accept()
         with taken:
             assert taken.recv(4)
-            assert httpx.get(f"{emulator.url}/-/emulator/google/pushes", trust_env=False).json()
+            assert httpx.get(f"{emulator.url}/-/emulator/google/pushes", trust_env=False, verify=False).json()

@@ -82,7 +82,7 @@ class Google:
     def object(self, uri: str) -> bytes:
         """Return the bytes of a `gs://` address."""
         bucket, _, name = uri.removeprefix("gs://").partition("/")
-        reply = httpx.get(f"{self.emulator.url}/{bucket}/{name}")
+        reply = httpx.get(f"{self.emulator.url}/{bucket}/{name}", verify=False)
         reply.raise_for_status()
         return reply.content
 
@@ -106,6 +106,9 @@ def google(vertex_emulator: Emulator) -> Iterator[Google]:
     with grpc.insecure_channel(vertex_emulator.address) as channel:
         found = Google(emulator=vertex_emulator, project=project, channel=channel)
         httpx.post(
-            f"{vertex_emulator.url}/storage/v1/b", params={"project": project}, json={"name": found.bucket}
+            f"{vertex_emulator.url}/storage/v1/b",
+            params={"project": project},
+            json={"name": found.bucket},
+            verify=False,
         ).raise_for_status()
         yield found

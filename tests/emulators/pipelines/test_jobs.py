@@ -110,7 +110,9 @@ def test_jobs_that_a_restart_cut_short_have_failed(tmp_path: Path) -> None:
     spec.task("last", after=["act"])
     with vertex_emulator(state=tmp_path / "state") as first, grpc.insecure_channel(first.address) as channel:
         google = Google(emulator=first, project="restarted", channel=channel)
-        httpx.post(f"{first.url}/storage/v1/b", params={"project": "restarted"}, json={"name": google.bucket})
+        httpx.post(
+            f"{first.url}/storage/v1/b", params={"project": "restarted"}, json={"name": google.bucket}, verify=False
+        )
         done, going = google.run(_simple()), google.start(spec)
         _wait_for(tmp_path / "begun")
 

@@ -133,7 +133,9 @@ def test_the_end_of_a_run_plans_nothing_anew(frozen: Google, tmp_path: Path) -> 
 def test_what_is_queued_is_made_up_for_after_a_restart(tmp_path: Path) -> None:
     with vertex_emulator(state=tmp_path / "state") as first, grpc.insecure_channel(first.address) as channel:
         google = Google(emulator=first, project="restarted", channel=channel)
-        httpx.post(f"{first.url}/storage/v1/b", params={"project": "restarted"}, json={"name": google.bucket})
+        httpx.post(
+            f"{first.url}/storage/v1/b", params={"project": "restarted"}, json={"name": google.bucket}, verify=False
+        )
         first.clock.freeze(START)
         going = f"test -f {tmp_path}/go || sleep 600"
         _schedule(google, going, allow_queueing=True)

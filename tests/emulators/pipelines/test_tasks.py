@@ -231,6 +231,7 @@ def test_what_a_container_prints_is_in_the_log_of_its_custom_job(google: Google)
             "resourceNames": [f"projects/{google.project}"],
             "filter": f'resource.type="ml_job" AND resource.labels.job_id="{custom}"',
         },
+        verify=False,
     ).json()
 
     assert [entry["jsonPayload"]["message"] for entry in reply["entries"]] == ["one", "two", "three"]

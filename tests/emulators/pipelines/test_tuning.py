@@ -359,7 +359,9 @@ def test_a_job_that_a_restart_cut_short_has_failed(tmp_path: Path) -> None:
     program = f"open('{tmp_path}/' + os.environ['CLOUD_ML_TRIAL_ID'], 'w').close()\nwhile True: pass"
     with vertex_emulator(state=tmp_path / "state") as first, grpc.insecure_channel(first.address) as channel:
         google = Google(emulator=first, project="restarted", channel=channel)
-        httpx.post(f"{first.url}/storage/v1/b", params={"project": "restarted"}, json={"name": google.bucket})
+        httpx.post(
+            f"{first.url}/storage/v1/b", params={"project": "restarted"}, json={"name": google.bucket}, verify=False
+        )
         job = _create(google, program, [_RANGE], trials=9, parallel=2)
         _wait_for(tmp_path / "1", tmp_path / "2")
 

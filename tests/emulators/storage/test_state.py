@@ -38,7 +38,7 @@ def killed_amid_writes(state: Path, after: int) -> dict[str, bytes]:
         enough = Event()
         killer.start()
         try:
-            with httpx.Client(base_url=url, trust_env=False) as http:
+            with httpx.Client(base_url=url, trust_env=False, verify=False) as http:
                 for number in range(10_000):
                     name, content = f"{number % 3}", f"{number}".encode()
                     http.put(f"/{BUCKET}/{name}", content=content).raise_for_status()
@@ -70,11 +70,15 @@ def test_objects_and_uploads_are_there_again_after_a_restart(tmp_path: Path) -> 
     for first in serve(tmp_path):
         first.objects.write(BUCKET, "a", b"1")
         generation = first.objects.write(BUCKET, "a", b"2")
-        session = httpx.post(f"{first.url}/upload/storage/v1/b/{BUCKET}/o", params=query, trust_env=False).headers[
-            "location"
-        ]
+        session = httpx.post(
+            f"{first.url}/upload/storage/v1/b/{BUCKET}/o", params=query, trust_env=False, verify=False
+        ).headers["location"]
         begun = httpx.put(
-            session, content=b"x" * (1 << 18), headers={"content-range": "bytes 0-262143/262147"}, trust_env=False
+            session,
+            content=b"x" * (1 << 18),
+            headers={"content-range": "bytes 0-262143/262147"},
+            trust_env=False,
+            verify=False,
         )
         assert begun.status_code == 308
 
@@ -83,11 +87,19 @@ def test_objects_and_uploads_are_there_again_after_a_restart(tmp_path: Path) -> 
         assert second.objects.write(BUCKET, "a", b"3") > generation
         session = session.replace(first.url, second.url)
         done = httpx.put(
-            session, content=b"last", headers={"content-range": "bytes 262144-262147/262147"}, trust_env=False
+            session,
+            content=b"last",
+            headers={"content-range": "bytes 262144-262147/262147"},
+            trust_env=False,
+            verify=False,
         )
         assert done.status_code == 400  # four bytes where three were announced
         done = httpx.put(
-            session, content=b"end", headers={"content-range": "bytes 262144-262146/262147"}, trust_env=False
+            session,
+            content=b"end",
+            headers={"content-range": "bytes 262144-262146/262147"},
+            trust_env=False,
+            verify=False,
         )
         assert done.json()["size"] == "262147"
         assert second.objects.read(BUCKET, "late") == b"x" * (1 << 18) + b"end"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.authorization import add_authorization
 from cloudmlops.emulators.azure.arm.operations import Operations
@@ -18,7 +18,12 @@ from cloudmlops.emulators.azure.blob.service import blob_service
 from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.control import control_service
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
-from cloudmlops.emulators.azure.entra.principals import Directory, default_directory, load_directory
+from cloudmlops.emulators.azure.entra.principals import (
+    SERVING_NAME,
+    Directory,
+    default_directory,
+    load_directory,
+)
 from cloudmlops.emulators.azure.entra.service import entra_service
 from cloudmlops.emulators.azure.entra.tokens import LIFETIME_SECONDS, Tokens
 from cloudmlops.emulators.azure.eventgrid.grid import EventGrid
@@ -67,6 +72,12 @@ from cloudmlops.emulators.azure.tracking.service import Tracking
 from cloudmlops.emulators.core.service import Service, Surroundings
 
 SUBSCRIPTION: Final = "00000000-0000-0000-0000-00000000e001"
+ENDPOINT_IDENTITY: Final = "CLOUDMLOPS_AZUREML_ENDPOINT_IDENTITY"
+"""The variable of a child in which it finds the identity that endpoints are to act as."""
+SERVING_ID: Final = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/identities/providers/Microsoft.ManagedIdentity"
+    f"/userAssignedIdentities/{SERVING_NAME}"
+)
 _LEADING_PAST: Final = (
     "ARM_CLOUD_METADATA_URL",
     "AZUREML_CURRENT_CLOUD",
@@ -88,6 +99,8 @@ class AzureCloud:
 
     def __init__(self, principals: Path | None = None) -> None:
         self._directory: Directory = load_directory(principals) if principals else default_directory()
+        self._in_file = self._directory.principals if principals else ()
+        self._serving = None if principals else self._directory.by_name(SERVING_NAME)
         self._world: World | None = None
 
     def services(self, surroundings: Surroundings) -> Sequence[Service]:
@@ -111,31 +124,10 @@ class AzureCloud:
         add_authorization(world)
         self.blobs = Blobs(surroundings)
         """What lies in storage accounts."""
-        add_workspaces(world)
-        WorkspaceDeployments(world)
-        self._registries = Registries(world)
-        add_datastores(world)
-        self.event_grid = EventGrid(world, write=self.blobs.write)
-        """What is told of what happens, and what is published."""
-        add_models(world, self.event_grid.events)
-        add_long_running(world)
-        self.clusters = Clusters(surroundings.state, surroundings.clock)
-        """The nodes of computes: what runs takes them here, and gives them back."""
-        self.billing = Billing(self.clusters)
-        """What the nodes have cost, busy and idle."""
-        self._computes = Computes(world, self.clusters)
-        self.schedules = Schedules(world)
-        """What is made again and again; `schedules.starter` makes the jobs."""
-        self.identities = ManagedIdentities(surroundings, self.tokens)
-        """Whose tokens processes get without a secret."""
-        self.fleet = Fleet(world, self.identities)
-        """What serves deployments: images, the quota, how traffic is shared by chance."""
+        self._add_workspaces(world)
+        self._add_computes(world)
         credentials = Credentials(world)
-        self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
-        self._deployments = OnlineDeployments(world, self.fleet, self.event_grid.events)
-        self.scaling = Scaling(world, self.fleet)
-        """How many instances deployments have by the settings of autoscale; `scaling.measure` says what metrics are."""
-        AutoscaleSettings(world, self.scaling)
+        self._add_serving(world, credentials)
         self._add_jobs(world)
         self.redis = Redis(surroundings)
         """What features are served from; it starts at first use."""
@@ -145,18 +137,50 @@ class AzureCloud:
             replace(arm_service(world), resume=self._resume),
             scoring_service(world, self.fleet, credentials, self.batch),
             self.batch.service(),
-            blob_service(surroundings, self.tokens, self.access),
+            blob_service(surroundings, self.tokens, self.access, world.versions),
             self.event_grid.service(),
             control_service(surroundings, self.resources, self.event_grid.events),
             self.history.service(),
-            *registry_services(world, RegistryAssets(world)),
+            *registry_services(world, self._registry_assets),
             *self.tracking.services(),
             self.redis.service(),
         )
 
+    def _add_workspaces(self, world: World) -> None:
+        add_workspaces(world)
+        WorkspaceDeployments(world)
+        self._registries = Registries(world)
+        self._registry_assets = RegistryAssets(world)
+        add_datastores(world)
+        self.event_grid = EventGrid(world, write=self.blobs.write)
+        """What is told of what happens, and what is published."""
+        add_models(world, self.event_grid.events)
+        add_long_running(world)
+
+    def _add_computes(self, world: World) -> None:
+        self.clusters = Clusters(world.surroundings.state, world.surroundings.clock)
+        """The nodes of computes: what runs takes them here, and gives them back."""
+        self.billing = Billing(self.clusters)
+        """What the nodes have cost, busy and idle."""
+        self._computes = Computes(world, self.clusters)
+        self.schedules = Schedules(world)
+        """What is made again and again; `schedules.starter` makes the jobs."""
+
+    def _add_serving(self, world: World, credentials: Credentials) -> None:
+        self.identities = ManagedIdentities(world.surroundings, self.tokens, self._in_file)
+        """Whose tokens processes get without a secret."""
+        self.fleet = Fleet(world, self.identities)
+        """What serves deployments: images, the quota, how traffic is shared by chance."""
+        self._endpoints = OnlineEndpoints(world, self.fleet, credentials)
+        self._deployments = OnlineDeployments(world, self.fleet, self.event_grid.events)
+        self.scaling = Scaling(world, self.fleet)
+        """How many instances deployments have by the settings of autoscale; `scaling.measure` says what metrics are."""
+        AutoscaleSettings(world, self.scaling)
+
     def _add_jobs(self, world: World) -> None:
-        for kind in (Codes, Environments, Components, FeatureEntities):
+        for kind in (Codes, Components, FeatureEntities):
             kind(world)
+        self._environments = Environments(world)
         runs = Runs(world.surroundings, self.event_grid.events)
         self.images = Images(world.surroundings.state.folder / "images")
         """Which interpreters stand for which images; extend it with `let`."""
@@ -184,13 +208,51 @@ class AzureCloud:
         return self._built().routes
 
     @property
+    def registry_routes(self) -> Routes:
+        """What of the front end of registries is answered."""
+        return self._registry_assets.routes
+
+    @property
     def versions(self) -> Mapping[str, set[str]]:
-        """The api-versions that were asked for, by operation."""
+        """The api-versions that were asked for, by operation; of blobs their `x-ms-version`."""
         return self._built().versions
 
-    def ensure_workspace(self, name: str, *, group: str, subscription: str = SUBSCRIPTION, location: str = "") -> str:
-        """Make a workspace with its storage, unless it is there; return its id."""
-        return str(ensure_workspace(self._built(), subscription, group, name, location=location)["id"])
+    def ensure_workspace(
+        self,
+        name: str,
+        *,
+        group: str,
+        subscription: str = SUBSCRIPTION,
+        location: str = "",
+        identities: Sequence[str] = (),
+    ) -> str:
+        """Make a workspace with its storage, unless it is there; return its id.
+
+        Where no file says who there is, the identity that serves may read it, as a platform team's Terraform lets it.
+
+        Args:
+            name: Of it.
+            group: The resource group.
+            subscription: Its id.
+            location: Of it; empty is the emulator's own.
+            identities: Ids of the user-assigned identities that it is given: serverless jobs may be one of them.
+        """
+        made = ensure_workspace(self._built(), subscription, group, name, location=location, identities=identities)
+        if self._serving is not None:
+            for scope, role in _reading(made):
+                self.access.ensure_assigned(scope, self._serving, role)
+        return str(made["id"])
+
+    def ensure_environment(self, name: str, version: str, *, workspace: str, image: str = "") -> str:
+        """Make an environment that jobs can run in, unless it is there; return its id.
+
+        Args:
+            name: Of it.
+            version: Of it.
+            workspace: The id of the one that it is in.
+            image: Of its container; empty is one of the environment's name.
+        """
+        return self._environments.ensure(workspace, name, version, image=image or f"{name}:{version}")
 
     def ensure_registry(self, name: str, *, group: str, subscription: str = SUBSCRIPTION, location: str = "") -> str:
         """Make a registry with its storage, unless it is there; return its id."""
@@ -203,10 +265,11 @@ class AzureCloud:
             **dict.fromkeys(_LEADING_PAST),
             "AZURE_TENANT_ID": self._directory.tenant,
             "AZURE_CLIENT_ID": principal.client_id,
-            "AZURE_CLIENT_SECRET": principal.secret,
+            "AZURE_CLIENT_SECRET": principal.secret or None,
             "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
             "AZURE_CORE_COLLECT_TELEMETRY": "false",
             URL: self.redis.url,
+            **({ENDPOINT_IDENTITY: SERVING_ID} if self._serving is not None else {}),
         }
 
     def reset(self) -> None:
@@ -238,3 +301,10 @@ class AzureCloud:
         if self._world is None:
             raise RuntimeError("an emulator builds the services first")
         return self._world
+
+
+def _reading(workspace: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what lets somebody read what a workspace has: places, and names of roles."""
+    yield workspace["id"], "Reader"
+    yield workspace["properties"]["storageAccount"], "Reader"
+    yield workspace["properties"]["storageAccount"], "Storage Blob Data Reader"

@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import RLock
 from typing import Final
 
-import certifi
 import trustme
 
 # gRPC offers h2 alone; whoever offers both, such as curl, asks our HTTP server, which speaks HTTP/1.1.
@@ -30,14 +29,17 @@ class Authority:
 
     @property
     def bundle(self) -> Path:
-        """A file with the authorities of the public web and this one, in PEM."""
+        """A file with this authority, in PEM.
+
+        It holds no other: behind the redirect none can be met, and most SDKs read the whole file for each connection.
+        """
         with self._lock:
             return self._bundle
 
     @cached_property
     def _bundle(self) -> Path:
         path = self._folder / "ca.pem"
-        path.write_bytes(Path(certifi.where()).read_bytes() + b"\n" + self._own.cert_pem.bytes())
+        path.write_bytes(self._own.cert_pem.bytes())
         return path
 
     def context(self, host: str, *, http2: bool) -> ssl.SSLContext:

@@ -6,12 +6,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final
 
 from cloudmlops.emulators.core.clock import Clock
 from cloudmlops.emulators.core.faults import Faults, Refused
+from cloudmlops.emulators.core.redaction import without_secrets
 
 KEPT: Final = 10_000
 """How many calls are remembered."""
@@ -21,9 +22,9 @@ class Dropped(Exception):  # noqa: N818 not a mistake of ours
     """The connection was cut on purpose: nothing is to be answered."""
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, repr=False)
 class Call:
-    """One call, as a test reads it."""
+    """One call, as a test reads it: whole; what is shown of it to others and in reports of tests has no secrets."""
 
     service: str
     operation: str
@@ -40,6 +41,19 @@ class Call:
     def name(self) -> str:
         """Such as `aiplatform/ModelService.UploadModel`."""
         return f"{self.service}/{self.operation}"
+
+    def shown(self) -> dict[str, Any]:
+        """Return it as JSON without secrets."""
+        content = {part.name: getattr(self, part.name) for part in fields(self)}
+        return {
+            **content,
+            "at": self.at.isoformat(),
+            "resource": without_secrets(self.resource),
+            "request": without_secrets(self.request),
+        }
+
+    def __repr__(self) -> str:
+        return f"Call({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
 
 
 class Calls:

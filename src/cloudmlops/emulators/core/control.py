@@ -1,7 +1,7 @@
 """Moving clock and faults of an emulator in another process, over HTTP.
 
 GET  /-/emulator/status    services, time, refused hosts
-GET  /-/emulator/calls     what was asked, `?matching=` a part of `SERVICE/OPERATION`
+GET  /-/emulator/calls     what was asked, without secrets, `?matching=` a part of `SERVICE/OPERATION`
 POST /-/emulator/clock     {"freeze": "2026-01-01T00:00:00Z" | null} | {"advance_seconds": 3600} | {"resume": true}
 POST /-/emulator/faults    {"matching": "bigquery/*", "status": "UNAVAILABLE", "first": 1, "times": 2, …};
                            with a status also "message", "reason" and "retry_after_seconds"
@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import datetime, timedelta
 from types import NoneType
 from typing import Any, Final
@@ -24,7 +23,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from cloudmlops.emulators.core.calls import Call
 from cloudmlops.emulators.core.faults import HTTP_STATUS, Fault, Refused
 from cloudmlops.emulators.core.service import AsgiApp, Surroundings
 
@@ -55,7 +53,7 @@ def control_app(
 
     async def show_calls(request: Request) -> JSONResponse:
         calls = surroundings.calls.list(request.query_params.get("matching", ""))
-        return JSONResponse([_shown(call) for call in calls])
+        return JSONResponse([call.shown() for call in calls])
 
     async def move_clock(request: Request) -> JSONResponse:
         await run_in_threadpool(ready)
@@ -72,11 +70,6 @@ def control_app(
             Route(f"{PATH}faults", set_faults, methods=["POST"]),
         ]
     )
-
-
-def _shown(call: Call) -> dict[str, Any]:
-    shown = {part.name: getattr(call, part.name) for part in fields(call)}
-    return {**shown, "at": call.at.isoformat(), "request": dict(call.request)}
 
 
 async def _applied(request: Request, act: Callable[[Mapping[str, Any]], None]) -> JSONResponse:

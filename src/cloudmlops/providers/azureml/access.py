@@ -1,20 +1,29 @@
-"""Roles and their assignments on the workspace and on the account that its datastore is in."""
+"""Roles and their assignments on the workspace, on the account of its datastore, and on what the settings name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
-from cloudmlops.domain.access import Grant, Permission, Role
-from cloudmlops.errors import ConflictError
+from cloudmlops.domain.access import Grant, Lack, Permission, Role
+from cloudmlops.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServiceError,
+)
 from cloudmlops.ports.access import AccessPort
+from cloudmlops.providers import role_parts
 from cloudmlops.providers.azureml.credentials import caller
 from cloudmlops.providers.azureml.mapping import access as mapping
+from cloudmlops.providers.azureml.mapping import role_parts as parts
 from cloudmlops.providers.azureml.mapping.access import Where
 from cloudmlops.providers.azureml.mapping.roles import Definition, granted, includes
+from cloudmlops.providers.azureml.scopes import Scopes
 
 if TYPE_CHECKING:
     from cloudmlops.providers.azureml.backends import AzureMLBackends
@@ -26,104 +35,144 @@ _DEFINITIONS: Final = "/providers/Microsoft.Authorization/roleDefinitions/"
 
 
 class AzureMLAccess(AccessPort):
-    """Azure's role-based access control; assignments with a condition are passed over, for they may not apply."""
+    """Azure's role-based access control; an assignment with a condition counts as none, for it may not apply."""
 
     def __init__(self, backends: AzureMLBackends) -> None:
         self._settings = backends.settings
         self._wire = backends.wire
-        self._backends = backends
+        self._scopes = Scopes(backends, operation=_CHECK)
         self._permissions = mapping.permissions_of(backends.settings)
-        self._parts = mapping.parts_of(backends.settings)
+        self._parts = parts.parts_of(backends.settings)
 
     @property
     def permissions(self) -> Mapping[str, Sequence[Permission]]:
         return self._permissions
 
     def list(self) -> Sequence[Grant]:
-        """Read who holds all parts of a role, by assignments at workspace, account and topic or above."""
-        return mapping.grants(
-            mapping.held_by(
-                (one.principal_id, where, _definition_id(one))
-                for where, scope in self._scopes.items()
-                for one in self._assignments(scope, "atScope()", "access.list")
-            ),
-            self._parts,
+        """Read who holds all parts of a role, by assignments at the scopes of its parts or above."""
+        scopes = self._places()
+        held = parts.held_by(
+            (one.principal_id, scope, _definition_id(one))
+            for scope in dict.fromkeys(scopes.values())
+            for one in self._unconditional(scope, "atScope()", "access.list")
         )
+        return role_parts.grants(held, parts.placed(self._parts, scopes))
 
-    def held(self, permissions: Collection[Permission]) -> frozenset[Permission]:
-        """Evaluate the caller's assignments, those of his groups too, at the workspace, the container and the topic."""
-        me = caller(self._wire.management_token()).id
-        data, events = mapping.of_data(permissions), mapping.of_events(permissions)
-        others = frozenset(permissions) - data - events
-        held = self._granted(self._settings.workspace_id, me, others) if others else frozenset()
-        held |= self._granted(self._container, me, data) if data else frozenset()
-        return held | (self._granted(self._settings.topic_id, me, events) if events else frozenset())
+    def lacking(self, permissions: Collection[Permission]) -> Mapping[Permission, Lack]:
+        """Evaluate the caller's assignments, those of his groups too, at what each permission is asked of.
+
+        What Redis lets him do, Redis is asked.
+        """
+        asked: dict[Where, list[Permission]] = {}
+        for one in permissions:
+            asked.setdefault(Where(one.scope), []).append(one)
+        found: dict[Permission, Lack] = {}
+        for where, some in asked.items():
+            found |= self._lacking_in_redis(some) if where is Where.REDIS else self._lacking_at(where, some)
+        return found
 
     def holders(self, role: Role, principals: Collection[str]) -> frozenset[str]:
         """Evaluate assignments, those of groups and inherited ones too: who is granted all that the parts grant."""
-        return frozenset(one for one in principals if mapping.is_principal(one) and self._holds(one, role))
+        known = [one for one in principals if parts.is_principal(one)]
+        if not known:
+            return frozenset()
+        made_of = [(self._scopes.scope(where), definition) for where, definition in self._parts[role]]
+        return frozenset(one for one in known if self._holds(one, made_of))
 
     def grant(self, role: Role, principal: str) -> None:
-        """Assign the role's parts; Azure lets them count within minutes."""
-        who = mapping.checked_principal(principal)
-        for where, definition in self._parts[role]:
-            with suppress(ConflictError):  # it is assigned already
-                self._assign(self._scopes[where], definition, who)
+        """Assign the role's parts; Azure lets them count within minutes. What fails says which of them are assigned."""
+        who = parts.checked_principal(principal)
+        scopes = {where: self._scopes.scope(where) for where, _ in self._parts[role]}
+        wanted = parts.in_order(self._parts[role], scopes)
+        for done, (where, definition) in enumerate(wanted):
+            try:
+                with suppress(ConflictError):  # it is assigned already
+                    self._assign(scopes[where], definition, who)
+            except ServiceError as error:
+                error.hint = (
+                    f"Assigned: {parts.names_of(wanted[:done])}. Not assigned: {parts.names_of(wanted[done:])}. "
+                    f"The same grant assigns the rest, revoke takes all of them away. {error.hint}".rstrip()
+                )
+                raise
 
     def revoke(self, role: Role, principal: str) -> None:
-        """Remove assignments of the role's parts, but for those that another role of his needs, and inherited ones."""
-        who = mapping.checked_principal(principal)
+        """Remove assignments of the role's parts, but for those that another role of his needs, and inherited ones.
+
+        What fails says which of them are left.
+        """
+        who, scopes = parts.checked_principal(principal), self._places()
         assigned = [
-            (where, one)
-            for where, scope in self._scopes.items()
-            for one in self._assignments(scope, f"principalId eq '{who}'", "access.revoke")
+            (scope, one)
+            for scope in dict.fromkeys(scopes.values())
+            for one in self._unconditional(scope, f"principalId eq '{who}'", "access.revoke")
             if one.scope.lower() == scope.lower()
         ]
-        held = mapping.held_by((who, where, _definition_id(one)) for where, one in assigned).get(who, frozenset())
-        gone = mapping.to_take(held, role, self._parts)
-        for where, one in assigned:
-            if (where, _definition_id(one)) in gone:
-                self._remove(one.id, who)
-
-    @cached_property
-    def _account(self) -> str:
-        """The id of the account: the workspace's own, or one of that name in the same resource group."""
-        settings, name = self._settings, self._backends.place.account
-        workspace = self._ask(
-            lambda: self._wire.client.workspaces.get(settings.workspace), _CHECK, f"workspace {settings.workspace}"
-        )
-        own = str(getattr(workspace, "storage_account", None) or "")
-        if own.rpartition("/")[2].lower() == name.lower():
-            return own
-        return (
-            f"/subscriptions/{settings.subscription}/resourceGroups/{settings.resource_group}"
-            f"/providers/Microsoft.Storage/storageAccounts/{name}"
-        )
-
-    @property
-    def _container(self) -> str:
-        return f"{self._account}/blobServices/default/containers/{self._backends.place.container}"
-
-    @property
-    def _scopes(self) -> Mapping[Where, str]:
-        scopes = {Where.WORKSPACE: self._settings.workspace_id, Where.ACCOUNT: self._account}
-        return {**scopes, Where.TOPIC: self._settings.topic_id} if self._settings.topic else scopes
+        held = parts.held_by((who, scope, _definition_id(one)) for scope, one in assigned).get(who, frozenset())
+        gone = role_parts.to_take(held, role, parts.placed(self._parts, scopes))
+        left = [
+            (where, definition)
+            for where, definition in parts.in_order(self._parts[role], scopes)
+            if (scopes[where].lower(), definition.id) in gone
+        ]
+        while left:
+            where, definition = left[-1]
+            try:
+                for scope, one in assigned:
+                    if scope.lower() == scopes[where].lower() and _definition_id(one) == definition.id:
+                        self._remove(one.id, who)
+            except ServiceError as error:
+                told = f"Still assigned: {parts.names_of(left)}. The same revoke takes them away. {error.hint}"
+                error.hint = told.rstrip()
+                raise
+            left.pop()
 
     @property
     def _client(self) -> Any:
         return self._wire.authorization
 
-    def _holds(self, principal: str, role: Role) -> bool:
-        scopes, parts = self._scopes, self._parts[role]
-        roles = {where: tuple(self._roles(scopes[where], principal)) for where in dict.fromkeys(at for at, _ in parts)}
-        return all(includes(roles[where], definition) for where, definition in parts)
+    def _places(self) -> Mapping[Where, str]:
+        """Return the scopes of the parts of all roles."""
+        wanted = dict.fromkeys(where for made_of in self._parts.values() for where, _ in made_of)
+        return {where: self._scopes.scope(where) for where in wanted}
 
-    def _granted(self, scope: str, principal: str, permissions: Collection[Permission]) -> frozenset[Permission]:
-        roles = tuple(self._roles(scope, principal))
-        return frozenset(one for one in permissions if granted(roles, one.name))
+    def _lacking_at(self, where: Where, permissions: Collection[Permission]) -> dict[Permission, Lack]:
+        resource = ""
+        try:
+            resource = self._scopes.asked(where)
+            assigned = self._assigned(resource, caller(self._wire.management_token()).id)
+            roles = tuple(self._roles(resource, [one for one in assigned if not one.condition]))
+            missing = [one for one in permissions if not granted(roles, one.name)]
+            doubtful = [one for one in assigned if one.condition] if missing else []
+            conditional = tuple(self._roles(resource, doubtful))
+        except (ConfigurationError, NotFoundError, PermissionDeniedError) as error:
+            told = f"{error.message}. {error.hint}".rstrip()
+            return dict.fromkeys(permissions, Lack(resource=resource, unknown=told))
+        return {one: Lack(resource=resource, unknown=_doubt(conditional, one.name)) for one in missing}
 
-    def _roles(self, scope: str, principal: str) -> Iterator[Definition]:
-        assigned = self._assignments(scope, f"atScope() and assignedTo('{principal}')", _CHECK)
+    def _lacking_in_redis(self, permissions: Collection[Permission]) -> dict[Permission, Lack]:
+        from cloudmlops.providers.azureml.feature_store.redis_rights import refused
+
+        resource = mapping.redis_host(self._settings)
+        try:
+            commands = refused(self._wire, [one.name.removeprefix("+") for one in permissions], operation=_CHECK)
+        except AuthenticationError:  # he is no user of the cache, or it would know his token
+            return dict.fromkeys(permissions, Lack(resource=resource))
+        except ServiceError as error:
+            return dict.fromkeys(permissions, Lack(resource=resource, unknown=error.message))
+        return {one: Lack(resource=resource) for one in permissions if one.name.removeprefix("+") in commands}
+
+    def _holds(self, principal: str, made_of: Collection[tuple[str, Definition]]) -> bool:
+        roles = {
+            scope: tuple(self._roles(scope, [one for one in self._assigned(scope, principal) if not one.condition]))
+            for scope in dict.fromkeys(scope for scope, _ in made_of)
+        }
+        return all(includes(roles[scope], definition) for scope, definition in made_of)
+
+    def _assigned(self, scope: str, principal: str) -> Sequence[Any]:
+        """Return somebody's assignments, those of his groups and inherited ones too."""
+        return self._assignments(scope, f"atScope() and assignedTo('{principal}')", _CHECK)
+
+    def _roles(self, scope: str, assigned: Sequence[Any]) -> Iterator[Definition]:
         for definition in dict.fromkeys(map(_definition_id, assigned)):
             shown = self._definition(scope, definition)
             for one in shown.permissions:
@@ -145,7 +194,10 @@ class AzureMLAccess(AccessPort):
             operation=operation,
             resource=self._settings.address,
         )
-        return [one for one in listed if not one.condition]
+        return [*listed]
+
+    def _unconditional(self, scope: str, only: str, operation: str) -> Sequence[Any]:
+        return [one for one in self._assignments(scope, only, operation) if not one.condition]
 
     def _remove(self, assignment: str, principal: str) -> None:
         self._ask(lambda: self._client.role_assignments.delete_by_id(assignment), "access.revoke", principal)
@@ -165,3 +217,9 @@ class AzureMLAccess(AccessPort):
 
 def _definition_id(assignment: Any) -> str:
     return str(assignment.role_definition_id).rpartition("/")[2].lower()
+
+
+def _doubt(conditional: Sequence[Definition], action: str) -> str:
+    """Say which roles might grant an action if their conditions hold, which is not evaluated here."""
+    names = dict.fromkeys(role.name for role in conditional if role.grants(action))
+    return f"assigned with a condition, which is not looked at: {', '.join(names)}" if names else ""

@@ -12,21 +12,23 @@ from cloudmlops.domain.actors import Actor
 from cloudmlops.domain.capabilities import Capabilities
 from cloudmlops.ports.clock import Clock, SystemClock
 from cloudmlops.ports.objects import ObjectStore
-from cloudmlops.providers.azureml.limits import LIMITS
+from cloudmlops.providers.azureml.limits import limits_of
 from cloudmlops.providers.azureml.settings import AzureMLSettings
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
+    from azure.ai.ml.entities import Job
 
     from cloudmlops.domain.surroundings import Named
     from cloudmlops.providers.azureml.access import AzureMLAccess
+    from cloudmlops.providers.azureml.computes import Computes
     from cloudmlops.providers.azureml.datastores import Place
     from cloudmlops.providers.azureml.endpoints import AzureMLEndpoints
     from cloudmlops.providers.azureml.events import AzureMLEvents
     from cloudmlops.providers.azureml.features import AzureMLFeatures
     from cloudmlops.providers.azureml.models import AzureMLModels
-    from cloudmlops.providers.azureml.pipelines import AzureMLPipelines
     from cloudmlops.providers.azureml.wire import Wire
+    from cloudmlops.providers.job_pipelines import JobPipelines
 
 
 class AzureMLBackends:
@@ -35,7 +37,8 @@ class AzureMLBackends:
     def __init__(self, settings: AzureMLSettings) -> None:
         self.settings = settings
         self.clock: Clock = SystemClock()
-        self.capabilities = Capabilities(provider="azureml", limits=LIMITS)
+        limits = limits_of(compute=settings.compute, redis_url=settings.redis_url)
+        self.capabilities = Capabilities(provider="azureml", limits=limits)
         self._building = RLock()
 
     @property
@@ -83,6 +86,13 @@ class AzureMLBackends:
             return self._objects
 
     @cached_property
+    def computes(self) -> Computes:
+        """The compute that runs and batches run on."""
+        from cloudmlops.providers.azureml.computes import Computes
+
+        return Computes(self.wire)
+
+    @cached_property
     def models(self) -> AzureMLModels:
         """The model registry."""
         from cloudmlops.providers.azureml.models import AzureMLModels
@@ -104,11 +114,11 @@ class AzureMLBackends:
         return AzureMLAccess(self)
 
     @cached_property
-    def pipelines(self) -> AzureMLPipelines:
+    def pipelines(self) -> JobPipelines[Job]:
         """Pipeline jobs."""
-        from cloudmlops.providers.azureml.pipelines import AzureMLPipelines
+        from cloudmlops.providers.azureml.pipelines import azureml_pipelines
 
-        return AzureMLPipelines(self)
+        return azureml_pipelines(self)
 
     @cached_property
     def features(self) -> AzureMLFeatures:

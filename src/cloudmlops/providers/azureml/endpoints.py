@@ -5,33 +5,40 @@ What Azure does not keep lies in the journal (`providers/deployment_journal.py`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from cloudmlops.domain.endpoints import (
     DeploymentSpec,
-    DeploymentState,
     DeploymentStatus,
     EndpointStatus,
     Scoring,
     TrafficChange,
     TrafficReason,
 )
-from cloudmlops.errors import ConflictError, InvalidRequestError, NotFoundError
+from cloudmlops.errors import InvalidRequestError
 from cloudmlops.ports.endpoints import EndpointsPort, Fetch
+from cloudmlops.providers import deployment_rules as rules
 from cloudmlops.providers.azureml.deployments.batches import Batches
 from cloudmlops.providers.azureml.deployments.callers import Caller
 from cloudmlops.providers.azureml.deployments.deploying import Deploying
-from cloudmlops.providers.azureml.deployments.resources import Resources
+from cloudmlops.providers.azureml.deployments.resources import Resources, check_ours
 from cloudmlops.providers.azureml.deployments.settling import Settling
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
 from cloudmlops.providers.azureml.mapping.endpoints import Shown
-from cloudmlops.providers.deployment_journal import Act, ActState, Change, Journal, Record, split_change
+from cloudmlops.providers.deployment_journal import (
+    Act,
+    ActState,
+    Journal,
+    Record,
+    split_change,
+    undeployed_change,
+)
 
 if TYPE_CHECKING:
+    from cloudmlops.errors import NotFoundError
     from cloudmlops.providers.azureml.backends import AzureMLBackends
 
 _LINES: Final = 2000
@@ -64,7 +71,7 @@ class AzureMLEndpoints(EndpointsPort):
         _check_spec(spec)
         if (known := self.deployment(spec.endpoint, spec.deployed_as)) is not None:
             return known
-        return mapping.act_status(spec.endpoint, self._deploying.begin(spec, actor), DeploymentState.STARTING)
+        return rules.act_status(spec.endpoint, self._deploying.begin(spec, actor))
 
     def deployment(self, endpoint: str, deployed_as: str) -> DeploymentStatus | None:
         act = self._journal.read(endpoint).acts.get(deployed_as)
@@ -77,11 +84,7 @@ class AzureMLEndpoints(EndpointsPort):
         return self._status(endpoint, act, shown) if act is not None else None
 
     def announced(self, endpoint: str, deployed_as: str) -> None:
-        def decide(record: Record) -> Change | None:
-            act = record.acts.get(deployed_as)
-            return None if act is None or act.announced else {"kind": "announced", "deployed_as": deployed_as}
-
-        self._journal.append(endpoint, decide)
+        self._journal.announce(endpoint, deployed_as)
 
     def get(self, endpoint: str) -> EndpointStatus:
         record, shown = self._settling.settled(endpoint)
@@ -96,7 +99,7 @@ class AzureMLEndpoints(EndpointsPort):
     def set_traffic(self, endpoint: str, traffic: Mapping[str, int], *, reason: TrafficReason, actor: str) -> None:
         shares = {name: share for name, share in traffic.items() if share}
         self._resources.split(endpoint, mapping.native_split(shares))
-        self._journal.append(endpoint, _once(split_change("traffic", shares, reason, actor)))
+        self._journal.add(endpoint, split_change("traffic", shares, reason, actor))
 
     def set_mirror(self, endpoint: str, deployment: str, percent: int) -> None:
         mapping.check_mirror(endpoint, percent)
@@ -115,53 +118,31 @@ class AzureMLEndpoints(EndpointsPort):
         record, shown = self._settling.settled(endpoint)
         if shown is None:
             raise self._unknown(endpoint)
-        changes = [
-            TrafficChange(
-                traffic=change["traffic"],
-                at=datetime.fromisoformat(change["at"]),
-                actor=change["actor"],
-                reason=TrafficReason(change["reason"]),
-            )
-            for change in record.history
-        ]
-        present = mapping.split(shown)
-        if present != (dict(changes[-1].traffic) if changes else {}):  # changed by other tools; Azure does not say when
-            now = self._backends.clock.now()
-            changes.append(TrafficChange(traffic=present, at=now, actor="", reason=TrafficReason.SHIFTED))
-        return changes
+        # Azure does not say when other tools have changed it.
+        return rules.traffic_history(record, mapping.split(shown), self._backends.clock.now())
 
     def undeploy(self, endpoint: str, deployment: str, *, actor: str) -> None:
         record, shown = self._settling.settled(endpoint)
         if shown is None:
             raise self._unknown(endpoint)
-        if any(act.name == deployment for act in record.begun()):
-            raise ConflictError(
-                f"deployment {deployment!r} at endpoint {endpoint!r} is still being deployed",
-                hint="Wait until it is healthy or has failed: Azure ML does not take it back before.",
-                provider=PROVIDER,
-                operation="endpoints.undeploy",
-                resource=endpoint,
-            )
-        found = next((one for one in shown.deployments if mapping.own_name(str(one.name)) == deployment), None)
-        if found is None:
-            raise _no_such(
-                f"deployment {deployment!r} at endpoint {endpoint!r}",
-                [mapping.own_name(str(one.name)) for one in shown.deployments],
-            )
+        check_ours(endpoint, mapping.tags_of(shown.endpoint), operation="endpoints.undeploy")
+        rules.check_begun(endpoint, deployment, record, provider=PROVIDER)
+        names = [mapping.own_name(str(one.name)) for one in shown.deployments]
+        if deployment not in names:
+            raise rules.no_deployment(endpoint, deployment, names, provider=PROVIDER)
+        found = shown.deployments[names.index(deployment)]
         act = next((act for act in record.acts.values() if shown.of(act) is found), None)
         after = self._settling.undeploy(endpoint, shown, str(found.name), act)
         split = {mapping.own_name(name): share for name, share in after.items()}
-        if act is None:
-            change = split_change("traffic", split, TrafficReason.UNDEPLOYED, actor)
-        else:
-            change = split_change("undeployed", split, TrafficReason.UNDEPLOYED, actor, deployed_as=act.deployed_as)
-        self._journal.append(endpoint, _once(change))
+        self._journal.add(endpoint, undeployed_change(act, split, actor))
 
     def delete(self, endpoint: str) -> None:
-        if self._resources.shown(endpoint) is None:
+        shown = self._resources.shown(endpoint)
+        if shown is None:
             raise self._unknown(endpoint)
+        check_ours(endpoint, mapping.tags_of(shown.endpoint), operation="endpoints.delete")
         self._settling.delete(endpoint)
-        self._journal.append(endpoint, _once({"kind": "deleted"}))
+        self._journal.add(endpoint, {"kind": "deleted"})
 
     def logs(self, endpoint: str, deployment: str) -> str:
         record, shown = self._settling.settled(endpoint)
@@ -172,7 +153,7 @@ class AzureMLEndpoints(EndpointsPort):
         if not named:
             if shown is None and not record.acts:
                 raise self._unknown(endpoint)
-            raise _no_such(f"deployment {deployment!r} at endpoint {endpoint!r}", [a.name for a in record.live()])
+            raise rules.no_deployment(endpoint, deployment, [act.name for act in record.live()], provider=PROVIDER)
         return f"{named[-1].failure}\n" if named[-1].failure else ""
 
     def scoring(self, endpoint: str) -> Scoring:
@@ -180,13 +161,7 @@ class AzureMLEndpoints(EndpointsPort):
         if shown is None:
             raise self._unknown(endpoint)
         if not mapping.split(shown):
-            raise NotFoundError(
-                f"endpoint {endpoint!r} has no deployment with traffic",
-                hint="Deploy a version to it first.",
-                provider=PROVIDER,
-                operation="endpoints.predict",
-                resource=endpoint,
-            )
+            raise rules.no_traffic(endpoint, provider=PROVIDER)
         caller = Caller(self._wire, endpoint, str(shown.endpoint.auth_mode))
         return mapping.scoring(shown, headers=caller, renew=caller.renew)
 
@@ -195,17 +170,17 @@ class AzureMLEndpoints(EndpointsPort):
         Batches(self._backends).score(native, self._deploying.image_environment(), input_uri, output_uri)
 
     def _unknown(self, endpoint: str) -> NotFoundError:
-        return _no_such(f"endpoint {endpoint!r}", self._resources.names())
+        return rules.no_endpoint(endpoint, self._resources.names(), provider=PROVIDER)
 
     def _status(self, endpoint: str, act: Act, shown: Shown | None) -> DeploymentStatus:
         if act.state is ActState.DEPLOYED and shown is not None:
             deployed = shown.of(act)
             if deployed is not None:
                 return mapping.deployed_status(endpoint, shown, deployed, act)
-        return mapping.act_status(endpoint, act, _STATES[act.state])
+        return rules.act_status(endpoint, act)
 
     def _endpoint(self, endpoint: str, record: Record, shown: Shown | None) -> EndpointStatus:
-        statuses = [mapping.act_status(endpoint, act, DeploymentState.STARTING) for act in record.begun()]
+        statuses = [rules.act_status(endpoint, act) for act in record.begun()]
         # What is there of an act that has begun is told above, and of one that has ended is on its way out.
         others = {act.deployed_as for act in record.acts.values() if act.state is not ActState.DEPLOYED}
         for found in shown.deployments if shown is not None else ():
@@ -221,14 +196,6 @@ class AzureMLEndpoints(EndpointsPort):
         )
 
 
-_STATES: Final[Mapping[ActState, DeploymentState]] = {
-    ActState.BEGUN: DeploymentState.STARTING,
-    ActState.DEPLOYED: DeploymentState.GONE,  # removed since the journal was read
-    ActState.FAILED: DeploymentState.FAILED,
-    ActState.UNDEPLOYED: DeploymentState.GONE,
-}
-
-
 def _check_spec(spec: DeploymentSpec) -> None:
     faults = mapping.name_faults(spec.endpoint, spec.name, spec.machine)
     if spec.port is not None:
@@ -237,17 +204,3 @@ def _check_spec(spec: DeploymentSpec) -> None:
         raise InvalidRequestError(
             f"{spec.model}@{spec.version} cannot be deployed at {spec.endpoint!r} so on Azure ML", faults=faults
         )
-
-
-def _once(change: Change) -> Callable[[Record], Change]:
-    return lambda _: change
-
-
-def _no_such(what: str, known: Sequence[str]) -> NotFoundError:
-    return NotFoundError(
-        f"there is no {what}",
-        hint=f"Known: {', '.join(known) or 'none'}.",
-        provider=PROVIDER,
-        operation="endpoints.get",
-        resource=what,
-    )

@@ -11,15 +11,16 @@ from cloudmlops.domain.endpoints import DeploymentState
 from cloudmlops.domain.events import Envelope
 from cloudmlops.errors import NotFoundError, PermissionDeniedError
 from cloudmlops.ports.events import EventsPort, Pulled, PushReply, PushRequest
+from cloudmlops.providers import retold_events
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import events as mapping
 
 if TYPE_CHECKING:
     from cloudmlops.domain.runs import StepRecord
     from cloudmlops.providers.azureml.backends import AzureMLBackends
+    from cloudmlops.providers.azureml.eventing.push_identity import PushIdentity
     from cloudmlops.providers.azureml.eventing.queue import Queue
     from cloudmlops.providers.azureml.eventing.topic import Topic
-    from cloudmlops.providers.azureml.push_identity import PushIdentity
 
 _ORIGIN: Final = "webhook-request-origin"
 _RATE: Final = "webhook-request-rate"
@@ -85,13 +86,6 @@ class AzureMLEvents(EventsPort):
     def acknowledge(self, receipts: Sequence[str]) -> None:
         self._queue.acknowledge(receipts)
 
-    def ring(self) -> None:
-        """Do nothing: workers of other processes look into the inbox at each poll."""
-
-    def rings(self) -> int:
-        """Return the same always: asked several times a second, it may not cost a call."""
-        return 0
-
     def close(self) -> None:
         """Let go of what is asked of the queue."""
         if "_queue" in self.__dict__:
@@ -103,7 +97,9 @@ class AzureMLEvents(EventsPort):
 
     @cached_property
     def _identity(self) -> PushIdentity:
-        from cloudmlops.providers.azureml.push_identity import PushIdentity  # here, because it loads cryptography
+        from cloudmlops.providers.azureml.eventing.push_identity import (
+            PushIdentity,
+        )  # here, because it loads cryptography
 
         return PushIdentity(self._settings, self._backends.wire)
 
@@ -129,14 +125,15 @@ class AzureMLEvents(EventsPort):
                 provider=PROVIDER,
                 operation="events.receive",
             )
-        rate = request.headers.get(_RATE, "*")
+        asked = request.headers.get(_RATE, "*")
+        rate = asked if asked.isdecimal() else "*"
         return PushReply(headers={"webhook-allowed-origin": origin, "webhook-allowed-rate": rate})
 
     def _registered(self, event: Envelope, found: mapping.Registered) -> Envelope:
         from cloudmlops.providers.azureml.mapping import models
 
         version = models.ledger_version(found.properties, found.number, self._backends.objects.uri)
-        return mapping.registered(
+        return retold_events.registered(
             event,
             # A version that no ledger knows may have the number that the ledger gives to another one.
             platform=self._settings.address if version else self._settings.workspace_id,
@@ -164,7 +161,7 @@ class AzureMLEvents(EventsPort):
         ]
         if ours:
             newest = max(ours, key=lambda one: one.created_at)
-            return mapping.deployed(
+            return retold_events.deployed(
                 event,
                 platform=self._settings.address,
                 model=newest.model,
@@ -176,7 +173,7 @@ class AzureMLEvents(EventsPort):
         if len(found.models) > 1:
             return event
         model, number = found.models[0]
-        return mapping.deployed(
+        return retold_events.deployed(
             event,
             platform=self._settings.address,
             model=model,

@@ -62,10 +62,10 @@ class AzureMLFeatures(FeaturesPort):
             return no_features(views, entities.num_rows)
         sources = [self._sources.open(view.stored, operation=operation) for view in views]
         asked = asked_table(views, entities)
-        if self._are_large(sources):
+        if (held := _held(sources)) >= self._spark_from:
             resource = ", ".join(view.name for view in views)
             plan = join_plan(views, sources)
-            with self._spark.answer(plan, asked, operation=operation, resource=resource) as parts:
+            with self._spark.answer(plan, asked, stored_bytes=held, operation=operation, resource=resource) as parts:
                 return joined_table(views, pa.concat_tables(parts))
         names = [f"source{number}" for number in range(len(views))]
         tables = {
@@ -79,9 +79,9 @@ class AzureMLFeatures(FeaturesPort):
         operation = "features.materialize"
         source = self._sources.open(view, operation=operation)
         until = to_microseconds(at) - microseconds(view.source_delay)
-        if self._are_large([source]):
+        if (held := _held([source])) >= self._spark_from:
             plan = kept_plan(view, source, until=until)
-            with self._spark.answer(plan, None, operation=operation, resource=view.name) as parts:
+            with self._spark.answer(plan, None, stored_bytes=held, operation=operation, resource=view.name) as parts:
                 return self._write(view, parts, instead=rebuild)
         rows = prepared(view, source.read(used_columns(view)))
         kept = answer(kept_statement(view, "source", until=until), {"source": rows})
@@ -113,5 +113,7 @@ class AzureMLFeatures(FeaturesPort):
         self._online.write(view, counted(), instead=instead, operation="features.materialize")
         return keys
 
-    def _are_large(self, sources: Sequence[Source]) -> bool:
-        return sum(source.stored_bytes for source in sources) >= self._spark_from
+
+def _held(sources: Sequence[Source]) -> int:
+    """Return how many bytes some sources hold, as they are stored."""
+    return sum(source.stored_bytes for source in sources)

@@ -104,6 +104,13 @@ ComputeMachine = Annotated[
     str, looking(r"(?:[A-Za-z][A-Za-z0-9_]{2,63})?", "a size of machines such as Standard_DS3_v2")
 ]
 Machine = Annotated[str, looking(r"[A-Za-z][A-Za-z0-9_]{2,63}", "a size of machines such as Standard_DS3_v2")]
+Names = Annotated[
+    str,
+    looking(
+        r"(?:[A-Za-z][A-Za-z0-9_-]{1,63}(?:,[A-Za-z][A-Za-z0-9_-]{1,63})*)?",
+        "names such as Standard_ND96isr_H200_v5, with commas between",
+    ),
+]
 SparkInstance = Annotated[
     str,
     looking(r"(?i:standard_e(?:4|8|16|32|64)s_v3)", "a size of machines that Spark jobs have, such as standard_e8s_v3"),

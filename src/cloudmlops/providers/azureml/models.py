@@ -79,22 +79,27 @@ class AzureMLModels(ModelsPort):
             raise failures[0]
 
     def projected(self, model: str) -> Mapping[str, Projection]:
-        """Read tags, stages and records of all versions that are ours."""
+        """Read tags, stages and records of all versions that are ours, and of those that were deleted and restored."""
+        versions, active = list(self._versions(model)), self._active(model)
+        shown = mapping.of_ledger(versions)
+        for version in versions:
+            if mapping.DELETED in mapping.properties_of(version) and version.version in active:
+                shown.setdefault(mapping.properties_of(version).get(mapping.VERSION, ""), version)
         return {
-            number: mapping.projection(version, self._tags(model, number))
-            for number, version in mapping.of_ledger(self._versions(model)).items()
+            number: mapping.projection(
+                version,
+                self._tags(model, number),
+                store=self._objects.uri,
+                archived=version.version not in active,
+            )
+            for number, version in shown.items()
         }
 
     def delete(self, model: str, version: str) -> None:
-        """Mark the version as deleted and archive it, for Azure's SDK removes none."""
-        about = f"{model}@{version}"
-        for known in self._versions(model):
+        """Mark the version as deleted and archive it, for Azure's SDK removes none; both are read back."""
+        for known in list(self._versions(model)):
             if mapping.is_version(known, version):
-                properties = mapping.properties_of(known)
-                if mapping.DELETED not in properties:
-                    known.properties = {**properties, mapping.DELETED: "true"}
-                    self._put(known, "models.delete", about)
-                self._archive(model, str(known.version), about)
+                self._bury(model, version, known)
         self._objects.delete(_record(model, version))
 
     def stamped(self) -> Sequence[str]:
@@ -116,15 +121,24 @@ class AzureMLModels(ModelsPort):
 
     def stamp(self, model: str, store: str) -> None:
         """Stamp a model that was made without this library; any other carries the stamp from its first version on."""
-        versions = mapping.in_order(self._versions(model))
-        if versions and next(mapping.stamps(versions), None) is None:
+        for _ in range(_DRAWINGS):
+            versions = mapping.in_order(self._versions(model))
+            if not versions or next(mapping.stamps(versions), None) is not None:
+                return
             first = versions[0]
             first.properties = {**mapping.properties_of(first), mapping.STORE: store}
             self._put(first, "models.register", model)
+        if self.store(model) is None:
+            raise _undone(model, "is stamped with its store", "models.register", "Register the version again.")
 
-    def _versions(self, model: str) -> Iterator[Model]:
-        """Yield a model's versions, archived ones too; none when there is no such model."""
-        view = ml().constants.ListViewType.ALL
+    def _active(self, model: str) -> set[str]:
+        """Return what the versions are called that Azure's tools show."""
+        return {str(version.version) for version in self._versions(model, archived=False)}
+
+    def _versions(self, model: str, *, archived: bool = True) -> Iterator[Model]:
+        """Yield a model's versions, archived ones too unless they are not wanted; none when there is no such model."""
+        views = ml().constants.ListViewType
+        view = views.ALL if archived else views.ACTIVE_ONLY
         try:
             yield from self._wire.list(
                 lambda: self._wire.client.models.list(name=model, list_view_type=view),
@@ -146,12 +160,23 @@ class AzureMLModels(ModelsPort):
         )
         return made
 
-    def _archive(self, model: str, identifier: str, about: str) -> None:
-        self._wire.ask(
-            lambda: self._wire.client.models.archive(name=model, version=identifier),
-            operation="models.delete",
-            resource=about,
-        )
+    def _bury(self, model: str, number: str, present: Model) -> None:
+        """Mark a version as deleted and archive it, until both are seen."""
+        about, identifier = f"{model}@{number}", str(present.version)
+        for _ in range(_DRAWINGS):
+            properties = mapping.properties_of(present)
+            if mapping.DELETED not in properties:
+                present.properties = {**properties, mapping.DELETED: "true"}
+                self._put(present, "models.delete", about)
+            self._wire.ask(
+                lambda: self._wire.client.models.archive(name=model, version=identifier),
+                operation="models.delete",
+                resource=about,
+            )
+            present = self._read(model, identifier)
+            if mapping.DELETED in mapping.properties_of(present) and identifier not in self._active(model):
+                return
+        raise _undone(about, "is deleted", "models.delete", "Delete it again.")
 
     def _found(self, model: str, wanted: Projection) -> Model:
         """Return a version of ours, by the name that the ledger keeps or by its properties.
@@ -162,13 +187,21 @@ class AzureMLModels(ModelsPort):
         identifier = mapping.identifier_of(wanted.native)
         if identifier:
             try:
-                return self._read(model, identifier)
+                known = self._read(model, identifier)
             except NotFoundError as error:
                 raise _removed(model, wanted.version) from error
+            if not self._is_ours(known, wanted.version):
+                raise _removed(model, wanted.version)
+            return known
         found = mapping.of_ledger(self._versions(model)).get(wanted.version)
         if found is None:
             raise _removed(model, wanted.version)
         return found
+
+    def _is_ours(self, known: Model, number: str) -> bool:
+        """Say whether a version is ours, also one that others have wiped: its files lie in our store."""
+        own = f"{self._place.native_uri(self._settings, self._objects.uri)}/"
+        return mapping.is_version(known, number) or str(known.path).casefold().startswith(own.casefold())
 
     def _read(self, model: str, identifier: str) -> Model:
         found: Model = self._wire.ask(
@@ -199,12 +232,11 @@ class AzureMLModels(ModelsPort):
                 return
             if mapping.is_newer(present, wanted):
                 return
-        raise ConflictError(
-            f"somebody else changes {model}@{wanted.version} in Azure ML whenever its stage and tags are drawn",
-            hint=f"`cloudmlops models repair {model}` draws them again.",
-            provider=PROVIDER,
-            operation="models.project",
-            resource=f"{model}@{wanted.version}",
+        raise _undone(
+            f"{model}@{wanted.version}",
+            "has its stage and tags drawn",
+            "models.project",
+            f"`cloudmlops models repair {model}` draws them again.",
         )
 
     def _tags(self, model: str, version: str) -> mapping.Tags:
@@ -213,6 +245,16 @@ class AzureMLModels(ModelsPort):
         except (NotFoundError, ValueError):
             return mapping.Tags()  # the ledger knows them
         return mapping.Tags(native=kept.get("native", {}), others=kept.get("others", {}))
+
+
+def _undone(about: str, what: str, operation: str, hint: str) -> ConflictError:
+    return ConflictError(
+        f"somebody else changes {about} in Azure ML whenever it {what}",
+        hint=hint,
+        provider=PROVIDER,
+        operation=operation,
+        resource=about,
+    )
 
 
 def _removed(model: str, version: str) -> NotFoundError:

@@ -1,59 +1,74 @@
-"""Azure's SDK, loaded once and quietly: azure-ai-ml 1.35 is written for marshmallow 3, which tells of its fourth."""
+"""Azure's SDK, loaded once and quietly: azure-ai-ml 1.35 is written for marshmallow 3, which tells of its fourth.
+
+Other threads are those of whoever uses the library: what they warn of, log, and want to be told is left to them.
+"""
 
 from __future__ import annotations
 
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
-from threading import Lock
 from types import ModuleType
+from typing import Final
+
+_ITSELF: Final = "azure.ai.ml"
+_UNHEARD: Final[tuple[tuple[str, type[Warning]], ...]] = (
+    (r"marshmallow\.", DeprecationWarning),
+    (r"marshmallow\.", FutureWarning),
+    (r"azure\.", DeprecationWarning),
+    (r"azure\.ai\.ml\.", Warning),
+)
+"""Modules that warn of the SDK's own code, which nobody here can change, and of what."""
 
 
 @cache
 def ml() -> ModuleType:
     """Return `azure.ai.ml`, which takes a second or two to load."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import azure.ai.ml
-        import azure.ai.ml.entities
+    _ignore_its_warnings()
+    import azure.ai.ml
+    import azure.ai.ml.entities
+
     return azure.ai.ml
-
-
-class _Quiet:
-    """What the SDK says is left out while anybody wants that: the first who does begins it, the last one ends it."""
-
-    def __init__(self) -> None:
-        self._changing = Lock()
-        self._wanted = 0
-        self._kept = ExitStack()
-
-    def begin(self) -> None:
-        with self._changing:
-            self._wanted += 1
-            if self._wanted == 1:
-                said = logging.getLogger("azure.ai.ml")
-                self._kept.callback(said.setLevel, said.level)
-                said.setLevel(logging.ERROR)
-                self._kept.enter_context(warnings.catch_warnings())
-                warnings.simplefilter("ignore")
-
-    def end(self) -> None:
-        with self._changing:
-            self._wanted -= 1
-            if self._wanted == 0:
-                self._kept.close()
-
-
-_quiet = _Quiet()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let the SDK say errors only: what it calls experimental is in every pipeline that it reads."""
-    _quiet.begin()
+    """Let the SDK say errors only, in this thread: what it calls experimental is in every pipeline that it reads."""
+    _ignore_its_warnings()
+    for name in tuple(logging.root.manager.loggerDict):
+        if name == _ITSELF or name.startswith(f"{_ITSELF}."):
+            logging.getLogger(name).addFilter(_errors_only)
+    before = _wanted.set(True)
     try:
         yield
     finally:
-        _quiet.end()
+        _wanted.reset(before)
+
+
+class _ErrorsOnly(logging.Filter):
+    """Of a thread that wants it so; it is put at the SDK's loggers, where it stays."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or not _wanted.get()
+
+
+_wanted: Final[ContextVar[bool]] = ContextVar("quiet", default=False)
+_errors_only: Final = _ErrorsOnly()
+
+
+def _ignore_its_warnings() -> None:
+    """Ignore them for good, before all other filters, which stay as they are."""
+    wanted = [("ignore", category, module) for module, category in reversed(_UNHEARD)]
+    if [
+        (action, category, _pattern(module)) for action, _, category, module, _ in warnings.filters[: len(wanted)]
+    ] == wanted:
+        return
+    for module, category in _UNHEARD:
+        warnings.filterwarnings("ignore", category=category, module=module)
+
+
+def _pattern(module: object) -> object:
+    return getattr(module, "pattern", module)

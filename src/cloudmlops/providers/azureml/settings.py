@@ -20,6 +20,7 @@ from cloudmlops.providers.azureml.formats import (
     Group,
     Identity,
     Machine,
+    Names,
     Origins,
     RedisUrl,
     SparkInstance,
@@ -73,6 +74,9 @@ class AzureMLSettings(TargetSettings):
     compute_idle_cost: Annotated[float, Field(ge=0)] = 0.0
     """US dollars a month that you agree to pay for machines that are kept though nothing runs; a compute that costs
     more of them is refused, whoever made it, and the message says how much."""
+    unpriced_machines: Names = ""
+    """Sizes of machines that may be kept though nothing runs and though this library knows no price of them, with
+    commas between; of a compute whose machines Azure ML does not tell, its name. No sum agrees to these."""
     feature_store: Workspace | Literal[""] = ""
     """Workspace of kind FeatureStore, in the same resource group, that shows the feature sets; empty is the workspace
     itself where it is of that kind, else none."""
@@ -82,6 +86,9 @@ class AzureMLSettings(TargetSettings):
     spark_instance: SparkInstance = "standard_e8s_v3"
     """Size of the machines of such a job, which has one more than `spark_executors`."""
     spark_executors: Annotated[int, Field(ge=1, le=256)] = 4
+    spark_hourly_cost: Annotated[Annotated[float, Field(ge=0)] | None, OrNone] = None
+    """US dollars an hour that the machines of such a job may cost together, by list prices: one that costs more is
+    refused before it begins, and 0 lets none begin. None, in a target `none`, sets no bound."""
     spark_runtime: SparkRuntime = "3.5"
     """Version of Spark."""
     redis_url: Annotated[RedisUrl | None, OrNone] = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,14 +18,12 @@ from azure.core.rest import HttpRequest
 
 from cloudmlops.errors import AuthenticationError, ServiceError, WaitTimeoutError
 from cloudmlops.providers.azureml.clouds import PUBLIC, Cloud, cloud_at
-from cloudmlops.providers.azureml.credentials import Renewable, ends
-from cloudmlops.providers.azureml.errors import translated
+from cloudmlops.providers.azureml.credentials import Renewable, chain, ends
+from cloudmlops.providers.azureml.errors import PROVIDER, translated
 from cloudmlops.providers.azureml.repetition import Repeating, Repetition
 from cloudmlops.providers.azureml.sdk import ml
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from azure.ai.ml import MLClient
     from azure.core.polling import LROPoller
     from azure.core.rest import HttpResponse
@@ -35,6 +35,10 @@ _REPLY = TypeVar("_REPLY")
 _NO_MORE: Final = object()
 _LONGEST_CONNECTING_SECONDS: Final = 10.0
 _LONGEST_PAUSE_SECONDS: Final = 10
+_SHORTEST_PAUSE_SECONDS: Final = 0.05
+_PAUSES: Final = 10
+"""Looks grow rarer: one lasts as long as a tenth of the time waited so far."""
+_BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
 _STORAGE_SCOPE: Final = "https://storage.azure.com/.default"
 
@@ -131,10 +135,45 @@ class Wire:
             begun.wait(self.timeout)
             if begun.done():
                 return begun.result()
-        raise WaitTimeoutError(
-            f"{operation} of {resource!r} has not ended after {self.timeout:g} s",
-            hint="It goes on; look again later, or give the target a longer timeout=SECONDS.",
-        )
+        raise self._unended(operation, resource)
+
+    def settle(self, begin: Callable[..., object], *, operation: str, resource: str) -> None:
+        """Begin what takes a while, and wait here for its end: azure-ai-ml prints dots while it waits for schedules.
+
+        Args:
+            begin: A call of Azure's SDK whose name begins so, which takes the options of azure-core.
+            operation: The verb that it is waited for, such as `pipelines.schedule`.
+            resource: What is concerned, in our names.
+
+        Raises:
+            ServiceError: What it ended with.
+            WaitTimeoutError: It has not ended in the time of a call; it goes on.
+        """
+        try:
+            self.ask(lambda: begin(raw_response_hook=_stop_at_answer), operation=operation, resource=resource)
+        except _Begun as begun:
+            followed = begun.followed
+        else:
+            return
+        at = followed.find(f"/subscriptions/{self.settings.subscription}/")
+        if at < 0:  # it has ended, or it is followed elsewhere, where no token is sent
+            return
+        began = time.monotonic()
+        while (waited := time.monotonic() - began) < self.timeout:
+            told: Mapping[str, Any] = self.send("GET", followed[at:], operation=operation, resource=resource).json()
+            status = str(told.get("status", ""))
+            if status == "Succeeded":
+                return
+            if status in ("Failed", "Canceled"):
+                why = (told.get("error") or {}).get("message") or f"it ended as {status}"
+                raise ServiceError(
+                    f"{operation} of {resource!r} failed: {why}",
+                    provider=PROVIDER,
+                    operation=operation,
+                    resource=resource,
+                )
+            time.sleep(min(max(_SHORTEST_PAUSE_SECONDS, waited / _PAUSES), _LONGEST_PAUSE_SECONDS))
+        raise self._unended(operation, resource)
 
     def send(
         self, method: str, path: str, *, body: Mapping[str, Any] | None = None, operation: str, resource: str
@@ -185,8 +224,16 @@ class Wire:
             scope = self._cloud.scoring_scope
         return self._token(scope)[0]
 
-    def storage_token(self) -> tuple[str, datetime]:
-        """Return a token for Blob storage, and when it ends."""
+    def storage_token(self, *, lasting: timedelta = timedelta(0)) -> tuple[str, datetime]:
+        """Return a token for Blob storage, and when it ends.
+
+        Args:
+            lasting: One that has less left is replaced by a new one, which lasts as long as Entra lets it.
+        """
+        token, end = self._token(_STORAGE_SCOPE)
+        if end - datetime.now(UTC) >= lasting:
+            return token, end
+        self.credential.renew()
         return self._token(_STORAGE_SCOPE)
 
     def management_token(self) -> str:
@@ -225,6 +272,12 @@ class Wire:
             for part in ("_client", "_authorization", "_manager", "_scorer", "_transport", "_credential", "_cloud"):
                 self.__dict__.pop(part, None)
 
+    def _unended(self, operation: str, resource: str) -> WaitTimeoutError:
+        return WaitTimeoutError(
+            f"{operation} of {resource!r} has not ended after {self.timeout:g} s",
+            hint="It goes on; look again later, or give the target a longer timeout=SECONDS.",
+        )
+
     def _token(self, scope: str) -> tuple[str, datetime]:
         with translated("log in", self.settings.address):
             token = self.credential.get_token(scope)
@@ -237,14 +290,10 @@ class Wire:
 
     @cached_property
     def _credential(self) -> Renewable:
-        from azure.identity import DefaultAzureCredential
-
         if self.settings.cloud_url is None:
-            return Renewable(DefaultAzureCredential)  # the environment may say which cloud
+            return Renewable(chain)  # the environment may say which cloud
         cloud = self._cloud
-        return Renewable(
-            lambda: DefaultAzureCredential(authority=cloud.login, disable_instance_discovery=not cloud.vouched_for)
-        )
+        return Renewable(lambda: chain(authority=cloud.login, disable_instance_discovery=not cloud.vouched_for))
 
     @cached_property
     def _transport(self) -> RequestsTransport:
@@ -308,6 +357,20 @@ class Wire:
             credential_scopes=[self._cloud.scope],
             **self._options,
         )
+
+
+class _Begun(Exception):  # noqa: N818 nothing is wrong: it takes the answer past the SDK's own waiting
+    """Azure has begun what was asked for."""
+
+    def __init__(self, followed: str) -> None:
+        super().__init__(followed)
+        self.followed = followed
+
+
+def _stop_at_answer(response: Any) -> None:
+    answer = response.http_response
+    if answer.status_code < _BAD_REQUEST:
+        raise _Begun(answer.headers.get("azure-asyncoperation", ""))
 
 
 def _begun(listed: Iterable[_REPLY]) -> tuple[Iterator[_REPLY], object]:

@@ -7,16 +7,16 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cloudmlops.domain.access import Grant, Permission, Role
+from cloudmlops.domain.access import Grant, Lack, Permission, Role
 from cloudmlops.domain.capabilities import Capability
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.backends import LocalBackends
 
-_READ: Final = (Permission(name="read the folder", role=Role.READER),)
-_TRAIN: Final = (Permission(name="write to the folder", role=Role.TRAINER),)
-_APPROVE: Final = (Permission(name="write to the folder", role=Role.APPROVER),)
-_DEPLOY: Final = (Permission(name="write to the folder", role=Role.DEPLOYER),)
+_READ: Final = (Permission(name="read the folder", scope="folder", role=Role.READER),)
+_TRAIN: Final = (Permission(name="write to the folder", scope="folder", role=Role.TRAINER),)
+_APPROVE: Final = (Permission(name="write to the folder", scope="folder", role=Role.APPROVER),)
+_DEPLOY: Final = (Permission(name="write to the folder", scope="folder", role=Role.DEPLOYER),)
 
 PERMISSIONS: Final[Mapping[str, Sequence[Permission]]] = {
     "endpoints.delete": _DEPLOY,
@@ -53,9 +53,10 @@ class LocalAccess:
     def __init__(self, backends: LocalBackends) -> None:
         self._backends = backends
 
-    def held(self, permissions: Collection[Permission]) -> frozenset[Permission]:
+    def lacking(self, permissions: Collection[Permission]) -> Mapping[Permission, Lack]:
         """Ask the operating system about the folder, or about the one that it would be made in."""
-        return frozenset(permission for permission in permissions if self._holds(permission))
+        lack = Lack(resource=str(_nearest(self._backends.location)))
+        return {permission: lack for permission in permissions if not self._holds(permission)}
 
     def holders(self, role: Role, principals: Collection[str]) -> frozenset[str]:  # noqa: ARG002 the capability is absent
         """Refuse: there are no roles here."""

@@ -23,6 +23,7 @@ from cloudmlops.domain.endpoints import (
 )
 from cloudmlops.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
 from cloudmlops.ports.endpoints import EndpointsPort, Fetch
+from cloudmlops.providers.deployment_rules import no_deployment, no_endpoint, traffic_changes
 from cloudmlops.providers.local.hosting.endpoint_process import end, ensure_running, give_order
 from cloudmlops.providers.local.hosting.endpoint_state import DeploymentRecord, EndpointRecord, changing, supervised
 from cloudmlops.providers.local.hosting.ownership import mark_owner, owner_is_gone
@@ -79,15 +80,7 @@ class LocalEndpoints(EndpointsPort):
 
     def traffic_history(self, endpoint: str) -> Sequence[TrafficChange]:
         _, record = self._record(endpoint)
-        return [
-            TrafficChange(
-                traffic=change["traffic"],
-                at=datetime.fromisoformat(change["at"]),
-                actor=change["actor"],
-                reason=TrafficReason(change["reason"]),
-            )
-            for change in record.history
-        ]
+        return traffic_changes(record.history)
 
     def undeploy(self, endpoint: str, deployment: str, *, actor: str) -> None:
         give_order(self._running(endpoint), "undeploy", name=deployment, actor=actor)
@@ -106,7 +99,7 @@ class LocalEndpoints(EndpointsPort):
             return (folder / deployment / "worker.log").read_text(encoding="utf-8", errors="replace")
         failures = [found.failure for found in record.former if found.name == deployment and found.failure]
         if not failures:
-            raise _no_such(f"deployment {deployment!r} at endpoint {endpoint!r}", [f.name for f in record.deployments])
+            raise no_deployment(endpoint, deployment, [found.name for found in record.deployments], provider="local")
         return failures[-1]
 
     def scoring(self, endpoint: str) -> Scoring:
@@ -218,7 +211,7 @@ class LocalEndpoints(EndpointsPort):
         return folder
 
     def _unknown(self, endpoint: str) -> NotFoundError:
-        return _no_such(f"endpoint {endpoint!r}", [status.name for status in self.list()])
+        return no_endpoint(endpoint, [status.name for status in self.list()], provider="local")
 
 
 def _live(folder: Path) -> Mapping[str, Mapping[str, Any]] | None:
@@ -284,13 +277,3 @@ def _address(record: EndpointRecord) -> str:
 
 def _conflict(endpoint: str, message: str, hint: str) -> ConflictError:
     return ConflictError(message, hint=hint, provider="local", operation="endpoints.deploy", resource=endpoint)
-
-
-def _no_such(what: str, known: Sequence[str]) -> NotFoundError:
-    return NotFoundError(
-        f"there is no {what}",
-        hint=f"Known: {', '.join(known) or 'none'}.",
-        provider="local",
-        operation="endpoints.get",
-        resource=what,
-    )

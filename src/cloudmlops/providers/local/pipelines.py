@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -19,16 +19,16 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
-from cloudmlops.domain.graph import Graph, graph_to_json
+from cloudmlops.domain.graph import Graph
 from cloudmlops.domain.installed import packages, packages_digest, python
-from cloudmlops.domain.pipelines import Step
 from cloudmlops.domain.runs import OutputRecord, RunMode, RunRecord, RunRequest, RunState, SourceSnapshot
 from cloudmlops.domain.schedules import Schedule, scheduled_run_id
-from cloudmlops.errors import ConflictError, InvalidPipelineError, NotFoundError, UnsupportedError
+from cloudmlops.errors import ConflictError, InvalidPipelineError
 from cloudmlops.materializers.snapshots import snapshot_key, source_digest, unpack, unpacked
 from cloudmlops.ports.pipelines import PipelinesPort
-from cloudmlops.providers.local.running import attempts, leases
-from cloudmlops.providers.local.running.attempts import FOLDER_VARIABLE, RUN_VARIABLE, Failure
+from cloudmlops.providers import run_refusals as refusals
+from cloudmlops.providers.local.running import attempts, in_process, leases
+from cloudmlops.providers.local.running.attempts import FOLDER_VARIABLE, RUN_VARIABLE
 from cloudmlops.providers.local.running.execution import Execution, boot_id, cached_outputs
 from cloudmlops.providers.local.running.kept import KeptArtifacts
 from cloudmlops.providers.local.running.leases import Lease
@@ -45,6 +45,8 @@ _log = logging.getLogger("cloudmlops.pipelines")
 
 _POLL: Final = 0.02
 """Seconds between looks at a run that another process started."""
+_LOOK: Final = 0.1
+"""Seconds between looks at a run of this process that is shown."""
 _GRACE: Final = 0.5
 """Seconds in which a run whose starter was killed ends its steps."""
 _PATIENCE: Final = 30.0
@@ -79,11 +81,12 @@ class LocalPipelines(PipelinesPort):
         return self._backends.settings.store or ""
 
     def submit(self, request: RunRequest, mode: RunMode) -> RunRecord:
-        _check_ours(request)
+        if request.compiled:
+            raise refusals.of_another_platform(request, "this machine")
         if mode is not RunMode.IN_PROCESS:
             _check_importable(request.graph)
-        if not self._store.add(request, self._backends.clock.now()):
-            self._check_same(request)
+        if not self._store.add(request, self._backends.clock.now()) and (known := self._store.request(request.id)):
+            refusals.check_same("local", known, request)
         record = self.get(request.id)
         if record.state is RunState.INTERRUPTED and record.started_at is None:
             self._carry(request, mode)  # it is new, or whoever recorded it died before it started
@@ -92,44 +95,49 @@ class LocalPipelines(PipelinesPort):
     def get(self, run: str) -> RunRecord:
         record = self._store.get(run)
         if record is None:
-            raise _no_run(run)
+            raise refusals.no_run("local", run)
         return self._seen(record)
 
     def list(self, pipeline: str | None, limit: int) -> Sequence[RunRecord]:
         return [self._seen(record) for record in self._store.list(pipeline, limit)]
 
-    def wait(self, run: str, timeout: timedelta | None) -> RunRecord:
+    def wait(
+        self, run: str, timeout: timedelta | None, *, seen: Callable[[RunRecord], None] | None = None
+    ) -> RunRecord:
         deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
         started = self._started.get(run)
-        while not (record := self.get(run)).state.ended:
+        while True:
+            record = self.get(run)
+            if seen is not None:
+                seen(record)
             left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                break
-            if started is not None:
-                if started.channel.fileno() < 0:
-                    started = None
-                elif select.select([started.channel], [], [], left)[0]:  # it closes at the run's end
-                    self._let_go(run)
-                    started = None
-            else:
+            if record.state.ended or (left is not None and left <= 0):
+                return record
+            if started is not None and started.channel.fileno() < 0:
+                started = None
+            if started is None:
                 time.sleep(_POLL if left is None else min(_POLL, left))
-        return record
+                continue
+            looks = [one for one in (left, _LOOK if seen is not None else None) if one is not None]
+            if select.select([started.channel], [], [], min(looks, default=None))[0]:  # it closes at the run's end
+                self._let_go(run)
 
     def log(self, run: str, step: str, attempt: int | None) -> str:
         record = self.get(run)
         if step not in record.steps:
-            raise NotFoundError(
-                f"run {run!r} has no step {step!r}",
-                hint=f"Its steps: {', '.join(record.steps)}.",
-                provider="local",
-                operation="pipelines.log",
-                resource=f"{run}/{step}",
-            )
+            raise refusals.no_step("local", run, step, known=record.steps)
         known = record.steps[step]
         origin = known.cached_from or run
         number = attempt or known.attempt or self._last_attempt(origin, step)
         file = attempts.log_file(attempts.attempt_folder(self._folder(origin), step, number))
         return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+
+    @property
+    def log_lag(self) -> timedelta:
+        return timedelta(0)
+
+    def printed(self, run: str, step: str, attempt: int) -> Mapping[str, str]:
+        return {"": self.log(run, step, attempt)}
 
     def cancel(self, run: str) -> None:
         record = self.get(run)
@@ -137,7 +145,7 @@ class LocalPipelines(PipelinesPort):
             return
         holder = leases.holder(self._lease(run))
         if holder and not holder.isdecimal():
-            raise _conflict(run, f"is {holder} and cannot be cancelled from here", "Stop it there.")
+            raise refusals.conflict("local", run, f"is {holder} and cannot be cancelled from here", "Stop it there.")
         self._store.ask_to_cancel(run)
         if holder and not record.state.ended:
             with contextlib.suppress(ProcessLookupError):
@@ -152,16 +160,15 @@ class LocalPipelines(PipelinesPort):
 
     def resume(self, run: str, mode: RunMode) -> RunRecord:
         record = self.get(run)
-        if record.state is RunState.SUCCEEDED:
-            raise _conflict(run, "has succeeded: there is nothing to resume", "Start a new run.")
+        refusals.check_not_done("local", run, record.state)
         if mode is not RunMode.IN_PROCESS:
             _check_importable(record.graph)
         lease = self._take_over(record)
         if lease is None:
-            raise _conflict(run, "is going on", f"Wait for it (cloudmlops runs show {run}), or cancel it first.")
+            raise refusals.going_on("local", run)
         request = self._store.request(run)
         if request is None:
-            raise _no_run(run)
+            raise refusals.no_run("local", run)
         self._store.reopen(run)
         self._carry(self._of_today(request), mode, lease)
         return self.get(run)
@@ -179,7 +186,8 @@ class LocalPipelines(PipelinesPort):
         self._store.announced(run)
 
     def schedule(self, schedule: Schedule, request: RunRequest) -> None:
-        _check_ours(request)
+        if request.compiled:
+            raise refusals.of_another_platform(request, "this machine")
         _check_importable(request.graph)
         self._store.keep_schedule(schedule, request)
 
@@ -188,12 +196,7 @@ class LocalPipelines(PipelinesPort):
 
     def unschedule(self, name: str) -> None:
         if not self._store.drop_schedule(name):
-            raise NotFoundError(
-                f"there is no schedule {name!r}",
-                hint="List them with cloudmlops schedule list.",
-                provider="local",
-                resource=name,
-            )
+            raise refusals.no_schedule("local", name)
 
     def run_schedules(self, stop: threading.Event, *, wait: bool, started: Callable[[], None]) -> None:
         lease = self._backends.folder / "scheduler.lease"
@@ -266,7 +269,7 @@ class LocalPipelines(PipelinesPort):
         if mode is RunMode.IN_PROCESS:
             lease.tell(f"function calls of process {os.getpid()}")
             try:
-                self._call(request, execution)
+                in_process.carry(request, execution)
             finally:
                 lease.release()
         elif execution.finish_from_cache():
@@ -316,7 +319,8 @@ class LocalPipelines(PipelinesPort):
     def _held(self, run: str, holders: Sequence[int]) -> ConflictError:
         commands = {holder: shorten(" ".join(command(holder)), 120) for holder in holders}
         told = [f"process {holder} ({line or 'which has just ended'})" for holder, line in commands.items()]
-        return _conflict(
+        return refusals.conflict(
+            "local",
             run,
             f"has not ended within {_PATIENCE:.0f} s; what is left of it is {', '.join(told) or 'not ours to see'}",
             "If it does not end by itself, kill it, and try again.",
@@ -326,24 +330,6 @@ class LocalPipelines(PipelinesPort):
         holder = leases.holder(self._lease(run))
         # Between taking the lease and starting the process nobody's number is noted.
         return holder is not None and (not holder.isdecimal() or is_alive(int(holder)))
-
-    def _call(self, request: RunRequest, execution: Execution) -> None:
-        execution.begin()
-        pending = list(execution.ready())
-        while pending:
-            attempt = pending.pop(0)
-            function = request.graph.functions.get(attempt.step)
-            called = Step(function, request.graph.by_name[attempt.step].options) if function else None
-            with _environment(attempt.variables()):
-                outcome = attempts.perform(attempt, Path(attempt.folder, f"work.{os.getpid()}"), called)
-            if not isinstance(outcome, Failure):
-                attempts.discard(Path(attempt.folder))
-                execution.succeeded(attempt.step, outcome)
-            elif (delay := execution.failed(attempt.step, outcome)) is not None:
-                time.sleep(delay.total_seconds())
-                execution.again(attempt.step)
-            pending += execution.ready()
-        execution.end()
 
     def _of_today(self, request: RunRequest) -> RunRequest:
         """Return a request of another time as this interpreter, with its packages, carries it; and record that."""
@@ -438,15 +424,6 @@ class LocalPipelines(PipelinesPort):
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
-    def _check_same(self, request: RunRequest) -> None:
-        known = self._store.request(request.id)
-        if known is not None and graph_to_json(known.graph) != graph_to_json(request.graph):
-            raise _conflict(
-                request.id,
-                "exists already, with another pipeline or other parameters",
-                "An id names one run: give another id, or none.",
-            )
-
     def _last_attempt(self, run: str, step: str) -> int:
         record = self._store.get(run)
         return record.steps[step].attempt if record and step in record.steps else 0
@@ -465,57 +442,15 @@ def _with_path(environment: Mapping[str, str], roots: Sequence[str]) -> dict[str
     return {**environment, "PYTHONPATH": path} if path else dict(environment)
 
 
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
 def _own_environment() -> dict[str, str]:
     # A run that a step starts is not part of that step's own.
     return {name: value for name, value in os.environ.items() if name not in (RUN_VARIABLE, FOLDER_VARIABLE)}
 
 
-def _check_ours(request: RunRequest) -> None:
-    if request.compiled:
-        if request.written_for == "vertex":
-            why, cloud = "was compiled by Kubeflow, and its containers do not run on this machine", "Vertex AI"
-        else:
-            why, cloud = "is a pipeline job of Azure ML, which does not run on this machine", "Azure ML"
-        raise UnsupportedError(
-            f"pipeline {request.graph.name!r} {why}",
-            hint=f"Run it on {request.written_for}://, or on the emulator of {cloud}: "
-            f"cloudmlops emulate {request.written_for}.",
-        )
-
-
 def _check_importable(graph: Graph) -> None:
-    faults = [
-        f"step {step.name!r} ({step.function[1:]}) is not at the top of a module that has a file"
-        for step in graph.steps
-        if step.function.startswith(":")
-    ]
-    if faults:
+    if faults := [fault for step in graph.steps for fault in step.import_faults]:
         raise InvalidPipelineError(
             f"pipeline {graph.name!r} cannot be imported by its steps' own processes",
             faults=faults,
             hint="Move the steps to the top level of a module, or run with in_process=True.",
         )
-
-
-def _no_run(run: str) -> NotFoundError:
-    return NotFoundError(
-        f"there is no run {run!r}", hint="List them with cloudmlops runs list.", provider="local", resource=run
-    )
-
-
-def _conflict(run: str, what: str, hint: str) -> ConflictError:
-    return ConflictError(f"run {run!r} {what}", hint=hint, provider="local", operation="pipelines", resource=run)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from cloudmlops.domain.access import Grant, Permission, Role
+from cloudmlops.domain.access import Grant, Lack, Permission, Role
 from cloudmlops.errors import ConflictError
 from cloudmlops.ports.access import AccessPort
 from cloudmlops.providers.vertex.buckets import check_bucket
 from cloudmlops.providers.vertex.mapping import access as mapping
+from cloudmlops.providers.vertex.mapping.access import Scope
 from cloudmlops.providers.vertex.mapping.events import full_name
 from cloudmlops.providers.vertex.rest import IAM, PUBSUB, RESOURCE_MANAGER, STORAGE, Rest
 
@@ -22,6 +23,13 @@ _MOST_ASKED: Final = 100
 """Permissions that one call may ask about."""
 _CHANGES: Final = 8
 """How often a policy is changed again that somebody else changes meanwhile."""
+_HOSTS: Final = {
+    Scope.PROJECT: (RESOURCE_MANAGER, "v3"),
+    Scope.TOPIC: (PUBSUB, "v1"),
+    Scope.SUBSCRIPTION: (PUBSUB, "v1"),
+    Scope.ACCOUNT: (IAM, "v1"),
+}
+"""Who is asked about permissions on what, and the version of its interface."""
 _WITH_CONDITIONS: Final = 3
 """Version of policies with conditions; asked for an earlier one, the service leaves the conditions out."""
 
@@ -38,18 +46,22 @@ class VertexAccess(AccessPort):
     def permissions(self) -> Mapping[str, Sequence[Permission]]:
         return self._permissions
 
-    def held(self, permissions: Collection[Permission]) -> frozenset[Permission]:
+    def lacking(self, permissions: Collection[Permission]) -> Mapping[Permission, Lack]:
         """Ask each resource for what concerns it."""
-        asked: dict[str, list[str]] = {}
+        asked: dict[Scope, list[str]] = {}
         for name in sorted({permission.name for permission in permissions}):
-            asked.setdefault(self._resource(name), []).append(name)
+            asked.setdefault(mapping.scope_of(name), []).append(name)
         granted = {
             name
-            for resource, names in asked.items()
+            for scope, names in asked.items()
             for start in range(0, len(names), _MOST_ASKED)
-            for name in self._tested(resource, names[start : start + _MOST_ASKED])
+            for name in self._tested(scope, names[start : start + _MOST_ASKED])
         }
-        return frozenset(permission for permission in permissions if permission.name in granted)
+        return {
+            permission: Lack(resource=self._resource(mapping.scope_of(permission.name)))
+            for permission in permissions
+            if permission.name not in granted
+        }
 
     def holders(self, role: Role, principals: Collection[str]) -> frozenset[str]:
         """Read who holds all IAM roles of a role on the project by name; members of groups are not looked up."""
@@ -79,27 +91,34 @@ class VertexAccess(AccessPort):
     def _rest(self) -> Rest:
         return Rest(self._backends.wire)
 
-    def _resource(self, permission: str) -> str:
-        """Return the path of the narrowest resource that a permission may be granted on; a grant above counts there."""
+    def _resource(self, scope: Scope) -> str:
+        """Return Google's own name of what is asked."""
         settings = self._settings
-        if permission.startswith("storage."):
-            return f"/storage/v1/b/{settings.bucket}/iam/testPermissions"
-        if permission.startswith("pubsub.topics."):
-            return f"/v1/{full_name(settings.project, 'topics', settings.topic)}:testIamPermissions"
-        if permission.startswith("pubsub.subscriptions."):
-            return f"/v1/{full_name(settings.project, 'subscriptions', settings.subscription)}:testIamPermissions"
-        if permission.startswith("iam.serviceAccounts."):
-            return f"/v1/projects/-/serviceAccounts/{settings.service_account}:testIamPermissions"
-        return f"/v3/projects/{settings.project}:testIamPermissions"
+        match scope:
+            case Scope.BUCKET:
+                return f"b/{settings.bucket}"
+            case Scope.TOPIC:
+                return full_name(settings.project, "topics", settings.topic)
+            case Scope.SUBSCRIPTION:
+                return full_name(settings.project, "subscriptions", settings.subscription)
+            case Scope.ACCOUNT:
+                return f"projects/-/serviceAccounts/{settings.service_account}"
+            case Scope.PROJECT:
+                return f"projects/{settings.project}"
 
-    def _tested(self, path: str, names: Sequence[str]) -> Sequence[str]:
+    def _tested(self, scope: Scope, names: Sequence[str]) -> Sequence[str]:
         about: dict[str, Any] = {"operation": _CHECK, "resource": self._settings.address, "again": True}
-        if path.startswith("/storage/"):
+        resource = self._resource(scope)
+        if scope is Scope.BUCKET:
             # First, for what is not there has no permissions, and in another region they are of no use.
             check_bucket(self._backends.wire, _CHECK)
-            answered = self._rest.ask("GET", STORAGE, path, query=[("permissions", name) for name in names], **about)
+            query = [("permissions", name) for name in names]
+            answered = self._rest.ask(
+                "GET", STORAGE, f"/storage/v1/{resource}/iam/testPermissions", query=query, **about
+            )
         else:
-            host = RESOURCE_MANAGER if path.startswith("/v3/") else IAM if "/serviceAccounts/" in path else PUBSUB
+            host, version = _HOSTS[scope]
+            path = f"/{version}/{resource}:testIamPermissions"
             answered = self._rest.ask("POST", host, path, body={"permissions": names}, **about)
         granted: Sequence[str] = answered.get("permissions", ())
         return granted

@@ -16,14 +16,15 @@ from cloudmlops.providers.vertex.settings import VertexSettings
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import ModelServiceClient
+    from google.cloud.aiplatform_v1.types import PipelineJob
 
     from cloudmlops.domain.surroundings import Named
+    from cloudmlops.providers.job_pipelines import JobPipelines
     from cloudmlops.providers.vertex.access import VertexAccess
     from cloudmlops.providers.vertex.endpoints import VertexEndpoints
     from cloudmlops.providers.vertex.events import VertexEvents
     from cloudmlops.providers.vertex.features import VertexFeatures
     from cloudmlops.providers.vertex.models import VertexModels
-    from cloudmlops.providers.vertex.pipelines import VertexPipelines
     from cloudmlops.providers.vertex.wire import Wire
 
 ANONYMOUS: Final = "anonymous@emulator"
@@ -87,11 +88,11 @@ class VertexBackends:
         return CheckedObjects(store, self.check_bucket)
 
     @cached_property
-    def pipelines(self) -> VertexPipelines:
+    def pipelines(self) -> JobPipelines[PipelineJob]:
         """Pipeline jobs."""
-        from cloudmlops.providers.vertex.pipelines import VertexPipelines
+        from cloudmlops.providers.vertex.pipelines import vertex_pipelines
 
-        return VertexPipelines(self)
+        return vertex_pipelines(self)
 
     @cached_property
     def features(self) -> VertexFeatures:

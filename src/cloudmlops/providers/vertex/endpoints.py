@@ -5,28 +5,35 @@ An endpoint's name is its id. What Vertex AI does not keep lies in the journal (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from google.cloud.aiplatform_v1 import EndpointServiceClient
-from google.cloud.aiplatform_v1.types import DeleteEndpointRequest, Endpoint, ListEndpointsRequest
+from google.cloud.aiplatform_v1.types import Endpoint, ListEndpointsRequest
 
 from cloudmlops.domain.endpoints import (
     DeploymentSpec,
-    DeploymentState,
     DeploymentStatus,
     EndpointStatus,
     Scoring,
     TrafficChange,
     TrafficReason,
 )
-from cloudmlops.errors import ConflictError, NotFoundError
+from cloudmlops.errors import NotFoundError
 from cloudmlops.ports.endpoints import EndpointsPort, Fetch
-from cloudmlops.providers.deployment_journal import Act, ActState, Change, Journal, Record, split_change
+from cloudmlops.providers import deployment_rules as rules
+from cloudmlops.providers.deployment_journal import (
+    Act,
+    ActState,
+    Journal,
+    Record,
+    split_change,
+    undeployed_change,
+)
 from cloudmlops.providers.vertex.deployments.batches import Batches
 from cloudmlops.providers.vertex.deployments.deploying import Deploying
-from cloudmlops.providers.vertex.deployments.settling import Settling
+from cloudmlops.providers.vertex.deployments.settling import Settling, check_ours
 from cloudmlops.providers.vertex.errors import PROVIDER, invalid
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
 from cloudmlops.providers.vertex.rest import Rest
@@ -69,11 +76,7 @@ class VertexEndpoints(EndpointsPort):
         return self._status(endpoint, act, shown) if act is not None else None
 
     def announced(self, endpoint: str, deployed_as: str) -> None:
-        def decide(record: Record) -> Change | None:
-            act = record.acts.get(deployed_as)
-            return None if act is None or act.announced else {"kind": "announced", "deployed_as": deployed_as}
-
-        self._journal.append(endpoint, decide)
+        self._journal.announce(endpoint, deployed_as)
 
     def get(self, endpoint: str) -> EndpointStatus:
         record, shown = self._settling.settled(endpoint)
@@ -87,74 +90,43 @@ class VertexEndpoints(EndpointsPort):
 
     def set_traffic(self, endpoint: str, traffic: Mapping[str, int], *, reason: TrafficReason, actor: str) -> None:
         shown = self._existing(endpoint)
+        check_ours(endpoint, shown, operation="endpoints.shift_traffic")
         self._settling.split(endpoint, shown, mapping.split_by_id(traffic, shown))
         shares = {name: share for name, share in traffic.items() if share}
-        self._journal.append(endpoint, _once(split_change("traffic", shares, reason, actor)))
+        self._journal.add(endpoint, split_change("traffic", shares, reason, actor))
 
     def traffic_history(self, endpoint: str) -> Sequence[TrafficChange]:
         record, shown = self._settling.settled(endpoint)
         if shown is None:
             raise self._unknown(endpoint)
-        changes = [
-            TrafficChange(
-                traffic=change["traffic"],
-                at=datetime.fromisoformat(change["at"]),
-                actor=change["actor"],
-                reason=TrafficReason(change["reason"]),
-            )
-            for change in record.history
-        ]
-        present = mapping.split_by_name(shown)
-        if present != (dict(changes[-1].traffic) if changes else {}):  # changed by other tools
-            at: datetime = shown.update_time
-            changes.append(TrafficChange(traffic=present, at=at, actor="", reason=TrafficReason.SHIFTED))
-        return changes
+        at: datetime = shown.update_time
+        return rules.traffic_history(record, mapping.split_by_name(shown), at)
 
     def undeploy(self, endpoint: str, deployment: str, *, actor: str) -> None:
         record, shown = self._settling.settled(endpoint)
         if shown is None:
             raise self._unknown(endpoint)
-        if any(act.name == deployment for act in record.begun()):
-            raise ConflictError(
-                f"deployment {deployment!r} at endpoint {endpoint!r} is still being deployed",
-                hint="Wait until it is healthy or has failed: Vertex AI does not take it back before.",
-                provider=PROVIDER,
-                operation="endpoints.undeploy",
-                resource=endpoint,
-            )
+        check_ours(endpoint, shown, operation="endpoints.undeploy")
+        rules.check_begun(endpoint, deployment, record, provider=PROVIDER)
         found = next((known for known in shown.deployed_models if known.display_name == deployment), None)
         if found is None:
-            raise _no_such(
-                f"deployment {deployment!r} at endpoint {endpoint!r}", [d.display_name for d in shown.deployed_models]
-            )
+            names = [known.display_name for known in shown.deployed_models]
+            raise rules.no_deployment(endpoint, deployment, names, provider=PROVIDER)
         shown = self._settling.undeploy(endpoint, shown, found.id)
         split = mapping.split_by_name(shown) if shown is not None else {}
         act = next((act for act in record.acts.values() if act.deployed_id == found.id), None)
-        if act is None:
-            change = split_change("traffic", split, TrafficReason.UNDEPLOYED, actor)
-        else:
-            change = split_change("undeployed", split, TrafficReason.UNDEPLOYED, actor, deployed_as=act.deployed_as)
-        self._journal.append(endpoint, _once(change))
+        self._journal.add(endpoint, undeployed_change(act, split, actor))
 
     def delete(self, endpoint: str) -> None:
         shown = self._existing(endpoint)
+        check_ours(endpoint, shown, operation="endpoints.delete")
         if shown.traffic_split:
             self._settling.split(endpoint, shown, {})
             shown.traffic_split = {}
         for deployed in shown.deployed_models:
             self._settling.undeploy(endpoint, shown, deployed.id)
-        try:
-            begun = self._wire.ask(
-                self._client.delete_endpoint,
-                DeleteEndpointRequest(name=shown.name),
-                operation="endpoints.delete",
-                resource=endpoint,
-                again=True,
-            )
-            self._wire.finish(begun.operation, operation="endpoints.delete", resource=endpoint)
-        except NotFoundError:
-            pass  # an earlier try of this call
-        self._journal.append(endpoint, _once({"kind": "deleted"}))
+        self._settling.remove(endpoint, operation="endpoints.delete")
+        self._journal.add(endpoint, {"kind": "deleted"})
 
     def logs(self, endpoint: str, deployment: str) -> str:
         record, shown = self._settling.settled(endpoint)
@@ -164,20 +136,14 @@ class VertexEndpoints(EndpointsPort):
         if not ids:
             if shown is None and not record.acts:
                 raise self._unknown(endpoint)
-            raise _no_such(f"deployment {deployment!r} at endpoint {endpoint!r}", [a.name for a in record.live()])
+            raise rules.no_deployment(endpoint, deployment, [act.name for act in record.live()], provider=PROVIDER)
         lines = self._settling.log(endpoint, ids[0])
         return "".join(f"{line}\n" for line in lines) or (named[-1].failure if named else "")
 
     def scoring(self, endpoint: str) -> Scoring:
         shown = self._existing(endpoint)
         if not shown.traffic_split:
-            raise NotFoundError(
-                f"endpoint {endpoint!r} has no deployment with traffic",
-                hint="Deploy a version to it first.",
-                provider=PROVIDER,
-                operation="endpoints.predict",
-                resource=endpoint,
-            )
+            raise rules.no_traffic(endpoint, provider=PROVIDER)
         if shown.network:
             return Scoring(url=shown.deployed_models[0].private_endpoints.predict_http_uri)
         headers = (
@@ -210,20 +176,20 @@ class VertexEndpoints(EndpointsPort):
         return shown
 
     def _unknown(self, endpoint: str) -> NotFoundError:
-        return _no_such(f"endpoint {endpoint!r}", list(self._names()))
+        return rules.no_endpoint(endpoint, list(self._names()), provider=PROVIDER)
 
     def _status(self, endpoint: str, act: Act, shown: Endpoint | None) -> DeploymentStatus:
         if act.state is ActState.DEPLOYED and shown is not None:
             deployed = next((found for found in shown.deployed_models if found.id == act.deployed_id), None)
             if deployed is not None:
                 return mapping.deployed_status(endpoint, shown, deployed, act)
-        return mapping.act_status(endpoint, act, _STATES[act.state])
+        return rules.act_status(endpoint, act)
 
     def _endpoint(self, endpoint: str, record: Record, shown: Endpoint | None) -> EndpointStatus:
         acts = {act.deployed_id: act for act in record.acts.values()}
         present = [found.id for found in shown.deployed_models] if shown is not None else []
         statuses = [
-            mapping.act_status(endpoint, act, DeploymentState.STARTING)
+            rules.act_status(endpoint, act)
             for act in record.begun()
             if act.deployed_id not in present  # noted by nobody yet who may write
         ]
@@ -241,25 +207,3 @@ class VertexEndpoints(EndpointsPort):
     def _address(self, shown: Endpoint) -> str:
         host = shown.dedicated_endpoint_dns or f"{self._settings.location}-aiplatform.googleapis.com"
         return f"{self._settings.api_url or f'https://{host}'}/v1/{shown.name}"
-
-
-_STATES: Final[Mapping[ActState, DeploymentState]] = {
-    ActState.BEGUN: DeploymentState.STARTING,
-    ActState.DEPLOYED: DeploymentState.GONE,  # removed since the journal was read
-    ActState.FAILED: DeploymentState.FAILED,
-    ActState.UNDEPLOYED: DeploymentState.GONE,
-}
-
-
-def _once(change: Change) -> Callable[[Record], Change]:
-    return lambda _: change
-
-
-def _no_such(what: str, known: Sequence[str]) -> NotFoundError:
-    return NotFoundError(
-        f"there is no {what}",
-        hint=f"Known: {', '.join(known) or 'none'}.",
-        provider=PROVIDER,
-        operation="endpoints.get",
-        resource=what,
-    )

@@ -25,6 +25,7 @@ from cloudmlops.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
+from cloudmlops.providers.verdicts import verdict
 from cloudmlops.providers.vertex.mapping.access import role_of, verb_of
 
 PROVIDER: Final = "vertex"
@@ -100,11 +101,6 @@ _HINTS: Final[Mapping[type[ServiceError], str]] = {
     QuotaExceededError: "Try again later, or ask for a higher quota in the console under IAM & Admin > Quotas.",
     UnavailableError: "Try again; nothing that was acknowledged is lost.",
 }
-_VERDICTS: Final[Mapping[type[ServiceError], str]] = {
-    UnavailableError: "did not succeed",
-    UnexpectedReplyError: "was answered unexpectedly",
-}
-"""What became of it; all else was refused."""
 
 
 @contextmanager
@@ -137,7 +133,7 @@ def translation(error: Exception, operation: str, resource: str) -> ServiceError
         "retryable": issubclass(kind, _RETRYABLE),
     }
     done = f"{operation} of {resource!r}" if resource else operation
-    message = f"{done} {_VERDICTS.get(kind, 'was refused')}: {said}"
+    message = f"{done} {verdict(kind)}: {said}"
     if issubclass(kind, QuotaExceededError):
         return kind(message, retry_after=_retry_after(error), **details)
     return kind(message, **details)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from google.api_core.exceptions import BadRequest
 from cloudmlops.domain.events import Envelope
 from cloudmlops.errors import NotFoundError, ServiceError
 from cloudmlops.ports.events import EventsPort, Pulled, PushReply, PushRequest
+from cloudmlops.providers import retold_events
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import events as mapping
 from cloudmlops.providers.vertex.push_identity import PushIdentity
@@ -87,13 +87,6 @@ class VertexEvents(EventsPort):
             if not isinstance(error.__cause__, BadRequest):
                 raise
 
-    def ring(self) -> None:
-        """Do nothing: workers of other processes look into the inbox at each poll."""
-
-    def rings(self) -> int:
-        """Return the same always: asked several times a second, it may not cost a call."""
-        return 0
-
     def close(self) -> None:
         """Close connections."""
         for part in ("_rest", "_identity"):
@@ -119,7 +112,7 @@ class VertexEvents(EventsPort):
         if VERSION not in labels:
             labels = self._labels(found.model, found.number)
         version = labels.get(VERSION)
-        return mapping.registered(
+        return retold_events.registered(
             event,
             # A version that no ledger knows may have the number that the ledger gives to another one.
             platform=self._settings.address if version else f"//aiplatform.googleapis.com/{self._settings.parent}",
@@ -142,11 +135,24 @@ class VertexEvents(EventsPort):
             )
         except (NotFoundError, StopIteration):  # it is gone, or other tools made the endpoint
             version = self._labels(found.model, found.number).get(VERSION, found.number)
-            return mapping.deployed(event, found, platform=self._settings.address, version=version)
-        ours = replace(
-            found, endpoint=endpoint, name=status.name, model=status.model, deployed_model=status.deployed_as
+            return retold_events.deployed(
+                event,
+                platform=self._settings.address,
+                model=found.model,
+                version=version,
+                endpoint=found.endpoint,
+                deployment=found.name,
+                deployed_as=found.deployed_model,
+            )
+        return retold_events.deployed(
+            event,
+            platform=self._settings.address,
+            model=status.model,
+            version=status.version,
+            endpoint=endpoint,
+            deployment=status.name,
+            deployed_as=status.deployed_as,
         )
-        return mapping.deployed(event, ours, platform=self._settings.address, version=status.version)
 
     def _endpoint(self, identity: str) -> str:
         """Return the name of an endpoint: its id may be a form of it."""

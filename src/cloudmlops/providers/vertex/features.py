@@ -34,7 +34,6 @@ from cloudmlops.providers.vertex.feature_store.rows import (
 )
 from cloudmlops.providers.vertex.feature_store.sources import Sources
 from cloudmlops.providers.vertex.feature_store.statements import (
-    LATEST,
     Relation,
     join_statement,
     kept_statement,
@@ -165,14 +164,6 @@ class VertexFeatures(FeaturesPort):
 
     def write_table(self, name: str, table: Table) -> None:
         self._warehouse.load(name, table, operation="features.write_table")
-
-    def bytes_of_source(self, view: FeatureView) -> int:
-        """Return how many bytes BigQuery reads of a view's whole source, by a dry run."""
-        operation = "features.training_table"
-        relation = Relation(view=view, source=self._sources.relation(view.stored, operation=operation))
-        return self._warehouse.bytes_of(
-            kept_statement(relation, [], until=LATEST), operation=operation, resource=view.name
-        )
 
     def close(self) -> None:
         """Close connections."""

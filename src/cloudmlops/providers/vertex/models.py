@@ -97,9 +97,13 @@ class VertexModels(ModelsPort):
         }
 
     def delete(self, model: str, version: str) -> None:
-        """Remove the version, and the model with its last one."""
+        """Remove the version, and the model with its last one; a copy of others, with other files, is theirs."""
         versions = list(self._versions(model))
-        gone = [known for known in versions if known.labels.get(mapping.VERSION) == version]
+        gone = []
+        if (ours := mapping.of_ledger(versions).get(version)) is not None:
+            self._disown(model, ours, [known for known in versions if known.artifact_uri != ours.artifact_uri], version)
+            same = [known for known in versions if known.artifact_uri == ours.artifact_uri]
+            gone = [known for known in same if known.labels.get(mapping.VERSION) == version]
         left = [known for known in versions if known not in gone]
         for known in gone:
             if not left and known is gone[-1]:

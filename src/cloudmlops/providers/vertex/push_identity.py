@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
@@ -12,6 +10,7 @@ from google.auth.transport.requests import Request
 from google.oauth2 import id_token
 
 from cloudmlops.errors import AuthenticationError, PermissionDeniedError
+from cloudmlops.providers.signing_keys import SKEW_SECONDS, KeptKeys
 from cloudmlops.providers.vertex.errors import PROVIDER, translated
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 _ISSUERS: Final = frozenset({"accounts.google.com", "https://accounts.google.com"})
 _GOOGLE: Final = "https://www.googleapis.com"
 _CERTIFICATES: Final = "/oauth2/v1/certs"
-_KEPT_SECONDS: Final = 3600.0
-"""Google announces new keys longer than this before it signs with them."""
-_SKEW_SECONDS: Final = 10
 
 
 class PushIdentity:
@@ -31,7 +27,8 @@ class PushIdentity:
 
     def __init__(self, settings: VertexSettings) -> None:
         self._settings = settings
-        self._certificates = _Certificates()
+        self._url = f"{settings.api_url or _GOOGLE}{_CERTIFICATES}"
+        self._certificates = _Certificates(self._url)
 
     def check(self, request: PushRequest) -> None:
         """Let a push pass that the configured account signed for the configured audience.
@@ -49,8 +46,8 @@ class PushIdentity:
                     token,
                     self._certificates,
                     audience=self._settings.push_audience,
-                    certs_url=f"{self._settings.api_url or _GOOGLE}{_CERTIFICATES}",
-                    clock_skew_in_seconds=_SKEW_SECONDS,
+                    certs_url=self._url,
+                    clock_skew_in_seconds=SKEW_SECONDS,
                 )
             except exceptions.TransportError:
                 raise
@@ -73,22 +70,22 @@ class PushIdentity:
 
 
 class _Certificates:
-    """Asks for certificates, and keeps them for a while: each push needs them."""
+    """Asks for certificates in the way that Google's library does, for the one address that they are at."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         self._session = requests.Session()
         self._request = Request(self._session)
-        self._lock = Lock()
-        self._kept: tuple[float, Any] | None = None
+        self._url = url
+        self._kept = KeptKeys(self._asked)
 
-    def __call__(self, url: str, method: str = "GET", **_: Any) -> Any:
-        with self._lock:
-            if self._kept is None or time.monotonic() - self._kept[0] > _KEPT_SECONDS:
-                reply = self._request(url, method=method)
-                if reply.status != requests.codes.ok:
-                    return reply
-                self._kept = (time.monotonic(), reply)
-            return self._kept[1]
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return self._kept.get()
+
+    def _asked(self) -> Any:
+        reply = self._request(self._url, method="GET")
+        if reply.status != requests.codes.ok:
+            raise exceptions.TransportError(f"{self._url} answered {reply.status}")
+        return reply
 
     def close(self) -> None:
         self._session.close()

@@ -100,9 +100,13 @@ class Receiver:
                 if pushed is None and request.method != "POST":
                     return _problem(405, f"{request.method} is not how events are sent", {"allow": "POST"})
                 received = parse(request, now=self._now()) if pushed is None else pushed.events
-                # All are read before the first is stored: a malformed one must not leave half a batch behind.
-                events = _events([self._port.normalise(envelope) for envelope in received])
-                new = sum([self._accept(event) for event in events])
+                try:
+                    # All are read before the first is stored: a malformed one must not leave half a batch behind.
+                    events = _events([self._port.normalise(envelope) for envelope in received])
+                    new = sum([self._accept(event) for event in events])
+                except (AuthenticationError, PermissionDeniedError) as error:
+                    # Not the sender was refused but this receiver: who is answered 401 or 403 does not come again.
+                    return _problem(500, str(error))
                 return pushed or _json_reply(200, {"stored": new, "known": len(events) - new})
         except CloudMLOpsError as error:
             status = next(status for kind, status in _STATUS if isinstance(error, kind))

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from cloudmlops.domain.feature_columns import EVENT_TIME
 from cloudmlops.domain.feature_types import FeatureType, type_name
-from cloudmlops.domain.features import EVENT_TIME, FeatureService, FeatureView
+from cloudmlops.domain.features import FeatureService, FeatureView
 from cloudmlops.errors import InvalidEntitiesError
 
 _MAX_INT: Final = 2**63 - 1

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloudmlops.domain.feature_types import FeatureType, type_name
-from cloudmlops.domain.features import FeatureService, OnDemandFeature
+from cloudmlops.domain.features import FeatureService
+from cloudmlops.domain.on_demand import OnDemandFeature
 from cloudmlops.errors import InvalidRequestError
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 LONG = timedelta(minutes=5)
 
 Register = Callable[..., "ModelVersion"]
+Disown = Callable[[str], None]
+"""Makes an endpoint somebody else's until the test ends."""
 
 
 class EndpointsContract:
@@ -50,6 +52,11 @@ class EndpointsContract:
         yield registered
         for status in platform.endpoints.list():
             platform.endpoints.delete(status.name)
+
+    @pytest.fixture
+    def disown(self) -> Disown | None:
+        """None where no other tool makes endpoints; a provider where others do overrides this."""
+        return None
 
     def test_a_first_deployment_gets_all_traffic_and_predicts(self, platform: Platform, register: Register) -> None:
         version = register(2.0)
@@ -209,6 +216,21 @@ class EndpointsContract:
 
         assert [(event.endpoint, event.deployment) for event in told] == [("scaling", deployment.name)]
 
+    def test_a_deleted_version_is_neither_deployed_nor_scored(
+        self, platform: Platform, register: Register, tmp_path: Path
+    ) -> None:
+        version, _ = register(), register()
+        platform.models.delete(version.model, version.version)
+        (tmp_path / "rows.jsonl").write_text('{"value": 1.0, "seconds": 0.0}\n')
+
+        with pytest.raises(NotFoundError, match=f"scaling@{version.version} was deleted by"):
+            platform.endpoints.deploy(version, to="scaling")
+        with pytest.raises(NotFoundError, match=f"scaling@{version.version} was deleted by"):
+            platform.endpoints.predict_batch(version, str(tmp_path / "rows.jsonl"), str(tmp_path / "scored.jsonl"))
+
+        assert platform.endpoints.list() == []
+        assert not (tmp_path / "scored.jsonl").exists()
+
     def test_a_name_is_given_to_one_deployment(self, platform: Platform, register: Register) -> None:
         version = register()
         platform.endpoints.deploy(version, to="scaling", name="blue").wait(timeout=LONG)
@@ -272,6 +294,28 @@ class EndpointsContract:
         ):
             with pytest.raises(NotFoundError, match="'nowhere'"):
                 ask()
+
+    def test_an_endpoint_that_others_made_is_asked_and_never_changed(
+        self, platform: Platform, register: Register, disown: Disown | None
+    ) -> None:
+        if disown is None:
+            return
+        version = register(2.0)
+        name = platform.endpoints.deploy(version, to="scaling").wait(timeout=LONG).name
+        disown("scaling")
+
+        for change in (
+            lambda: platform.endpoints.deploy(version, to="scaling", name="another"),
+            lambda: platform.endpoints.shift_traffic("scaling", {name: 100}),
+            lambda: platform.endpoints.undeploy("scaling", name),
+            lambda: platform.endpoints.delete("scaling"),
+        ):
+            with pytest.raises(ConflictError, match=r"'scaling' was not made by this library: .*payments"):
+                change()
+
+        assert platform.endpoints.list() == []
+        assert platform.endpoints.status("scaling").traffic == {name: 100}
+        assert platform.endpoints.predict("scaling", [[1, 0]]) == [2.0]
 
     def test_a_file_is_scored_as_requests_are(self, platform: Platform, register: Register, tmp_path: Path) -> None:
         source, output = tmp_path / "rows.jsonl", tmp_path / "scored.jsonl"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloudmlops.domain.capabilities import Capability, Support
-from cloudmlops.domain.features import Entity, FeatureService, FeatureView, TableSource, on_demand
+from cloudmlops.domain.features import Entity, FeatureService, FeatureView, TableSource
+from cloudmlops.domain.on_demand import on_demand
 from cloudmlops.domain.point_in_time import FeatureStatus
 from cloudmlops.errors import InvalidEntitiesError, InvalidRequestError, NotFoundError, UnsupportedError
 

@@ -139,6 +139,25 @@ def stubborn(journal: str) -> int:
     return flaky(journal)
 
 
+@step(retries=1, retry_delay=timedelta(milliseconds=10), cache=False)
+def tell(release: str) -> int:
+    """Say something, wait, and say more at the second attempt."""
+    print("begun")  # noqa: T201 what a step prints is its log
+    while not Path(release).exists():
+        time.sleep(0.01)
+    if not (failed := Path(f"{release}.failed")).exists():
+        failed.touch()
+        raise RuntimeError("not yet")
+    print("ended")  # noqa: T201 what a step prints is its log
+    return 1
+
+
+@pipeline
+def telling(release: str) -> int:
+    """Say something while it goes on."""
+    return tell(release)
+
+
 @step(timeout=timedelta(milliseconds=200), cache=False)
 def slow() -> int:
     """Take longer than allowed."""

@@ -26,6 +26,7 @@ from cloudmlops.testing.contract.pipeline_steps import (
     endless,
     needs_file,
     stubborn,
+    telling,
     too_slow,
     training,
     two_places,
@@ -63,6 +64,29 @@ class PipelinesContract:
 
         assert run.logs("load") == "loading 3 rows\n"
         assert "loading" not in run.logs("split")
+
+    def test_what_a_step_prints_is_followed_as_it_comes(self, platform: Platform, tmp_path: Path) -> None:
+        release = tmp_path / "release"
+        run = platform.pipelines.run(telling, {"release": str(release)})
+
+        lines = run.follow("tell")
+        assert next(lines) == "begun\n"
+        assert run.steps["tell"].state is StepState.RUNNING
+        release.touch()
+
+        first, second = "".join(lines).split("begun\n")
+        assert "RuntimeError: not yet" in first
+        assert second == "ended\n"
+        assert list(run.follow("tell")) == ["begun\n", "ended\n"]
+        with pytest.raises(NotFoundError, match="has no step 'tel'"):
+            run.follow("tel")
+
+    def test_waiting_shows_where_the_steps_stand(self, platform: Platform, capsys: pytest.CaptureFixture[str]) -> None:
+        platform.pipelines.run(two_places).wait(progress=True)
+
+        told = [line.partition(" (")[0] for line in capsys.readouterr().err.splitlines()]
+        assert {"where: succeeded", "where_2: succeeded", "both: succeeded"} <= set(told)
+        assert len(told) == len(set(told))
 
     def test_a_run_goes_on_while_nobody_waits(self, platform: Platform) -> None:
         started = platform.pipelines.run(training)

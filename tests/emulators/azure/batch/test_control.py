@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.emulators.azure.batch.conftest import Batch
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 # Recorded of the real service: azure-sdk-assets (azure-ai-ml 1.12) and azure-sdk-for-python (1.5), `batch_services`.
 ENDPOINT = {"description", "properties", "scoringUri", "swaggerUri", "authMode", "defaults", "provisioningState"}
 DEPLOYMENT: dict[str, Any] = {

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.emulators.azure.batch.conftest import Batch
+
+pytestmark = pytest.mark.conformance(ci=True)
 
 FRAMES = """
 import os

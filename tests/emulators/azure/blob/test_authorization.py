@@ -106,7 +106,7 @@ class TestKeys:
             "x-ms-version": "2021-08-06",
             "authorization": f"SharedKey {account.name}:{WRONG_KEY}",
         }
-        answer = httpx.get(url, headers=headers, trust_env=False)
+        answer = httpx.get(url, headers=headers, trust_env=False, verify=False)
         assert answer.status_code == 403
         assert "Request date header too old: 'Sat, 01 Nov 2025 00:00:00 GMT'" in answer.text
 
@@ -114,7 +114,7 @@ class TestKeys:
 class TestNobody:
     def test_is_told_how_to_be_somebody(self, account: Account) -> None:
         url = f"{account.azure.emulator.url}/{account.name}/{CONTAINER}/a"
-        answer = httpx.get(url, headers={"x-ms-version": "2021-08-06"}, trust_env=False)
+        answer = httpx.get(url, headers={"x-ms-version": "2021-08-06"}, trust_env=False, verify=False)
         tenant = account.azure.cloud.tokens.directory.tenant
         assert answer.status_code == 401
         assert answer.headers["x-ms-error-code"] == "NoAuthenticationInformation"
@@ -125,7 +125,7 @@ class TestNobody:
 
     def test_may_not_read_as_the_public_does(self, account: Account) -> None:
         url = f"{account.azure.emulator.url}/{account.name}/{CONTAINER}/a"
-        answer = httpx.get(url, trust_env=False)
+        answer = httpx.get(url, trust_env=False, verify=False)
         assert (answer.status_code, answer.headers["x-ms-error-code"]) == (409, "PublicAccessNotPermitted")
 
     def test_makes_no_public_container(self, account: Account) -> None:
@@ -182,7 +182,7 @@ class TestAccountSignatures:
         signed = self.signed(account, "r", protocol="https")
         assert account.container(signed).get_blob_client("a").exists()
         url = f"{account.azure.emulator.url}/{account.name}/{CONTAINER}/a?{signed}"
-        answer = httpx.get(url, trust_env=False)
+        answer = httpx.get(url, trust_env=False, verify=False)
         assert (answer.status_code, answer.headers["x-ms-error-code"]) == (403, "AuthorizationProtocolMismatch")
 
     def test_that_were_changed_hold_no_more(self, account: Account) -> None:
@@ -282,7 +282,7 @@ class TestTokens:
         token = account.azure.cloud.tokens.issue(account.azure.principal("owner"), "https://management.azure.com")
         url = f"{account.azure.emulator.url}/{account.name}/{CONTAINER}/a"
         headers = {"authorization": f"Bearer {token}", "x-ms-version": "2021-08-06"}
-        answer = httpx.get(url, headers=headers, trust_env=False)
+        answer = httpx.get(url, headers=headers, trust_env=False, verify=False)
         assert (answer.status_code, answer.headers["x-ms-error-code"]) == (401, "InvalidAuthenticationInfo")
         assert "Audience validation failed. Audience did not match." in answer.text
 
@@ -293,7 +293,7 @@ class TestTokens:
         )
         url = f"{account.azure.emulator.url}/{account.name}/{CONTAINER}/a"
         headers = {"authorization": f"Bearer {token}", "x-ms-version": "2021-08-06"}
-        answer = httpx.get(url, headers=headers, trust_env=False)
+        answer = httpx.get(url, headers=headers, trust_env=False, verify=False)
         assert answer.status_code == 401
         assert "Lifetime validation failed. The token is expired." in answer.text
 
@@ -365,9 +365,9 @@ class TestUserDelegation:
         )
         url = f"{account.azure.emulator.url}/{account.name}/{CONTAINER}/a?{signed}"
         headers = {"x-team": "forecasting", "x-purpose": "test"}
-        assert httpx.get(f"{url}&ticket=7", headers=headers, trust_env=False).content == b"1"
+        assert httpx.get(f"{url}&ticket=7", headers=headers, trust_env=False, verify=False).content == b"1"
         for query, sent in (("&ticket=7", {**headers, "x-team": "other"}), ("&ticket=8", headers), ("", headers)):
-            answer = httpx.get(url + query, headers=sent, trust_env=False)
+            answer = httpx.get(url + query, headers=sent, trust_env=False, verify=False)
             assert (answer.status_code, answer.headers["x-ms-error-code"]) == (403, "AuthenticationFailed")
 
     def test_ends_with_its_owners_role(self, account: Account) -> None:

@@ -52,7 +52,9 @@ class Wire:
     ) -> httpx.Response:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         url = f"{self.url}{path}?{query}{'&' if query else ''}{self.signature}"
-        return httpx.request(method, url, content=content, headers={"x-ms-version": VERSION, **given}, trust_env=False)
+        return httpx.request(
+            method, url, content=content, headers={"x-ms-version": VERSION, **given}, trust_env=False, verify=False
+        )
 
     def put(self, path: str = "/blob1", content: bytes = b"hello world", **headers: str) -> httpx.Response:
         return self.ask("PUT", path, content=content, x_ms_blob_type="BlockBlob", **headers)

@@ -73,6 +73,7 @@ class Endpoints:
             params={"api-version": "2021-10-01-dataplanepreview"},
             json=body,
             trust_env=False,
+            verify=False,
         ).raise_for_status()
 
     def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +86,7 @@ class Endpoints:
         token = self.cloud.tokens.issue(self.cloud.tokens.directory.by_name("owner"), "https://management.azure.com")
         while True:
             status: dict[str, Any] = httpx.get(
-                url, headers={"authorization": f"Bearer {token}"}, trust_env=False
+                url, headers={"authorization": f"Bearer {token}"}, trust_env=False, verify=False
             ).json()
             if status["status"] != "InProgress":
                 return status
@@ -157,7 +158,9 @@ class Endpoints:
         given = self.key(endpoint) if token is None else token
         if given:
             sent["authorization"] = f"Bearer {given}"
-        return httpx.post(f"{self.emulator.url}{path}", json=body, headers=sent, trust_env=False, timeout=60)
+        return httpx.post(
+            f"{self.emulator.url}{path}", json=body, headers=sent, trust_env=False, timeout=60, verify=False
+        )
 
     def logs(self, endpoint: str, name: str = "blue", **body: Any) -> str:
         content: str = self.call("POST", f"{endpoint}/deployments/{name}/getLogs", json=body).json()["content"]

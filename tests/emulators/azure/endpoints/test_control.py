@@ -285,6 +285,7 @@ def test_names_are_taken_once_in_a_region(endpoints: Endpoints) -> None:
         json=body,
         headers={"authorization": f"Bearer {token}"},
         trust_env=False,
+        verify=False,
     )
     assert reply.status_code == 409
 

@@ -107,6 +107,7 @@ def test_images_can_be_added_to_those_that_stand_for_a_command(endpoints: Endpoi
     assert endpoints.score(path, {"a": 1}, **{"azureml-model-deployment": "blue"}).json() == '{"a":1}'
 
 
+@pytest.mark.conformance(ci=True)
 def test_traffic_is_shared_by_weight_and_repeats_with_its_seed(endpoints: Endpoints, live: str) -> None:
     endpoints.deploy(live, "green", model=endpoints.mlflow(7.0))
     endpoints.endpoint(traffic={"blue": 90, "green": 10})
@@ -266,34 +267,6 @@ def test_a_renewed_key_lets_nobody_in_who_has_the_one_before(endpoints: Endpoint
     assert after["secondaryKey"] == before["secondaryKey"]
     assert endpoints.score(path, {}, token=before["primaryKey"]).status_code == 401
     assert endpoints.score(path, {}, token=after["primaryKey"]).status_code == 404
-
-
-WHO = """
-import os
-import jwt
-from azure.identity import ManagedIdentityCredential
-
-def run(raw_data):
-    assert "AZURE_CLIENT_SECRET" not in os.environ
-    token = ManagedIdentityCredential().get_token("https://management.azure.com/.default").token
-    return jwt.decode(token, options={"verify_signature": False})["oid"]
-"""
-
-
-def test_a_deployment_is_who_its_endpoint_is(endpoints: Endpoints) -> None:
-    machine = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/machine"
-    path = f"/onlineEndpoints/{endpoints.prefix}-who"
-    identity = {"type": "UserAssigned", "userAssignedIdentities": {machine: {}}}
-    given = {"location": "westeurope", "identity": identity, "properties": {"authMode": "Key"}}
-    endpoints.put(path, given)
-    endpoints.script(path, script=WHO)
-
-    reply = endpoints.score(path, {}, **{"azureml-model-deployment": "blue"})
-
-    known = endpoints.cloud.tokens.directory.by_name("machine")
-    assert reply.json() == known.object_id
-    shown = endpoints.call("GET", path).json()["identity"]["userAssignedIdentities"]
-    assert shown == {machine: {"principalId": known.object_id, "clientId": known.client_id}}
 
 
 def test_requests_are_traced_by_the_clients_id(endpoints: Endpoints, live: str) -> None:

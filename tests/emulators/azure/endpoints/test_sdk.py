@@ -144,6 +144,7 @@ def test_tokens_let_the_sdk_score(client: MLClient, endpoints: Endpoints, tmp_pa
     assert client.online_endpoints.invoke(name, request_file=str(request)) == '"[1]"'
 
 
+@pytest.mark.conformance(ci=True)
 def test_the_sdk_sends_the_deployment_of_one_endpoint_to_another(
     azure: Azure, endpoints: Endpoints, tmp_path: Path
 ) -> None:

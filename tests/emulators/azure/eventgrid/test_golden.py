@@ -77,7 +77,7 @@ class Wire:
         url = f"{self._url}{path.removeprefix('https://management.azure.com')}"
         if "api-version" not in url:
             url += "?api-version=2025-02-15"
-        return httpx.request(method, url, json=content, headers=self._headers, trust_env=False)
+        return httpx.request(method, url, json=content, headers=self._headers, trust_env=False, verify=False)
 
 
 @pytest.fixture
@@ -171,6 +171,7 @@ def test_a_namespace_answers_an_unknown_token_as_recorded(
         json={"lockTokens": ["faketoken"]},
         headers={"authorization": f"SharedAccessKey {key}"},
         trust_env=False,
+        verify=False,
     )
 
     assert answer.status_code == 200

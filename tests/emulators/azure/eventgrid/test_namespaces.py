@@ -285,6 +285,7 @@ def test_bytes_and_binary_mode_come_out_as_they_went_in(pulled: Pulled, grid: Ev
             "ce-id": "7",
         },
         trust_env=False,
+        verify=False,
     )
     one, other = pulled.consumer().receive(max_events=2)
 
@@ -357,6 +358,7 @@ def test_numbers_have_limits(pulled: Pulled, grid: EventGrid, query: str, code: 
         f"{plain}/topics/news/eventsubscriptions/readers:receive?api-version=2024-06-01&{query}",
         headers={"authorization": f"SharedAccessKey {pulled.key.key}"},
         trust_env=False,
+        verify=False,
     )
 
     error = answer.json()["error"]
@@ -377,6 +379,7 @@ def test_an_event_without_a_required_attribute_is_refused(pulled: Pulled, grid: 
             "content-type": "application/cloudevents-batch+json",
         },
         trust_env=False,
+        verify=False,
     )
 
     assert answer.status_code == 400

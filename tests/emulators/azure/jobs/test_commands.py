@@ -101,18 +101,6 @@ print(os.environ["MLFLOW_TRACKING_URI"])
     assert tracking.startswith("azureml://westeurope.api.azureml.ms/mlflow/v1.0/subscriptions/")
 
 
-def test_a_job_runs_as_no_principal_that_is_not_a_managed_identity(jobs: Jobs) -> None:
-    from azure.ai.ml import ManagedIdentityConfiguration
-
-    job = jobs.command("true")
-    job.identity = ManagedIdentityConfiguration(client_id=jobs.azure.principal("owner").client_id)
-
-    run = jobs.finished(job)
-
-    assert run["status"] == "Failed"
-    assert "The identity" in run["error"]["error"]["message"]
-
-
 def test_a_command_that_fails_is_a_failed_job_that_says_what_it_said(jobs: Jobs) -> None:
     run = jobs.finished(jobs.command("echo before; echo 'no such column' >&2; exit 3"))
 

@@ -81,6 +81,7 @@ def test_steps_are_bound_to_inputs_and_to_each_other(jobs: "Jobs", tmp_path: "Pa
     assert jobs.client.jobs.get(run["runId"]).jobs.keys() == steps.keys()
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_a_step_left_is_used_again(jobs: "Jobs", tmp_path: "Path") -> None:
     before = children(jobs, jobs.finished(diamond(jobs), experiment_name="flights")["runId"])
 

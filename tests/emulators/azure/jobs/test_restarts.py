@@ -20,7 +20,7 @@ def call(emulator: Emulator, method: str, path: str, body: Any = None) -> dict[s
     cloud = emulator.cloud(AzureCloud)
     token = cloud.tokens.issue(cloud.tokens.directory.by_name("owner"), "https://management.azure.com")
     headers = {"authorization": f"Bearer {token}"}
-    reply = httpx.request(method, f"{emulator.url}{path}", headers=headers, trust_env=False, json=body)
+    reply = httpx.request(method, f"{emulator.url}{path}", headers=headers, trust_env=False, json=body, verify=False)
     reply.raise_for_status()
     found: dict[str, Any] = reply.json()
     return found

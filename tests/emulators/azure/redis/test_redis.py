@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -115,11 +116,26 @@ def test_it_starts_when_somebody_connects_and_ends_with_the_emulator(system: str
 
 
 def test_what_it_holds_is_there_after_a_restart_with_the_same_state(system: str, tmp_path: Path) -> None:
-    state = tmp_path / ("long" * 40)  # longer than the path of a Unix socket may be
+    state, ports = tmp_path / ("long" * 40), list[int]()  # longer than the path of a Unix socket may be
     for turn in (1, 2):
         with running(state=state) as redis, client_of(redis) as client:
             assert client.incr("turns") == turn
+            ports.append(redis.door.port)
     assert system
+    assert ports[0] == ports[1], "what was deployed knows the address of the first one"
+
+
+def test_another_port_is_taken_where_somebody_else_listens_now(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(state=tmp_path) as redis:
+        before = redis.door.port
+    assert caplog.messages == []
+    with socket.create_server(("127.0.0.1", before)), running(state=tmp_path) as redis:
+        assert redis.door.port != before
+        (told,) = caplog.messages
+        assert f"127.0.0.1:{before}" in told
+        assert f"at port {redis.door.port} now" in told
 
 
 def test_without_a_state_folder_nothing_is_kept(redis: Redis, started: Started) -> None:

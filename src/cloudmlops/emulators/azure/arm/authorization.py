@@ -68,7 +68,7 @@ class _Authorization:
                 f"Custom role with name {properties['roleName']} already exists.",
                 reason="RoleDefinitionWithSameNameExists",
             )
-        role = self._access.define({"name": name, "properties": properties})
+        role = self._access.define({"name": name, "properties": properties}, by=request.caller.object_id)
         return answer_json(_at(role, request.names["scope"]), status=201)
 
     def delete_definition(self, request: ArmRequest) -> Answer:
@@ -82,9 +82,11 @@ class _Authorization:
         above = set(scopes_above(scope or "/"))
         at_scope = wanted.pop("atscope", None) is not None
         found = [one for one in found if _concerns(one["properties"]["scope"], scope, above, below=not at_scope)]
-        for key in ("principalid", "assignedto"):
-            if principal := wanted.pop(key, ""):
-                found = [one for one in found if one["properties"]["principalId"] == principal.lower()]
+        if principal := wanted.pop("principalid", ""):
+            found = [one for one in found if one["properties"]["principalId"] == principal.lower()]
+        if principal := wanted.pop("assignedto", ""):  # groups count, too
+            who = self._world.tokens.directory.acting(principal)
+            found = [one for one in found if one["properties"]["principalId"] in who]
         _refuse_other(wanted)
         return answer_json({"value": found})
 

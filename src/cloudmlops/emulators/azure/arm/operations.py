@@ -28,6 +28,9 @@ class Operations:
         """How long an operation lasts."""
         self.stuck = False
         """Whether operations that begin now never end."""
+        self.looks: dict[str, Callable[[str], bool]] = {}
+        """Of operations that are a look at something else, by what their names begin with: whether that is over, by the
+        rest of the name."""
 
     def begin(
         self,
@@ -85,6 +88,12 @@ class Operations:
             "x-ms-async-operation-timeout": "PT1H",
             "retry-after-ms": POLL_MILLISECONDS,
         }
+
+    def over(self, name: str) -> bool | None:
+        """Say whether an operation is over that is a look at something else; None of any other."""
+        kind, _, rest = name.partition(":")
+        look = self.looks.get(kind)
+        return look(rest) if look is not None and rest else None
 
     def start(self, resource_id: str, result: Mapping[str, Any] | None = None) -> str:
         """Begin something whose end is told by `succeed` or `fail`; return the operation's name."""

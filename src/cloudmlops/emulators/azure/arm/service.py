@@ -6,6 +6,7 @@ from typing import Final
 from uuid import uuid4
 
 from cloudmlops.emulators.azure.arm.errors import answer_error
+from cloudmlops.emulators.azure.arm.queries import check_query
 from cloudmlops.emulators.azure.arm.recording import recorded
 from cloudmlops.emulators.azure.arm.routes import ArmRequest, Route
 from cloudmlops.emulators.azure.arm.world import World
@@ -75,7 +76,7 @@ def answered(
         audiences: For whom tokens may be.
 
     Raises:
-        Refused: The caller is nobody, or may not; or as the route does.
+        Refused: The caller is nobody, or may not; the query asks for what is not emulated; or as the route does.
     """
     version = next((value for name, value in asked.query.items() if name.lower() == "api-version"), "")
     world.versions[route.operation].add(version)
@@ -89,6 +90,7 @@ def answered(
     if route.action:
         scope = (names["scope"] or "/") if "scope" in names else _scope(asked.method, path)
         world.access.check(caller, route.action, scope)
+    check_query(route.operation, asked.query)
     answer = route.handler(ArmRequest(asked=asked, caller=caller, path=path, names=names, version=version))
     request = str(uuid4())
     told = {"x-ms-request-id": request, "x-ms-correlation-request-id": request, "x-ms-response-type": "standard"}

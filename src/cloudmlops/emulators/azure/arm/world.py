@@ -25,5 +25,5 @@ class World:
     routes: Routes = field(default_factory=Routes)
     location: str = "westeurope"
     """Where everything is that nobody says otherwise of."""
-    versions: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    versions: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """The api-versions that were asked for, by operation: a new SDK that sends a new one is noticed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ _PUT: Final = {
     "appendblob": _operation("PutBlob", uploads.put_append_blob, needs.CREATE),
 }
 _COPY: Final = _operation("CopyBlob", copies.copy_blob, needs.CREATE, asks=True)
+_BATCH: Final = "BlobBatch"
 _NAMED: Final = {
     "acl": "stored access policies and public access are",
     "blobs": "searching blobs by tags is",
@@ -101,9 +103,30 @@ _NAMED: Final = {
 }
 
 
-def blob_service(surroundings: Surroundings, tokens: Tokens, access: Access) -> Service:
-    """Build the service. Calls are named `blob/OPERATION`, such as `blob/PutBlockList`."""
-    store = _Store(surroundings, Authorization(tokens, access))
+def operations() -> list[str]:
+    """Return what is answered, such as `PutBlockList`."""
+    tables = (_OF_SERVICE, _OF_CONTAINERS, _OF_BLOBS, _PUT)
+    known = [*(one.name for table in tables for one in table.values()), _ACCOUNT.name, _COPY.name, _BATCH]
+    return sorted(set(known))
+
+
+def absent() -> list[str]:
+    """Return what Azure's blobs have and these have not, such as `snapshots`."""
+    return sorted({text.removesuffix(" is").removesuffix(" are") for text in _NAMED.values()})
+
+
+def blob_service(
+    surroundings: Surroundings, tokens: Tokens, access: Access, versions: defaultdict[str, set[str]]
+) -> Service:
+    """Build the service. Calls are named `blob/OPERATION`, such as `blob/PutBlockList`.
+
+    Args:
+        surroundings: Of the emulator.
+        tokens: Who there is.
+        access: Who may do what.
+        versions: Takes the `x-ms-version` of each call.
+    """
+    store = _Store(surroundings, Authorization(tokens, access), versions)
     return Service(
         name=NAME,
         hosts=(f"*{SUFFIX}",),
@@ -113,7 +136,10 @@ def blob_service(surroundings: Surroundings, tokens: Tokens, access: Access) -> 
 
 
 class _Store:
-    def __init__(self, surroundings: Surroundings, authorization: Authorization) -> None:
+    def __init__(
+        self, surroundings: Surroundings, authorization: Authorization, versions: defaultdict[str, set[str]]
+    ) -> None:
+        self._versions = versions
         self._calls = surroundings.calls
         self._clock = surroundings.clock
         self._authorization = authorization
@@ -150,6 +176,8 @@ class _Store:
             return self._batch(asked, drop)
         target = target_of(asked.host, asked.path)
         operation = _find(asked, target)
+        if version := asked.headers.get("x-ms-version"):
+            self._versions[f"{NAME} {operation.name}"].add(version)
         with ExitStack() as unsent:
             with self._calls.answering(
                 NAME,
@@ -172,7 +200,7 @@ class _Store:
 
     def _batch(self, asked: StreamedRequest, drop: Callable[[], None]) -> StreamedAnswer:
         target = target_of(asked.host, asked.path)
-        with self._calls.answering(NAME, "BlobBatch", transport="rest", drop=drop, resource=unquote(asked.path)):
+        with self._calls.answering(NAME, _BATCH, transport="rest", drop=drop, resource=unquote(asked.path)):
             account = self._catalogue.account(target.account)
             self._authorization.check(account, asked, target, needs.BATCH, now=self._clock.now())
             return submit_batch(asked, lambda one: self.respond(one, drop))

@@ -6,9 +6,10 @@ Learning's computes (2017-09-01).
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cloudmlops.emulators.azure.entra.principals import Principal
@@ -25,20 +26,37 @@ _INSTANCE_PATH: Final = "/metadata/identity/oauth2/token"
 class ManagedIdentities:
     """Who may ask for tokens without a secret of their own, and the header by which a process is known."""
 
-    def __init__(self, surroundings: Surroundings, tokens: Tokens) -> None:
+    def __init__(self, surroundings: Surroundings, tokens: Tokens, machine: Iterable[Principal] = ()) -> None:
+        """Serve them.
+
+        Args:
+            surroundings: Of the emulator.
+            tokens: Issues them.
+            machine: Whose tokens the instance metadata service has: of the machine that the emulator is on.
+        """
         self._surroundings = surroundings
         self._tokens = tokens
+        self._machine = [one for one in machine if one.kind == "ManagedIdentity"]
         self._headers = surroundings.state.table("identity_headers")
 
-    def environment(self, principal: Principal) -> dict[str, str]:
-        """Return the variables of a process that runs as somebody, as Azure Machine Learning's computes set them."""
+    def environment(self, default: Principal | None, *named: Principal) -> dict[str, str]:
+        """Return the variables of a process, as Azure Machine Learning's computes set them.
+
+        Args:
+            default: Whose tokens it gets that names nobody; None is nobody's.
+            named: Whose tokens it gets, too, when it names them by their client ids.
+        """
         header = secrets.token_urlsafe(24)
-        self._headers.put(header, principal.object_id.encode())
+        given = {
+            "default": default.object_id if default is not None else "",
+            "named": [one.object_id for one in (default, *named) if one is not None],
+        }
+        self._headers.put(header, json.dumps(given).encode())
         return {"MSI_ENDPOINT": f"http://{self._surroundings.address()}{PATH}", "MSI_SECRET": header}
 
-    def app_service_environment(self, principal: Principal) -> dict[str, str]:
-        """Return the variables of a process that runs as somebody, as App Service sets them."""
-        own = self.environment(principal)
+    def app_service_environment(self, default: Principal | None, *named: Principal) -> dict[str, str]:
+        """Return the variables of a process, as App Service sets them; see `environment`."""
+        own = self.environment(default, *named)
         return {"IDENTITY_ENDPOINT": own["MSI_ENDPOINT"], "IDENTITY_HEADER": own["MSI_SECRET"]}
 
     def service(self) -> Service:
@@ -61,8 +79,9 @@ class ManagedIdentities:
     def _of_instance(self, asked: Asked) -> Answer:
         if asked.headers.get("metadata", "").lower() != "true":
             raise Refused("INVALID_ARGUMENT", "Required metadata header not specified", reason="invalid_request")
-        wanted = asked.query.get("client_id") or asked.query.get("object_id")
-        principal = self._chosen(wanted, lambda one: one.kind == "ManagedIdentity")
+        principal = _chosen(
+            self._machine, _wanted(asked.query) or (self._machine[0].object_id if self._machine else "")
+        )
         issued = self._issued(principal, asked)
         return answer_json(
             {**issued, "expires_in": str(self._tokens.lifetime_seconds), "client_id": principal.client_id}
@@ -70,19 +89,13 @@ class ManagedIdentities:
 
     def _of_process(self, asked: Asked) -> Answer:
         header = asked.headers.get("x-identity-header") or asked.headers.get("secret", "")
-        owner = self._headers.get(header)
-        if owner is None:
+        kept = self._headers.get(header)
+        if kept is None:
             raise Refused("UNAUTHENTICATED", "The identity header is not known.", reason="invalid_client")
-        wanted = asked.query.get("client_id") or asked.query.get("clientid")
-        principal = self._chosen(wanted, lambda one: one.object_id == owner.decode())
+        given = json.loads(kept)
+        known = [one for one in self._tokens.directory.principals if one.object_id in given["named"]]
+        principal = _chosen(known, _wanted(asked.query) or given["default"])
         return answer_json({**self._issued(principal, asked), "client_id": principal.client_id})
-
-    def _chosen(self, client: str | None, own: Callable[[Principal], bool]) -> Principal:
-        known = [one for one in self._tokens.directory.principals if own(one)]
-        found = [one for one in known if client is None or client.lower() in (one.client_id, one.object_id)]
-        if not found:
-            raise Refused("INVALID_ARGUMENT", "Identity not found", reason="invalid_request")
-        return found[0]
 
     def _issued(self, principal: Principal, asked: Asked) -> dict[str, str]:
         resource = asked.query.get("resource", "")
@@ -96,6 +109,22 @@ class ManagedIdentities:
             "resource": resource,
             "token_type": "Bearer",
         }
+
+
+def _wanted(query: Mapping[str, str]) -> str:
+    """Return whom a request names, by a client id or an object id; empty when it names nobody."""
+    for name in ("mi_res_id", "msi_res_id"):
+        if query.get(name):
+            raise Refused("UNIMPLEMENTED", "an identity by its resource id is not emulated: name it by its client id")
+    named = ("client_id", "clientid", "object_id", "principal_id")
+    return next((query[name].lower() for name in named if query.get(name)), "")
+
+
+def _chosen(known: Iterable[Principal], wanted: str) -> Principal:
+    for one in known:
+        if wanted in (one.client_id, one.object_id):
+            return one
+    raise Refused("INVALID_ARGUMENT", "Identity not found", reason="invalid_request")
 
 
 def _refusal(refused: Refused) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qs
 from uuid import uuid4
@@ -55,7 +56,7 @@ def entra_service(surroundings: Surroundings, tokens: Tokens) -> Service:
         name=NAME,
         hosts=_ALIASES,
         paths=("/*/oauth2", "/*/v2.0/.well-known", "/*/.well-known", "/*/discovery", "/common/discovery"),
-        http=app(surroundings, NAME, find=find, refusal=_refusal),
+        http=app(surroundings, NAME, find=find, refusal=lambda refused: _refusal(refused, surroundings.clock.now())),
     )
 
 
@@ -104,9 +105,9 @@ def _token(asked: Asked, tenant: str, tokens: Tokens) -> Answer:
         )
     client = form.get("client_id", "")
     principal = tokens.directory.by_client(client)
-    if principal is None:
+    if principal is None or principal.resource:
         raise Refused(
-            "UNAUTHENTICATED",
+            "INVALID_ARGUMENT",
             f"AADSTS700016: Application with identifier '{client}' was not found in the directory "
             f"'{tokens.directory.tenant}'.",
             reason="unauthorized_client",
@@ -192,13 +193,17 @@ def _check_tenant(tenant: str, tokens: Tokens) -> None:
         )
 
 
-def _refusal(refused: Refused) -> Answer:
-    trace = str(uuid4())
+def _refusal(refused: Refused, now: datetime) -> Answer:
+    trace, moment = str(uuid4()), now.strftime("%Y-%m-%d %H:%M:%SZ")
+    codes = [int(number) for number in re.findall(r"AADSTS(\d+)", refused.message)]
     body = {
         "error": refused.reason or "temporarily_unavailable",
-        "error_description": f"{refused.message} Trace ID: {trace}",
-        "error_codes": [int(number) for number in re.findall(r"AADSTS(\d+)", refused.message)],
+        "error_description": f"{refused.message} Trace ID: {trace} Correlation ID: {trace} Timestamp: {moment}",
+        "error_codes": codes,
+        "timestamp": moment,
         "trace_id": trace,
         "correlation_id": trace,
     }
+    if codes:
+        body["error_uri"] = f"https://{LOGIN_HOST}/error?code={codes[0]}"
     return answer_json(body, status=HTTP_STATUS.get(refused.code, 500))

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from cloudmlops.emulators.azure.entra.principals import Directory, Principal
+from cloudmlops.emulators.azure.entra.system_identities import SystemIdentities
 from cloudmlops.emulators.core.faults import Refused
 from cloudmlops.emulators.core.state import State
 
@@ -44,7 +45,9 @@ class Tokens:
     """
 
     def __init__(self, state: State, directory: Directory) -> None:
-        self.directory = directory
+        self._given = directory
+        self.system_identities = SystemIdentities(state)
+        """The principals of resources."""
         self._kept = state.table("entra_keys")
         self._lock = threading.Lock()
         self._key: rsa.RSAPrivateKey | None = None
@@ -53,9 +56,14 @@ class Tokens:
         """How long tokens are good that are issued from now on."""
 
     @property
+    def directory(self) -> Directory:
+        """Who there is now: those of the file, and the principals of resources."""
+        return replace(self._given, principals=(*self._given.principals, *self.system_identities.all()))
+
+    @property
     def issuer(self) -> str:
         """Of all tokens."""
-        return f"https://{LOGIN_HOST}/{self.directory.tenant}/v2.0"
+        return f"https://{LOGIN_HOST}/{self._given.tenant}/v2.0"
 
     def issue(self, principal: Principal, audience: str, *, seconds: int | None = None) -> str:
         """Return an access token.
@@ -74,7 +82,7 @@ class Tokens:
             "exp": now + (self.lifetime_seconds if seconds is None else seconds),
             "oid": principal.object_id,
             "sub": principal.object_id,
-            "tid": self.directory.tenant,
+            "tid": self._given.tenant,
             "appid": principal.client_id,
             "azp": principal.client_id,
             "idtyp": "user" if principal.kind == "User" else "app",
@@ -124,11 +132,12 @@ class Tokens:
                 + ".",
                 reason="InvalidAuthenticationTokenAudience",
             )
-        known = self.directory.by_object(str(claims.get("oid", "")))
+        object_id = str(claims.get("oid", ""))
+        known = self._given.by_object(object_id) or self.directory.by_object(object_id)
         return Caller(
-            object_id=str(claims.get("oid", "")),
+            object_id=object_id,
             client_id=str(claims.get("appid", "")),
-            name=known.name if known is not None else str(claims.get("oid", "")),
+            name=known.name if known is not None else object_id,
             kind=known.kind if known is not None else "ServicePrincipal",
             audience=audience,
         )

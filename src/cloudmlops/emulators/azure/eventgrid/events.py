@@ -20,7 +20,6 @@ from cloudmlops.emulators.core.faults import Refused
 LARGEST_REQUEST: Final = 1_536_000
 LARGEST_EVENT: Final = 1_048_576
 BATCH: Final = "application/cloudevents-batch+json"
-SINGLE: Final = "application/cloudevents+json"
 _REQUIRED: Final = {
     "EventGridEvent": ("subject", "id", "eventType", "eventTime"),
     "CloudEventV10": ("specversion", "type", "source", "id"),

@@ -109,6 +109,12 @@ class EventGrid:
         self.deliveries.reset()
 
     def _find(self, asked: Asked) -> tuple[str, Operation]:
+        name, operation = self._found(asked)
+        if version := asked.query.get("api-version"):
+            self._world.versions[f"{SERVICE} {name}"].add(version)
+        return name, operation
+
+    def _found(self, asked: Asked) -> tuple[str, Operation]:
         host, path = asked.host.partition(":")[0].lower(), asked.path
         if host in LOOPBACK_NAMES and (plain := _PLAIN.fullmatch(path)) is not None:
             host, path = plain.group(1).lower(), plain.group(2)

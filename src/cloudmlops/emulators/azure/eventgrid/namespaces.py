@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
+from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.eventgrid import CLOUD_EVENT_SCHEMA, DOMAIN, NAMESPACE, NAMESPACES, PROVIDER
@@ -23,7 +24,6 @@ from cloudmlops.emulators.azure.eventgrid.provisioning import (
     Provisioning,
     check_known,
     found,
-    listed,
     location_of,
     properties_of,
 )
@@ -155,7 +155,7 @@ class Namespaces:
         return answer_json(key_list(self._keys.renew(self._owner(request, kind), key_name(request))))
 
     def _list(self, request: ArmRequest) -> Answer:
-        return listed(request, self._world.resources.directly_below(request.path))
+        return paged(request, self._world.resources.directly_below(request.path))
 
     def _make_topic(self, request: ArmRequest, given: Mapping[str, Any], *, status: int = 201) -> Answer:
         check_known(given, ("publisherType", "inputSchema", "eventRetentionInDays"), "topics of namespaces")

@@ -6,12 +6,11 @@ The answers follow recorded traffic (azure-cli, `eventgrid` tests): 201 with `pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import resource_not_found
 from cloudmlops.emulators.azure.arm.operations import POLL_MILLISECONDS
-from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.eventgrid import PROVIDER
@@ -166,17 +165,6 @@ def check_known(given: Mapping[str, Any], known: Container[str], what: str) -> N
         raise Refused("UNIMPLEMENTED", f"{', '.join(sorted(others))} of {what} are not emulated")
     if given.get("publicNetworkAccess", "Enabled") not in ("Enabled", None):
         raise Refused("UNIMPLEMENTED", f"publicNetworkAccess {given['publicNetworkAccess']} of {what} is not emulated")
-
-
-def listed(request: ArmRequest, resources: Sequence[dict[str, Any]]) -> Answer:
-    """Answer with a page of a list.
-
-    Raises:
-        Refused: It is to be filtered.
-    """
-    if request.query("$filter"):
-        raise Refused("UNIMPLEMENTED", f"$filter of lists of {PROVIDER} is not emulated")
-    return paged(request, resources)
 
 
 def location_of(request: ArmRequest, default: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.eventgrid import CLOUD_EVENT_SCHEMA, EVENT_GRID_SCHEMA, PROVIDER, SYSTEM_TOPIC, TOPIC
@@ -19,7 +20,7 @@ from cloudmlops.emulators.azure.eventgrid.dead_letters import check_destination
 from cloudmlops.emulators.azure.eventgrid.deliveries import Deliveries
 from cloudmlops.emulators.azure.eventgrid.filters import check_filter, invalid, wanted
 from cloudmlops.emulators.azure.eventgrid.handshakes import Handshakes
-from cloudmlops.emulators.azure.eventgrid.provisioning import Provisioning, check_known, found, listed, properties_of
+from cloudmlops.emulators.azure.eventgrid.provisioning import Provisioning, check_known, found, properties_of
 from cloudmlops.emulators.azure.eventgrid.retrying import policy_of
 from cloudmlops.emulators.azure.eventgrid.subscriptions import dead_letter_of, destination_of, has_retired, is_active
 from cloudmlops.emulators.azure.eventgrid.webhooks import check_webhook
@@ -128,7 +129,7 @@ class EventSubscriptions:
 
     def _list(self, request: ArmRequest) -> Answer:
         found = self._world.resources.directly_below(request.path)
-        return listed(request, [shown(one) for one in found if not self._retired(one)])
+        return paged(request, [shown(one) for one in found if not self._retired(one)])
 
     def _put(self, request: ArmRequest, kind: _Kind) -> Answer:
         name = request.names["name"]
@@ -199,7 +200,11 @@ class EventSubscriptions:
         elif kind is None:
             raise invalid("The destination of the event subscription must be given.")
         else:
-            raise Refused("UNIMPLEMENTED", f"event subscriptions to destinations of type {kind} are not emulated")
+            raise Refused(
+                "UNIMPLEMENTED",
+                f"event subscriptions to destinations of type {kind} are not emulated: deliver to a WebHook, or to a "
+                "NamespaceTopic and pull from a subscription of that topic, which waits as a queue does",
+            )
 
     def _check_expiration(self, until: str | None) -> None:
         if until is None:

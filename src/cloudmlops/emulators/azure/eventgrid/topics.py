@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import resource_not_found
+from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.entra.principals import derived_id
@@ -27,7 +28,6 @@ from cloudmlops.emulators.azure.eventgrid.provisioning import (
     Provisioning,
     check_known,
     found,
-    listed,
     location_of,
     properties_of,
 )
@@ -84,7 +84,7 @@ class Topics:
         self._keys = keys
         self._hosts = hosts
         add = world.routes.add
-        add("GET", TOPICS, lambda request: listed(request, world.resources.directly_below(request.path)))
+        add("GET", TOPICS, lambda request: paged(request, world.resources.directly_below(request.path)))
         add("GET", TOPIC, lambda request: answer_json(self._found(request)))
         add("PUT", TOPIC, self.put)
         add("PATCH", TOPIC, self.patch)
@@ -171,7 +171,7 @@ class SystemTopics:
         self._provisioning = provisioning
         self._subscriptions = subscriptions
         add = world.routes.add
-        add("GET", SYSTEM_TOPICS, lambda request: listed(request, world.resources.directly_below(request.path)))
+        add("GET", SYSTEM_TOPICS, lambda request: paged(request, world.resources.directly_below(request.path)))
         add("GET", SYSTEM_TOPIC, lambda request: answer_json(found(world, request, SYSTEM_TYPE)))
         add("PUT", SYSTEM_TOPIC, self.put)
         add("DELETE", SYSTEM_TOPIC, self.delete)

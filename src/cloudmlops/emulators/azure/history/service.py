@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import Detail, UserError, answer_error
+from cloudmlops.emulators.azure.arm.queries import check_query
 from cloudmlops.emulators.azure.arm.service import AUDIENCES
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
@@ -79,6 +80,11 @@ class History:
             lambda call: self._resolved(call, "path"),
         )
 
+    @property
+    def operations(self) -> list[str]:
+        """What is answered, such as `runs.details`."""
+        return sorted(["discovery", *(name for _, name, *_ in self._routes)])
+
     def service(self) -> Service:
         """Build the service; calls are named `history/OPERATION`, such as `history/runs.details`."""
 
@@ -88,7 +94,8 @@ class History:
                 return "discovery", self._discovery
             for method, name, pattern, action, handler in self._routes:
                 if method == asked.method and (found := pattern.fullmatch(path)) is not None:
-                    return name, partial(self._answer, names=found.groupdict(), action=action, handler=handler)
+                    answer = partial(self._answer, name=name, action=action, handler=handler)
+                    return name, partial(answer, names=found.groupdict())
             raise Refused("UNIMPLEMENTED", f"{asked.method} {path} is not emulated")
 
         def refusal(refused: Refused) -> Answer:
@@ -107,11 +114,14 @@ class History:
         self._routes.append((method, name, re.compile(path, re.IGNORECASE), action, handler))
 
     def _answer(
-        self, asked: Asked, names: Mapping[str, str], action: str, handler: Callable[[_Call], Answer]
+        self, asked: Asked, *, name: str, names: Mapping[str, str], action: str, handler: Callable[[_Call], Answer]
     ) -> Answer:
         audiences = (*AUDIENCES, "https://ml.azure.com", RUN_AUDIENCE)
         caller = self._world.tokens.caller(asked.headers.get("authorization"), audiences=audiences)
         self._world.access.check(caller, action, names["workspace"])
+        if version := asked.query.get("api-version"):
+            self._world.versions[f"{NAME} {name}"].add(version)
+        check_query(f"{NAME} {name}", asked.query)
         workspace = self._world.resources.get(names["workspace"])
         if workspace is None:
             raise UserError("NOT_FOUND", f"Workspace not found: {names['workspace'].rpartition('/')[2]}")

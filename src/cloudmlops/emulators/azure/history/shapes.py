@@ -37,6 +37,27 @@ _NO_ERROR: Final[Mapping[str, Any]] = {
     "debugInfo": None,
     "additionalInfo": None,
 }
+_UNTOLD: Final[Mapping[str, None]] = dict.fromkeys(
+    (
+        "token",
+        "tokenExpiryTimeUtc",
+        "warnings",
+        "lastStartTimeUtc",
+        "currentComputeTime",
+        "effectiveStartTimeUtc",
+        "cancelationReason",
+        "scheduleId",
+        "scriptName",
+        "runDefinition",
+        "jobSpecification",
+        "primaryMetricName",
+        "createdFrom",
+        "retainForLifetimeOfWorkspace",
+        "queueingInfo",
+        "inputs",
+    )
+)
+"""What of a run the service leaves null."""
 
 
 def run_shown(run: Run, *, tenant: str, location: str, outputs: bool = False) -> dict[str, Any]:
@@ -48,76 +69,92 @@ def run_shown(run: Run, *, tenant: str, location: str, outputs: bool = False) ->
         location: Of the workspace.
         outputs: Whether what it left is shown; lists of runs leave it out.
     """
-    parts = run.workspace.split("/")
-    cancel = (
-        f"https://{location}.api.azureml.ms/studioservice/apiv2/subscriptions/{parts[2]}/resourceGroups/{parts[4]}"
-        f"/workspaces/{parts[8]}/runs/{run.name}/Cancel"
-    )
-    step = run.run_type == "azureml.StepRun"
     who = _user(run, tenant)
-    lasted = _lasted(run)
-    parent_uuid = derived_id("run", f"{run.workspace}/{run.parent}") if run.parent else None
     return {
-        "runNumber": run.number,
-        "rootRunId": run.root or run.name,
-        "createdUtc": run.created,
+        **_UNTOLD,
+        **_names(run),
+        **_times(run),
+        **_ways(run, location),
+        **_machines(run),
         "createdBy": who,
+        "lastModifiedBy": who,
         "userId": run.by["object_id"],
-        "token": None,
-        "tokenExpiryTimeUtc": None,
         "error": error_shown(run),
-        "warnings": None,
         "revision": run.revision,
         "statusRevision": run.revision,
-        "runUuid": run.uuid,
-        "parentRunUuid": parent_uuid,
-        "rootRunUuid": parent_uuid or run.uuid,
-        "lastStartTimeUtc": None,
-        "currentComputeTime": None,
-        "computeDuration": lasted,
-        "effectiveStartTimeUtc": None,
-        "lastModifiedBy": who,
-        "lastModifiedUtc": run.ended or run.started or run.created,
-        "duration": lasted,
-        "cancelationReason": None,
         "currentAttemptId": 1,
-        "runId": run.name,
-        "parentRunId": run.parent or None,
-        "experimentId": run.experiment_id,
         "status": run.status,
-        "startTimeUtc": run.started or None,
-        "endTimeUtc": run.ended or None,
-        "scheduleId": None,
         "displayName": run.display_name,
         "name": run.component,
-        "dataContainerId": f"dcid.{run.name}",
         "description": run.description,
         "hidden": run.hidden,
-        "runType": run.run_type,
-        "runTypeV2": {
-            "orchestrator": "Execution",
-            "traits": list(_TRAITS.get(run.run_type, ())),
-            "attribution": "Aether" if step else None,
-            "computeType": "AmlcTrain",
-        },
         "properties": dict(run.properties),
         "parameters": {},
-        "actionUris": {"Cancel": cancel, "Diagnose": ""},
-        "scriptName": None,
-        "target": run.compute,
-        "uniqueChildRunComputeTargets": [],
         "tags": dict(run.tags),
         "settings": {},
         "services": {},
         "inputDatasets": [],
         "outputDatasets": [],
-        "runDefinition": None,
-        "jobSpecification": None,
-        "primaryMetricName": None,
-        "createdFrom": None,
+        "outputs": outputs_shown(run) if outputs else None,
+    }
+
+
+def _names(run: Run) -> dict[str, Any]:
+    """Return the ids of a run and of what it belongs to."""
+    parent_uuid = derived_id("run", f"{run.workspace}/{run.parent}") if run.parent else None
+    return {
+        "runNumber": run.number,
+        "runId": run.name,
+        "rootRunId": run.root or run.name,
+        "parentRunId": run.parent or None,
+        "runUuid": run.uuid,
+        "parentRunUuid": parent_uuid,
+        "rootRunUuid": parent_uuid or run.uuid,
+        "experimentId": run.experiment_id,
+        "dataContainerId": f"dcid.{run.name}",
+    }
+
+
+def _times(run: Run) -> dict[str, Any]:
+    """Return when a run was, and how long."""
+    lasted = _lasted(run)
+    return {
+        "createdUtc": run.created,
+        "startTimeUtc": run.started or None,
+        "endTimeUtc": run.ended or None,
+        "lastModifiedUtc": run.ended or run.started or run.created,
+        "computeDuration": lasted,
+        "duration": lasted,
+    }
+
+
+def _ways(run: Run, location: str) -> dict[str, Any]:
+    """Return what a run is ended and examined by."""
+    parts = run.workspace.split("/")
+    cancel = (
+        f"https://{location}.api.azureml.ms/studioservice/apiv2/subscriptions/{parts[2]}/resourceGroups/{parts[4]}"
+        f"/workspaces/{parts[8]}/runs/{run.name}/Cancel"
+    )
+    return {
         "cancelUri": cancel,
         "completeUri": None,
         "diagnosticsUri": "",
+        "actionUris": {"Cancel": cancel, "Diagnose": ""},
+    }
+
+
+def _machines(run: Run) -> dict[str, Any]:
+    """Return what kind of run it is, and where it runs."""
+    return {
+        "runType": run.run_type,
+        "runTypeV2": {
+            "orchestrator": "Execution",
+            "traits": list(_TRAITS.get(run.run_type, ())),
+            "attribution": "Aether" if run.run_type == "azureml.StepRun" else None,
+            "computeType": "AmlcTrain",
+        },
+        "target": run.compute,
+        "uniqueChildRunComputeTargets": [],
         "computeRequest": {"nodeCount": 1, "gpuCount": 0},
         "compute": {
             "target": run.compute,
@@ -131,10 +168,6 @@ def run_shown(run: Run, *, tenant: str, location: str, outputs: bool = False) ->
             "armId": None,
             "properties": None,
         },
-        "retainForLifetimeOfWorkspace": None,
-        "queueingInfo": None,
-        "inputs": None,
-        "outputs": outputs_shown(run) if outputs else None,
     }
 
 

@@ -9,14 +9,15 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
+from cloudmlops.emulators.azure.entra.principals import Principal
 from cloudmlops.emulators.azure.jobs.assets import Assets
 from cloudmlops.emulators.azure.jobs.distribution import processes_of
 from cloudmlops.emulators.azure.jobs.expressions import filled, substituted
@@ -36,6 +37,7 @@ from cloudmlops.emulators.azure.ml.clusters import Clusters
 from cloudmlops.emulators.azure.ml.data import Data
 from cloudmlops.emulators.azure.ml.data_addresses import Storage
 from cloudmlops.emulators.azure.ml.default_datastores import ARTIFACT_STORE, BLOB_STORE
+from cloudmlops.emulators.azure.ml.identities import assigned_to
 from cloudmlops.emulators.azure.ml.registry_addresses import in_registry
 from cloudmlops.emulators.core.faults import Refused
 
@@ -167,15 +169,40 @@ class Executor:
         }
 
     def _identity(self, run: Run, task: Task) -> dict[str, str]:
-        """Return the variables of whom the process is: a managed identity if it names one, else who submitted it."""
-        directory = self._world.tokens.directory
-        named = (task.identity or {}).get("clientId")
-        managed = (task.identity or {}).get("identityType") == "Managed"
-        principal = directory.by_client(str(named)) if managed and named else directory.by_object(run.by["object_id"])
-        if principal is None or (managed and named and principal.kind != "ManagedIdentity"):
-            raise Failed(f"The identity {named or run.by['object_id']} of the job is not known.")
+        """Return the variables of whom the process is: a managed identity if it asks for one, else who submitted it.
+
+        A user-assigned one it gets tokens of when it names its client id, which is in a variable of its own
+        (learn.microsoft.com, "Set up authentication", and issue 31071 of azure-sdk-for-python).
+        """
+        if (task.identity or {}).get("identityType") == "Managed":
+            principal = self._managed(run, task.identity or {})
+            variables = self._identities.environment(principal if principal.resource else None, principal)
+            variables["DEFAULT_IDENTITY_CLIENT_ID"] = principal.client_id
+        else:
+            found = self._world.tokens.directory.by_object(run.by["object_id"])
+            if found is None:
+                raise Failed(f"The identity {run.by['object_id']} of the job is not known.")
+            principal, variables = found, self._identities.environment(found)
         token = self._world.tokens.issue(principal, RUN_AUDIENCE, seconds=RUN_TOKEN_SECONDS)
-        return {**self._identities.environment(principal), **token_variables(token)}
+        return {**variables, **token_variables(token)}
+
+    def _managed(self, run: Run, identity: Mapping[str, Any]) -> Principal:
+        """Return the managed identity that a job asks for.
+
+        It is one of those that are assigned to the compute, of a serverless job a user-assigned one of the workspace
+        (learn.microsoft.com, "Model training on serverless compute"). How others are refused is not recorded.
+        """
+        resources = self._world.resources
+        compute = resources.get(f"{run.workspace}/computes/{run.compute}")
+        assigned = assigned_to(self._world.tokens, compute or resources.get(run.workspace) or {})
+        if compute is None:
+            assigned = replace(assigned, own=None)
+        wanted = next((str(identity[key]) for key in ("clientId", "objectId", "resourceId") if identity.get(key)), "")
+        found = assigned.named(wanted) if wanted else assigned.default
+        if found is None:
+            where = f"compute {run.compute}" if compute is not None else f"workspace {run.workspace.rpartition('/')[2]}"
+            raise Failed(f"The managed identity {wanted or 'of the job'} is not assigned to the {where}.")
+        return found
 
     def _image(self, environment: str) -> str:
         """Return the image of an environment; one that is in no workspace and no registry stands for itself."""

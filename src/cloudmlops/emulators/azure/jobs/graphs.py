@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -12,16 +12,20 @@ from cloudmlops.emulators.azure.arm.resources import Resources
 from cloudmlops.emulators.azure.jobs.distribution import distribution_of
 from cloudmlops.emulators.azure.jobs.expressions import names_in, only_name
 from cloudmlops.emulators.azure.jobs.images import Images
+from cloudmlops.emulators.azure.jobs.names import check_names
 from cloudmlops.emulators.azure.jobs.spark import spark_step
 from cloudmlops.emulators.azure.jobs.sweep_nodes import FIELDS as SWEEP_FIELDS
 from cloudmlops.emulators.azure.jobs.sweep_nodes import sweep_of_node
 from cloudmlops.emulators.azure.jobs.sweeps import Sweep
 from cloudmlops.emulators.azure.jobs.tasks import Output, Task, Value, duration_of, output_of, value_of
+from cloudmlops.emulators.azure.ml.asset_references import no_component
 from cloudmlops.emulators.azure.ml.registry_addresses import in_registry
 from cloudmlops.emulators.core.faults import Refused
 
 _CONTENT: Final = ("command", "code", "environment", "environment_variables", "outputs", "entry", "args", "conf")
 """What of a component decides what it does."""
+_IDENTITY: Final = {"clientId": "client_id", "objectId": "object_id", "resourceId": "resource_id"}
+"""How a step names a managed identity, by how a job does."""
 _COMPONENT_INPUTS: Final = ("uri_file", "uri_folder", "custom_model", "mlflow_model", "triton_model")
 
 
@@ -72,6 +76,15 @@ class Graph:
     datastore: str
     """Where outputs lie that nobody says otherwise of; empty is the workspace's default one."""
 
+    @property
+    def tasks(self) -> Iterator[Task]:
+        """All that its steps do, those of pipelines within it, too."""
+        for step in self.steps.values():
+            if step.graph is not None:
+                yield from step.graph.tasks
+            else:
+                yield step.task
+
 
 def graph_of(job: Mapping[str, Any], resources: Resources, images: Images) -> Graph:
     """Read a pipeline job.
@@ -85,6 +98,7 @@ def graph_of(job: Mapping[str, Any], resources: Resources, images: Images) -> Gr
         Refused: It is malformed, or wants what is not emulated.
     """
     settings: Mapping[str, Any] = job.get("settings") or {}
+    check_names("the pipeline", job.get("inputs"), job.get("outputs"))
     graph = Graph(
         steps={name: _step(name, node, resources, images) for name, node in (job.get("jobs") or {}).items()},
         inputs={name: value_of(one, name) for name, one in (job.get("inputs") or {}).items() if one},
@@ -106,7 +120,8 @@ def _step(name: str, node: Mapping[str, Any], resources: Resources, images: Imag
     component = given_id.removeprefix("azureml:")
     found = in_registry(resources, given_id) or resources.get(component)
     if found is None:
-        raise UserError("NOT_FOUND", f"Not found component {component or 'of no id'} of the step {name}.")
+        raise no_component(component or f"of no id of the step {name}")
+    check_names(f"the step {name}", node.get("inputs"), node.get("outputs"))
     specification: Mapping[str, Any] = found["properties"]["componentSpec"]
     if specification.get("type", "command") != ("command" if kind == "sweep" else kind):
         raise UserError("INVALID_ARGUMENT", f"The component of the step {name} is not of type {kind!r}.")
@@ -211,8 +226,10 @@ def _timeout(part: Mapping[str, Any]) -> timedelta | None:
 def _identity(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     if not given:
         return None
-    managed = str(given.get("type") or given.get("identityType")).lower() in ("managed", "managed_identity")
-    return {"identityType": "Managed" if managed else "", "clientId": given.get("client_id") or given.get("clientId")}
+    kind = next((str(given[key]) for key in ("identity_type", "identityType", "type") if given.get(key)), "")
+    managed = kind.lower() in ("managed", "managed_identity")
+    named = {key: given.get(key) or given.get(other) for key, other in _IDENTITY.items()}
+    return {"identityType": "Managed" if managed else "", **named}
 
 
 def _true(given: object, *, default: bool) -> bool:

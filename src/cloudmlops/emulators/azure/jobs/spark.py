@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError
 from cloudmlops.emulators.azure.jobs.images import Images
+from cloudmlops.emulators.azure.jobs.names import check_names
 from cloudmlops.emulators.azure.jobs.tasks import Task, output_of, value_of
 
 LOG_NAME: Final = "logs/azureml/driver/stdout"
@@ -76,6 +77,7 @@ def spark_task(job: Mapping[str, Any], images: Images) -> Task:
         )
     given: Mapping[str, Any] = job.get("inputs") or {}
     outputs: Mapping[str, Any] = job.get("outputs") or {}
+    check_names("the Spark job", given, outputs)
     return Task(
         command=str(job.get("args") or ""),
         program=("python", str(entry["file"])),

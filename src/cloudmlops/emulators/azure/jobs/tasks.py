@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.jobs.distribution import Distribution, distribution_of
+from cloudmlops.emulators.azure.jobs.names import check_names
 from cloudmlops.emulators.core.faults import Refused
 
 INPUTS: Final = ("literal", "uri_file", "uri_folder", "custom_model", "mlflow_model", "triton_model")
@@ -130,6 +131,7 @@ def command_task(job: Mapping[str, Any]) -> Task:
     if missing:
         raise Refused("INVALID_ARGUMENT", f"The field {missing[0]} of a command job is required.", reason="UserError")
     given: Mapping[str, Any] = job.get("inputs") or {}
+    check_names("the job", given, job.get("outputs"))
     return Task(
         command=str(job["command"]),
         code=job.get("codeId"),

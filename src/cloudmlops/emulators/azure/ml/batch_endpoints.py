@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError, not_found
-from cloudmlops.emulators.azure.arm.paging import paged
+from cloudmlops.emulators.azure.arm.paging import page_size, paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
@@ -52,7 +52,8 @@ class BatchEndpoints:
 
     def list(self, request: ArmRequest) -> Answer:
         workspace_of(self._world, request)
-        return paged(request, [shown(one) for one in self._world.resources.directly_below(request.path)])
+        found = [shown(one) for one in self._world.resources.directly_below(request.path)]
+        return paged(request, found, size=page_size(request, "count"))
 
     def get(self, request: ArmRequest) -> Answer:
         return answer_json(shown(batch_endpoint_of(self._world, request)))

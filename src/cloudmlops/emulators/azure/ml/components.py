@@ -14,7 +14,10 @@ from typing import Any, Final
 from cloudmlops.emulators.azure.arm.errors import UserError
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.entra.principals import derived_id
+from cloudmlops.emulators.azure.jobs.names import check_names
+from cloudmlops.emulators.azure.ml.asset_references import check_code, check_environment
 from cloudmlops.emulators.azure.ml.assets import Assets, described, unchanged
+from cloudmlops.emulators.azure.ml.workspaces import workspace_id
 
 ANONYMOUS: Final = "azureml_anonymous"
 EMULATED: Final = ("command", "pipeline", "spark")
@@ -38,6 +41,7 @@ class Components(Assets):
         self, given: Mapping[str, Any], known: Mapping[str, Any] | None, request: ArmRequest
     ) -> dict[str, Any]:
         specification = _specification(given, request)
+        self._check(specification, workspace_id(request.names))
         kept = {
             **described(given),
             "description": None,
@@ -48,6 +52,17 @@ class Components(Assets):
         }
         unchanged(known and _deciding(known), _deciding(kept), "componentSpec")
         return kept
+
+    def _check(self, specification: Mapping[str, Any], workspace: str) -> None:
+        """Refuse names that are none, and an environment or code that is not registered."""
+        check_names("the component", specification.get("inputs"), specification.get("outputs"))
+        for name, node in (specification.get("jobs") or {}).items():
+            check_names(f"the step {name}", node.get("inputs"), node.get("outputs"))
+        environment, code = specification.get("environment"), specification.get("code")
+        if isinstance(environment, str):
+            check_environment(self._world.resources, workspace, environment)
+        if isinstance(code, str):
+            check_code(self._world.resources, code)
 
     def always_created(self, kept: Mapping[str, Any]) -> bool:
         return bool(kept["isAnonymous"])

@@ -16,10 +16,10 @@ from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.resources import written
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
-from cloudmlops.emulators.azure.entra.principals import derived_id
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
 from cloudmlops.emulators.azure.ml.clusters import Cluster, Clusters
 from cloudmlops.emulators.azure.ml.durations import duration
+from cloudmlops.emulators.azure.ml.identities import identity_given
 from cloudmlops.emulators.azure.ml.long_running import of_computes
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.core.answering import Answer, answer_json
@@ -95,7 +95,7 @@ class Computes:
             "tags": request.body.get("tags") or {},
         }
         if request.body.get("identity"):
-            beside["identity"] = self._identity(request.body["identity"], request.path)
+            beside["identity"] = identity_given(self._world.tokens, request.path, request.body["identity"])
         made, _ = self._world.resources.put(request.path, TYPE, kept, request.caller, **beside)
         self._known.put(made["id"].lower(), made["id"].encode())
         return self._begun(request, made, lambda: self._provide(request.path), status=201)
@@ -211,6 +211,7 @@ class Computes:
 
     def _end(self, path: str) -> None:
         self._world.resources.delete(path)
+        self._world.tokens.system_identities.remove(path)
         self._known.delete(path.lower())
         self._clusters.remove(path)
 
@@ -231,12 +232,6 @@ class Computes:
             name = request.names["name"]
             raise not_found("ComputeNotFound", f"Unable to find compute target {name}.")
         return found
-
-    def _identity(self, given: Mapping[str, Any], path: str) -> dict[str, Any]:
-        tenant = self._world.tokens.directory.tenant
-        if given.get("type") != "SystemAssigned":
-            return dict(given)
-        return {"type": "SystemAssigned", "principalId": derived_id("object", path.lower()), "tenantId": tenant}
 
     def _shown(self, resource: Mapping[str, Any]) -> dict[str, Any]:
         kept = dict(resource["properties"])

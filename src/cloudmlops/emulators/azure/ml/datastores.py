@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError
-from cloudmlops.emulators.azure.arm.paging import paged
+from cloudmlops.emulators.azure.arm.paging import page_size, paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
@@ -82,10 +82,7 @@ class Datastores:
             raise UserError("UNIMPLEMENTED", f"the order of datastores by {order!r} is not emulated")
         if request.query("orderByAsc", "false").lower() != "true":
             found.reverse()
-        count = request.query("count", "30")
-        if not (count.isdigit() and int(count)):
-            raise UserError("INVALID_ARGUMENT", f"count must be a positive number, not {count}.")
-        return paged(request, found, size=int(count))
+        return paged(request, found, size=page_size(request, "count"))
 
     def get(self, request: ArmRequest) -> Answer:
         return answer_json(self._datastore(request))

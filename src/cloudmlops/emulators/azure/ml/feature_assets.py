@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from cloudmlops.emulators.azure.arm.errors import Detail, UserError
-from cloudmlops.emulators.azure.arm.paging import paged
+from cloudmlops.emulators.azure.arm.paging import page_size, paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest, action_of
 from cloudmlops.emulators.azure.ml import WORKSPACE
 from cloudmlops.emulators.azure.ml.assets import Assets, described, properties_of
 from cloudmlops.emulators.azure.ml.long_running import at_resource
-from cloudmlops.emulators.azure.ml.views import versions_viewed
+from cloudmlops.emulators.azure.ml.views import versions_viewed, viewed
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.core.answering import Answer, answer_json
 from cloudmlops.emulators.core.faults import Refused
@@ -46,12 +46,15 @@ class FeatureAssets(Assets):
             Refused: The operation fails.
         """
 
+    def list(self, request: ArmRequest) -> Answer:
+        workspace_of(self._world, request)
+        found = [self._shown(one) for one in viewed(self._world.resources, request)]
+        return paged(request, found, size=page_size(request, "pageSize", _PAGE))
+
     def list_versions(self, request: ArmRequest) -> Answer:
         self._container(request)
-        size = request.query("pageSize")
-        if size and not (size.isdigit() and int(size)):
-            raise UserError("INVALID_ARGUMENT", f"pageSize must be a positive number, not {size}.")
-        return paged(request, versions_viewed(self._world.resources, request), size=int(size or _PAGE))
+        found = versions_viewed(self._world.resources, request)
+        return paged(request, found, size=page_size(request, "pageSize", _PAGE))
 
     def put_version(self, request: ArmRequest) -> Answer:
         workspace = workspace_of(self._world, request)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError, not_found
-from cloudmlops.emulators.azure.arm.paging import paged
+from cloudmlops.emulators.azure.arm.paging import page_size, paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
@@ -23,7 +23,7 @@ from cloudmlops.emulators.azure.ml.assets import unchanged
 from cloudmlops.emulators.azure.ml.data_addresses import storage_of
 from cloudmlops.emulators.azure.ml.feature_assets import FeatureAssets
 from cloudmlops.emulators.azure.ml.feature_specifications import FILE, Column, Specification, read_specification
-from cloudmlops.emulators.azure.ml.views import tagged
+from cloudmlops.emulators.azure.ml.views import in_view, tagged
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.core.answering import Answer, answer_json
 
@@ -81,14 +81,14 @@ class FeatureSets(FeatureAssets):
     def list_features(self, request: ArmRequest) -> Answer:
         """List the features that the specification names."""
         made = self.version_of(request, "/features")
-        found = [_shown(made, one) for one in self._specification(made).features]
+        found = [_shown(made, one) for one in self._specification(made).features if in_view(False, request)]
         if name := request.query("featureName"):
             found = [one for one in found if one["name"] == name]
         if description := request.query("description"):
             found = [one for one in found if one["properties"]["description"] == description]
         if tags := request.query("tags"):
             found = [one for one in found if tagged(one["properties"]["tags"], tags)]
-        return paged(request, found)
+        return paged(request, found, size=page_size(request, "pageSize"))
 
     def get_feature(self, request: ArmRequest) -> Answer:
         """Show a feature."""

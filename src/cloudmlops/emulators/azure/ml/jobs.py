@@ -19,23 +19,27 @@ from cloudmlops.emulators.azure.entra.tokens import Caller
 from cloudmlops.emulators.azure.jobs.execution import Executor
 from cloudmlops.emulators.azure.jobs.pipelines import Pipelines
 from cloudmlops.emulators.azure.jobs.runner import Runner
-from cloudmlops.emulators.azure.jobs.runs import Run, Runs
+from cloudmlops.emulators.azure.jobs.runs import TERMINAL, Run, Runs
 from cloudmlops.emulators.azure.jobs.spark import spark_task
 from cloudmlops.emulators.azure.jobs.stopping import Stop
 from cloudmlops.emulators.azure.jobs.sweeps import RUN_TYPE as SWEEP_RUN
 from cloudmlops.emulators.azure.jobs.sweeps import Sweeps, read_sweep
-from cloudmlops.emulators.azure.jobs.tasks import command_task
+from cloudmlops.emulators.azure.jobs.tasks import Task, command_task
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
+from cloudmlops.emulators.azure.ml.asset_references import check_code, check_environment
 from cloudmlops.emulators.azure.ml.assets import properties_of
 from cloudmlops.emulators.azure.ml.job_shapes import NEWER, definition, shown
 from cloudmlops.emulators.azure.ml.registries import TYPE as REGISTRY_TYPE
 from cloudmlops.emulators.azure.ml.registry_addresses import registries_in
 from cloudmlops.emulators.azure.ml.views import in_view, tagged
+from cloudmlops.emulators.azure.ml.workspaces import TYPE as WORKSPACE_TYPE
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.core.answering import Answer, answer_json
 
 JOB: Final = f"{WORKSPACE}/jobs/{{name}}"
 SUBMIT: Final = f"{PROVIDER}/workspaces/experiments/runs/submit/action"
+_CANCEL: Final = "jc"
+"""Begins the names of the operations that are the cancelling of a job."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 _COMPUTE: Final = re.compile(r"/subscriptions/.+/computes/(?!serverless$)[^/]+", re.IGNORECASE)
 _RUN_TYPES: Final[Mapping[str, str]] = {
@@ -70,13 +74,11 @@ class Jobs:
         add("GET", JOB, self.get)
         add("PUT", JOB, self.put)
         add("POST", f"{JOB}/cancel", self.cancel)
+        world.operations.looks[_CANCEL] = self._canceled
 
     def list(self, request: ArmRequest) -> Answer:
         """List jobs, the newest first; steps of pipelines are none."""
         workspace = workspace_of(self._world, request)
-        for name in ("scheduled", "scheduleId"):
-            if request.query(name):
-                raise UserError("UNIMPLEMENTED", f"A list of jobs by {name} is not emulated.")
         found = [run for run in self._runs.of_workspace(str(workspace["id"])) if _listed(run, request)]
         return paged(request, [shown(run, workspace, request.version) for run in found])
 
@@ -100,9 +102,25 @@ class Jobs:
         return answer_json(shown(run, workspace, request.version), status=201, headers={"location": location})
 
     def cancel(self, request: ArmRequest) -> Answer:
-        """Ask a job to end."""
-        self._runner.cancel(self._run(workspace_of(self._world, request), request))
-        return Answer(status=200)
+        """Ask a job to end; whoever follows that is told when it has (azure-sdk-assets, azure-ai-ml 1.12, 2023-10)."""
+        workspace = workspace_of(self._world, request)
+        run = self._run(workspace, request)
+        self._runner.cancel(run)
+        name = f"{_CANCEL}:{workspace['properties']['workspaceId']}:{run.name}"
+        followed = self._world.operations.followed(
+            name, request.names["subscription"], str(workspace["location"]), version=request.version
+        )
+        told = {key: value for key, value in followed.items() if key != "azure-asyncoperation"}
+        return answer_json(None, status=202, headers=told)
+
+    def _canceled(self, which: str) -> bool:
+        """Say whether a job has ended, by the workspace's own id and its name."""
+        workspace, _, name = which.partition(":")
+        for found in self._world.resources.of_type(WORKSPACE_TYPE):
+            if found["properties"]["workspaceId"] == workspace:
+                run = self._runs.get(str(found["id"]), name)
+                return run is None or run.status in TERMINAL
+        return True
 
     def start(self, workspace: str, name: str, definition: Mapping[str, Any], caller: Caller) -> None:
         """Submit a job for another part of the service, such as a schedule.
@@ -187,23 +205,32 @@ class Jobs:
     def _work(self, run: Run, given: Mapping[str, Any]) -> Any:
         if run.run_type == "azureml.PipelineRun":
             graph = self._pipelines.read(run.workspace, given)
+            self._check_assets(run.workspace, *graph.tasks)
 
             def work(stop: Stop) -> None:
                 self._pipelines.carry_out(run, graph, stop)
 
         elif given["jobType"] == "Sweep":
             sweep = read_sweep(given)
+            self._check_assets(run.workspace, sweep.task)
 
             def work(stop: Stop) -> None:
                 self._sweeps.carry_out(run, sweep, stop)
 
         else:
             task = spark_task(given, self._executor.images) if given["jobType"] == "Spark" else command_task(given)
+            self._check_assets(run.workspace, task)
 
             def work(stop: Stop) -> None:
                 self._executor.execute(run, task, stop)
 
         return work
+
+    def _check_assets(self, workspace: str, *tasks: Task) -> None:
+        """Refuse tasks whose environment or code is not registered."""
+        for task in tasks:
+            check_environment(self._world.resources, workspace, task.environment)
+            check_code(self._world.resources, task.code or "")
 
     def _changed(self, known: Run, given: Mapping[str, Any]) -> Run:
         wanted = definition({"jobType": None, **given}, known.name)

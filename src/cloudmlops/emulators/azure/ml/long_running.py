@@ -41,6 +41,9 @@ def add_long_running(world: World) -> None:
         return answer_json(told, headers=_AGAIN)
 
     def result(request: ArmRequest) -> Answer:
+        over = kept.over(request.names["operation"])
+        if over is not None:
+            return Answer(status=200) if over else answer_json({}, status=202, headers={**_AGAIN, **_itself(request)})
         found = kept.status(request.names["operation"], request.path)
         if found is None:
             raise _unknown(request)
@@ -103,6 +106,10 @@ def in_background(
         world.surroundings.clock.after(world.operations.takes, lambda: start(act))
     else:
         start(act)
+
+
+def _itself(request: ArmRequest) -> dict[str, str]:
+    return {"location": f"https://management.azure.com{request.path}?api-version={request.version}"}
 
 
 def _unknown(request: ArmRequest) -> Refused:

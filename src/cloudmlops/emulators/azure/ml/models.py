@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError, not_found
-from cloudmlops.emulators.azure.arm.paging import paged
+from cloudmlops.emulators.azure.arm.paging import page_size, paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.eventgrid.system_events import SystemEvents
@@ -51,7 +51,8 @@ class Models:
 
     def list(self, request: ArmRequest) -> Answer:
         workspace_of(self._world, request)
-        return paged(request, [self._shown(one) for one in viewed(self._world.resources, request)])
+        found = [self._shown(one) for one in viewed(self._world.resources, request)]
+        return paged(request, found, size=page_size(request, "count"))
 
     def get(self, request: ArmRequest) -> Answer:
         return answer_json(self._shown(self._container(request)))

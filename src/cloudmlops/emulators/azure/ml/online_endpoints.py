@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError, not_found
-from cloudmlops.emulators.azure.arm.paging import paged
+from cloudmlops.emulators.azure.arm.paging import page_size, paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
-from cloudmlops.emulators.azure.entra.principals import derived_id
 from cloudmlops.emulators.azure.ml import PROVIDER, WORKSPACE
 from cloudmlops.emulators.azure.ml.endpoints import EndpointHosts, check_name, host_of, shown
+from cloudmlops.emulators.azure.ml.identities import SYSTEM, identity_given
 from cloudmlops.emulators.azure.ml.long_running import at_resource
+from cloudmlops.emulators.azure.ml.views import tagged
 from cloudmlops.emulators.azure.ml.workspaces import workspace_of
 from cloudmlops.emulators.azure.scoring.credentials import KINDS, Credentials
 from cloudmlops.emulators.azure.scoring.fleet import Fleet
@@ -28,6 +29,7 @@ ENDPOINT: Final = f"{ENDPOINTS}/{{endpoint}}"
 TYPE: Final = f"{PROVIDER}/workspaces/onlineEndpoints"
 _MODES: Final = {mode.lower(): mode for mode in ("Key", "AMLToken", "AADToken")}
 _WHOLE: Final = 100
+_ORDERS: Final = ("CreatedTimeAsc", "CreatedTimeDesc")
 _MOST_MIRRORED: Final = 50
 
 
@@ -63,7 +65,18 @@ class OnlineEndpoints:
         found = self._world.resources.directly_below(request.path)
         if name := request.query("name"):
             found = [one for one in found if one["name"] == name]
-        return paged(request, [shown(one) for one in found])
+        if kind := request.query("computeType"):
+            found = [one for one in found if one["kind"].lower() == kind.lower()]
+        if tags := request.query("tags"):
+            found = [one for one in found if tagged(one["tags"], tags)]
+        if properties := request.query("properties"):
+            found = [one for one in found if tagged(one["properties"].get("properties") or {}, properties)]
+        order = request.query("orderBy", _ORDERS[0])
+        if order not in _ORDERS:
+            raise UserError("UNIMPLEMENTED", f"The order of endpoints by {order!r} is not emulated.")
+        if order != _ORDERS[0]:
+            found.reverse()
+        return paged(request, [shown(one) for one in found], size=page_size(request, "count"))
 
     def get(self, request: ArmRequest) -> Answer:
         return answer_json(shown(endpoint_of(self._world, request)))
@@ -92,7 +105,7 @@ class OnlineEndpoints:
             tags=tags,
             location=location,
             kind="Managed",
-            identity=self._identity(request),
+            identity=self._identity(request, known),
         )
         answer = answer_json(shown(made), status=201 if known is None else 200, headers=at_resource(headers, request))
         self._after(operation, lambda: self._provided(request.path, host))
@@ -156,22 +169,16 @@ class OnlineEndpoints:
             "publicNetworkAccess": given.get("publicNetworkAccess") or "Enabled",
         }
 
-    def _identity(self, request: ArmRequest) -> dict[str, Any]:
-        given = dict(request.body.get("identity") or {"type": "SystemAssigned"})
-        if assigned := given.get("userAssignedIdentities"):
-            given["userAssignedIdentities"] = {name: self._assigned(name) for name in assigned}
-        if "SystemAssigned" not in str(given.get("type")):
-            return given
-        tenant = self._world.tokens.directory.tenant
-        return {**given, "principalId": derived_id("object", request.path.lower()), "tenantId": tenant}
+    def _identity(self, request: ArmRequest, known: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Give an endpoint its identities, which cannot be others later.
 
-    def _assigned(self, identity: str) -> dict[str, str]:
-        """Return the ids of a user-assigned identity, if the file of principals has one of that name."""
-        name = identity.rpartition("/")[2].lower()
-        for known in self._world.tokens.directory.principals:
-            if known.kind == "ManagedIdentity" and known.name.lower() == name:
-                return {"principalId": known.object_id, "clientId": known.client_id}
-        return {}
+        That is documented (learn.microsoft.com, "Access Azure resources from an online endpoint with a managed
+        identity"); the words of the refusal are not recorded.
+        """
+        given = request.body.get("identity") or {"type": SYSTEM}
+        if known is not None and _who(given) != _who(known["identity"]):
+            raise UserError("INVALID_ARGUMENT", "The identity of an existing endpoint cannot be changed.")
+        return identity_given(self._world.tokens, request.path, given)
 
     def _provided(self, path: str, host: str) -> None:
         found = self._world.resources.get(path)
@@ -187,6 +194,7 @@ class OnlineEndpoints:
         for deployment in self._world.resources.directly_below(f"{endpoint['id']}/deployments"):
             self._fleet.stop(deployment["id"])
         self._world.resources.delete(endpoint["id"])
+        self._world.tokens.system_identities.remove(endpoint["id"])
         self._credentials.forget(endpoint["id"])
         self._hosts.free(host_of(endpoint["name"], endpoint["location"]))
 
@@ -224,6 +232,12 @@ def endpoint_of(world: World, request: ArmRequest) -> dict[str, Any]:
     if found is None:
         raise not_found("OnlineEndpointNotFound", f"Online endpoint {name} not found.")
     return found
+
+
+def _who(identity: Mapping[str, Any]) -> tuple[bool, frozenset[str]]:
+    """Return whether an identity is of the resource's own, and which user-assigned ones there are."""
+    users = identity.get("userAssignedIdentities") or {}
+    return SYSTEM in str(identity.get("type")), frozenset(one.lower() for one in users)
 
 
 def _check_traffic(traffic: Mapping[str, Any], mirrored: Mapping[str, Any], deployments: set[str]) -> None:

@@ -55,7 +55,7 @@ class Registries:
 
     def get(self, request: ArmRequest) -> Answer:
         """Show a registry."""
-        return answer_json(registry_of(self._world, request))
+        return answer_json({**registry_of(self._world, request), "systemData": None})
 
     def put(self, request: ArmRequest) -> Answer:
         """Make or change a registry."""

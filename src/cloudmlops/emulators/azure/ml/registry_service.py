@@ -68,7 +68,11 @@ def _discovered(world: World, asked: Asked, name: str) -> Answer:
     found = registry_named(world.resources, name)
     if found is None:
         raise Refused("NOT_FOUND", f"The registry {name} was not found.", reason="ResourceNotFound")
-    world.access.check(caller, f"{TYPE}/read", str(found["id"]))
+    try:
+        world.access.check(caller, f"{TYPE}/read", str(found["id"]))
+    except Refused as refused:  # recorded: azure-sdk-assets, azure-ai-ml 1.32, 2026-03, `component` and `code_asset`
+        message = f"User/tenant/subscription is not allowed to access registry {name}"
+        raise Refused("PERMISSION_DENIED", message, reason="UserError") from refused
     return answer_json(discovered(found, world.tokens.directory.tenant))
 
 

@@ -25,7 +25,9 @@ def viewed(resources: Resources, request: ArmRequest) -> list[dict[str, Any]]:
     found = [one for one in resources.directly_below(request.path) if in_view(one["properties"]["isArchived"], request)]
     if description := request.query("description"):
         found = [one for one in found if one["properties"].get("description") == description]
-    if tags := request.query("tags"):
+    if name := request.query("name"):
+        found = [one for one in found if one["name"] == name]
+    if tags := request.query("tags") or request.query("$tags"):
         found = [one for one in found if tagged(one["properties"].get("tags") or {}, tags)]
     return found
 
@@ -42,9 +44,14 @@ def versions_viewed(resources: Resources, request: ArmRequest) -> Sequence[dict[
     found = viewed(resources, request)
     if stage := request.query("stage"):
         found = [one for one in found if one["properties"].get("stage") == stage]
-    if version := request.query("version"):
+    if version := request.query("version") or request.query("versionName"):
         found = [one for one in found if one["name"] == version]
-    return found if order == _ORDERS[1] else found[::-1]
+    if properties := request.query("properties"):
+        found = [one for one in found if tagged(one["properties"].get("properties") or {}, properties)]
+    offset = request.query("offset", "0")
+    if not offset.isdigit():
+        raise UserError("INVALID_ARGUMENT", f"offset must be a number, not {offset}.")
+    return (found if order == _ORDERS[1] else found[::-1])[int(offset) :]
 
 
 def in_view(archived: bool, request: ArmRequest) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cloudmlops.emulators.azure.arm.errors import not_found, resource_not_found
+from cloudmlops.emulators.azure.arm.errors import UserError, not_found, resource_not_found
 from cloudmlops.emulators.azure.arm.paging import paged
 from cloudmlops.emulators.azure.arm.routes import ArmRequest
 from cloudmlops.emulators.azure.arm.world import World
@@ -14,6 +14,8 @@ from cloudmlops.emulators.azure.entra.principals import derived_id
 from cloudmlops.emulators.azure.entra.tokens import Caller
 from cloudmlops.emulators.azure.ml import GROUP, PROVIDER, WORKSPACE, WORKSPACES
 from cloudmlops.emulators.azure.ml.default_datastores import make_default_datastores
+from cloudmlops.emulators.azure.ml.identities import SYSTEM as SYSTEM_ASSIGNED
+from cloudmlops.emulators.azure.ml.identities import identity_given
 from cloudmlops.emulators.core.answering import Answer, answer_json
 from cloudmlops.emulators.core.faults import Refused
 
@@ -30,11 +32,16 @@ def add_workspaces(world: World) -> None:
         return answer_json(workspace_of(world, request))
 
     def of_group(request: ArmRequest) -> Answer:
-        return paged(request, world.resources.directly_below(request.path))
+        return paged(request, of_kinds(world.resources.directly_below(request.path), request.query("kind")))
 
     def of_subscription(request: ArmRequest) -> Answer:
         within = f"/subscriptions/{request.names['subscription']}/".lower()
-        return paged(request, [one for one in world.resources.of_type(TYPE) if one["id"].lower().startswith(within)])
+        found = [one for one in world.resources.of_type(TYPE) if one["id"].lower().startswith(within)]
+        return paged(request, of_kinds(found, request.query("kind")))
+
+    def of_kinds(found: Sequence[dict[str, Any]], kinds: str) -> list[dict[str, Any]]:
+        wanted = [kind.strip().lower() for kind in kinds.split(",") if kind.strip()]
+        return [one for one in found if not wanted or str(one["kind"]).lower() in wanted]
 
     def change(request: ArmRequest) -> Answer:
         known, body = workspace_of(world, request), request.body
@@ -42,17 +49,16 @@ def add_workspaces(world: World) -> None:
         unknown = [
             name
             for name, value in given.items()
-            if name not in _CHANGEABLE
-            and value is not None
-            and str(value).lower() != str(known["properties"].get(name)).lower()
+            if name not in _CHANGEABLE and not _says_nothing_new(value, known["properties"].get(name))
         ]
         if unknown:
             raise Refused("UNIMPLEMENTED", f"The change of a workspace's {', '.join(sorted(unknown))} is not emulated.")
         known["tags"] = body.get("tags") if body.get("tags") is not None else known["tags"]
-        known["properties"] |= {name: value for name, value in given.items() if value is not None}
+        changed = {name: value for name, value in given.items() if name in _CHANGEABLE and value is not None}
+        known["properties"] |= changed
         beside = {name: known[name] for name in ("location", "kind", "tags", "etag", "identity", "sku")}
-        changed, _ = world.resources.put(known["id"], TYPE, known["properties"], request.caller, **beside)
-        return answer_json(changed)
+        made, _ = world.resources.put(known["id"], TYPE, known["properties"], request.caller, **beside)
+        return answer_json(made)
 
     def delete(request: ArmRequest) -> Answer:
         known = world.resources.get(request.path)
@@ -63,6 +69,7 @@ def add_workspaces(world: World) -> None:
 
         def work() -> None:
             world.resources.delete(request.path)
+            world.tokens.system_identities.remove(request.path)
 
         headers = world.operations.begin(
             request.names["subscription"], known["location"], request.path, work=work, version=request.version
@@ -73,7 +80,13 @@ def add_workspaces(world: World) -> None:
 
     def connections(request: ArmRequest) -> Answer:
         workspace_of(world, request)
-        return paged(request, world.resources.directly_below(request.path))
+        if request.query("includeAll", "false").lower() != "false":
+            raise UserError("UNIMPLEMENTED", "The query includeAll, for datastores among connections, is not emulated.")
+        found = world.resources.directly_below(request.path)
+        for name in ("category", "target"):
+            if wanted := request.query(name):
+                found = [one for one in found if str(one["properties"].get(name)).lower() == wanted.lower()]
+        return paged(request, found)
 
     def connection(request: ArmRequest) -> Answer:
         workspace_of(world, request)
@@ -90,6 +103,13 @@ def add_workspaces(world: World) -> None:
     add("GET", f"/subscriptions/{{subscription}}/providers/{PROVIDER}/workspaces", of_subscription)
     add("GET", f"{WORKSPACE}/connections", connections)
     add("GET", f"{WORKSPACE}/connections/{{name}}", connection)
+
+
+def _says_nothing_new(given: object, known: object) -> bool:
+    """Say whether what an SDK sends back of what it has read is as it is: nothing, or the same in any case."""
+    if isinstance(given, Mapping) and isinstance(known, Mapping):
+        return all(_says_nothing_new(value, known.get(name)) for name, value in given.items())
+    return given in (None, {}, []) or str(given).lower() == str(known).lower()
 
 
 def workspace_of(world: World, request: ArmRequest) -> dict[str, Any]:
@@ -111,9 +131,26 @@ def workspace_id(names: Mapping[str, str]) -> str:
 
 
 def ensure_workspace(
-    world: World, subscription: str, group: str, name: str, *, location: str = "", caller: Caller = SYSTEM
+    world: World,
+    subscription: str,
+    group: str,
+    name: str,
+    *,
+    location: str = "",
+    caller: Caller = SYSTEM,
+    identities: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return a workspace with its storage account and datastores; make it when there is none."""
+    """Return a workspace with its storage account and datastores; make it when there is none.
+
+    Args:
+        world: That it is in.
+        subscription: Its id.
+        group: The resource group.
+        name: Of it.
+        location: Of it; empty is the emulator's own.
+        caller: Who asks for it.
+        identities: Ids of the user-assigned identities that it is given, beside the one of its own.
+    """
     id_ = workspace_id({"subscription": subscription, "group": group, "workspace": name})
     known = world.resources.get(id_)
     if known is not None:
@@ -135,12 +172,10 @@ def ensure_workspace(
         "mlFlowTrackingUri": f"azureml://{location}.api.azureml.ms/mlflow/v1.0{id_}",
         "publicNetworkAccess": "Enabled",
         "tenantId": world.tokens.directory.tenant,
+        "creationTime": world.surroundings.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        **_AS_RECORDED,
     }
-    identity = {
-        "type": "SystemAssigned",
-        "principalId": derived_id("object", id_.lower()),
-        "tenantId": world.tokens.directory.tenant,
-    }
+    identity = identity_given(world.tokens, id_, {"type": SYSTEM_ASSIGNED, **_users(identities)})
     made, _ = world.resources.put(
         id_,
         TYPE,
@@ -155,6 +190,31 @@ def ensure_workspace(
     )
     make_default_datastores(world, made, caller)
     return made
+
+
+def _users(identities: Sequence[str]) -> dict[str, Any]:
+    if not identities:
+        return {}
+    return {"type": f"{SYSTEM_ASSIGNED},UserAssigned", "userAssignedIdentities": {one: {} for one in identities}}
+
+
+_AS_RECORDED: Final[Mapping[str, Any]] = {
+    "managedNetwork": {
+        "isolationMode": "Disabled",
+        "changeableIsolationModes": ["AllowInternetOutbound", "AllowOnlyApprovedOutbound"],
+    },
+    "softDeleteEnabled": False,
+    "storageHnsEnabled": False,
+    "linkedModelInventoryArmId": None,
+    "privateLinkCount": 0,
+    "ipAllowlist": [],
+    "serverlessComputeSettings": {"serverlessComputeCustomSubnet": None, "serverlessComputeNoPublicIP": False},
+    "EnableSoftwareBillOfMaterials": False,
+    "enableDataIsolation": True,
+    "systemDatastoresAuthMode": "accesskey",
+    "enableServiceSideCMKEncryption": False,
+}
+"""What a workspace has that nobody gave it (recorded: azure-sdk-assets, azure-ai-ml 1.17, 2024-06, `workspace`)."""
 
 
 def storage_account(workspace: str) -> str:

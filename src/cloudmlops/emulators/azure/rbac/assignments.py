@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-from cloudmlops.emulators.azure.entra.principals import Directory, derived_id
+from cloudmlops.emulators.azure.entra.principals import GROUP, Directory, Principal, derived_id
 from cloudmlops.emulators.azure.entra.tokens import Caller
 from cloudmlops.emulators.azure.rbac.deciding import granted, scopes_above
 from cloudmlops.emulators.azure.rbac.roles import BUILT_IN, Role
@@ -29,6 +29,7 @@ class Access:
 
     def __init__(self, state: State, clock: Clock, directory: Directory) -> None:
         self._clock = clock
+        self._directory = directory
         self._state = state
         self._definitions = state.table("role_definitions")
         self._assignments = state.table("role_assignments")
@@ -64,9 +65,15 @@ class Access:
         wanted = name_or_id.rpartition("/")[2].lower()
         return next((role for role in self.roles() if wanted in (role.id.lower(), role.name.lower())), None)
 
-    def define(self, definition: Mapping[str, Any]) -> Role:
-        """Keep a custom role, as Azure Resource Manager writes it."""
-        role = _role(definition)
+    def define(self, definition: Mapping[str, Any], *, by: str | None = None) -> Role:
+        """Keep a custom role.
+
+        Args:
+            definition: As Azure Resource Manager writes it.
+            by: The object id of who makes it.
+        """
+        made = {"createdOn": self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "createdBy": by}
+        role = _role({**definition, "properties": {**definition["properties"], **made}})
         self._definitions.put(role.id.lower(), json.dumps(role.definition).encode())
         return role
 
@@ -97,6 +104,7 @@ class Access:
         *,
         name: str = "",
         kind: str = "",
+        condition: str = "",
         counts_from: datetime | None = None,
     ) -> dict[str, Any]:
         """Give somebody a role.
@@ -107,43 +115,18 @@ class Access:
             role: Of `roles`.
             name: Of the assignment, a UUID; one is chosen when it is empty.
             kind: Of the principal.
+            condition: What must hold besides; it is not evaluated: such an assignment is shown and grants nothing.
             counts_from: When it begins to count; None is when `delay` has passed.
 
         Raises:
             Refused: They have it there already, or another assignment has that name.
         """
         with self._state.transaction():
-            for one in self.assignments():
-                same = one["properties"]
-                if (
-                    same["scope"].lower() == scope.lower()
-                    and same["principalId"] == object_id
-                    and same["roleDefinitionId"].lower().endswith(role.id.lower())
-                ):
-                    raise Refused(
-                        "ALREADY_EXISTS", "The role assignment already exists.", reason="RoleAssignmentExists"
-                    )
+            if any(_is_same(one["properties"], scope, object_id, role) for one in self.assignments()):
+                raise Refused("ALREADY_EXISTS", "The role assignment already exists.", reason="RoleAssignmentExists")
             name = name or str(uuid4())
             now = self._clock.now()
-            kept = {
-                "id": f"{scope.rstrip('/')}{ASSIGNMENTS}{name}",
-                "type": "Microsoft.Authorization/roleAssignments",
-                "name": name,
-                "properties": {
-                    "roleDefinitionId": f"{_subscription(scope)}{DEFINITIONS}{role.id}",
-                    "principalId": object_id,
-                    "principalType": "User" if kind == "User" else "ServicePrincipal",
-                    "scope": scope or "/",
-                    "condition": None,
-                    "conditionVersion": None,
-                    "createdOn": now.isoformat(),
-                    "updatedOn": now.isoformat(),
-                    "createdBy": None,
-                    "updatedBy": None,
-                    "delegatedManagedIdentityResourceId": None,
-                    "description": None,
-                },
-            }
+            kept = _assignment(scope, object_id, role, name=name, kind=kind, condition=condition, now=now)
             begin = now + self.delay if counts_from is None else counts_from
             data = {"resource": kept, "from": begin.isoformat(), "until": None}
             self._make_room(name.lower())
@@ -154,6 +137,10 @@ class Access:
                     reason="RoleAssignmentUpdateNotPermitted",
                 )
             return kept
+
+    def ensure_assigned(self, scope: str, principal: Principal, role: str) -> None:
+        """Give somebody a role of a name that counts from the beginning, unless they once were given it like this."""
+        self._assign_once(scope, principal, self._role_named(role, principal))
 
     def _make_room(self, name: str) -> None:
         """Let the name of an assignment that was taken away be used again; that one counts for as long as it does."""
@@ -180,34 +167,70 @@ class Access:
 
     def _roles_of(self, object_id: str, scope: str) -> list[Role]:
         above, now = set(scopes_above(scope)), self._clock.now().isoformat()
+        who = self._directory.acting(object_id)
         found = []
         for kept in [json.loads(data) for _, data in self._assignments.items()]:
             properties = kept["resource"]["properties"]
             counts = kept["from"] <= now and (kept["until"] is None or now < kept["until"])
-            if counts and properties["principalId"] == object_id and properties["scope"].lower() in above:
+            counts = counts and not properties["condition"]
+            if counts and properties["principalId"] in who and properties["scope"].lower() in above:
                 found.append(self.role(properties["roleDefinitionId"]))
         return [role for role in found if role is not None]
 
     def _seed(self, directory: Directory) -> None:
-        for principal in directory.principals:
-            for named in principal.roles:
-                role = self.role(named)
-                if role is None:
-                    raise ValueError(
-                        f"{principal.name!r} has the role {named!r}, which there is not: "
-                        + ", ".join(known.name for known in self.roles())
-                    )
-                scope = principal.scope or "/"
-                name = derived_id("assignment", f"{principal.object_id}/{role.id}/{scope.lower()}")
-                if self._assignments.get(name) is None:
-                    self.assign(
-                        scope,
-                        principal.object_id,
-                        role,
-                        name=name,
-                        kind=principal.kind,
-                        counts_from=_ALWAYS,
-                    )
+        given = [(principal, name) for principal in directory.principals for name in principal.roles]
+        if unknown := [f"{principal.name!r} has the role {name!r}" for principal, name in given if not self.role(name)]:
+            known = ", ".join(role.name for role in self.roles())
+            raise Refused("INVALID_ARGUMENT", f"the principals are malformed: {'; '.join(unknown)}: there are {known}")
+        for principal, name in given:
+            self._assign_once(principal.scope or "/", principal, self._role_named(name, principal))
+
+    def _assign_once(self, scope: str, principal: Principal, role: Role) -> None:
+        name = derived_id("assignment", f"{principal.object_id}/{role.id}/{scope.lower()}")
+        if self._assignments.get(name) is None:
+            self.assign(scope, principal.object_id, role, name=name, kind=principal.kind, counts_from=_ALWAYS)
+
+    def _role_named(self, name: str, principal: Principal) -> Role:
+        role = self.role(name)
+        if role is None:
+            raise ValueError(
+                f"{principal.name!r} has the role {name!r}, which there is not: "
+                + ", ".join(known.name for known in self.roles())
+            )
+        return role
+
+
+def _is_same(properties: Mapping[str, Any], scope: str, object_id: str, role: Role) -> bool:
+    return bool(
+        properties["scope"].lower() == scope.lower()
+        and properties["principalId"] == object_id
+        and properties["roleDefinitionId"].lower().endswith(role.id.lower())
+    )
+
+
+def _assignment(
+    scope: str, object_id: str, role: Role, *, name: str, kind: str, condition: str, now: datetime
+) -> dict[str, Any]:
+    """Return an assignment as Azure Resource Manager shows it."""
+    return {
+        "id": f"{scope.rstrip('/')}{ASSIGNMENTS}{name}",
+        "type": "Microsoft.Authorization/roleAssignments",
+        "name": name,
+        "properties": {
+            "roleDefinitionId": f"{_subscription(scope)}{DEFINITIONS}{role.id}",
+            "principalId": object_id,
+            "principalType": kind if kind in ("User", GROUP) else "ServicePrincipal",
+            "scope": scope or "/",
+            "condition": condition or None,
+            "conditionVersion": "2.0" if condition else None,
+            "createdOn": now.isoformat(),
+            "updatedOn": now.isoformat(),
+            "createdBy": None,
+            "updatedBy": None,
+            "delegatedManagedIdentityResourceId": None,
+            "description": None,
+        },
+    }
 
 
 def _subscription(scope: str) -> str:
@@ -230,6 +253,8 @@ def _role(definition: Mapping[str, Any]) -> Role:
         data_actions=of("dataActions"),
         not_data_actions=of("notDataActions"),
         custom=True,
+        created_on=str(properties["createdOn"]),
+        created_by=properties["createdBy"],
         assignable=tuple(properties.get("assignableScopes") or ("/",)),
         description=str(properties.get("description") or ""),
     )

@@ -27,6 +27,10 @@ class Role:
     custom: bool = False
     assignable: tuple[str, ...] = ("/",)
     description: str = ""
+    created_on: str = "2015-02-02T21:55:09.8806423Z"
+    """Of built-in ones the same moment for all."""
+    created_by: str | None = None
+    """The object id of who made it; Azure itself is none."""
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -48,6 +52,10 @@ class Role:
                         "notDataActions": list(self.not_data_actions),
                     }
                 ],
+                "createdOn": self.created_on,
+                "updatedOn": self.created_on,
+                "createdBy": self.created_by,
+                "updatedBy": self.created_by,
             },
         }
 

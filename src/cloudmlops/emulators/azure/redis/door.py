@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 import threading
@@ -11,24 +12,43 @@ from typing import Final, cast
 
 import uvloop
 
+_log: Final = logging.getLogger("cloudmlops.emulators")
 _COMMAND: Final = re.compile(rb"^\*\d+\r\n\$", re.MULTILINE)
 LOOPBACK: Final = "127.0.0.1"
 Address = str | tuple[str, int]
 """Of a server: the path of a Unix socket, or host and port."""
 
 
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server((LOOPBACK, port))
+    except OSError:
+        if not port:
+            raise
+    found = socket.create_server((LOOPBACK, 0))
+    _log.warning(
+        "redis: %s:%d, where the emulator with this state had its Redis, is taken by another program. It is at port %d "
+        "now: deployments of before do not find it. End that program and start the emulator again, or deploy anew.",
+        LOOPBACK,
+        port,
+        found.getsockname()[1],
+    )
+    return found
+
+
 class Door:
     """Hands bytes on, both ways, between whoever connects and a server; and loses answers when a test wants it."""
 
-    def __init__(self, open_server: Callable[[], Address]) -> None:
+    def __init__(self, open_server: Callable[[], Address], *, port: int = 0) -> None:
         """Listen.
 
         Args:
             open_server: Starts the server and returns where it is; called once, in a thread, when somebody connects. An
                 `OSError` of it is told to whoever connects.
+            port: Where to listen if nobody else does; 0 is wherever the system chooses.
         """
         self._open_server = open_server
-        self._socket = socket.create_server((LOOPBACK, 0))
+        self._socket = _listening(port)
         self.port: int = self._socket.getsockname()[1]
         self.used = False
         """Whether somebody has connected."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cloudmlops.emulators.core.service import Surroundings
 
 PROGRAM: Final = "redis-server"
+_PONG: Final = b"+PONG"
 _LONGEST_START_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.002
 
@@ -118,9 +119,12 @@ class SubstituteServer:
 
 
 def _answers(address: str) -> bool:
+    """Say whether commands are answered: a server that reads what it has kept says that it is loading."""
     with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(_LONGEST_START_SECONDS)
         try:
             client.connect(address)
-        except (FileNotFoundError, ConnectionRefusedError):
+            client.sendall(b"PING\r\n")
+            return client.recv(len(_PONG)) == _PONG
+        except (FileNotFoundError, ConnectionError, TimeoutError):
             return False
-    return True

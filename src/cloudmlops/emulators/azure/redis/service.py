@@ -21,8 +21,11 @@ class Redis:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._server = server_of(surroundings)
-        self.door = Door(self._server.start)
+        kept = surroundings.state.table("redis")
+        # Deployments of the emulator before know the address: whoever resumes them is there again.
+        self.door = Door(self._server.start, port=int(kept.get("port") or 0))
         """Where it is reached; loses answers and connections when a test wants it."""
+        kept.put("port", str(self.door.port).encode())
 
     @property
     def url(self) -> str:

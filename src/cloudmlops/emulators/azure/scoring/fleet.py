@@ -12,12 +12,13 @@ from itertools import count
 from pathlib import Path
 from random import Random
 from threading import Condition, Lock, Thread
-from typing import Any, Final
+from typing import Final
 
 from cloudmlops.emulators.azure.arm.errors import Detail, UserError
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.blob.sharing import Blobs
 from cloudmlops.emulators.azure.entra.managed import ManagedIdentities
+from cloudmlops.emulators.azure.ml.identities import assigned_to
 from cloudmlops.emulators.azure.scoring.containers import Container, Unavailable
 from cloudmlops.emulators.azure.scoring.images import ServingImages
 from cloudmlops.emulators.azure.scoring.plans import Plan, provided
@@ -129,19 +130,13 @@ class Fleet:
             former.stop(drain_seconds=_DRAIN_SECONDS)
 
     def _identity(self, deployment: str) -> dict[str, str]:
-        """Return the variables by which a deployment gets tokens: as its endpoint's identity, and never as its maker.
+        """Return the variables by which a deployment gets tokens: as its endpoint's identities, and never as its maker.
 
-        The identity is one that the file of principals knows: a user-assigned one by its name, the endpoint's own by
-        the `principalId` that the endpoint shows. Of another nothing could be decided: there are no tokens for it.
+        Those of a user-assigned one it gets by naming its client id.
         """
         endpoint = self._world.resources.get(deployment.partition("/deployments/")[0]) or {}
-        identity: Mapping[str, Any] = endpoint.get("identity") or {}
-        names = {one.rpartition("/")[2].lower() for one in identity.get("userAssignedIdentities") or {}}
-        for known in self._world.tokens.directory.principals:
-            own = known.object_id == str(identity.get("principalId")).lower()
-            if known.kind == "ManagedIdentity" and (own or known.name.lower() in names):
-                return self._identities.environment(known)
-        return {}
+        assigned = assigned_to(self._world.tokens, endpoint)
+        return self._identities.environment(assigned.own, *assigned.others.values())
 
     def server(self, deployment: str) -> Server | None:
         """Return the server of a deployment, if it ever was ready."""

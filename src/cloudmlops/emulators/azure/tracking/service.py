@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from cloudmlops.emulators.azure.arm.errors import UserError, answer_error
+from cloudmlops.emulators.azure.arm.queries import check_query
 from cloudmlops.emulators.azure.arm.service import AUDIENCES
 from cloudmlops.emulators.azure.arm.world import World
 from cloudmlops.emulators.azure.entra.tokens import Caller
@@ -79,6 +80,11 @@ class Tracking:
             *_registry_routes(Registry(world, self._tracked)),
         )
 
+    @property
+    def operations(self) -> list[str]:
+        """What of MLflow's REST API is answered, such as `runs/create`."""
+        return sorted({route.operation for route in self._routes})
+
     def services(self) -> tuple[Service, Service]:
         """Build the services; calls are named `mlflow/POST runs/create`, and `artifacts/…`."""
         surroundings = self._world.surroundings
@@ -114,6 +120,7 @@ class Tracking:
         version = found["version"].lower()
         self._world.versions[f"mlflow {route.method} {route.operation}"].add(version)
         workspace, caller = self._let_in(asked, found["workspace"], route.action)
+        check_query(f"{NAME} {route.method} {route.operation}", asked.query)
         given = asked.json() if asked.method != "GET" else {}
         given = {**asked.query, **given} if isinstance(given, dict) else {}
         call = Call(asked=asked, caller=caller, workspace=workspace, version=version, given=given)

@@ -27,6 +27,8 @@ _NAMED_OTHERWISE: Final = {
     "ModelService.MergeVersionAliases": "aiplatform.models.update",
     "PredictionService.RawPredict": "aiplatform.endpoints.predict",
     "PredictionService.StreamRawPredict": "aiplatform.endpoints.predict",
+    "ScheduleService.PauseSchedule": "aiplatform.schedules.update",
+    "ScheduleService.ResumeSchedule": "aiplatform.schedules.update",
 }
 """https://cloud.google.com/vertex-ai/docs/general/iam-permissions names these in another way than their paths."""
 

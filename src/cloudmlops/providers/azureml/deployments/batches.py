@@ -1,16 +1,16 @@
 """Scoring a file by a batch endpoint: the file goes to the datastore, a job scores it there with our own server's code.
 
 There is one batch endpoint in a workspace, made at first use; each call has a deployment of its own there, which is
-removed at its end. Neither costs anything by itself: the job's machines are the cluster's.
+removed at its end, or by a later call when its process was killed. Neither costs anything by itself: the job's machines
+are the cluster's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import tempfile
-import time
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,13 +20,17 @@ from cloudmlops.errors import (
     InvalidRequestError,
     NotFoundError,
     QuotaExceededError,
+    ServiceError,
     UnavailableError,
     UnexpectedReplyError,
 )
+from cloudmlops.providers.azureml.deployments.resources import check_ours
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
+from cloudmlops.providers.azureml.pipeline_runs.jobs import WorkspaceJobs
 from cloudmlops.providers.azureml.sdk import ml, quiet
-from cloudmlops.providers.scored_files import fetched, put, suffix
+from cloudmlops.providers.passing_files import PassingFiles
+from cloudmlops.providers.scored_files import FOLDER, LEFT_AFTER, ended, fetched, put, suffix
 from cloudmlops.storage.opening import open_store
 
 if TYPE_CHECKING:
@@ -43,8 +47,10 @@ _NAMED: Final = "azureml.deploymentname"
 _LONGEST_S: Final = 10 * 60 * 60
 """So long one file may take."""
 _ENDED: Final = frozenset({"Completed", "Failed", "Canceled", "NotResponding"})
-_SHORTEST_PAUSE_S: Final = 0.05
-_LONGEST_PAUSE_S: Final = 30.0
+_PREFIX: Final = "b-"
+_LONGEST_NAME: Final = 32
+"""So long a deployment's name may be."""
+_log: Final = logging.getLogger("cloudmlops.azureml")
 
 
 class Batches:
@@ -67,13 +73,15 @@ class Batches:
 
         Raises:
             InvalidRequestError: A file is of another kind, or rows do not fit the model; rows are counted from 0.
-            ConfigurationError: No cluster is named.
+            ConfigurationError: No cluster is named, or it costs though nothing runs and nobody has agreed to that.
+            WaitTimeoutError: The job has not ended after `batch_timeout`, and was cancelled.
         """
         ending, given = suffix(output_uri), suffix(input_uri)
         self._check_compute()
-        call = uuid.uuid4().hex
-        folder, name = f"batches/{call}", f"b-{call[:24]}"
-        with tempfile.TemporaryDirectory(prefix="cloudmlops-batch-") as place:
+        self._backends.computes.ready(_OPERATION)
+        passing = PassingFiles(self._objects, FOLDER, now=self._backends.clock.now, left_after=LEFT_AFTER)
+        with tempfile.TemporaryDirectory(prefix="cloudmlops-batch-") as place, passing.folder() as passed:
+            folder, name = f"{FOLDER}/{passed}", f"{_PREFIX}{passed}"[:_LONGEST_NAME]
             endpoint, url = self._endpoint()
             try:
                 self._objects.upload(f"{folder}/input/input{given}", fetched(input_uri, Path(place), self._store))
@@ -83,9 +91,7 @@ class Batches:
                 self._objects.download(self._written(folder, ending, job, input_uri), written)
                 put(written, output_uri, self._store)
             finally:
-                self._remove(endpoint, name)
-                for key in list(self._objects.list(f"{folder}/")):
-                    self._objects.delete(key)
+                self._clear(endpoint, name, passing)
 
     def _check_compute(self) -> None:
         if not self._settings.compute:
@@ -109,6 +115,7 @@ class Batches:
                 )
             except ConflictError:  # another process makes it just now
                 found = self._wire.ask(lambda: operations.get(name), operation=_OPERATION, resource=name)
+        check_ours(name, dict(found.tags or {}), operation=_OPERATION)
         return name, str(found.scoring_uri)
 
     def _deploy(self, endpoint: str, name: str, native_model: str, environment: str, ending: str, place: Path) -> None:
@@ -180,14 +187,19 @@ class Batches:
 
         Raises:
             InvalidRequestError: It did not end well.
+            WaitTimeoutError: It has not ended in time, and was cancelled.
         """
-        begun = time.monotonic()
-        while True:
-            job = self._wire.ask(lambda: self._wire.client.jobs.get(name), operation=_OPERATION, resource=input_uri)
-            if (status := str(getattr(job.status, "value", job.status))) in _ENDED:
-                break
-            waited = time.monotonic() - begun
-            time.sleep(min(max(_SHORTEST_PAUSE_S, waited / 20), _LONGEST_PAUSE_S))
+        jobs = self._wire.client.jobs
+
+        def look() -> tuple[Any, str] | None:
+            found = self._wire.ask(lambda: jobs.get(name), operation=_OPERATION, resource=input_uri)
+            status = str(getattr(found.status, "value", found.status))
+            return (found, status) if status in _ENDED else None
+
+        def cancel() -> None:
+            WorkspaceJobs(self._wire).cancel(name, operation=_OPERATION, resource=input_uri)
+
+        job, status = ended(look, cancel=cancel, job=f"job {name}", uri=input_uri, longest=self._settings.batch_timeout)
         if status != "Completed":
             raise InvalidRequestError(
                 f"{input_uri} could not be scored: job {name} ended as {status}",
@@ -218,6 +230,19 @@ class Batches:
             operation=_OPERATION,
             resource=input_uri,
         )
+
+    def _clear(self, endpoint: str, name: str, passing: PassingFiles) -> None:
+        """Remove a call's deployment, and those of killed processes; what cannot be removed, a later call removes."""
+        try:
+            self._remove(endpoint, name)
+            found = self._wire.list(
+                lambda: self._wire.client.batch_deployments.list(endpoint), operation=_OPERATION, resource=endpoint
+            )
+            for one in [str(one.name) for one in found]:
+                if one.startswith(_PREFIX) and passing.is_left(one.removeprefix(_PREFIX)):
+                    self._remove(endpoint, one)
+        except ServiceError as error:
+            _log.warning("deployments of batch endpoint %s that are not needed may be left: %s", endpoint, error)
 
     def _remove(self, endpoint: str, name: str) -> None:
         """Begin to remove a deployment; one that was never made is no error."""

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from cloudmlops.domain.endpoints import DeploymentSpec
 from cloudmlops.errors import ConfigurationError, ConflictError, NotFoundError, ServiceError, WaitTimeoutError
+from cloudmlops.providers import deployment_rules as rules
+from cloudmlops.providers.azureml.deployments.resources import check_ours
 from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
 from cloudmlops.providers.azureml.mapping import models as model_mapping
+from cloudmlops.providers.azureml.mapping.machines import known
 from cloudmlops.providers.azureml.sdk import ml
-from cloudmlops.providers.deployment_journal import Act, Change, Journal, Record
+from cloudmlops.providers.deployment_journal import Act, Journal, Record
 
 if TYPE_CHECKING:
     from cloudmlops.providers.azureml.deployments.resources import Resources
     from cloudmlops.providers.azureml.deployments.settling import Settling
-    from cloudmlops.providers.azureml.mapping.endpoints import Shown
     from cloudmlops.providers.azureml.wire import Wire
 
 
@@ -39,20 +41,29 @@ class Deploying:
         """
         environment = "" if self._settings.serving == "mlflow" else self.image_environment()
         _, shown = self._settling.settled(spec.endpoint)
+        if shown is not None:
+            check_ours(spec.endpoint, mapping.tags_of(shown.endpoint), operation="endpoints.deploy")
         native = self.native_model(spec.model, spec.version)
-        begun = False
+        present = [mapping.own_name(str(one.name)) for one in (shown.deployments if shown is not None else ())]
 
-        def decide(record: Record) -> Change | None:
-            nonlocal begun
-            begun = spec.deployed_as not in record.acts
-            if not begun:
-                return None
-            _check_name(spec, record, shown)
-            return {"kind": "begun", "act": self._asked(spec, native, environment, actor)}
+        def asked(record: Record) -> dict[str, object]:
+            rules.check_name(spec, record, present, provider=PROVIDER)
+            return rules.act_of(
+                spec,
+                actor=actor,
+                native_model=native,
+                deployed_id=mapping.native_name(spec.name),
+                machine=self._settings.machine,
+                traffic_percent=spec.traffic_percent,
+                environment=environment,
+                looks_up=spec.features is not None,
+            )
 
-        record = self._journal.append(spec.endpoint, decide)
+        record, begun = self._journal.begin(spec.endpoint, spec.deployed_as, asked)
         act = record.acts[spec.deployed_as]
         if begun:
+            machine = known(act.machine)
+            rules.tell_cost(spec.endpoint, act, machine.hourly_usd if machine is not None else None)
             self._ask(spec.endpoint, act)
         return act
 
@@ -61,26 +72,39 @@ class Deploying:
 
         Raises:
             NotFoundError: It is not in the workspace's registry.
+            ConflictError: It is archived there.
         """
-        view = ml().constants.ListViewType.ACTIVE_ONLY
-        about = f"{model}@{version}"
-        missing = NotFoundError(
+        views, about = ml().constants.ListViewType, f"{model}@{version}"
+        if found := self._registered(model, version, views.ACTIVE_ONLY, operation):
+            return found
+        if self._registered(model, version, views.ALL, operation):
+            raise ConflictError(
+                f"version {version} of model {model!r} is archived in the workspace's registry",
+                hint=f"Somebody archived it there. `cloudmlops models repair {model}` restores it.",
+                provider=PROVIDER,
+                operation=operation,
+                resource=about,
+            )
+        raise NotFoundError(
             f"version {version} of model {model!r} is not in the workspace's registry",
             hint="Somebody removed it there; the ledger still has it. Register it again.",
             provider=PROVIDER,
             operation=operation,
             resource=about,
         )
+
+    def _registered(self, model: str, version: str, view: object, operation: str) -> str:
+        """Return Azure's id of a version of ours among those of a view; empty when it is not there."""
         listed = self._wire.list(
-            lambda: self._wire.client.models.list(name=model, list_view_type=view), operation=operation, resource=about
+            lambda: self._wire.client.models.list(name=model, list_view_type=view),
+            operation=operation,
+            resource=f"{model}@{version}",
         )
         try:
             found = model_mapping.of_ledger(listed).get(version)
-        except NotFoundError as error:
-            raise missing from error
-        if found is None:
-            raise missing
-        return model_mapping.native_name(found)
+        except NotFoundError:  # no version of the model is there
+            return ""
+        return model_mapping.native_name(found) if found is not None else ""
 
     def image_environment(self) -> str:
         """Return Azure's id of what our serving image is registered as.
@@ -97,42 +121,12 @@ class Deploying:
             )
         return self._resources.environment(image)
 
-    def _asked(self, spec: DeploymentSpec, native: str, environment: str, actor: str) -> dict[str, object]:
-        return {
-            "deployed_as": spec.deployed_as,
-            "name": spec.name,
-            "model": spec.model,
-            "version": spec.version,
-            "native_model": native,
-            "deployed_id": mapping.native_name(spec.name),
-            "replicas": list(spec.replicas),
-            "machine": spec.machine or self._settings.machine,
-            "machine_asked": spec.machine,
-            "actor": actor,
-            "traffic_percent": spec.traffic_percent,
-            "environment": environment,
-            "looks_up": spec.features is not None,
-        }
-
     def _ask(self, endpoint: str, act: Act) -> None:
         """Ask Azure ML to deploy; what it refuses leaves nothing."""
         try:
             self._settling.ask(endpoint, act)
         except ServiceError as error:
-            self._settling.fail(endpoint, act, error.message)
+            self._journal.fail(endpoint, act, error.message)
             with suppress(ServiceError, WaitTimeoutError):  # what keeps us from clearing up now, the next look may not
                 self._settling.settled(endpoint)
             raise
-
-
-def _check_name(spec: DeploymentSpec, record: Record, shown: Shown | None) -> None:
-    taken = {act.name for act in record.live()}
-    taken |= {mapping.own_name(str(one.name)) for one in (shown.deployments if shown is not None else ())}
-    if spec.name in taken:
-        raise ConflictError(
-            f"a deployment {spec.name!r} exists at endpoint {spec.endpoint!r}",
-            hint="Give another name=, or undeploy it first.",
-            provider=PROVIDER,
-            operation="endpoints.deploy",
-            resource=spec.endpoint,
-        )

@@ -20,6 +20,7 @@ from cloudmlops.providers.azureml.errors import PROVIDER
 from cloudmlops.providers.azureml.mapping import endpoints as mapping
 from cloudmlops.providers.azureml.mapping.endpoints import Shown
 from cloudmlops.providers.azureml.sdk import ml
+from cloudmlops.providers.deployment_rules import not_ours
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import ManagedOnlineDeployment
@@ -60,6 +61,16 @@ class Resources:
         except NotFoundError:
             return None
 
+    def read(self, endpoint: str) -> dict[str, Any] | None:
+        """Return all that Azure shows of an endpoint; None when there is none."""
+        path = f"{self._path(endpoint)}?api-version={_VERSION}"
+        try:
+            answer = self._wire.send("GET", path, operation="endpoints.get", resource=endpoint)
+        except NotFoundError:
+            return None
+        found: dict[str, Any] = answer.json()
+        return found
+
     def names(self) -> list[str]:
         """Return the endpoints that are ours."""
         found = self._wire.list(
@@ -67,26 +78,29 @@ class Resources:
             operation="endpoints.list",
             resource=self._settings.address,
         )
-        return sorted(str(one.name) for one in found if mapping.OURS in mapping.tags_of(one))
+        return sorted(str(one.name) for one in found if mapping.is_ours(mapping.tags_of(one)))
 
     def make(self, endpoint: str) -> None:
-        """Make an endpoint and wait until it is there; one that somebody else has made meanwhile is taken as it is.
+        """Make an endpoint and wait until it is there; one of ours that is there is taken as it is.
 
         Raises:
+            ConflictError: Somebody else has made one of that name.
             ServiceError: Azure refuses it, or what it began has failed.
             WaitTimeoutError: It is still being made.
         """
-        if self._read(endpoint) is None:
+        if self.read(endpoint) is None:
             body = mapping.endpoint_body(self._settings, self.location())
             try:
                 self._put(endpoint, body, operation="endpoints.deploy")
             except ConflictError:
-                if self._read(endpoint) is None:
+                if self.read(endpoint) is None:
                     raise _taken(endpoint) from None
         present = self._rested(endpoint, operation="endpoints.deploy")
         if present is None:
             self.make(endpoint)  # it was being removed
-        elif present["properties"]["provisioningState"] == "Failed" and not present["properties"].get("scoringUri"):
+            return
+        check_ours(endpoint, present.get("tags") or {}, operation="endpoints.deploy")
+        if present["properties"]["provisioningState"] == "Failed" and not present["properties"].get("scoringUri"):
             raise _failed(endpoint, self._why(endpoint, present), "endpoints.deploy")
 
     def deploy(self, endpoint: str, act: Act, target: str) -> str:
@@ -97,7 +111,7 @@ class Resources:
             ConflictError: Another deployment has that name.
         """
         path = f"{self._path(endpoint)}/deployments/{act.deployed_id}"
-        identity = mapping.client_id(self._read(endpoint) or {}) if act.looks_up else ""
+        identity = mapping.client_id(self.read(endpoint) or {}) if act.looks_up else ""
         body = mapping.deployment_body(act, location=self.location(), target=target, identity=identity)
 
         def put() -> str:
@@ -154,6 +168,7 @@ class Resources:
             present = self._rested(endpoint, operation=operation)
             if present is None:
                 raise _unknown(endpoint, operation)
+            check_ours(endpoint, present.get("tags") or {}, operation=operation)
             shares = mapping.traffic_of(present)
             if shares == traffic and (mirror is None or mapping.mirror_of(present) == mirror):
                 return
@@ -201,7 +216,7 @@ class Resources:
         """Remove an endpoint with all that is deployed there, and wait until it is gone."""
         self.begin_removal(endpoint)
         for _ in self._looks(endpoint, operation="endpoints.delete"):
-            if (present := self._read(endpoint)) is None:
+            if (present := self.read(endpoint)) is None:
                 return
             if present["properties"]["provisioningState"] not in mapping.IN_WORK:
                 raise _failed(endpoint, self._why(endpoint, present), "endpoints.delete")
@@ -257,16 +272,6 @@ class Resources:
         path = f"{self._path(endpoint)}?api-version={_VERSION}"
         self._wire.send("PUT", path, body=body, operation=operation, resource=endpoint)
 
-    def _read(self, endpoint: str) -> dict[str, Any] | None:
-        """Return all that Azure shows of an endpoint; None when there is none."""
-        path = f"{self._path(endpoint)}?api-version={_VERSION}"
-        try:
-            answer = self._wire.send("GET", path, operation="endpoints.get", resource=endpoint)
-        except NotFoundError:
-            return None
-        found: dict[str, Any] = answer.json()
-        return found
-
     def _rested(self, endpoint: str, *, operation: str) -> dict[str, Any] | None:
         """Wait until nothing is being done to an endpoint, and return all that Azure shows; None when it is gone.
 
@@ -274,7 +279,7 @@ class Resources:
             WaitTimeoutError: Something is still being done.
         """
         for _ in self._looks(endpoint, operation=operation):
-            present = self._read(endpoint)
+            present = self.read(endpoint)
             if present is None or present["properties"]["provisioningState"] not in mapping.IN_WORK:
                 return present
         raise AssertionError("the looks end by returning or raising")
@@ -334,6 +339,14 @@ class Resources:
 
     def _path(self, endpoint: str) -> str:
         return f"{self._settings.workspace_id}/onlineEndpoints/{endpoint}"
+
+
+def check_ours(endpoint: str, tags: Mapping[str, str], *, operation: str) -> None:
+    """Raise `ConflictError` for an endpoint whose tags do not say that this library made it: it is not changed."""
+    if not mapping.is_ours(tags):
+        mark = f"the tag {mapping.OURS}=endpoint"
+        known_by = mapping.known_by(tags)
+        raise not_ours(endpoint, known_by=known_by, mark=mark, operation=operation, provider=PROVIDER)
 
 
 def _unknown(endpoint: str, operation: str) -> NotFoundError:

@@ -46,9 +46,11 @@ class Settling:
 
         What had to wait for its endpoint is asked for; deployments that have become healthy get their traffic, those
         that have failed are removed; an endpoint that we made and nothing was ever deployed to is removed when nothing
-        is on its way. Who may only read is told what there is.
+        is on its way. Who may only read is told what there is, and what others have made is left as it is.
         """
         record, shown = self._journal.read(endpoint), self._resources.shown(endpoint)
+        if shown is not None and not mapping.is_ours(mapping.tags_of(shown.endpoint)):
+            return record, shown
         try:
             return self._settle(endpoint, record, shown)
         except PermissionDeniedError:
@@ -63,7 +65,7 @@ class Settling:
         try:
             self._ask(endpoint, act)
         except WaitTimeoutError:
-            self._note(endpoint, act, ActState.BEGUN, {"kind": "operation", "operation": _LATER})
+            self._journal.note(endpoint, act, {"kind": "operation", "operation": _LATER})
 
     def _ask(self, endpoint: str, act: Act) -> None:
         for left in reversed(range(_TRIES)):
@@ -74,8 +76,7 @@ class Settling:
                 if not left or self._resources.shown(endpoint) is not None:
                     raise
             else:
-                change = {"kind": "operation", "operation": operation or _ASKED}
-                self._note(endpoint, act, ActState.BEGUN, change)
+                self._journal.note(endpoint, act, {"kind": "operation", "operation": operation or _ASKED})
                 return
 
     def delete(self, endpoint: str) -> None:
@@ -83,10 +84,6 @@ class Settling:
         for act in self._journal.read(endpoint).live():
             self._autoscaling.end(endpoint, act, operation="endpoints.delete")
         self._resources.remove(endpoint)
-
-    def fail(self, endpoint: str, act: Act, reason: str) -> None:
-        """Note that an act has failed."""
-        self._note(endpoint, act, ActState.BEGUN, {"kind": "failed", "failure": reason})
 
     def undeploy(self, endpoint: str, shown: Shown, native: str, act: Act | None) -> dict[str, int]:
         """Take a deployment from an endpoint; the others take its share. Returns the split after that."""
@@ -106,7 +103,7 @@ class Settling:
             if shown is None or shown.of(act) is None:
                 split = mapping.split(shown) if shown is not None else {}
                 change = split_change("undeployed", split, TrafficReason.UNDEPLOYED, "")
-                record = self._note(endpoint, act, ActState.DEPLOYED, change)
+                record = self._journal.note(endpoint, act, change)
         return record, self._cleared(endpoint, record, shown) if shown is not None else None
 
     def _cleared(self, endpoint: str, record: Record, shown: Shown) -> Shown | None:
@@ -118,7 +115,7 @@ class Settling:
                 with suppress(PermissionDeniedError):  # who may not set it has not: the machines are given back
                     self._autoscaling.end(endpoint, act, operation="endpoints.deploy")
                 shown = shown.without(str(one.name))
-        if _made_in_vain(record, shown):
+        if record.in_vain and not shown.deployments and not mapping.waits_for_rights(record.acts.values()):
             if mapping.state_of(shown.endpoint) != "Deleting":
                 with suppress(ConflictError, WaitTimeoutError):  # somebody deploys to it just now: the next look
                     self._resources.begin_removal(endpoint, operation="endpoints.deploy")
@@ -148,13 +145,13 @@ class Settling:
                 if shown is None or mapping.state_of(shown.endpoint) not in mapping.IN_WORK:
                     self._ask_later(endpoint, act)
             elif act.operation:  # somebody has removed it while it was being deployed
-                self._note(endpoint, act, ActState.BEGUN, {"kind": "undeployed"})
+                self._journal.note(endpoint, act, {"kind": "undeployed"})
             elif self._left(act.created_at):
-                self.fail(endpoint, act, "the process that deployed it ended before Azure ML was asked")
+                self._journal.fail(endpoint, act, "the process that deployed it ended before Azure ML was asked")
             return
         state = mapping.state_of(found)
         if state in _ENDED_BADLY:
-            self.fail(endpoint, act, self._failure(endpoint, act, found))
+            self._journal.fail(endpoint, act, self._failure(endpoint, act, found))
         elif state == "Succeeded" and self._scaled(endpoint, act):
             self._shift(endpoint, act, shown)
 
@@ -169,7 +166,7 @@ class Settling:
             theirs = isinstance(error, PermissionDeniedError) and str(self._backends.actor()) != act.actor
             if error.retryable or theirs:
                 raise
-            self.fail(endpoint, act, f"{error.message}\n{error.hint}".strip())
+            self._journal.fail(endpoint, act, f"{error.message}\n{error.hint}".strip())
             return False
         return True
 
@@ -180,7 +177,7 @@ class Settling:
         except ServiceError as error:
             if error.retryable or isinstance(error, PermissionDeniedError):
                 raise
-            self.fail(endpoint, act, error.message)
+            self._journal.fail(endpoint, act, error.message)
 
     def _shift(self, endpoint: str, act: Act, shown: Shown) -> None:
         """Give a healthy deployment its traffic and note that it is deployed; one process at a time does so."""
@@ -193,7 +190,7 @@ class Settling:
                 return
             wanted = self._given(endpoint, act, shown)
         change = split_change("deployed", wanted, TrafficReason.DEPLOYED, act.actor)
-        self._note(endpoint, act, ActState.BEGUN, change)
+        self._journal.note(endpoint, act, change)
 
     def _given(self, endpoint: str, act: Act, shown: Shown) -> dict[str, int]:
         """Split traffic as an act asks for, from whatever split there is when it is written; return it."""
@@ -239,16 +236,9 @@ class Settling:
             log = self._resources.logs(endpoint, str(found.name), _FAILURE_LINES).strip()
         except ServiceError as error:  # where no machine was started, there may be none: what Azure says is known
             log = f"(its log could not be read: {error.message})"
-        return told if log in told else f"{told}\n{log}"
-
-    def _note(self, endpoint: str, act: Act, before: ActState, change: Change) -> Record:
-        """Write an entry about an act, unless somebody else has noted its end."""
-
-        def decide(record: Record) -> Change | None:
-            known = record.acts.get(act.deployed_as)
-            return {**change, "deployed_as": act.deployed_as} if known and known.state is before else None
-
-        return self._journal.append(endpoint, decide)
+        told = told if log in told else f"{told}\n{log}"
+        lacking = mapping.rights_lacking(self._resources.read(endpoint) or {}, told) if act.looks_up else ""
+        return f"{told}\n{lacking}".rstrip()
 
 
 def _wanted(act: Act, current: Mapping[str, int]) -> dict[str, int]:
@@ -256,9 +246,3 @@ def _wanted(act: Act, current: Mapping[str, int]) -> dict[str, int]:
     if not current:
         return {act.name: 100}
     return traffic_with(current, act.name, act.traffic_percent) if act.traffic_percent else dict(current)
-
-
-def _made_in_vain(record: Record, shown: Shown) -> bool:
-    """Say whether an endpoint is there only because of deployments that failed."""
-    empty = not shown.deployments and not record.begun() and not record.served
-    return empty and bool(record.acts) and mapping.OURS in mapping.tags_of(shown.endpoint)

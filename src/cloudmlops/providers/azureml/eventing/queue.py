@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import Future, wait
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from cloudmlops.errors import InvalidRequestError, ServiceError
+from cloudmlops.errors import CloudMLOpsError, InvalidRequestError, ServiceError
 from cloudmlops.ports.events import Pulled
 from cloudmlops.providers.azureml.eventing.topic import AGAIN, LEAST_WAIT_SECONDS, Topic
 from cloudmlops.providers.azureml.mapping import events as mapping
@@ -48,33 +47,36 @@ class Queue:
         self._clock = clock
         self._pulling = threading.Lock()
         self._asked: Future[Answer] | None = None
-        self._out: set[str] = set()
+        self._out: dict[str, int] = {}
+        """What is neither acknowledged nor given back: a token, and the thread that it was given to."""
         self._one_by_one = False
 
     def pull(self, limit: int) -> Sequence[Pulled]:
         """Return events that are locked for us; none, when none is there at once.
 
-        Those that were returned before and not acknowledged could not be kept: they are released first, to come again.
+        Those that this thread was given before and has not acknowledged could not be kept: they are released first, to
+        come again.
         """
         with self._pulling:
-            if self._out:
-                self._settle("release", sorted(self._out))
+            if left := sorted(token for token, thread in self._out.items() if thread == threading.get_ident()):
+                self._settle("release", left)
             if self._asked is None:
                 self._asked = self._ask(1 if self._one_by_one else limit)
-            elif not self._asked.done():
-                return ()  # it would have been answered if there had been anything
-            try:
-                received, at = self._asked.result(_PATIENCE_SECONDS)
-            except NotYet:
+                wait([self._asked], _PATIENCE_SECONDS)
+            asked = self._asked
+            if not asked.done():  # it would have been answered if there had been anything
                 return ()
+            self._asked = None
+            try:
+                received, at = asked.result()
+            except CloudMLOpsError:  # some of ours are a ValueError, too
+                raise
             except ValueError as error:
                 # The SDK reads all or none: alone, the event that it cannot read comes to its dead letter.
                 self._one_by_one = True
                 _log.warning("an event in the queue cannot be read, and is left to its dead letter: %s", error)
                 return ()
-            finally:
-                if self._asked.done():
-                    self._asked = None
+            self._out |= {_token(one): threading.get_ident() for one in received}
             if received and self._clock.now() - at > _FRESH:
                 self._settle("renew_locks", [_token(one) for one in received])
             return self._read(received)
@@ -105,14 +107,13 @@ class Queue:
                 rejected.append(_token(one))
         if rejected:
             self._settle("reject", rejected)
-        self._out |= {one.receipt for one in read}
         return read
 
     def _settle(self, verb: str, tokens: Sequence[str]) -> None:
         act: Callable[..., Any] = getattr(self._consumer, verb)
         self._topic.ask(lambda: act(lock_tokens=list(tokens), retry_on_methods=AGAIN), operation=_OPERATION)
         if verb != "renew_locks":
-            self._out -= set(tokens)
+            self._out = {token: thread for token, thread in self._out.items() if token not in tokens}
 
     def _ask(self, limit: int) -> Future[Answer]:
         self._topic.log_in(operation=_OPERATION)  # before it is waited for, for that may take longer than the answer

@@ -9,7 +9,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cloudmlops.domain.features import EVENT_TIME, FeatureView
+from cloudmlops.domain.feature_columns import EVENT_TIME
+from cloudmlops.domain.features import FeatureView
 from cloudmlops.errors import InvalidEntitiesError, InvalidRequestError
 from cloudmlops.materializers.feature_columns import TIME, Rounding, arrow_type, conformed, microsecond_times
 from cloudmlops.providers.azureml.feature_store.lake import NO_VALUES

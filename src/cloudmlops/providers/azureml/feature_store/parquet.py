@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cloudmlops.domain.features import FeatureView
-from cloudmlops.errors import InvalidEntitiesError, NotFoundError, UnsupportedError
+from cloudmlops.errors import InvalidEntitiesError, NotFoundError, ServiceError, UnsupportedError
 from cloudmlops.materializers.feature_columns import schema_faults
 from cloudmlops.providers.azureml.feature_store.columns import used_columns
 from cloudmlops.providers.azureml.feature_store.files import File
@@ -50,6 +50,8 @@ class ParquetFiles:
         try:
             parts = [pq.ParquetFile(file.open()).read(columns=list(columns)).select(columns) for file in self.files]
             return pa.concat_tables(parts, promote_options="permissive")
+        except ServiceError:  # some are also OSErrors
+            raise
         except (pa.ArrowException, OSError) as error:
             raise unfit(self.view, [f"its data is damaged: {error}"]) from error
 
@@ -74,6 +76,8 @@ def find_files(view: FeatureView, uri: str, lake: Lake) -> ParquetFiles:
     for file in files:
         try:
             schemas.append(pq.ParquetFile(file.open()).schema_arrow)
+        except ServiceError:
+            raise
         except (pa.ArrowException, OSError) as error:
             faults.append(f"{file.name} is not a readable Parquet file: {error}")
     for file, schema in zip(files, schemas, strict=False):

@@ -19,6 +19,7 @@ from cloudmlops.errors import (
     UnexpectedReplyError,
 )
 from cloudmlops.providers.azureml.errors import PROVIDER
+from cloudmlops.providers.verdicts import verdict
 
 OURS: Final[Mapping[str, type[ServiceError]]] = {
     "AskError": ServiceError,
@@ -97,7 +98,7 @@ def translation(error: Exception, operation: str, resource: str) -> ServiceError
     """Return our error for one of Redis's."""
     kind = our_kind(error)
     return kind(
-        f"{operation} of {resource!r} was refused by Redis: {_said(error)}",
+        f"{operation} of {resource!r} {verdict(kind)} (Redis): {_said(error)}",
         hint=_hint(error, kind),
         provider=PROVIDER,
         operation=operation,

@@ -46,6 +46,7 @@ class DeltaSource:
     """A Delta table at one version."""
 
     lake: Lake
+    uri: str
     table: deltalake.DeltaTable
     name: str
     operation: str
@@ -59,7 +60,7 @@ class DeltaSource:
         return sum(pa.table(self.table.get_add_actions(flatten=True))["size_bytes"].to_pylist())
 
     def read(self, columns: Sequence[str]) -> pa.Table:
-        found = self.lake.rows(self.table, list(columns), operation=self.operation, resource=self.name)
+        found = self.lake.rows(self.uri, self.table, list(columns), operation=self.operation, resource=self.name)
         schema = self.schema
         for place, name in enumerate(columns):
             if pa.types.is_null(schema.field(name).type):
@@ -126,11 +127,12 @@ class Sources:
 
     def _table(self, view: FeatureView, name: str, operation: str) -> Source:
         if (found := self._tables.find(name, operation=operation)) is not None:
-            return DeltaSource(lake=self._lake, table=found, name=name, operation=operation)
+            own = self._tables.uri(name)
+            return DeltaSource(lake=self._lake, uri=own, table=found, name=name, operation=operation)
         if (uri := self._addresses.of_data_asset(name, operation=operation)) is not None:
             table = self._lake.table(uri, operation=operation, resource=name)
             if table is not None:
-                return DeltaSource(lake=self._lake, table=table, name=name, operation=operation)
+                return DeltaSource(lake=self._lake, uri=uri, table=table, name=name, operation=operation)
             return self._files(view, uri, operation)
         known = ", ".join(self._tables.names()) or "none"
         raise unfit(

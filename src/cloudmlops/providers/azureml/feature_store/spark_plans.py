@@ -91,7 +91,7 @@ def _delta(name: str, source: DeltaSource, columns: Sequence[str]) -> SparkRelat
         )
     return SparkRelation(
         name=name,
-        folder=source.table.table_uri.rstrip("/"),
+        folder=source.uri.rstrip("/"),
         files=sorted(paths),
         columns={column: _spark_type(source.schema.field(column).type) for column in columns},
     )

@@ -1,117 +1,91 @@
-"""Which of Azure's actions each verb needs, and which roles make up a neutral one."""
+"""Which of Azure's actions each verb needs, of what, as the settings of a platform say."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
-from cloudmlops.domain.access import Grant, Permission, Role
-from cloudmlops.errors import InvalidRequestError
-from cloudmlops.providers.azureml.mapping.roles import (
-    BLOB_CONTRIBUTOR,
-    BLOB_READER,
-    COMPUTE_OPERATOR,
-    CONTAINERS,
-    DATA_SCIENTIST,
-    EVENT_RECEIVER,
-    EVENT_SENDER,
-    EVENTS,
-    READER,
-    Definition,
-    roles_with,
-)
+from cloudmlops.domain.access import Permission, Role
+from cloudmlops.providers.azureml.mapping.roles import CONTAINERS, EVENTS, roles_with
+from cloudmlops.providers.verbs import ASKED_WITHIN, PUBLISHING, PULLING
 
 if TYPE_CHECKING:
     from cloudmlops.providers.azureml.settings import AzureMLSettings
 
 
 class Where(StrEnum):
-    """What a role is given on."""
+    """What permissions are asked of, and roles are given on."""
 
     WORKSPACE = "workspace"
     ACCOUNT = "storage account"
     TOPIC = "topic"
+    FEATURE_STORE = "feature store"
+    FEATURE_ACCOUNT = "storage account of the feature store"
+    GROUP = "resource group"
+    REGISTRY = "registry"
+    REDIS = "Redis"
 
-
-Part = tuple[Where, Definition]
-_SEES: Final[Sequence[Part]] = ((Where.WORKSPACE, READER), (Where.ACCOUNT, READER))
-"""Sees also who has which roles, which `check_access` reads."""
-PARTS: Final[Mapping[Role, Sequence[Part]]] = {
-    Role.READER: (*_SEES, (Where.ACCOUNT, BLOB_READER)),
-    Role.APPROVER: (*_SEES, (Where.ACCOUNT, BLOB_CONTRIBUTOR)),
-    Role.DEPLOYER: (*_SEES, (Where.ACCOUNT, BLOB_CONTRIBUTOR), (Where.WORKSPACE, DATA_SCIENTIST)),
-    Role.TRAINER: (
-        *_SEES,
-        (Where.ACCOUNT, BLOB_CONTRIBUTOR),
-        (Where.WORKSPACE, DATA_SCIENTIST),
-        (Where.WORKSPACE, COMPUTE_OPERATOR),
-    ),
-}
-"""Azure's built-in roles. A neutral one is held by whoever holds all of its parts, and not those of a larger one: Azure
-has no role that trains without deploying."""
-
-Parts = Mapping[Role, Sequence[Part]]
-_EVENT_PARTS: Final[Parts] = {
-    Role.DEPLOYER: ((Where.TOPIC, EVENT_SENDER), (Where.TOPIC, EVENT_RECEIVER)),
-    Role.TRAINER: ((Where.TOPIC, EVENT_SENDER),),
-}
-"""What belongs to a role besides, where events go to a topic."""
-Held = frozenset[tuple[Where, str]]
-"""Parts that somebody holds, by the ids of the definitions."""
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 _ML: Final = "Microsoft.MachineLearningServices/workspaces"
-_READ: Final = (f"{_ML}/datastores/read", f"{CONTAINERS}/blobs/read")
-_WRITE: Final = (*_READ, f"{CONTAINERS}/blobs/write", f"{CONTAINERS}/blobs/delete")
+_READ_BLOBS: Final = (f"{CONTAINERS}/blobs/read",)
+_WRITE_BLOBS: Final = (*_READ_BLOBS, f"{CONTAINERS}/blobs/write", f"{CONTAINERS}/blobs/delete")
+_READ: Final = (f"{_ML}/datastores/read", *_READ_BLOBS)
+_WRITE: Final = (f"{_ML}/datastores/read", *_WRITE_BLOBS)
 _MODEL: Final = (f"{_ML}/models/read", f"{_ML}/models/versions/read")
 _DRAW: Final = (*_MODEL, f"{_ML}/models/versions/write")
 _JOB: Final = (f"{_ML}/jobs/read", f"{_ML}/read", f"{_ML}/experiments/runs/read")
+_CODE: Final = (
+    f"{_ML}/codes/versions/read",
+    f"{_ML}/codes/versions/write",
+    f"{_ML}/codes/versions/startPendingUpload/action",
+)
 _RUN: Final = (
     *_JOB,
     f"{_ML}/jobs/write",
     f"{_ML}/experiments/runs/submit/action",
-    f"{_ML}/codes/versions/read",
-    f"{_ML}/codes/versions/write",
-    f"{_ML}/codes/versions/startPendingUpload/action",
+    *_CODE,
     f"{_ML}/components/versions/write",
-    f"{_ML}/computes/read",
     f"{_ML}/environments/read",
     f"{_ML}/environments/versions/write",
 )
+_SPARK: Final = (
+    f"{_ML}/read",
+    f"{_ML}/jobs/read",
+    f"{_ML}/jobs/write",
+    f"{_ML}/jobs/cancel/action",
+    f"{_ML}/experiments/runs/submit/action",
+    *_CODE,
+    *_WRITE_BLOBS,
+)
 _ENDPOINT: Final = (f"{_ML}/onlineEndpoints/read", f"{_ML}/onlineEndpoints/deployments/read")
 _SPLIT: Final = (*_ENDPOINT, f"{_ML}/onlineEndpoints/write")
-_CLEAR: Final = (*_SPLIT, f"{_ML}/onlineEndpoints/deployments/delete", f"{_ML}/onlineEndpoints/delete")
-"""What failed is removed, by whoever looks next."""
 _SERVE: Final = (f"{_ML}/read", f"{_ML}/environments/versions/write")
-_DEPLOY: Final = (
-    *_CLEAR,
-    *_SERVE,
-    f"{_ML}/onlineEndpoints/deployments/write",
+_FAILED: Final = (
     f"{_ML}/onlineEndpoints/deployments/getLogs/action",
+    f"{_ML}/onlineEndpoints/deployments/delete",
+    f"{_ML}/onlineEndpoints/delete",
 )
 _BATCH: Final = tuple(
     f"{_ML}/batchEndpoints/{what}"
     for what in ("read", "write", "deployments/read", "deployments/write", "deployments/delete", "jobs/write")
 )
-_MAKE_FEATURES: Final = (
-    f"{_ML}/read",
+_SHOW_FEATURES: Final = (
     f"{_ML}/featuresets/read",
     f"{_ML}/featuresets/write",
     f"{_ML}/featurestoreentities/read",
     f"{_ML}/featurestoreentities/write",
 )
 _SOURCES: Final = (f"{_ML}/data/read", f"{_ML}/data/versions/read")
-"""What is no table of the platform may be a data asset."""
 
 _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "endpoints.delete": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/delete", *_WRITE)),
-    "endpoints.deploy": (Role.DEPLOYER, (*_DEPLOY, *_MODEL, *_WRITE)),
+    "endpoints.deploy": (Role.DEPLOYER, (*_SPLIT, f"{_ML}/onlineEndpoints/deployments/write", *_MODEL, *_WRITE)),
     "endpoints.list": (Role.READER, (*_ENDPOINT, *_READ)),
     "endpoints.logs": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/deployments/getLogs/action", *_READ)),
     "endpoints.mirror_traffic": (Role.DEPLOYER, (*_SPLIT, *_WRITE)),
-    "endpoints.predict": (Role.DEPLOYER, (*_ENDPOINT, f"{_ML}/onlineEndpoints/score/action")),
+    "endpoints.predict": (Role.DEPLOYER, _ENDPOINT),
     "endpoints.predict_batch": (
         Role.TRAINER,
         (
@@ -121,8 +95,8 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
             f"{_ML}/codes/versions/read",
             f"{_ML}/codes/versions/startPendingUpload/action",
             f"{_ML}/codes/versions/write",
-            f"{_ML}/computes/read",
             f"{_ML}/experiments/runs/submit/action",
+            f"{_ML}/jobs/cancel/action",
             f"{_ML}/jobs/read",
             *_WRITE,
         ),
@@ -130,7 +104,7 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "endpoints.rollback": (Role.DEPLOYER, (*_SPLIT, *_WRITE)),
     "endpoints.shift_traffic": (Role.DEPLOYER, (*_SPLIT, *_WRITE)),
     "endpoints.status": (Role.READER, (*_ENDPOINT, *_READ)),
-    "endpoints.undeploy": (Role.DEPLOYER, (*_CLEAR, *_WRITE)),
+    "endpoints.undeploy": (Role.DEPLOYER, (*_SPLIT, f"{_ML}/onlineEndpoints/deployments/delete", *_WRITE)),
     "events.dead_letters": (Role.READER, _READ),
     "events.list": (Role.READER, _READ),
     "events.process": (Role.DEPLOYER, (*_WRITE, *_MODEL)),
@@ -138,15 +112,15 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "events.replay": (Role.DEPLOYER, _WRITE),
     "events.retry": (Role.DEPLOYER, _WRITE),
     "events.run": (Role.DEPLOYER, (*_WRITE, *_MODEL)),
-    "features.apply": (Role.TRAINER, (*_MAKE_FEATURES, *_SOURCES, *_WRITE)),
+    "features.apply": (Role.TRAINER, _WRITE),
     "features.get": (Role.READER, _READ),
     "features.list": (Role.READER, _READ),
-    "features.materialize": (Role.TRAINER, (*_SOURCES, *_READ)),
+    "features.materialize": (Role.TRAINER, _READ),
     "features.online": (Role.READER, _READ),
     "features.push": (Role.TRAINER, _READ),
     "features.reader": (Role.READER, _READ),
-    "features.skew": (Role.READER, (*_SOURCES, *_READ)),
-    "features.training_table": (Role.READER, (*_SOURCES, *_READ)),
+    "features.skew": (Role.READER, _READ),
+    "features.training_table": (Role.READER, _READ),
     "features.view": (Role.READER, _READ),
     "features.write_table": (Role.TRAINER, _WRITE),
     "models.approve": (Role.APPROVER, (*_MODEL, *_WRITE)),
@@ -175,125 +149,121 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
     "pipelines.schedules": (Role.READER, (f"{_ML}/schedules/read", *_JOB, *_READ)),
     "pipelines.unschedule": (
         Role.TRAINER,
-        (f"{_ML}/schedules/read", f"{_ML}/schedules/write", f"{_ML}/schedules/delete", *_WRITE),
+        (f"{_ML}/schedules/read", f"{_ML}/schedules/write", f"{_ML}/schedules/delete", *_READ),
     ),
     "pipelines.wait": (Role.TRAINER, (*_JOB, *_WRITE)),
 }
-PERMISSIONS: Final[Mapping[str, Sequence[Permission]]] = {
-    verb: tuple(
-        Permission(name=name, role=role, native_role=" or ".join(roles_with([name]))) for name in dict.fromkeys(names)
-    )
-    for verb, (role, names) in _VERBS.items()
+_CALLS: Final[Mapping[str, str]] = {
+    "aad_token": f"{_ML}/onlineEndpoints/score/action",
+    "aml_token": f"{_ML}/onlineEndpoints/token/action",
+    "key": f"{_ML}/onlineEndpoints/listKeys/action",
 }
-"""What each verb needs."""
-_SEND: Final = f"{EVENTS}send/action"
-_RECEIVE: Final = f"{EVENTS}receive/action"
-_SENDING: Final = frozenset(
-    {
-        "endpoints.deploy",
-        "events.process",
-        "events.publish",
-        "events.run",
-        "models.promote",
-        "models.register",
-        "models.rollback",
-        "pipelines.resume",
-        "pipelines.run",
-        "pipelines.wait",
-    }
+"""What lets somebody ask an endpoint, by the setting `auth_mode`."""
+_AUTOSCALE: Final = "Microsoft.Insights/autoscaleSettings"
+_AUTOSCALED: Final = "the number of replicas is a range"
+_SUBMITTING: Final = frozenset({"pipelines.resume", "pipelines.run", "pipelines.schedule"})
+_BY_SPARK: Final = frozenset({"features.materialize", "features.skew", "features.training_table"})
+READING_REDIS: Final = ("get", "hvals")
+"""Commands that reading features online takes."""
+WRITING_REDIS: Final = (
+    *("hvals", "hkeys", "hgetall", "hset", "hdel", "get", "set", "incrby", "scan", "unlink"),
+    *("eval", "evalsha", "script|load", "time", "pexpireat", "persist"),
 )
-_RECEIVING: Final = frozenset({"events.process", "events.run"})
-_ASKED_WITHIN: Final[Mapping[str, str]] = {
-    "endpoints.get": "endpoints.status",
-    "events.receive": "events.process",
-    "models.project": "models.promote",
-}
-"""What is asked within verbs, and the verb whose actions cover it."""
+"""Commands that all verbs of features take, as docs/azureml.md lists them."""
+_REDIS_POLICY: Final = "the data access policy Data Contributor of the cache"
+_REGISTRY: Final = "azureml://registries/"
 
 
 def permissions_of(settings: AzureMLSettings) -> Mapping[str, Sequence[Permission]]:
-    """Return what each verb needs on a platform: topic and event subscription only where there is one."""
-    if not settings.topic:
-        return PERMISSIONS
-    return {verb: (*needed, *_of_topic(verb, settings)) for verb, needed in PERMISSIONS.items()}
-
-
-def parts_of(settings: AzureMLSettings) -> Parts:
-    """Return what makes up each neutral role on a platform."""
-    if not settings.topic:
-        return PARTS
-    return {role: (*parts, *_EVENT_PARTS.get(role, ())) for role, parts in PARTS.items()}
+    """Return what each verb needs on a platform."""
+    return {verb: tuple(dict.fromkeys(_needed(verb, settings))) for verb in _VERBS}
 
 
 def verb_of(operation: str) -> str | None:
     """Return the verb that can be asked about before what is refused is tried again; None where there is none."""
-    verb = _ASKED_WITHIN.get(operation, operation)
+    verb = ASKED_WITHIN.get(operation, operation)
     return verb if verb in _VERBS else None
 
 
-def is_principal(actor: str) -> bool:
-    """Say whether an actor may be one that Entra knows."""
-    return _UUID.fullmatch(actor) is not None
+def is_data(action: str) -> bool:
+    """Say whether an action is one on data, which other actions of a role grant than those on resources."""
+    return action.startswith((f"{CONTAINERS}/blobs/", EVENTS))
 
 
-def checked_principal(principal: str) -> str:
-    """Return a principal as assignments have it.
-
-    Raises:
-        InvalidRequestError: It is none that a role may be given to.
-    """
-    if not _UUID.fullmatch(principal):
-        raise InvalidRequestError(
-            f"{principal!r} is no principal that a role can be given to",
-            hint="Write the object id in Entra of a user, group, service principal or managed identity: "
-            "`az ad user show --id ada@example.com --query id`.",
-        )
-    return principal.lower()
+def registry_of(settings: AzureMLSettings) -> str:
+    """Return the name of the registry that steps' environment lies in; empty where it lies in none."""
+    return settings.environment.removeprefix(_REGISTRY).partition("/")[0] if _is_in_registry(settings) else ""
 
 
-def roles_of(held: Held, parts: Parts = PARTS) -> Sequence[Role]:
-    """Return the neutral roles that somebody with some parts has: of those that include each other, the largest."""
-    ids = {role: _ids(parts[role]) for role in Role}
-    having = [role for role in Role if ids[role] <= held]
-    return [role for role in having if not any(ids[role] < ids[other] for other in having)]
+def _needed(verb: str, settings: AzureMLSettings) -> Iterator[Permission]:
+    role, always = _VERBS[verb]
+    yield from _of(role, always)
+    for part in (_of_runs, _of_endpoints, _of_feature_store, _of_redis, _of_topic):
+        yield from part(verb, role, settings)
 
 
-def to_take(held: Held, role: Role, parts: Parts = PARTS) -> Held:
-    """Return the parts that go with a role of somebody's, who keeps what other roles of his need."""
-    others = [_ids(parts[other]) for other in roles_of(held, parts) if other is not role]
-    return (_ids(parts[role]) & held) - frozenset[tuple[Where, str]]().union(*others)
+def _of_runs(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permission]:
+    if settings.compute and verb in {*_SUBMITTING, "endpoints.predict_batch"}:
+        yield from _of(role, (f"{_ML}/computes/read",))
+        if settings.compute_machine:
+            yield from _of(role, (f"{_ML}/computes/write",), when=f"there is no compute {settings.compute} yet")
+    if verb in _SUBMITTING and _is_in_registry(settings):
+        read = "Microsoft.MachineLearningServices/registries/assets/read"
+        yield Permission(name=read, role=None, scope=Where.REGISTRY, native_role="AzureML Registry User")
 
 
-def grants(held: Mapping[str, Held], parts: Parts = PARTS) -> list[Grant]:
-    """Return who holds which role, by principal."""
-    return [Grant(principal=one, role=role) for one, has in sorted(held.items()) for role in roles_of(has, parts)]
+def _of_endpoints(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permission]:
+    match verb:
+        case "endpoints.deploy":
+            if settings.serving == "image":
+                yield from _of(role, _SERVE)
+            yield from _of(role, _FAILED, when="a deployment fails, or one has failed before")
+            yield from _of(None, (f"{_AUTOSCALE}/write",), Where.GROUP, when=_AUTOSCALED)
+        case "endpoints.predict":
+            yield from _of(role, (_CALLS[settings.auth_mode],))
+        case "endpoints.undeploy" | "endpoints.delete":
+            yield from _of(None, (f"{_AUTOSCALE}/delete",), Where.GROUP, when=_AUTOSCALED)
 
 
-def held_by(assigned: Iterable[tuple[str, Where, str]]) -> dict[str, Held]:
-    """Collect parts by who holds them, from principals, places and ids of definitions."""
-    held: dict[str, Held] = {}
-    for principal, where, definition in assigned:
-        held[principal] = held.get(principal, frozenset()) | {(where, definition)}
-    return held
+def _of_feature_store(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permission]:
+    if verb == "features.apply" and settings.feature_store:
+        yield from _of(role, (f"{_ML}/datastores/read", *_SHOW_FEATURES), Where.FEATURE_STORE)
+        yield from _of(role, _WRITE_BLOBS, Where.FEATURE_ACCOUNT)
+    elif verb == "features.apply":
+        yield from _of(role, (f"{_ML}/read",))
+        yield from _of(role, _SHOW_FEATURES, when="the workspace is of kind FeatureStore")
+    if verb == "features.apply" or verb in _BY_SPARK:
+        yield from _of(role, _SOURCES, when="a source is no table of the platform: it may be a data asset")
+    if verb in _BY_SPARK:
+        yield from _of(Role.TRAINER, _SPARK, when=f"sources hold {settings.spark_from_mib} MiB or more")
 
 
-def of_data(permissions: Collection[Permission]) -> frozenset[Permission]:
-    """Return those of some permissions that are asked of the storage account."""
-    return frozenset(one for one in permissions if one.name.startswith(CONTAINERS))
+def _of_redis(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permission]:  # noqa: ARG001 no role has it
+    if settings.redis_url is None or not settings.redis_url.startswith("rediss:"):
+        return  # nobody proves there who asks
+    reads, writes = verb in {"features.online", "features.reader"}, verb in {"features.materialize", "features.push"}
+    for command in READING_REDIS if reads else WRITING_REDIS if writes else ():
+        yield Permission(name=f"+{command}", role=None, scope=Where.REDIS, native_role=_REDIS_POLICY)
 
 
-def of_events(permissions: Collection[Permission]) -> frozenset[Permission]:
-    """Return those of some permissions that are asked of the topic."""
-    return frozenset(one for one in permissions if one.name.startswith(EVENTS))
+def _of_topic(verb: str, role: Role, settings: AzureMLSettings) -> Iterator[Permission]:
+    if settings.topic and verb in PUBLISHING:
+        yield from _of(role, (f"{EVENTS}send/action",), Where.TOPIC)
+    if settings.event_subscription and verb in PULLING:
+        yield from _of(role, (f"{EVENTS}receive/action",), Where.TOPIC)
 
 
-def _of_topic(verb: str, settings: AzureMLSettings) -> Iterator[Permission]:
-    role, _ = _VERBS[verb]
-    if verb in _SENDING:
-        yield Permission(name=_SEND, role=role, native_role=EVENT_SENDER.name)
-    if verb in _RECEIVING and settings.event_subscription:
-        yield Permission(name=_RECEIVE, role=role, native_role=EVENT_RECEIVER.name)
+def _of(role: Role | None, names: Iterable[str], where: Where | None = None, *, when: str = "") -> Iterator[Permission]:
+    for name in names:
+        usual = Where.ACCOUNT if is_data(name) else Where.WORKSPACE
+        native = " or ".join(roles_with([name]))
+        yield Permission(name=name, role=role, scope=where or usual, when=when, native_role=native)
 
 
-def _ids(parts: Sequence[Part]) -> Held:
-    return frozenset((where, definition.id) for where, definition in parts)
+def _is_in_registry(settings: AzureMLSettings) -> bool:
+    return settings.environment.lower().startswith(_REGISTRY)
+
+
+def redis_host(settings: AzureMLSettings) -> str:
+    """Return the host of the cache; empty where there is none."""
+    return urlsplit(settings.redis_url or "").hostname or ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cloudmlops.domain.endpoints import DeploymentState, DeploymentStatus, Scoring
 from cloudmlops.errors import InvalidTrafficError
 from cloudmlops.providers.azureml.mapping.roles import roles_with
+from cloudmlops.providers.deployment_rules import listed
+from cloudmlops.runtime.untracked import untracked
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import ManagedOnlineDeployment, OnlineEndpoint
@@ -49,6 +51,9 @@ _MACHINE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,63}")
 _SHORTEST: Final = 3
 _PREFIX: Final = f"{OURS}-"
 _SERVER_PORT: Final = 8080
+_REFUSED: Final = re.compile(r"AuthorizationFailed|AuthorizationPermissionMismatch|PermissionDeniedError|NOPERM")
+"""What Azure Resource Manager, Blob storage, this library and Redis say of what may not be done."""
+_STAYS: Final = "an identity of its own, which stays with the endpoint"
 _READ_ONLY: Final = frozenset({"provisioningState", "scoringUri", "swaggerUri"})
 _STATES: Final[Mapping[str, DeploymentState]] = {
     "Canceled": DeploymentState.FAILED,
@@ -177,6 +182,32 @@ def client_id(endpoint: Mapping[str, Any]) -> str:
     return told[0] if len(told) == 1 else ""
 
 
+def rights_lacking(endpoint: Mapping[str, Any], log: str) -> str:
+    """Return what to do where a server's log tells that Azure refused it something; empty where it does not.
+
+    Args:
+        endpoint: As Azure shows it.
+        log: The end of what the server wrote.
+    """
+    identity: Mapping[str, Any] = endpoint.get("identity") or {}
+    assigned: Mapping[str, Any] = identity.get("userAssignedIdentities") or {}
+    told = [str((one or {}).get("principalId") or "") for one in assigned.values()] or [
+        str(identity.get("principalId") or "")
+    ]
+    if not _REFUSED.search(log) or len(told) != 1 or not told[0]:
+        return ""
+    which = "which endpoint_identity names" if assigned else _STAYS
+    return (
+        f"The server acts as the principal {told[0]}, {which}, and was refused what it asked for. Let it read: "
+        f'platform.access.grant("reader", "{told[0]}"), and deploy again when that counts, within minutes.'
+    )
+
+
+def waits_for_rights(acts: Iterable[Act]) -> bool:
+    """Say whether an endpoint is to stay though nothing is deployed: its own identity is to be given rights."""
+    return any(_STAYS in act.failure for act in acts)
+
+
 def deployment_body(act: Act, *, location: str, target: str, identity: str) -> dict[str, Any]:
     """Return the request that deploys.
 
@@ -187,6 +218,7 @@ def deployment_body(act: Act, *, location: str, target: str, identity: str) -> d
         identity: Client id of the user-assigned identity that asks there; empty is the endpoint's own.
     """
     variables = {"CLOUDMLOPS_TARGET": target, **({"AZURE_CLIENT_ID": identity} if identity else {})}
+    of_mlflow = {} if act.environment else untracked({})  # ours tells libraries by itself
     return {
         "location": location,
         "tags": {OURS: "deployment", DEPLOYED_AS: act.deployed_as},
@@ -196,7 +228,7 @@ def deployment_body(act: Act, *, location: str, target: str, identity: str) -> d
             "model": act.native_model,
             "properties": {DEPLOYED_AS: act.deployed_as},
             **({"environmentId": act.environment} if act.environment else {}),
-            "environmentVariables": variables if act.looks_up else {},
+            "environmentVariables": {**of_mlflow, **(variables if act.looks_up else {})},
             "instanceType": act.machine,
             "scaleSettings": {"scaleType": "Default"},
             "requestSettings": {
@@ -332,6 +364,16 @@ def tags_of(entity: OnlineEndpoint | ManagedOnlineDeployment) -> dict[str, str]:
     return dict(entity.tags or {})
 
 
+def is_ours(tags: Mapping[str, str]) -> bool:
+    """Say whether an endpoint with these tags was made by this library."""
+    return OURS in tags
+
+
+def known_by(tags: Mapping[str, str]) -> str:
+    """Say what tells whose an endpoint is that is not ours."""
+    return f"its tags are {listed(tags)}" if tags else "it has no tags"
+
+
 def deployed_as(deployment: ManagedOnlineDeployment) -> str:
     """Return which act a deployment is of; empty when it was made by other tools."""
     kept = {**tags_of(deployment), **(deployment.properties or {})}  # who changes a deployment may leave out its tags
@@ -347,26 +389,6 @@ def state_of(entity: OnlineEndpoint | ManagedOnlineDeployment) -> str:
 def operation_of(deployment: ManagedOnlineDeployment) -> str:
     """Return the address of the last operation on a deployment; empty where Azure does not tell."""
     return str((deployment.properties or {}).get("AzureAsyncOperationUri", ""))
-
-
-def act_status(endpoint_name: str, act: Act, state: DeploymentState) -> DeploymentStatus:
-    """Return how an act of deploying is that is not, or no longer, deployed."""
-    return DeploymentStatus(
-        endpoint=endpoint_name,
-        name=act.name,
-        model=act.model,
-        version=act.version,
-        deployed_as=act.deployed_as,
-        state=state,
-        traffic_percent=0,
-        replicas=act.replicas[0],
-        healthy_replicas=0,
-        restarts=0,
-        created_at=datetime.fromisoformat(act.created_at),
-        machine=act.machine_asked,
-        announced=act.announced,
-        failure=act.failure,
-    )
 
 
 def deployed_status(

@@ -15,19 +15,18 @@ from typing import Any, Final
 from cloudmlops.domain.events import (
     DriftDetected,
     Envelope,
-    ModelDeployed,
     ModelRegistered,
     RunCompleted,
     RunFailed,
 )
 from cloudmlops.errors import InvalidRequestError
-from cloudmlops.providers.payloads import loaded, moment, part_of, text_of, value_of
+from cloudmlops.providers.payloads import extensions_of, loaded, moment, part_of, text_of, value_of
+from cloudmlops.providers.retold_events import in_place_of
 
 REPORTED: Final = frozenset({ModelRegistered.kind})
 """Kinds that a workspace tells, whoever caused them. Whether it tells of managed deployments is not documented."""
 _VALIDATION: Final = "microsoft.eventgrid.subscriptionvalidationevent"
 _WORKSPACE: Final = "microsoft.machinelearningservices."
-_STANDARD: Final = frozenset({"specversion", "id", "source", "type", "time", "subject", "datacontenttype", "data"})
 _STEP: Final = "azureml.steprun"
 _STEPS: Final = ("azureml.pipelinerunid", "azureml.rootpipelinerunid")
 """Properties of a run that is a part of another one."""
@@ -95,7 +94,7 @@ def pushed(body: bytes) -> Sequence[Envelope] | Validation | None:
     events = [one for one in listed if isinstance(one, Mapping) and ("specversion" in one or _is_grid_event(one))]
     if not events:
         return None if listed else ()
-    if text_of(events[0], "eventType").lower() == _VALIDATION:
+    if len(listed) == 1 and text_of(events[0], "eventType").lower() == _VALIDATION:
         return _validation(events[0])
     faults: list[str] = []
     read: list[Envelope] = []
@@ -177,48 +176,21 @@ def told(event: Envelope, workspace: str) -> Told | None:
     return read(event.data) if read is not None else None
 
 
-def registered(event: Envelope, *, platform: str, model: str, version: str, run: str | None) -> Envelope:
-    """Return `ModelRegistered` in place of the workspace's event."""
-    return _ours(event, ModelRegistered.kind, platform, {"model": model, "version": version, "run": run})
-
-
-def deployed(
-    event: Envelope, *, platform: str, model: str, version: str, endpoint: str, deployment: str, deployed_as: str
-) -> Envelope:
-    """Return `ModelDeployed` in place of the workspace's event."""
-    return _ours(
-        event,
-        ModelDeployed.kind,
-        platform,
-        {
-            "model": model,
-            "version": version,
-            "endpoint": endpoint,
-            "deployment": deployment,
-            "deployed_as": deployed_as,
-        },
-    )
-
-
 def completed(event: Envelope, *, platform: str, pipeline: str, run: str) -> Envelope:
     """Return `RunCompleted` in place of the workspace's event."""
-    return _ours(event, RunCompleted.kind, platform, {"pipeline": pipeline, "run": run})
+    return in_place_of(event, RunCompleted.kind, platform, {"pipeline": pipeline, "run": run})
 
 
 def failed(event: Envelope, *, platform: str, pipeline: str, run: str, attempt: int, step: str, error: str) -> Envelope:
     """Return `RunFailed` in place of the workspace's event, which itself says neither where it failed nor why."""
     data = {"pipeline": pipeline, "run": run, "attempt": attempt, "step": step, "error": error}
-    return _ours(event, RunFailed.kind, platform, data)
+    return in_place_of(event, RunFailed.kind, platform, data)
 
 
 def drifted(event: Envelope, found: Drifted, *, platform: str) -> Envelope:
     """Return `DriftDetected` in place of the workspace's event, which does not say above what it is told: 0."""
     data = {"subject": found.monitor, "metric": _METRIC, "value": found.coefficient, "threshold": 0.0}
-    return _ours(event, DriftDetected.kind, platform, data)
-
-
-def _ours(event: Envelope, kind: str, platform: str, data: Mapping[str, object]) -> Envelope:
-    return Envelope(id=event.id, source=platform, type=kind, time=event.time, subject=event.subject, data=data)
+    return in_place_of(event, DriftDetected.kind, platform, data)
 
 
 def _is_grid_event(content: Mapping[str, object]) -> bool:
@@ -232,9 +204,13 @@ def _validation(event: Mapping[str, object]) -> Validation:
     return Validation(code=code)
 
 
-def _event(content: Mapping[str, Any]) -> Envelope:
+def _event(content: object) -> Envelope:
+    if not isinstance(content, Mapping):
+        raise TypeError("it is no JSON object")
     if "specversion" in content:
         return _cloud_event(content)
+    if text_of(content, "eventType").lower() == _VALIDATION:
+        raise ValueError("Event Grid asks alone whether its events are wanted")
     data = value_of(content, "data")
     version = text_of(content, "dataVersion")
     return Envelope(
@@ -257,7 +233,7 @@ def _cloud_event(content: Mapping[str, Any]) -> Envelope:
         time=moment(_text(content, "time")),
         subject=str(content.get("subject") or ""),
         data=_payload(data),
-        extensions={name: str(value) for name, value in content.items() if name not in _STANDARD and value is not None},
+        extensions=extensions_of(content),
     )
 
 

@@ -6,7 +6,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from cloudmlops.providers.azureml.mapping.machines import known
+
+if TYPE_CHECKING:
+    from cloudmlops.providers.azureml.settings import AzureMLSettings
 
 ENTITIES: Final = "_asked"
 """The relation of entity rows; no table's name begins so."""
@@ -24,6 +29,11 @@ SETTINGS: Final[Mapping[str, str]] = {
 }
 """Of the session; a deployment's own would give other values."""
 _INSTANCE: Final = re.compile(r"standard_e(\d+)s_v3", re.IGNORECASE)
+_MIB: Final = 1024 * 1024
+_AROUND: Final = (
+    "Let it be joined on this machine: a larger spark_from_mib, or read less: fewer views, smaller sources; or pay for "
+    "it: a larger spark_hourly_cost; or take fewer machines: spark_executors, spark_instance."
+)
 _GIB_A_CORE: Final = 7
 """Of the eight that the machines have; Spark needs some beside its heap."""
 
@@ -93,3 +103,41 @@ def machines_of(instance: str) -> SparkMachines:
     named = _INSTANCE.fullmatch(instance)
     cores = int(named[1]) if named else 1
     return SparkMachines(instance=instance.lower(), cores=cores, memory_gib=cores * _GIB_A_CORE)
+
+
+def hourly_cost(instance: str, executors: int) -> float | None:
+    """Return about how many US dollars an hour a job's machines cost; None when no price is known.
+
+    Args:
+        instance: Their size.
+        executors: How many there are beside the driver.
+    """
+    machine = known(instance)
+    return None if machine is None or machine.hourly_usd is None else (executors + 1) * machine.hourly_usd
+
+
+def cost_note(settings: AzureMLSettings, stored_bytes: int) -> str:
+    """Say what a job costs that is about to begin, and why there is one."""
+    return (
+        f"the sources hold {stored_bytes / _MIB:.1f} MiB, and from spark_from_mib={settings.spark_from_mib} on a Spark "
+        f"job joins and reduces: {_machines(settings)}"
+    )
+
+
+def cost_fault(settings: AzureMLSettings) -> tuple[str, str] | None:
+    """Return why no job may begin and what to do, where `spark_hourly_cost` says so."""
+    bound = settings.spark_hourly_cost
+    cost = hourly_cost(settings.spark_instance, settings.spark_executors)
+    if bound is None or (cost is not None and cost <= bound):
+        return None
+    return (
+        f"{_machines(settings)}, which is more than spark_hourly_cost={bound:g} allows",
+        _AROUND,
+    )
+
+
+def _machines(settings: AzureMLSettings) -> str:
+    number = settings.spark_executors + 1
+    cost = hourly_cost(settings.spark_instance, settings.spark_executors)
+    price = "at a price that this library does not know" if cost is None else f"about {cost:.2f} US dollars an hour"
+    return f"{number} machines {settings.spark_instance}, {price} by the list prices of such virtual machines"

@@ -13,6 +13,7 @@ from cloudmlops.domain.runs import OutputRecord, RunRequest
 from cloudmlops.domain.value_types import Kind
 
 _OF_PIPELINE: Final = re.compile(r"\$\{\{\s*parent\.outputs\.([A-Za-z_]\w*)\s*\}\}")
+_PIPELINE_INPUT: Final = re.compile(r"\$\{\{\s*parent\.inputs\.([A-Za-z_]\w*)\s*\}\}")
 _IN_STORE: Final = re.compile(r"azureml://(?:.*/)?datastores/([^/]+)/paths/(.+?)/?")
 
 
@@ -37,6 +38,32 @@ def given_job(request: RunRequest) -> dict[str, Any]:
         "tags": content.get("tags") or {},
         "properties": content.get("properties") or {},
     }
+
+
+def computes_of(job: Any, inputs: Mapping[str, Any]) -> Sequence[str]:
+    """Return the computes that a pipeline job names for its parts; serverless compute is none.
+
+    Of a pipeline that is a component in a registry or workspace, what its own parts name is not known here.
+
+    Args:
+        job: As azure-ai-ml reads it.
+        inputs: Of the job, in the words of the YAML schema.
+    """
+    default = getattr(getattr(job, "settings", None), "default_compute", None)
+    found = [str(name) for name in (getattr(job, "compute", None), default) if name]
+    for part in (job.jobs or {}).values():
+        if name := getattr(part, "compute", None):
+            found.append(str(name))
+        inner = getattr(part, "component", None)
+        if getattr(inner, "type", None) == "pipeline" and getattr(inner, "jobs", None):
+            found += computes_of(inner, {})
+    named = (_of_input(name, inputs).removeprefix("azureml:") for name in found)
+    return list(dict.fromkeys(name for name in named if name.lower() != "serverless"))
+
+
+def _of_input(name: str, inputs: Mapping[str, Any]) -> str:
+    bound = _PIPELINE_INPUT.fullmatch(name)
+    return str(inputs.get(bound[1], name)) if bound else name
 
 
 def given_names(request: RunRequest) -> Mapping[str, Sequence[str]]:

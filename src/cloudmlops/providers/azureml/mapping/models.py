@@ -102,7 +102,6 @@ def registered(new: NewVersion, *, identifier: str, path: str, store: str) -> di
             DIGEST: new.registration.manifest,
             **({RUN: run} if run else {}),
         },
-        **({"job_name": run} if run else {}),
     }
 
 
@@ -219,19 +218,20 @@ def identifier_of(native: str) -> str:
     return identifier if slash and "/models/" in before else ""
 
 
-def projection(version: Model, kept: Tags) -> Projection:
+def projection(version: Model, kept: Tags, *, store: str, archived: bool) -> Projection:
     """Read what is shown of a version of ours; tags that cannot be read are a fault of it.
 
     Args:
         version: It.
         kept: The tags that were drawn last: what is a tag is read there, so that a change by others is seen.
+        store: Address of the object store that holds the ledger.
+        archived: Whether Azure's tools hide it.
     """
     shown = tags_of(version)
     number = properties_of(version)[VERSION]
     tags = {key: shown[key] for key in kept.native if key in shown} | dict(kept.others)
     try:
         stage = Stage(shown.get(STAGE, Stage.NONE))
-        wanted = NATIVE_STAGES[stage]
         return Projection(
             version=number,
             stage=stage,
@@ -240,7 +240,7 @@ def projection(version: Model, kept: Tags) -> Projection:
             head=int(shown.get(_HEAD, "0")),
             head_digest=shown.get(_HEAD_DIGEST, ""),
             native=native_name(version),
-            faults=() if version.stage == wanted else (f"its stage in Azure ML is {version.stage!r}, not {wanted!r}",),
+            faults=tuple(_faults(version, stage, store, archived=archived)),
         )
     except ValueError as error:
         return Projection(
@@ -251,6 +251,15 @@ def projection(version: Model, kept: Tags) -> Projection:
             native=native_name(version),
             faults=(f"the tags of {native_name(version)} are not what this library wrote: {error}",),
         )
+
+
+def _faults(version: Model, stage: Stage, store: str, *, archived: bool) -> Iterator[str]:
+    if version.stage != (wanted := NATIVE_STAGES[stage]):
+        yield f"its stage in Azure ML is {version.stage!r}, not {wanted!r}"
+    if (stamped := properties_of(version).get(STORE)) != store:
+        yield f"it says that its ledger lies in {stamped}, not in {store}"
+    if archived:
+        yield "it is archived in Azure ML, whose tools hide it"
 
 
 def _fits(key: str, value: str) -> bool:

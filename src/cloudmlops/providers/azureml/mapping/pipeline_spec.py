@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any, Final
 
-from cloudmlops.domain.graph import OutputRef, StepSpec
+from cloudmlops.domain.graph import StepSpec
 from cloudmlops.domain.runs import OutputRecord, RunRequest, step_content
 from cloudmlops.providers.azureml.mapping.computes import Compute
 from cloudmlops.providers.azureml.mapping.job_names import nodes, run_faults
@@ -80,8 +80,7 @@ def faults(request: RunRequest, environment: str) -> list[str]:
     found = run_faults(request.id)
     for step in request.graph.steps:
         about = f"step {step.name!r}"
-        if step.function.startswith(":"):
-            found.append(f"{about} ({step.function[1:]}) is not at the top of a module that has a file")
+        found += step.import_faults
         if step.options.resources.distribution and step.options.retries:
             found.append(f"{about} has several processes, which cannot be tried again one by one: leave out retries")
         if not (step.options.image or environment):
@@ -123,7 +122,7 @@ def _node(step: StepSpec, request: RunRequest, place: Place, names: Mapping[str,
     given: dict[str, Any] = {CONTENT: _quotable(content)}
     words: list[str] = []
     for key, ref in step.inputs.items():
-        is_artifact = _is_artifact(request, ref)
+        is_artifact = request.graph.type_of(ref).kind.is_artifact
         if ref.step in place.kept and not is_artifact:
             declared[key], given[key] = {"type": "string"}, _quotable(place.kept[ref.step][ref.output].value)
             words.append(f"--value {key}='${{{{inputs.{key}}}}}'")
@@ -239,7 +238,3 @@ def _shown(parameters: Mapping[str, object]) -> dict[str, object]:
             case str() if value and "{{" not in value and ":" not in value:
                 found[name] = value
     return found
-
-
-def _is_artifact(request: RunRequest, ref: OutputRef) -> bool:
-    return request.graph.by_name[ref.step].outputs[ref.output].kind.is_artifact

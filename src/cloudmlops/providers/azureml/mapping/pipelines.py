@@ -12,6 +12,8 @@ PIPELINE_TAG: Final = "cloudmlops_pipeline"
 RUN_TAG: Final = "cloudmlops_run"
 SCHEDULE_TAG: Final = "cloudmlops_schedule"
 REQUEST_TAG: Final = "cloudmlops_request"
+ZONE_TAG: Final = "cloudmlops_timezone"
+"""Of a schedule: the IANA's name of its time zone, of which Windows has one for several."""
 RUN_STATES: Final[Mapping[str, RunState]] = {
     "NotStarted": RunState.WAITING,
     "Starting": RunState.WAITING,
@@ -100,6 +102,13 @@ def changed(job: Any) -> datetime | None:
 def tags(job: Any) -> Mapping[str, str]:
     """Return the tags of a job."""
     return job.tags or {}
+
+
+def times(trigger: Any) -> str:
+    """Return when a schedule fires: as a cron expression, or of what Studio has made of one of ours, in words."""
+    if (expression := getattr(trigger, "expression", "")) or trigger is None:
+        return str(expression)
+    return f"every {trigger.interval} {trigger.frequency}"
 
 
 def _status(job: Any) -> str:

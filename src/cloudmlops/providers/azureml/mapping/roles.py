@@ -148,9 +148,36 @@ def granted(roles: Iterable[Definition], action: str) -> bool:
 
 
 def includes(roles: Iterable[Definition], definition: Definition) -> bool:
-    """Say whether some roles together grant all that a role does."""
+    """Say whether some roles together grant all that a role does.
+
+    A role that leaves out a part of an action's pattern does not grant it, unless the other leaves that out as well.
+    """
     held = tuple(roles)
-    return all(granted(held, action) for action in (*definition.actions, *definition.data_actions))
+    return all(
+        any(_covers(role.actions, role.not_actions, wanted, definition.not_actions) for role in held)
+        for wanted in definition.actions
+    ) and all(
+        any(_covers(role.data_actions, role.not_data_actions, wanted, definition.not_data_actions) for role in held)
+        for wanted in definition.data_actions
+    )
+
+
+def _covers(given: Iterable[str], taken: Iterable[str], wanted: str, spared: Sequence[str]) -> bool:
+    return _any_matches(given, wanted) and not any(
+        _overlap(one.lower(), wanted.lower()) and not _any_matches(spared, one) for one in taken
+    )
+
+
+@lru_cache(maxsize=4096)
+def _overlap(one: str, other: str) -> bool:
+    """Say whether some text fits two patterns."""
+    if not one or not other:
+        return set(one + other) <= {"*"}
+    if one[0] == "*":
+        return _overlap(one[1:], other) or _overlap(one, other[1:])
+    if other[0] == "*":
+        return _overlap(other, one)
+    return one[0] == other[0] and _overlap(one[1:], other[1:])
 
 
 def _any_matches(patterns: Iterable[str], action: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 _LAST_LINES: Final = 20
@@ -19,8 +19,21 @@ def heading(job: str, attempt: int) -> str:
     return f"\n===== attempt {attempt} in run {job} =====\n"
 
 
-def attempts(text: str, job: str) -> Sequence[str]:
-    """Return what was printed in each attempt, the first one first."""
+def attempts(printed: Mapping[str, str], job: str) -> Sequence[Mapping[str, str]]:
+    """Return what each process has printed in each attempt, the first attempt first.
+
+    Args:
+        printed: All that each process has printed.
+        job: Id of the step's own run.
+    """
+    parts = {process: _parts(text, job) for process, text in printed.items()}
+    count = max(map(len, parts.values()), default=1)
+    return [
+        {process: texts[number] for process, texts in parts.items() if number < len(texts)} for number in range(count)
+    ]
+
+
+def _parts(text: str, job: str) -> Sequence[str]:
     return re.split(rf"\n===== attempt [0-9]+ in run {re.escape(job)} =====\n", text)
 
 
@@ -32,7 +45,7 @@ def unheard(text: str, job: str, environment: str) -> str:
         job: Id of the step's own run.
         environment: That it was to run in.
     """
-    lines = attempts(text, job)[-1].rstrip().splitlines()
+    lines = _parts(text, job)[-1].rstrip().splitlines()
     if not lines:
         return (
             f"its process left no word, and printed nothing. If {environment} is not there, or was not built for "

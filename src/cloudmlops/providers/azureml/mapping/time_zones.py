@@ -164,6 +164,17 @@ def windows_zone(name: str, now: datetime) -> str | None:
     return known or _like(name, now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0))
 
 
+def iana_zone(windows: str, told: str, now: datetime) -> str:
+    """Return what the IANA calls a zone of Windows.
+
+    Args:
+        windows: Its name there.
+        told: What whoever set it called it; counts while its clocks show the same.
+        now: Time-zone aware.
+    """
+    return told if told and windows_zone(told, now) == windows else ZONES.get(windows, windows)
+
+
 @cache
 def _like(name: str, since: datetime) -> str | None:
     wanted = ZoneInfo(name)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from azure.ai.ml.entities import Job
 
 
-class Jobs:
+class WorkspaceJobs:
     """The jobs of one workspace."""
 
     def __init__(self, wire: Wire) -> None:
@@ -76,9 +76,17 @@ class Jobs:
             if job is not None and PIPELINE_TAG in (job.tags or {}):
                 yield job
 
-    def cancel(self, name: str, *, run: str) -> None:
-        """Ask a job to end."""
-        self._wire.ask(lambda: self._wire.client.jobs.begin_cancel(name), operation="pipelines.cancel", resource=run)
+    def cancel(self, name: str, *, operation: str, resource: str) -> None:
+        """Ask a job to end.
+
+        Args:
+            name: Of the job.
+            operation: The verb that it is done for.
+            resource: What is concerned, in our names.
+        """
+        jobs = self._wire.client.jobs
+        # Nobody waits for its end here: a thread of the SDK would.
+        self._wire.ask(lambda: jobs.begin_cancel(name, polling=False), operation=operation, resource=resource)
 
 
 def loaded(definition: Mapping[str, Any], folder: str = "") -> Job:

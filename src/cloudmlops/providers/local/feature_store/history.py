@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cloudmlops.domain.feature_columns import EVENT_TIME
 from cloudmlops.domain.feature_types import is_scalar
-from cloudmlops.domain.features import EVENT_TIME, FeatureView, microseconds
+from cloudmlops.domain.features import FeatureView, microseconds
 from cloudmlops.providers.local.feature_store.keys import NOBODY, Integers, key_codes
 from cloudmlops.providers.local.feature_store.latest_rows import NONE, TimeOrdered
 from cloudmlops.providers.local.feature_store.sources import ViewSource

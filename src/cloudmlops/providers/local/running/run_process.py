@@ -31,6 +31,7 @@ from cloudmlops.providers.local.running.execution import Execution, parallelism
 from cloudmlops.providers.local.running.leases import Lease
 from cloudmlops.providers.local.running.run_store import RunStore
 from cloudmlops.providers.local.running.zygote import Zygote
+from cloudmlops.runtime.untracked import untracked
 
 if TYPE_CHECKING:
     from cloudmlops.providers.local.running.attempts import Attempt
@@ -67,6 +68,7 @@ class Launch:
 def main() -> None:
     """Carry the run that the command line names to its end."""
     launch = Launch(**json.loads(sys.argv[1]))
+    os.environ |= untracked(os.environ)  # the zygote imports what its steps are from
     channel = socket.socket(fileno=launch.channel)
     os.pwrite(launch.lease, str(os.getpid()).encode(), 0)
     for descriptor in (launch.lease, launch.channel):

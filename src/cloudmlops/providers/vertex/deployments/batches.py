@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from google.cloud.aiplatform_v1 import JobServiceClient
 from google.cloud.aiplatform_v1.types import (
     BatchPredictionJob,
+    CancelBatchPredictionJobRequest,
     CreateBatchPredictionJobRequest,
     GetBatchPredictionJobRequest,
     JobState,
@@ -20,7 +19,8 @@ from google.cloud.aiplatform_v1.types import (
 )
 
 from cloudmlops.errors import InvalidRequestError, UnavailableError
-from cloudmlops.providers.scored_files import fetched, put, suffix
+from cloudmlops.providers.passing_files import PassingFiles
+from cloudmlops.providers.scored_files import FOLDER, LEFT_AFTER, ended, fetched, put, suffix
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
 from cloudmlops.storage.opening import open_store
 
@@ -40,8 +40,6 @@ _ENDED: Final = frozenset(
         JobState.JOB_STATE_EXPIRED,
     }
 )
-_SHORTEST_PAUSE_S: Final = 0.05
-_LONGEST_PAUSE_S: Final = 30.0
 _OPERATION: Final = "endpoints.predict_batch"
 
 
@@ -50,6 +48,7 @@ class Batches:
 
     def __init__(self, backends: VertexBackends) -> None:
         self._settings = backends.settings
+        self._clock = backends.clock
         self._wire = backends.wire
         self._objects = backends.objects
 
@@ -58,26 +57,23 @@ class Batches:
 
         Raises:
             InvalidRequestError: A file is of another kind, or rows could not be scored; rows are counted from 0.
+            WaitTimeoutError: The job has not ended after `batch_timeout`, and was cancelled.
         """
         suffix(output_uri)
-        name = f"cloudmlops-{uuid.uuid4().hex}"
-        folder = f"batches/{name}"
-        with tempfile.TemporaryDirectory(prefix="cloudmlops-batch-") as place:
-            try:
-                source = fetched(input_uri, Path(place), self._store)
-                staged = Path(place) / "staged.jsonl"
-                with staged.open("w", encoding="utf-8") as lines:
-                    for number, row in enumerate(_rows(source, input_uri)):
-                        lines.write(json.dumps({**row, KEY: number}) + "\n")
-                self._objects.upload(f"{folder}/input.jsonl", staged)
-                job = self._ended(self._created(name, folder, native_model), input_uri)
-                predictions = self._predictions(job, folder, input_uri)
-                written = Path(place) / f"output{suffix(output_uri)}"
-                _write(written, _completed(_rows(source, input_uri), predictions, input_uri))
-                put(written, output_uri, self._store)
-            finally:
-                for key in list(self._objects.list(f"{folder}/")):
-                    self._objects.delete(key)
+        passing = PassingFiles(self._objects, FOLDER, now=self._clock.now, left_after=LEFT_AFTER)
+        with tempfile.TemporaryDirectory(prefix="cloudmlops-batch-") as place, passing.folder() as passed:
+            folder = f"{FOLDER}/{passed}"
+            source = fetched(input_uri, Path(place), self._store)
+            staged = Path(place) / "staged.jsonl"
+            with staged.open("w", encoding="utf-8") as lines:
+                for number, row in enumerate(_rows(source, input_uri)):
+                    lines.write(json.dumps({**row, KEY: number}) + "\n")
+            self._objects.upload(f"{folder}/input.jsonl", staged)
+            job = self._ended(self._created(f"cloudmlops-{passed}", folder, native_model), input_uri)
+            predictions = self._predictions(job, folder, input_uri)
+            written = Path(place) / f"output{suffix(output_uri)}"
+            _write(written, _completed(_rows(source, input_uri), predictions, input_uri))
+            put(written, output_uri, self._store)
 
     def _created(self, name: str, folder: str, native_model: str) -> str:
         request = CreateBatchPredictionJobRequest(
@@ -103,16 +99,21 @@ class Batches:
 
     def _ended(self, name: str, input_uri: str) -> BatchPredictionJob:
         client = self._wire.client(JobServiceClient)
-        request = GetBatchPredictionJobRequest(name=name)
-        begun = time.monotonic()
-        while True:
-            job = self._wire.ask(
+
+        def look() -> BatchPredictionJob | None:
+            request = GetBatchPredictionJobRequest(name=name)
+            found: BatchPredictionJob = self._wire.ask(
                 client.get_batch_prediction_job, request, operation=_OPERATION, resource=input_uri, again=True
             )
-            if job.state in _ENDED:
-                break
-            waited = time.monotonic() - begun
-            time.sleep(min(max(_SHORTEST_PAUSE_S, waited / 20), _LONGEST_PAUSE_S))
+            return found if found.state in _ENDED else None
+
+        def cancel() -> None:
+            request = CancelBatchPredictionJobRequest(name=name)
+            self._wire.ask(
+                client.cancel_batch_prediction_job, request, operation=_OPERATION, resource=input_uri, again=True
+            )
+
+        job = ended(look, cancel=cancel, job=name, uri=input_uri, longest=self._settings.batch_timeout)
         if job.state not in (JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_PARTIALLY_SUCCEEDED):
             raise InvalidRequestError(
                 f"{input_uri} could not be scored: {job.error.message or job.state.name}",

@@ -14,7 +14,9 @@ from google.cloud.aiplatform_v1.types import (
 
 from cloudmlops.domain.endpoints import DeploymentSpec, traffic_with
 from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnavailableError, WaitTimeoutError
-from cloudmlops.providers.deployment_journal import Act, Change, Journal, Record
+from cloudmlops.providers import deployment_rules as rules
+from cloudmlops.providers.deployment_journal import Act, Journal, Record
+from cloudmlops.providers.vertex.deployments.settling import check_ours
 from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
 from cloudmlops.providers.vertex.mapping import models as model_mapping
@@ -46,20 +48,25 @@ class Deploying:
             ServiceError: Vertex AI refuses it.
         """
         _, shown = self._settling.settled(spec.endpoint)
+        if shown is not None:
+            check_ours(spec.endpoint, shown, operation="endpoints.deploy")
         native = self.native_model(spec.model, spec.version)
-        begun = False
+        present = [deployed.display_name for deployed in (shown.deployed_models if shown is not None else ())]
 
-        def decide(record: Record) -> Change | None:
-            nonlocal begun
-            begun = spec.deployed_as not in record.acts
-            if not begun:
-                return None
-            _check_name(spec, record, shown)
-            return {"kind": "begun", "act": self._asked(spec, native, actor)}
+        def asked(record: Record) -> dict[str, object]:
+            rules.check_name(spec, record, present, provider=PROVIDER)
+            return rules.act_of(
+                spec,
+                actor=actor,
+                native_model=native,
+                deployed_id=mapping.deployed_id(spec.deployed_as),
+                machine=self._settings.machine,
+            )
 
-        record = self._journal.append(spec.endpoint, decide)
+        record, begun = self._journal.begin(spec.endpoint, spec.deployed_as, asked)
         act = record.acts[spec.deployed_as]
         if begun:
+            rules.tell_cost(spec.endpoint, act)
             self._ask(spec, act, record, shown)
         return act, shown
 
@@ -93,30 +100,16 @@ class Deploying:
     def _client(self) -> EndpointServiceClient:
         return self._wire.client(EndpointServiceClient)
 
-    def _asked(self, spec: DeploymentSpec, native: str, actor: str) -> dict[str, object]:
-        return {
-            "deployed_as": spec.deployed_as,
-            "name": spec.name,
-            "model": spec.model,
-            "version": spec.version,
-            "native_model": native,
-            "deployed_id": mapping.deployed_id(spec.deployed_as),
-            "replicas": list(spec.replicas),
-            "machine": spec.machine or self._settings.machine,
-            "machine_asked": spec.machine,
-            "actor": actor,
-        }
-
     def _ask(self, spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> None:
         """Ask Vertex AI to deploy, and note the operation; what cannot be begun leaves nothing."""
         try:
             operation = self._deployed(spec, act, record, shown)
         except (ServiceError, WaitTimeoutError) as error:
-            self._settling.fail(spec.endpoint, act, error.message)
+            self._journal.fail(spec.endpoint, act, error.message)
             self._settling.settled(spec.endpoint)
             raise
         change = {"kind": "operation", "deployed_as": act.deployed_as, "operation": operation}
-        self._journal.append(spec.endpoint, lambda _: change)
+        self._journal.add(spec.endpoint, change)
 
     def _deployed(self, spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> str:
         """Begin to deploy, and return the name of the operation; empty when it has ended."""
@@ -159,8 +152,9 @@ class Deploying:
                 self._client.create_endpoint, request, operation="endpoints.deploy", resource=endpoint, again=True
             )
             self._wire.finish(begun.operation, operation="endpoints.deploy", resource=endpoint)
-        except ConflictError:
-            return  # another process, or an earlier try of this call, has made it
+        except ConflictError:  # another process, or an earlier try of this call, has made it
+            if (there := self._settling.shown(endpoint)) is not None:
+                check_ours(endpoint, there, operation="endpoints.deploy")
 
 
 def _split(spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | None) -> dict[str, int]:
@@ -173,16 +167,3 @@ def _split(spec: DeploymentSpec, act: Act, record: Record, shown: Endpoint | Non
         return mapping.split_by_id(wanted, shown, coming=spec.name)
     first = all(other.deployed_as == act.deployed_as for other in record.begun())
     return {mapping.NEW: 100} if first else {}
-
-
-def _check_name(spec: DeploymentSpec, record: Record, shown: Endpoint | None) -> None:
-    taken = {act.name for act in record.live()}
-    taken |= {deployed.display_name for deployed in (shown.deployed_models if shown is not None else ())}
-    if spec.name in taken:
-        raise ConflictError(
-            f"a deployment {spec.name!r} exists at endpoint {spec.endpoint!r}",
-            hint="Give another name=, or undeploy it first.",
-            provider=PROVIDER,
-            operation="endpoints.deploy",
-            resource=spec.endpoint,
-        )

@@ -20,7 +20,9 @@ from google.cloud.aiplatform_v1.types import (
 
 from cloudmlops.domain.endpoints import TrafficReason, traffic_without
 from cloudmlops.errors import ConflictError, NotFoundError, PermissionDeniedError, ServiceError
-from cloudmlops.providers.deployment_journal import Act, ActState, Change, Journal, Record, split_change
+from cloudmlops.providers.deployment_journal import Act, ActState, Journal, Record, split_change
+from cloudmlops.providers.deployment_rules import listed, not_ours
+from cloudmlops.providers.vertex.errors import PROVIDER
 from cloudmlops.providers.vertex.logs import log_lines
 from cloudmlops.providers.vertex.mapping import endpoints as mapping
 
@@ -65,9 +67,12 @@ class Settling:
 
         Deployments that have ended are noted as such, and get traffic when there is none else; a deployment that we had
         given up is removed when it comes to be after all; an endpoint that we made and nothing was ever deployed to is
-        removed when nothing is on its way. Who may only read is told what there is.
+        removed when nothing is on its way. Who may only read is told what there is, and what others have made is left
+        as it is.
         """
         record, shown = self._journal.read(endpoint), self.shown(endpoint)
+        if shown is not None and mapping.OURS not in shown.labels:
+            return record, shown
         try:
             return self._settle(endpoint, record, shown)
         except PermissionDeniedError:
@@ -85,16 +90,23 @@ class Settling:
         for act in deployed:
             if _find(shown, act) is None:
                 split = mapping.split_by_name(shown) if shown is not None else {}
-                record = self._note(
-                    endpoint, act, ActState.DEPLOYED, split_change("undeployed", split, TrafficReason.UNDEPLOYED, "")
+                record = self._journal.note(
+                    endpoint, act, split_change("undeployed", split, TrafficReason.UNDEPLOYED, "")
                 )
-        if shown is not None and _made_in_vain(record, shown) and self._removed(endpoint):
+        if shown is not None and record.in_vain and not shown.deployed_models and self._removed(endpoint):
             shown = None
         return record, shown
 
-    def fail(self, endpoint: str, act: Act, reason: str) -> None:
-        """Note that an act has failed."""
-        self._note(endpoint, act, ActState.BEGUN, {"kind": "failed", "failure": reason})
+    def remove(self, endpoint: str, *, operation: str) -> None:
+        """Remove an endpoint that nothing is deployed to; one that is gone is no error."""
+        request = DeleteEndpointRequest(name=self.native_name(endpoint))
+        try:
+            begun = self._wire.ask(
+                self._client.delete_endpoint, request, operation=operation, resource=endpoint, again=True
+            )
+            self._wire.finish(begun.operation, operation=operation, resource=endpoint)
+        except NotFoundError:
+            return  # somebody else was faster, or an earlier try of this call
 
     def split(self, endpoint: str, shown: Endpoint, traffic: dict[str, int], *, etag: str = "") -> Endpoint:
         """Split traffic, by Vertex AI's ids; with an etag, unless somebody has changed the endpoint since."""
@@ -163,11 +175,11 @@ class Settling:
             if ended is None:
                 return shown
             if ended:
-                self.fail(endpoint, act, ended)
+                self._journal.fail(endpoint, act, ended)
                 return shown
             shown = self.shown(endpoint)
             if shown is None or _find(shown, act) is None:
-                self._note(endpoint, act, ActState.BEGUN, {"kind": "undeployed"})
+                self._journal.note(endpoint, act, {"kind": "undeployed"})
                 return shown
         if shown is None:
             return None
@@ -175,7 +187,7 @@ class Settling:
             shown = self._give_all(endpoint, act, shown)
         split = mapping.split_by_name(shown)
         change = split_change("deployed", split, TrafficReason.DEPLOYED, act.actor)
-        self._note(endpoint, act, ActState.BEGUN, change)
+        self._journal.note(endpoint, act, change)
         return shown
 
     def _outcome(self, endpoint: str, act: Act) -> str | None:
@@ -214,15 +226,6 @@ class Settling:
         except ConflictError:
             return self.shown(endpoint) or shown
 
-    def _note(self, endpoint: str, act: Act, before: ActState, change: Change) -> Record:
-        """Write an entry about an act, unless somebody else has noted its end."""
-
-        def decide(record: Record) -> Change | None:
-            known = record.acts.get(act.deployed_as)
-            return {**change, "deployed_as": act.deployed_as} if known and known.state is before else None
-
-        return self._journal.append(endpoint, decide)
-
     def _operations(self, endpoint: str) -> Iterable[Any]:
         try:
             listed = self._wire.ask(
@@ -239,30 +242,23 @@ class Settling:
 
     def _removed(self, endpoint: str) -> bool:
         try:
-            begun = self._wire.ask(
-                self._client.delete_endpoint,
-                DeleteEndpointRequest(name=self.native_name(endpoint)),
-                operation="endpoints.deploy",
-                resource=endpoint,
-                again=True,
-            )
-            self._wire.finish(begun.operation, operation="endpoints.deploy", resource=endpoint)
-        except NotFoundError:
-            return True
+            self.remove(endpoint, operation="endpoints.deploy")
         except ServiceError:  # somebody deploys to it at this moment, or the caller may not: the next look removes it
             return False
         return True
 
 
+def check_ours(endpoint: str, shown: Endpoint, *, operation: str) -> None:
+    """Raise `ConflictError` for an endpoint whose labels do not say that this library made it: it is not changed."""
+    if mapping.OURS not in shown.labels:
+        known_by = f"its labels are {listed(shown.labels)}" if shown.labels else "it has no labels"
+        mark = f"the label {mapping.OURS}=endpoint"
+        raise not_ours(endpoint, known_by=known_by, mark=mark, operation=operation, provider=PROVIDER)
+
+
 def _find(shown: Endpoint | None, act: Act) -> DeployedModel | None:
     deployed = shown.deployed_models if shown is not None else ()
     return next((found for found in deployed if found.id == act.deployed_id), None)
-
-
-def _made_in_vain(record: Record, shown: Endpoint) -> bool:
-    """Say whether an endpoint is there only because of deployments that failed."""
-    empty = not shown.deployed_models and not record.begun() and not record.served
-    return empty and bool(record.acts) and mapping.OURS in shown.labels
 
 
 def _begun_since(operation: Any, act: Act) -> bool:

@@ -7,29 +7,23 @@ for a package, a host and a permission of its own.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from google.cloud import bigquery
 
-from cloudmlops.errors import CloudMLOpsError
 from cloudmlops.ports.objects import ObjectStore
+from cloudmlops.providers.passing_files import PassingFiles
 from cloudmlops.providers.vertex.feature_store.columns import arrow_schema
 
-_ROOT: Final = "passing/"
-_LEFT_AFTER: Final = timedelta(days=1)
-"""Files that are older were left by a process that was killed."""
-_STAMP: Final = "%Y%m%dt%H%M%Sz"
+_ROOT: Final = "passing"
 _AT_ONCE: Final = 4
-_log: Final = logging.getLogger("cloudmlops.features")
 
 
 class Exports:
@@ -37,6 +31,7 @@ class Exports:
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
+        self._passing = PassingFiles(objects, _ROOT, now=lambda: datetime.now(UTC))
 
     @contextmanager
     def folder(self) -> Iterator[str]:
@@ -44,15 +39,8 @@ class Exports:
 
         What cannot be removed takes nothing from what was read: a later call removes it.
         """
-        now = datetime.now(UTC)
-        folder = f"{_ROOT}{now:{_STAMP}}-{uuid4().hex}/"
-        try:
-            yield folder
-        finally:
-            try:
-                self._remove(folder, older_than=now - _LEFT_AFTER)
-            except CloudMLOpsError as error:
-                _log.warning("files below %s/%s that are not needed may be left: %s", self._objects.uri, folder, error)
+        with self._passing.folder() as name:
+            yield f"{_ROOT}/{name}/"
 
     def pattern(self, folder: str) -> str:
         """Return the address that BigQuery writes the files of a folder to."""
@@ -74,12 +62,6 @@ class Exports:
 
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="cloudmlops-exports") as threads:
             return pa.concat_tables([schema.empty_table(), *threads.map(rows, self._objects.list(folder))])
-
-    def _remove(self, folder: str, *, older_than: datetime) -> None:
-        oldest = f"{_ROOT}{older_than:{_STAMP}}"
-        for key in list(self._objects.list(_ROOT)):
-            if key.startswith(folder) or key < oldest:
-                self._objects.delete(key)
 
 
 def _answered(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -33,6 +34,7 @@ from google.cloud.aiplatform_v1.types import (
 )
 
 from cloudmlops.errors import ConflictError, NotFoundError, ServiceError, UnsupportedError, WaitTimeoutError
+from cloudmlops.providers.prices import said
 from cloudmlops.providers.vertex.errors import PROVIDER
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ SUNSET: Final = "2027-02-17"
 """Legacy feature stores and online stores of optimized type are gone from this day on."""
 _VIEW_LABEL: Final = "cloudmlops-view"
 _NODES: Final = (1, 3)
+_PRICES: Final = "https://cloud.google.com/vertex-ai/pricing#featurestore"
+_log: Final = logging.getLogger("cloudmlops.vertex")
 _BEGINNINGS: Final = 5
 """How often a sync is begun that was refused although none runs."""
 _FIRST_LOOK_SECONDS: Final = 0.02
@@ -74,6 +78,9 @@ class Resources:
             features: Feature id to column.
             view: The view that it is shown for.
             operation: The verb that it is asked for.
+
+        Raises:
+            ConflictError: Other tools have made one of that name.
         """
         client = self._wire.client(FeatureRegistryServiceClient)
         name = f"{self._parent}/featureGroups/{identity}"
@@ -84,6 +91,8 @@ class Resources:
             request = CreateFeatureGroupRequest(parent=self._parent, feature_group=group, feature_group_id=identity)
             self._make(client.create_feature_group, request, view, operation)
         else:
+            if _VIEW_LABEL not in known.labels:
+                raise _not_ours(identity, view, operation)
             if known.big_query != group.big_query:
                 group.name = name
                 change = UpdateFeatureGroupRequest(feature_group=group, update_mask={"paths": ["big_query", "labels"]})
@@ -104,7 +113,7 @@ class Resources:
             self._make(client.batch_create_features, request, view, operation)
 
     def ensure_store(self, *, operation: str) -> FeatureOnlineStore:
-        """Return the online store, made when it is missing.
+        """Return the online store, made when it is missing; the log tells that it costs from then on.
 
         Raises:
             UnsupportedError: It is of another type.
@@ -122,6 +131,14 @@ class Resources:
                 parent=self._parent,
                 feature_online_store=wanted,
                 feature_online_store_id=store,
+            )
+            _log.warning(
+                "feature online store %r is made: it keeps from %d to %d nodes of Bigtable though nothing is read, %s. "
+                "Prices: %s",
+                store,
+                *_NODES,
+                said(None),
+                _PRICES,
             )
             self._make(client.create_feature_online_store, request, store, operation)
             return self.store(operation=operation)
@@ -270,3 +287,13 @@ class Resources:
             self._wire.finish(begun.operation, operation=operation, resource=view)
         except ConflictError:
             return  # somebody else made it meanwhile
+
+
+def _not_ours(group: str, view: str, operation: str) -> ConflictError:
+    return ConflictError(
+        f"the feature group {group!r}, which would show the view {view!r}, was not made by this library",
+        hint=f"Give the view another name. Whoever gives it the label {_VIEW_LABEL} lets this library change it.",
+        provider=PROVIDER,
+        operation=operation,
+        resource=view,
+    )

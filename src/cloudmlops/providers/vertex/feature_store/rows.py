@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cloudmlops.domain.features import EVENT_TIME, FeatureView
+from cloudmlops.domain.feature_columns import EVENT_TIME
+from cloudmlops.domain.features import FeatureView
 from cloudmlops.domain.point_in_time import FeatureRow
 from cloudmlops.materializers.feature_columns import arrow_type
 from cloudmlops.providers.vertex.feature_store.statements import AT, ROW, entity_columns, is_list

@@ -120,13 +120,8 @@ class Warehouse:
             except NotFound:
                 return []
 
-    def bytes_of(self, sql: str, *, operation: str, resource: str) -> int:
-        """Return how many bytes a query would read."""
-        with translated(operation, resource):
-            return int(self._query(sql, bigquery.QueryJobConfig(dry_run=True)).total_bytes_processed or 0)
-
     def rows(self, sql: str, *, rows: int, operation: str, resource: str) -> pa.Table:
-        """Run a query.
+        """Run a query; who logs at INFO is told how much it reads before it does, by a dry run.
 
         Args:
             sql: The query.
@@ -135,6 +130,9 @@ class Warehouse:
             resource: What is concerned.
         """
         with translated(operation, resource):
+            if _log.isEnabledFor(logging.INFO):
+                read = self._query(sql, bigquery.QueryJobConfig(dry_run=True)).total_bytes_processed
+                _log.info("%s of %r reads %.1f MiB in BigQuery", operation, resource, (read or 0) / 2**20)
             if rows > _MOST_ROWS_IN_PAGES:
                 return self._exported(sql, operation)
             found = self._query(sql, bigquery.QueryJobConfig()).result(retry=self._limits["retry"])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.domain.access import Grant, Permission, Role
 from cloudmlops.errors import InvalidRequestError
+from cloudmlops.providers import role_parts
+from cloudmlops.providers.verbs import ASKED_WITHIN, PUBLISHING, PULLING
 
 if TYPE_CHECKING:
     from cloudmlops.providers.vertex.settings import VertexSettings
@@ -49,6 +52,24 @@ IAM_ROLES: Final[Mapping[Role, frozenset[str]]] = {
 }
 """Predefined roles of the project. Each neutral role is held by whoever holds all of its IAM roles."""
 
+
+class Scope(StrEnum):
+    """What permissions are asked of."""
+
+    PROJECT = "project"
+    BUCKET = "bucket"
+    TOPIC = "topic"
+    SUBSCRIPTION = "subscription"
+    ACCOUNT = "service account"
+
+
+_SCOPES: Final[Mapping[str, Scope]] = {
+    "storage.": Scope.BUCKET,
+    "pubsub.topics.": Scope.TOPIC,
+    "pubsub.subscriptions.": Scope.SUBSCRIPTION,
+    "iam.serviceAccounts.": Scope.ACCOUNT,
+}
+"""By how a permission's name begins; all others are asked of the project."""
 Policy = Mapping[str, Any]
 """An IAM policy as the resource manager has it in JSON."""
 _KINDS: Final = ("user", "serviceAccount", "group")
@@ -121,6 +142,7 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
         Role.TRAINER,
         (
             *_MODEL,
+            "aiplatform.batchPredictionJobs.cancel",
             "aiplatform.batchPredictionJobs.create",
             "aiplatform.batchPredictionJobs.get",
             "aiplatform.batchPredictionJobs.list",
@@ -206,45 +228,23 @@ _VERBS: Final[Mapping[str, tuple[Role, tuple[str, ...]]]] = {
             *_JOB,
             "aiplatform.pipelineJobs.create",
             "aiplatform.schedules.create",
+            "aiplatform.schedules.delete",
             "aiplatform.schedules.list",
             "aiplatform.schedules.update",
             *_WRITE,
         ),
     ),
     "pipelines.schedules": (Role.READER, ("aiplatform.schedules.list", *_READ)),
-    "pipelines.unschedule": (Role.TRAINER, ("aiplatform.schedules.list", "aiplatform.schedules.delete", *_WRITE)),
+    "pipelines.unschedule": (Role.TRAINER, ("aiplatform.schedules.list", "aiplatform.schedules.delete", *_READ)),
     "pipelines.wait": (Role.TRAINER, (*_JOB, *_WRITE)),
 }
 
-_PARTS: Final[Mapping[str, str]] = {
-    "endpoints.get": "endpoints.status",
-    "events.receive": "events.process",
-    "models.project": "models.promote",
-    "pipelines.log": "pipelines.logs",
-}
-"""What is asked within verbs, and the verb whose permissions cover it."""
-
-
+_PARTS: Final[Mapping[str, str]] = {**ASKED_WITHIN, "pipelines.log": "pipelines.logs"}
 _PUBLISH: Final = "pubsub.topics.publish"
 _CONSUME: Final = "pubsub.subscriptions.consume"
 _ACT: Final = "iam.serviceAccounts.actAs"
 _FROM_LEAST: Final = (Role.READER, Role.APPROVER, Role.TRAINER, Role.DEPLOYER)
 _OTHERS: Final[Mapping[str, Role]] = {_PUBLISH: Role.TRAINER, _CONSUME: Role.DEPLOYER, _ACT: Role.TRAINER}
-_PUBLISHING: Final = frozenset(
-    {
-        "endpoints.deploy",
-        "events.process",
-        "events.publish",
-        "events.run",
-        "models.promote",
-        "models.register",
-        "models.rollback",
-        "pipelines.resume",
-        "pipelines.run",
-        "pipelines.wait",
-    }
-)
-_PULLING: Final = frozenset({"events.process", "events.run"})
 _ACTING: Final = frozenset(
     {"endpoints.deploy", "endpoints.predict_batch", "pipelines.resume", "pipelines.run", "pipelines.schedule"}
 )
@@ -253,18 +253,26 @@ _ACTING: Final = frozenset(
 def permissions_of(settings: VertexSettings) -> Mapping[str, Sequence[Permission]]:
     """Return what each verb needs on a platform: topic, subscription and service account only where there is one."""
     return {
-        verb: tuple(Permission(name=name, role=role) for name in dict.fromkeys((*names, *_of_settings(verb, settings))))
+        verb: tuple(
+            Permission(name=name, role=role, scope=scope_of(name))
+            for name in dict.fromkeys((*names, *_of_settings(verb, settings)))
+        )
         for verb, (role, names) in _VERBS.items()
     }
 
 
 def _of_settings(verb: str, settings: VertexSettings) -> Iterator[str]:
-    if settings.topic and verb in _PUBLISHING:
+    if settings.topic and verb in PUBLISHING:
         yield _PUBLISH
-    if settings.subscription and verb in _PULLING:
+    if settings.subscription and verb in PULLING:
         yield _CONSUME
     if settings.service_account and verb in _ACTING:
         yield _ACT
+
+
+def scope_of(permission: str) -> Scope:
+    """Return the narrowest kind of resource that a permission may be granted on; a grant above counts there."""
+    return next((scope for prefix, scope in _SCOPES.items() if permission.startswith(prefix)), Scope.PROJECT)
 
 
 def verb_of(operation: str) -> str | None:
@@ -311,9 +319,7 @@ def with_role(policy: Policy, role: Role, principal: str) -> Policy | None:
 
 def without_role(policy: Policy, role: Role, principal: str) -> Policy | None:
     """Return a policy without a role of somebody's, who keeps what other roles of his need; None when nothing goes."""
-    held = _held(policy).get(principal, frozenset())
-    kept = frozenset[str]().union(*(names for other, names in IAM_ROLES.items() if other is not role and names <= held))
-    gone = (IAM_ROLES[role] & held) - kept
+    gone = role_parts.to_take(_held(policy).get(principal, frozenset()), role, IAM_ROLES)
     if not gone:
         return None
     bindings = []
@@ -328,12 +334,7 @@ def without_role(policy: Policy, role: Role, principal: str) -> Policy | None:
 
 def grants(policy: Policy) -> list[Grant]:
     """Return who holds which role, by name."""
-    return [
-        Grant(principal=principal, role=role)
-        for principal, held in sorted(_held(policy).items())
-        for role in Role
-        if IAM_ROLES[role] <= held
-    ]
+    return role_parts.grants(_held(policy), IAM_ROLES)
 
 
 def _bindings(policy: Policy) -> Sequence[Mapping[str, Any]]:

@@ -108,26 +108,6 @@ def split_by_name(shown: Endpoint) -> dict[str, int]:
     return {names[identity]: share for identity, share in shown.traffic_split.items() if share and identity in names}
 
 
-def act_status(endpoint_name: str, act: Act, state: DeploymentState) -> DeploymentStatus:
-    """Return how an act of deploying is that is not, or no longer, deployed."""
-    return DeploymentStatus(
-        endpoint=endpoint_name,
-        name=act.name,
-        model=act.model,
-        version=act.version,
-        deployed_as=act.deployed_as,
-        state=state,
-        traffic_percent=0,
-        replicas=act.replicas[0],
-        healthy_replicas=0,
-        restarts=0,
-        created_at=datetime.fromisoformat(act.created_at),
-        machine=act.machine_asked,
-        announced=act.announced,
-        failure=act.failure,
-    )
-
-
 def deployed_status(endpoint_name: str, shown: Endpoint, deployed: DeployedModel, act: Act | None) -> DeploymentStatus:
     """Return how a deployed model is; without an act it was deployed by other tools."""
     replicas = deployed.dedicated_resources.min_replica_count

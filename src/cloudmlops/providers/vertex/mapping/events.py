@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from cloudmlops.domain.events import Envelope, ModelDeployed, ModelRegistered
 from cloudmlops.errors import InvalidRequestError
-from cloudmlops.providers.payloads import loaded, moment, part_of, text_of, value_of
+from cloudmlops.providers.payloads import extensions_of, loaded, moment, part_of, text_of, value_of
 
 AUDITED: Final = "google.cloud.audit.log.v1.written"
 PUBLISHED: Final = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -29,7 +29,6 @@ _METHOD: Final = re.compile(r"google\.cloud\.aiplatform\.(?:\w+\.)+(\w+Service\.
 _MODEL: Final = re.compile(r"projects/([^/]+)/locations/([^/]+)/models/([^/@]+)(?:@([^/]+))?")
 _ENDPOINT: Final = re.compile(r"projects/([^/]+)/locations/([^/]+)/endpoints/([^/]+)")
 _LOG: Final = re.compile(r"projects/([^/]+)/logs/cloudaudit\.googleapis\.com(?:%2F|/)(\w+)")
-_STANDARD: Final = frozenset({"specversion", "id", "source", "type", "time", "subject", "datacontenttype", "data"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,36 +167,6 @@ def audited(entry: Mapping[str, object]) -> Uploaded | Deployed | None:
     return None
 
 
-def registered(event: Envelope, *, platform: str, model: str, version: str, run: str | None) -> Envelope:
-    """Return `ModelRegistered` in place of the audit log's entry."""
-    return Envelope(
-        id=event.id,
-        source=platform,
-        type=ModelRegistered.kind,
-        time=event.time,
-        subject=event.subject,
-        data={"model": model, "version": version, "run": run},
-    )
-
-
-def deployed(event: Envelope, found: Deployed, *, platform: str, version: str) -> Envelope:
-    """Return `ModelDeployed` in place of the audit log's entry."""
-    return Envelope(
-        id=event.id,
-        source=platform,
-        type=ModelDeployed.kind,
-        time=event.time,
-        subject=event.subject,
-        data={
-            "model": found.model,
-            "version": version,
-            "endpoint": found.endpoint,
-            "deployment": found.name,
-            "deployed_as": found.deployed_model,
-        },
-    )
-
-
 def _uploaded(
     entry: Mapping[str, object], request: Mapping[str, object], response: Mapping[str, object]
 ) -> Uploaded | None:
@@ -305,5 +274,5 @@ def _event(given: Mapping[str, Any], data: object, at: datetime) -> Envelope:
         time=time,
         subject=str(given.get("subject") or ""),
         data=data if isinstance(data, Mapping) else {} if data is None else {"value": data},
-        extensions={name: str(value) for name, value in given.items() if name not in _STANDARD and value is not None},
+        extensions=extensions_of(given),
     )

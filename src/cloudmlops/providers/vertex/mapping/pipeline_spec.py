@@ -89,8 +89,7 @@ def faults(request: RunRequest, image: str) -> list[str]:
     """List why a run cannot be written for Vertex AI, in words."""
     found: list[str] = []
     for step in request.graph.steps if not request.compiled else ():
-        if step.function.startswith(":"):
-            found.append(f"step {step.name!r} ({step.function[1:]}) is not at the top of a module that has a file")
+        found += step.import_faults
         if not (step.options.image or image):
             found.append(
                 f"step {step.name!r} has no image: name one at the step, or for all with ?image=… in the target"
@@ -131,7 +130,7 @@ def _emit(emitted: _Emitted, step: StepSpec, request: RunRequest, place: Place) 
                 artifacts[key] = {"taskOutputArtifact": {"producerTask": importer, "outputArtifactKey": "artifact"}}
             else:
                 parameters[key] = {"runtimeValue": {"constant": inert(json.dumps(record.value))}}
-        elif _is_artifact(request, ref):
+        elif request.graph.type_of(ref).kind.is_artifact:
             artifacts[key] = {
                 "taskOutputArtifact": {"producerTask": encoded(ref.step), "outputArtifactKey": ref.output}
             }
@@ -152,7 +151,7 @@ def _emit(emitted: _Emitted, step: StepSpec, request: RunRequest, place: Place) 
 
 
 def _component(step: StepSpec, request: RunRequest, known: Mapping[str, tuple[str, object]]) -> dict[str, Any]:
-    supplied = {key: _producer_type(request, ref) for key, ref in step.inputs.items()}
+    supplied = {key: request.graph.type_of(ref) for key, ref in step.inputs.items()}
     parameters = {
         CONTENT: {"parameterType": "STRING"},
         **{key: {"parameterType": kind} for key, (kind, _) in known.items()},
@@ -189,7 +188,7 @@ def _executor(step: StepSpec, request: RunRequest, place: Place) -> dict[str, An
     if options.timeout is not None:
         words.append(f"--timeout={options.timeout.total_seconds():g}")
     for key, ref in step.inputs.items():
-        if _is_artifact(request, ref):
+        if request.graph.type_of(ref).kind.is_artifact:
             words.append(f"--input={key}={{{{$.inputs.artifacts['{key}'].path}}}}")
             words.append(f"--address={key}={{{{$.inputs.artifacts['{key}'].uri}}}}")
         else:
@@ -292,14 +291,6 @@ def _shown_parameters(parameters: Mapping[str, object]) -> dict[str, tuple[str, 
             case str() if "{{" not in value:
                 found[name] = ("STRING", value)
     return found
-
-
-def _producer_type(request: RunRequest, ref: OutputRef) -> ValueType:
-    return request.graph.by_name[ref.step].outputs[ref.output]
-
-
-def _is_artifact(request: RunRequest, ref: OutputRef) -> bool:
-    return _producer_type(request, ref).kind.is_artifact
 
 
 def _artifact_type(kind: ValueType) -> dict[str, Any]:

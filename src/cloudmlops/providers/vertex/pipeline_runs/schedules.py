@@ -1,21 +1,24 @@
-"""Schedules of Vertex AI: each is called after ours, and its jobs say by labels which request they are of."""
+"""Schedules of Vertex AI: the labels of their jobs say which are ours, and which request their runs are of."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Final
 
 from google.cloud import aiplatform_v1 as v1
 from google.protobuf import field_mask_pb2
 
 from cloudmlops.domain.schedules import Schedule
-from cloudmlops.errors import NotFoundError
 from cloudmlops.providers.run_records import Kept
+from cloudmlops.providers.run_refusals import no_schedule
 from cloudmlops.providers.vertex.errors import PROVIDER
-from cloudmlops.providers.vertex.mapping.pipelines import moment
+from cloudmlops.providers.vertex.mapping.pipelines import REQUEST_LABEL, SCHEDULE_LABEL, moment
 from cloudmlops.providers.vertex.wire import Wire
 
-_CHANGED = ("cron", "create_pipeline_job_request", "max_concurrent_run_count", "allow_queueing")
+_MAKING: Final = "pipelines.schedule"
+_CHANGED: Final = ("cron", "create_pipeline_job_request", "max_concurrent_run_count", "allow_queueing")
+_CRON: Final = re.compile(r"(?:(?:CRON_)?TZ=(\S+)\s+)?(.*)")
 
 
 class Schedules:
@@ -26,7 +29,7 @@ class Schedules:
         self._kept = kept
 
     def put(self, schedule: Schedule, job: v1.PipelineJob) -> None:
-        """Make a schedule, or change the one of that name."""
+        """Make a schedule, or change the one of that name, which then is in force again."""
         wanted = v1.Schedule(
             display_name=schedule.name,
             cron=f"TZ={schedule.timezone} {schedule.cron}",
@@ -37,32 +40,41 @@ class Schedules:
             # A time is not left out because the run before it takes long.
             allow_queueing=True,
         )
-        if (known := self._find(schedule.name)) is None:
+        there = self._called(schedule.name)
+        # One that has come to its end is changed no more.
+        known = next((one for one in there if one.state is not v1.Schedule.State.COMPLETED), None)
+        if known is None:
             self._wire.ask(
                 self._client.create_schedule,
                 v1.CreateScheduleRequest(parent=self._wire.settings.parent, schedule=wanted),
-                operation="pipelines.schedule",
+                operation=_MAKING,
                 resource=schedule.name,
                 again=False,
             )
-            return
-        wanted.name = known.name
-        self._wire.ask(
-            self._client.update_schedule,
-            v1.UpdateScheduleRequest(schedule=wanted, update_mask=field_mask_pb2.FieldMask(paths=_CHANGED)),
-            operation="pipelines.schedule",
-            resource=schedule.name,
-            again=True,
-        )
+        else:
+            wanted.name = known.name
+            self._wire.ask(
+                self._client.update_schedule,
+                v1.UpdateScheduleRequest(schedule=wanted, update_mask=field_mask_pb2.FieldMask(paths=_CHANGED)),
+                operation=_MAKING,
+                resource=schedule.name,
+                again=True,
+            )
+        if known is not None and known.state is v1.Schedule.State.PAUSED:
+            self._wire.ask(
+                self._client.resume_schedule,
+                v1.ResumeScheduleRequest(name=known.name),
+                operation=_MAKING,
+                resource=schedule.name,
+                again=False,
+            )
+        for other in there:
+            if other is not known:  # names are not unique: two calls at once, or one whose answer was lost
+                self._remove(other, schedule.name, operation=_MAKING)
 
     def list(self) -> Sequence[Schedule]:
         """Return all, by name."""
-        found = []
-        for known in self._listed(""):
-            if (schedule := self._kept.schedule(known.display_name)) is not None:
-                fired = moment(known.last_scheduled_run_response, "scheduled_run_time")
-                found.append(replace(schedule, last_fired_at=fired))
-        return sorted(found, key=lambda schedule: schedule.name)
+        return sorted((schedule for schedule, _ in self._of_ours()), key=lambda schedule: schedule.name)
 
     def drop(self, name: str) -> None:
         """Remove a schedule.
@@ -70,34 +82,45 @@ class Schedules:
         Raises:
             NotFoundError: There is none.
         """
-        if (known := self._find(name)) is None:
-            raise NotFoundError(
-                f"there is no schedule {name!r}",
-                hint="List them with cloudmlops schedule list.",
-                provider=PROVIDER,
-                resource=name,
-            )
-        begun = self._wire.ask(
-            self._client.delete_schedule,
-            v1.DeleteScheduleRequest(name=known.name),
-            operation="pipelines.unschedule",
-            resource=name,
-            again=False,
-        )
-        self._wire.finish(begun.operation, operation="pipelines.unschedule", resource=name)
-        self._kept.drop_schedule(name)
+        if not (known := self._called(name)):
+            raise no_schedule(PROVIDER, name)
+        for one in known:
+            self._remove(one, name, operation="pipelines.unschedule")
 
     @property
     def _client(self) -> v1.ScheduleServiceClient:
         return self._wire.client(v1.ScheduleServiceClient)
 
-    def _find(self, name: str) -> v1.Schedule | None:
-        if self._kept.schedule(name) is None:
-            return None  # one of that name may be there, but it is not ours
-        return next(iter(self._listed(f'display_name="{name}"')), None)
+    def _called(self, name: str) -> Sequence[v1.Schedule]:
+        return [found for schedule, found in self._of_ours() if schedule.name == name]
 
-    def _listed(self, wanted: str) -> Sequence[v1.Schedule]:
-        request = v1.ListSchedulesRequest(parent=self._wire.settings.parent, filter=wanted)
-        return tuple(
-            self._wire.list(self._client.list_schedules, request, operation="pipelines.schedules", resource="")
+    def _of_ours(self) -> Sequence[tuple[Schedule, v1.Schedule]]:
+        listed = self._wire.list(
+            self._client.list_schedules,
+            v1.ListSchedulesRequest(parent=self._wire.settings.parent),
+            operation="pipelines.schedules",
+            resource="",
         )
+        return [(ours, one) for one in listed if (ours := self._in_force(one)) is not None]
+
+    def _in_force(self, known: v1.Schedule) -> Schedule | None:
+        labels = known.create_pipeline_job_request.pipeline_job.labels
+        written = _CRON.fullmatch(known.cron)
+        return self._kept.schedule(
+            labels.get(SCHEDULE_LABEL, ""),
+            labels.get(REQUEST_LABEL, ""),
+            cron=written[2] if written else known.cron,
+            timezone=(written and written[1]) or "UTC",
+            paused=known.state is not v1.Schedule.State.ACTIVE,
+            last_fired_at=moment(known.last_scheduled_run_response, "scheduled_run_time"),
+        )
+
+    def _remove(self, known: v1.Schedule, name: str, *, operation: str) -> None:
+        begun = self._wire.ask(
+            self._client.delete_schedule,
+            v1.DeleteScheduleRequest(name=known.name),
+            operation=operation,
+            resource=name,
+            again=False,
+        )
+        self._wire.finish(begun.operation, operation=operation, resource=name)

@@ -11,8 +11,8 @@ _LOGGING: Final = "logging.googleapis.com"
 _PAGE: Final = 1000
 
 
-def printed(rest: Rest, project: str, container: str, *, resource: str) -> str:
-    """Return all lines of a container.
+def printed(rest: Rest, project: str, container: str, *, resource: str) -> Mapping[str, str]:
+    """Return all lines of a container, which is one process.
 
     Args:
         rest: The way to the service.
@@ -38,7 +38,7 @@ def printed(rest: Rest, project: str, container: str, *, resource: str) -> str:
         )
         lines += [_line(entry) for entry in reply.get("entries", ())]
         if not (token := reply.get("nextPageToken")):
-            return "".join(f"{line}\n" for line in lines)
+            return {"": "".join(f"{line}\n" for line in lines)}
         body["pageToken"] = token
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hmac
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -15,6 +14,7 @@ import jwt
 
 from cloudmlops.errors import AuthenticationError, PermissionDeniedError, UnexpectedReplyError
 from cloudmlops.providers.azureml.errors import PROVIDER
+from cloudmlops.providers.signing_keys import SKEW_SECONDS, KeptKeys
 
 if TYPE_CHECKING:
     from cloudmlops.ports.events import PushRequest
@@ -24,11 +24,8 @@ if TYPE_CHECKING:
 _OPERATION: Final = "events.receive"
 _KEY: Final = "key"
 _KEY_HEADER: Final = "x-cloudmlops-key"
-_KEPT_SECONDS: Final = 3600.0
-"""Entra announces new keys longer than this before it signs with them."""
 _AGAIN_SECONDS: Final = 60.0
 """So often is looked for a key that is not known: anybody can name one."""
-_SKEW_SECONDS: Final = 10
 _FORWARDED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"})
 
 
@@ -55,9 +52,9 @@ class PushIdentity:
             self._check_token(request)
 
     def _check_token(self, request: PushRequest) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if not self._settings.push_audience:
             raise _refused("it does not have the key")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _refused("it has neither a token nor a key that is known")
         try:
@@ -72,7 +69,7 @@ class PushIdentity:
                 algorithms=["RS256"],
                 audience=self._settings.push_audience,
                 issuer=known.issuer,
-                leeway=_SKEW_SECONDS,
+                leeway=SKEW_SECONDS,
                 options={"require": ["exp", "iss", "aud"]},
             )
         except jwt.PyJWTError as error:
@@ -100,18 +97,12 @@ class _SigningKeys:
     def __init__(self, tenant: str, wire: Wire) -> None:
         self._tenant = tenant
         self._wire = wire
-        self._lock = Lock()
-        self._kept: dict[bool, tuple[float, Mapping[str, _SigningKey]]] = {}
+        self._kept = {version_2: KeptKeys(partial(self._asked, version_2=version_2)) for version_2 in (False, True)}
 
     def find(self, name: str, *, version_2: bool) -> _SigningKey | None:
         """Return a key for tokens of a version; None when there is none of that name."""
-        with self._lock:
-            asked, keys = self._kept.get(version_2, (float("-inf"), {}))
-            age = time.monotonic() - asked
-            if age > _KEPT_SECONDS or (name not in keys and age > _AGAIN_SECONDS):
-                keys = self._asked(version_2=version_2)
-                self._kept[version_2] = (time.monotonic(), keys)
-            return keys.get(name)
+        kept = self._kept[version_2]
+        return kept.get().get(name) or kept.get(seconds=_AGAIN_SECONDS).get(name)
 
     def _asked(self, *, version_2: bool) -> Mapping[str, _SigningKey]:
         version = "/v2.0" if version_2 else ""
