@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints/tested.txt
-WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+# One more than there are cores: tests wait for processes and servers for a third of their time.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
 # Tests start hundreds of processes: each would compile the package anew where the machine says to write no bytecode.
 export PYTHONDONTWRITEBYTECODE :=
@@ -32,7 +33,7 @@ $(VENV)/.dev: pyproject.toml constraints/tested.txt | $(BIN)/python
 quickstart: $(VENV)/.local  ## Install, then run the flight-delay project from raw data to a served model
 	@$(BIN)/cloudmlops quickstart quickstart
 
-test: $(VENV)/.dev  ## Run all tests but those of terraform/ and templates (below ten minutes on two cores)
+test: $(VENV)/.dev  ## Run all tests but the long ones and those of terraform/ and templates (below ten minutes on two cores)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not conformance" -r sxX --ignore tests/terraform --ignore tests/templates
 
 spark: $(VENV)/.dev  ## Make the environment that the tests of Spark need, in .tools (needs Java 17)

@@ -19,6 +19,7 @@ from cloudmlops.emulators.core.service import Service, Surroundings
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 from cloudmlops.providers.azureml.settings import AzureMLSettings
 
+from .custom_roles import take_all
 from .deployments import Deployer
 from .event_grid import Namespace, made_namespace
 
@@ -126,6 +127,14 @@ def spark_python() -> str:
 @pytest.fixture
 def cloud(azureml_emulator: Emulator) -> AzureCloud:
     return azureml_emulator.cloud(AzureCloud)
+
+
+@pytest.fixture
+def ada(cloud: AzureCloud) -> Iterator[str]:
+    """Somebody who has no role before the test, and none after it."""
+    who = cloud.tokens.directory.by_name("ada").object_id
+    yield who
+    take_all(cloud, who)
 
 
 @pytest.fixture

@@ -33,7 +33,6 @@ from cloudmlops.services.pipelines import Pipelines, Run
 from cloudmlops.testing.contract.models import written_model
 
 from .conftest import GROUP, Opened
-from .custom_roles import take_all
 
 ML = "Microsoft.MachineLearningServices/workspaces"
 BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
@@ -77,14 +76,6 @@ def settings(**given: str) -> AzureMLSettings:
 def platform(opened: Opened) -> Iterator[Platform]:
     with connect(opened().settings.target) as found:
         yield found
-
-
-@pytest.fixture
-def ada(cloud: AzureCloud) -> Iterator[str]:
-    """Somebody who has no role before the test, and none after it."""
-    who = cloud.tokens.directory.by_name("ada").object_id
-    yield who
-    take_all(cloud, who)
 
 
 def assigned(cloud: AzureCloud, principal: str) -> set[tuple[str, str]]:

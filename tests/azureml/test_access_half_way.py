@@ -15,7 +15,6 @@ from cloudmlops.errors import PermissionDeniedError
 from cloudmlops.providers.azureml.backends import AzureMLBackends
 
 from .conftest import Opened
-from .custom_roles import take_all
 
 ASSIGN = "arm/PUT roleAssignments"
 UNASSIGN = "arm/DELETE roleAssignments"
@@ -25,14 +24,6 @@ UNASSIGN = "arm/DELETE roleAssignments"
 def platform(opened: Opened) -> Iterator[Platform]:
     with connect(opened().settings.target) as found:
         yield found
-
-
-@pytest.fixture
-def ada(cloud: AzureCloud) -> Iterator[str]:
-    """Somebody who has no role before the test, and none after it."""
-    who = cloud.tokens.directory.by_name("ada").object_id
-    yield who
-    take_all(cloud, who)
 
 
 def assigned(cloud: AzureCloud, principal: str) -> list[str]:

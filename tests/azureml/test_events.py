@@ -45,6 +45,7 @@ def artifact(tmp_path: Path) -> Path:
     return written_model(tmp_path / "model")
 
 
+@pytest.mark.conformance(ci=True)
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_a_registered_model_reaches_its_handler_and_is_promoted_once(
     connected: Connected, cloud: AzureCloud, artifact: Path, schema: str
@@ -84,6 +85,7 @@ def test_without_a_subscription_nobody_tells_of_models_where_event_grid_alone_is
 
 
 # azure-ai-ml's download is written for an earlier azure-storage-blob.
+@pytest.mark.conformance(ci=True)
 @pytest.mark.filterwarnings("ignore:The use of a 'BlobProperties':DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:content_as_bytes is deprecated:DeprecationWarning")
 def test_a_model_that_another_client_registers_is_adopted_by_a_handler_once(
@@ -118,6 +120,7 @@ def test_a_model_that_another_client_registers_is_adopted_by_a_handler_once(
     assert [version.stage for version in platform.models.list("churn")] == [Stage.CANDIDATE]
 
 
+@pytest.mark.conformance(ci=True)
 def test_our_own_registration_is_one_event_under_the_ledgers_version(
     connected: Connected, cloud: AzureCloud, artifact: Path
 ) -> None:
@@ -162,6 +165,7 @@ def test_a_copy_of_our_version_in_others_hands_is_theirs(connected: Connected, c
     assert event.platform == workspace_id(platform)
 
 
+@pytest.mark.conformance(ci=True)
 def test_ends_of_runs_are_told_as_the_library_tells_them_and_those_of_steps_are_kept(
     connected: Connected, cloud: AzureCloud
 ) -> None:
@@ -215,6 +219,7 @@ def test_drift_that_a_monitor_finds_is_told(connected: Connected, cloud: AzureCl
     assert (event.value, event.threshold) == (0.83, 0.0)
 
 
+@pytest.mark.conformance(ci=True)
 def test_our_own_deployment_is_one_event_as_the_library_tells_it(
     connected: Connected, cloud: AzureCloud, azureml_emulator: Emulator, tmp_path: Path
 ) -> None:

@@ -40,6 +40,8 @@ from cloudmlops.testing.contract.models import written_model
 from .conftest import Opened
 from .event_grid import PATIENCE, Namespace, drained, drift, subscribe, workspace_id
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 Connected = Callable[..., Platform]
 
 

@@ -176,6 +176,7 @@ def test_stage_and_tags_are_drawn_and_read_back(backends: AzureMLBackends) -> No
     assert "k" * 100 not in version.tags
 
 
+@pytest.mark.conformance(ci=True)
 @pytest.mark.parametrize(
     ("stage", "native"),
     [
@@ -307,6 +308,7 @@ def test_a_store_that_is_not_the_model_s_is_refused(opened: Opened, tmp_path: Pa
             other.models.register("churn", artifact)
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_stage_that_was_changed_by_hand_is_found_and_drawn_again(opened: Opened, tmp_path: Path) -> None:
     backends = opened()
     with connect(backends.settings.target) as platform:
@@ -321,6 +323,7 @@ def test_a_stage_that_was_changed_by_hand_is_found_and_drawn_again(opened: Opene
     assert versions(backends)[0].stage == "Production"
 
 
+@pytest.mark.conformance(ci=True)
 @pytest.mark.parametrize("spoilt", [{"stage": "bogus"}, {"stage_rev": "x"}, {"cloudmlops-head": "x"}])
 def test_tags_that_cannot_be_read_are_found_and_drawn_again(
     opened: Opened, tmp_path: Path, spoilt: dict[str, str]
@@ -338,6 +341,7 @@ def test_tags_that_cannot_be_read_are_found_and_drawn_again(
     assert versions(backends)[0].tags["stage"] == "none"
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_version_whose_tags_and_properties_were_wiped_is_drawn_again(opened: Opened, tmp_path: Path) -> None:
     backends = opened()
     with connect(backends.settings.target) as platform:
@@ -355,6 +359,7 @@ def test_a_version_whose_tags_and_properties_were_wiped_is_drawn_again(opened: O
     assert version.properties["cloudmlops-version"] == "1"
 
 
+@pytest.mark.conformance(ci=True)
 def test_an_approval_by_one_who_may_not_draw_records_stands_and_is_drawn_by_the_next_writer(
     opened: Opened, as_somebody: Callable[[str], None], azureml_emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -372,6 +377,7 @@ def test_an_approval_by_one_who_may_not_draw_records_stands_and_is_drawn_by_the_
         assert platform.models.verify("churn").ok
 
 
+@pytest.mark.conformance(ci=True)
 def test_many_versions_are_read_page_by_page(backends: AzureMLBackends) -> None:
     for number in range(1, 36):
         registered_by_others(backends, str(number))
@@ -393,6 +399,7 @@ def test_a_name_that_is_no_resource_id_finds_nothing(native: str) -> None:
     assert mapping.identifier_of(native) == ""
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_version_that_others_archived_is_found_and_restored(opened: Opened, tmp_path: Path) -> None:
     backends = opened()
     with connect(backends.settings.target) as platform:
@@ -409,6 +416,7 @@ def test_a_version_that_others_archived_is_found_and_restored(opened: Opened, tm
     assert version.stage == "Production"
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_deleted_version_that_others_restore_is_found_and_archived_again(opened: Opened, tmp_path: Path) -> None:
     backends = opened()
     with connect(backends.settings.target) as platform:
@@ -424,6 +432,7 @@ def test_a_deleted_version_that_others_restore_is_found_and_archived_again(opene
     assert versions(backends) == []
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_stamp_that_others_took_away_is_found_and_drawn_again(opened: Opened, tmp_path: Path) -> None:
     backends = opened()
     with connect(backends.settings.target) as platform:

@@ -29,6 +29,8 @@ from cloudmlops.testing.contract.models import written_model
 
 from .conftest import Opened
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 
 def test_the_workspace_s_default_datastore_holds_them(backends: AzureMLBackends, azureml_emulator: Emulator) -> None:
     default = backends.native.datastores.get_default()

@@ -222,6 +222,20 @@ def test_a_signal_to_the_emulator_alone_is_passed_on_to_the_command(name: str) -
     assert around.wait(60) == 0
 
 
+def test_a_signal_that_comes_as_the_command_begins_is_passed_on_as_it_is() -> None:
+    at_once = "trap 'echo told; exit 0' HUP; kill -HUP $PPID; while :; do sleep 0.01; done"
+    done = subprocess.run(
+        [*COMMAND, "vertex", "--", "sh", "-c", at_once],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        start_new_session=True,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr
+
+
 def test_a_command_does_not_outlive_an_emulator_that_is_killed() -> None:
     around = emulated("1", stdout=subprocess.PIPE, start_new_session=True)
     assert around.stdout is not None

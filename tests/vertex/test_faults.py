@@ -45,6 +45,8 @@ from cloudmlops.testing.model_folders import write_scaling_model
 
 from .conftest import Opened
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 Act = Callable[[Platform, Path], object]
 IMAGE: Final = "europe-west4-docker.pkg.dev/any/steps/cloudmlops:latest"
 WHEN: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -210,6 +210,7 @@ def test_no_entity_rows_are_no_rows(platform: Platform) -> None:
     assert table.num_rows == 0
 
 
+@pytest.mark.conformance(ci=True)
 def test_sources_are_tables_queries_and_parquet_files(
     platform: Platform, backends: VertexBackends, tmp_path: Path
 ) -> None:
@@ -258,6 +259,7 @@ def test_what_is_wrong_with_a_source_is_said_before_anything_is_made(
     assert platform.features.list() == []
 
 
+@pytest.mark.conformance(ci=True)
 def test_the_last_value_of_each_feature_is_served_with_its_own_time(platform: Platform) -> None:
     view = weather(nulls="last_value")
 
@@ -268,6 +270,7 @@ def test_the_last_value_of_each_feature_is_served_with_its_own_time(platform: Pl
     assert (row["note"].value, row["note"].event_time) == ("new", NOON + HOUR)
 
 
+@pytest.mark.conformance(ci=True)
 def test_all_types_are_served_as_they_are_trained_on(platform: Platform) -> None:
     kinds: dict[str, Any] = {
         "i": int,
@@ -319,6 +322,7 @@ def test_before_it_is_materialised_nothing_is_known(platform: Platform) -> None:
     assert platform.features.online(view, [{"origin": "JFK"}]).row(0)["wind"].status is FeatureStatus.MISSING
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_rebuild_lets_corrections_and_removals_take_effect_for_all_readers(
     platform: Platform, opened: Opened, backends: VertexBackends
 ) -> None:
@@ -340,6 +344,7 @@ def test_a_rebuild_lets_corrections_and_removals_take_effect_for_all_readers(
     assert len(list(admin.list_feature_views(parent=store.name))) == 1
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_rebuild_that_was_killed_leaves_nothing_behind(platform: Platform, vertex_emulator: Emulator) -> None:
     view = weather()
     platform.features.materialize(view)
@@ -357,6 +362,7 @@ def test_a_rebuild_that_was_killed_leaves_nothing_behind(platform: Platform, ver
     assert wind(platform, view, "LGA") is None
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_pushed_row_outlives_a_materialisation_and_a_greater_one_of_its_time_replaces_it(platform: Platform) -> None:
     view = weather(created="made")
     rows = [{**row, "made": NOON} for row in ROWS]
@@ -372,6 +378,7 @@ def test_a_pushed_row_outlives_a_materialisation_and_a_greater_one_of_its_time_r
     assert wind(platform, view) == 6.0
 
 
+@pytest.mark.conformance(ci=True)
 def test_materialising_waits_for_its_sync_and_for_one_that_runs(
     platform: Platform, backends: VertexBackends, operations: Operations
 ) -> None:
@@ -389,6 +396,7 @@ def test_materialising_waits_for_its_sync_and_for_one_that_runs(
     assert wind(platform, view) == 8.0
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_sync_that_fails_is_an_error_that_says_why(platform: Platform, vertex_emulator: Emulator) -> None:
     view = weather()
     platform.features.materialize(view)

@@ -276,11 +276,17 @@ class _Stopping:
     def __init__(self) -> None:
         self.asked = threading.Event()
         self.child: subprocess.Popen[bytes] | None = None
+        self.missed: list[int] = []
+        """What came while the child was being started."""
 
     def stop(self, number: int, _: Any) -> None:
         self.asked.set()
         # Ctrl-C reaches the child by itself if it is in the terminal's foreground as we are.
-        if self.child is not None and not (number == signal.SIGINT and _in_foreground()):
+        if number == signal.SIGINT and _in_foreground():
+            return
+        if self.child is None:
+            self.missed.append(number)
+        else:
             self.child.send_signal(number)
 
 
@@ -329,6 +335,8 @@ def _serve(emulator: Emulator, stopping: _Stopping, redis: Redis | None, *, as_j
 
 
 def _run(command: Sequence[str], emulator: Emulator, stopping: _Stopping) -> int:
+    if stopping.asked.is_set():
+        return _BY_SIGNAL + (stopping.missed or [signal.SIGINT])[0]
     try:
         stopping.child = emulator.processes.accompany(command, environment=emulator.environment())
     except FileNotFoundError:
@@ -337,8 +345,8 @@ def _run(command: Sequence[str], emulator: Emulator, stopping: _Stopping) -> int
     except PermissionError:
         click.echo(f"error: {command[0]!r} may not be run", err=True)
         return _NOT_FOUND - 1
-    if stopping.asked.is_set():
-        stopping.child.terminate()
+    for number in stopping.missed:
+        stopping.child.send_signal(number)
     code = stopping.child.wait()
     return code if code >= 0 else _BY_SIGNAL - code
 

@@ -214,5 +214,6 @@ def test_data_are_let_at_as_a_role_says(azure: Azure, area: str) -> None:
 @pytest.mark.parametrize("area", AREAS)
 def test_data_are_let_at_as_every_role_says_at_every_scope(azure: Azure, area: str) -> None:
     group = group_of(azure)
-    assert wrong(azure, area, BUILT_IN, "/", group, f"{group}x") == []
+    subscription = group.partition("/resourceGroups/")[0]
+    assert wrong(azure, area, BUILT_IN, "/", subscription, group, f"{group}x") == []
     assert len(BUILT_IN) > 15

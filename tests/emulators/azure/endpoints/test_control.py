@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 from tests.emulators.azure.endpoints.conftest import deployment
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 ENDPOINT = {
     "description",
     "properties",

@@ -30,6 +30,7 @@ def live(endpoints: Endpoints) -> str:
     return path
 
 
+@pytest.mark.conformance(ci=True)
 def test_an_mlflow_model_scores_without_code(endpoints: Endpoints, live: str) -> None:
     reply = endpoints.score(live, {"input_data": ROWS})
 
@@ -39,6 +40,7 @@ def test_an_mlflow_model_scores_without_code(endpoints: Endpoints, live: str) ->
     assert reply.headers["x-request-id"]
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_script_scores_with_its_model_and_what_it_prints_is_in_the_log(endpoints: Endpoints) -> None:
     path = endpoints.endpoint()
     made = endpoints.script(path, model=endpoints.factor(3.0), environmentVariables={"A": "b"})
@@ -56,6 +58,7 @@ def test_a_script_scores_with_its_model_and_what_it_prints_is_in_the_log(endpoin
     assert "Downloaded 1 files of the model factor/" in endpoints.logs(path, containerType="StorageInitializer")
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_model_of_a_registry_scores(endpoints: Endpoints) -> None:
     registry = endpoints.cloud.ensure_registry(f"{endpoints.prefix}-shared", group="ml").rpartition("/")[2]
     source = endpoints.mlflow(4.0)
@@ -78,6 +81,7 @@ def test_a_model_of_a_registry_scores(endpoints: Endpoints) -> None:
     assert endpoints.score(path, {"input_data": ROWS}).json() == [8.0, 12.0]
 
 
+@pytest.mark.conformance(ci=True)
 def test_our_serving_image_scores_as_a_cloud_starts_it(endpoints: Endpoints) -> None:
     path = endpoints.endpoint()
     route = {"port": 8080, "path": "/predict"}
@@ -90,6 +94,7 @@ def test_our_serving_image_scores_as_a_cloud_starts_it(endpoints: Endpoints) -> 
     assert endpoints.score(path, ROWS, path="/invocations?any=1").status_code == 424
 
 
+@pytest.mark.conformance(ci=True)
 def test_images_can_be_added_to_those_that_stand_for_a_command(endpoints: Endpoints) -> None:
     path = endpoints.endpoint()
     environment = endpoints.environment("contoso.azurecr.io/ours:3")
@@ -121,6 +126,7 @@ def test_traffic_is_shared_by_weight_and_repeats_with_its_seed(endpoints: Endpoi
     assert answered() == first
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_header_pins_a_deployment_that_has_no_traffic(endpoints: Endpoints, live: str) -> None:
     endpoints.deploy(live, "green", model=endpoints.mlflow(7.0))
 
@@ -131,6 +137,7 @@ def test_a_header_pins_a_deployment_that_has_no_traffic(endpoints: Endpoints, li
     assert unknown.status_code == 404
 
 
+@pytest.mark.conformance(ci=True)
 def test_mirrored_requests_are_copies_whose_answers_nobody_gets(endpoints: Endpoints, live: str) -> None:
     endpoints.script(live, "shadow", model=endpoints.factor(1.0))
     endpoints.endpoint(traffic={"blue": 100}, mirrorTraffic={"shadow": 50})
@@ -150,6 +157,7 @@ def test_an_endpoint_without_traffic_is_not_found(endpoints: Endpoints) -> None:
     assert endpoints.score("/none", {}, token="any").status_code == 404
 
 
+@pytest.mark.conformance(ci=True)
 def test_what_the_model_does_not_answer_with_200_is_a_failed_dependency(endpoints: Endpoints, live: str) -> None:
     reply = endpoints.score(live, {"data": [["no number", 0]]})
 
@@ -159,6 +167,7 @@ def test_what_the_model_does_not_answer_with_200_is_a_failed_dependency(endpoint
     assert "no number" in reply.text
 
 
+@pytest.mark.conformance(ci=True)
 def test_an_error_in_the_script_is_told_by_the_log(endpoints: Endpoints) -> None:
     path = endpoints.endpoint()
     endpoints.script(path, script="def run(raw_data):\n    raise ValueError('of the model')\n")
@@ -172,6 +181,7 @@ def test_an_error_in_the_script_is_told_by_the_log(endpoints: Endpoints) -> None
     assert "ValueError: of the model" in endpoints.logs(path)
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_model_that_takes_longer_than_the_request_timeout_is_cut_off(endpoints: Endpoints) -> None:
     path = endpoints.endpoint()
     settings = {"requestTimeout": "PT0.2S"}
@@ -184,12 +194,14 @@ def test_a_model_that_takes_longer_than_the_request_timeout_is_cut_off(endpoints
     assert endpoints.score(path, {"data": [[1.0, 0.0]]}).json() == [2.0]
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_container_that_dies_is_not_there_and_then_is_again(endpoints: Endpoints, live: str) -> None:
     assert endpoints.score(live, {"data": [[1.0, -1.0]]}).status_code == 503
     endpoints.cloud.fleet.settle()
     assert endpoints.score(live, {"data": ROWS}).status_code == 200
 
 
+@pytest.mark.conformance(ci=True)
 def test_too_many_requests_at_once_are_turned_away(endpoints: Endpoints, live: str) -> None:
     server = endpoints.cloud.fleet.server(f"{endpoints.workspace}{live}/deployments/blue")
     assert server is not None
@@ -198,6 +210,7 @@ def test_too_many_requests_at_once_are_turned_away(endpoints: Endpoints, live: s
     assert endpoints.score(live, {"data": ROWS}).status_code == 200
 
 
+@pytest.mark.conformance(ci=True)
 @pytest.mark.parametrize(
     ("mode", "token"),
     [
@@ -269,6 +282,7 @@ def test_a_renewed_key_lets_nobody_in_who_has_the_one_before(endpoints: Endpoint
     assert endpoints.score(path, {}, token=after["primaryKey"]).status_code == 404
 
 
+@pytest.mark.conformance(ci=True)
 def test_requests_are_traced_by_the_clients_id(endpoints: Endpoints, live: str) -> None:
     reply = endpoints.score(
         live, {"data": ROWS}, **{"x-ms-client-request-id": "my/id" + "x" * 60, "x-request-id": "no"}
@@ -278,6 +292,7 @@ def test_requests_are_traced_by_the_clients_id(endpoints: Endpoints, live: str) 
     assert reply.headers["x-request-id"] != "no"
 
 
+@pytest.mark.conformance(ci=True)
 def test_scoring_can_be_let_fail(endpoints: Endpoints, live: str) -> None:
     down = Refused("UNAVAILABLE", "no healthy upstream", retry_after_seconds=3)
     endpoints.emulator.faults.set(Fault(matching="scoring/POST", times=1, refused=down))

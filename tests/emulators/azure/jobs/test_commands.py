@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from tests.emulators.azure.jobs.conftest import Jobs
 
+pytestmark = pytest.mark.conformance(ci=True)
+
 pytestmark = [
     # azure-ai-ml 1.35 is written for marshmallow 3, which tells of its fourth
     pytest.mark.filterwarnings("ignore::marshmallow.warnings.RemovedInMarshmallow4Warning"),

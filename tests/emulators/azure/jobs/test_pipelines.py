@@ -67,6 +67,7 @@ def said(jobs: "Jobs", name: str, folder: "Path") -> str:
     return (folder / "named-outputs" / "whole" / "said.txt").read_text()
 
 
+@pytest.mark.conformance(ci=True)
 def test_steps_are_bound_to_inputs_and_to_each_other(jobs: "Jobs", tmp_path: "Path") -> None:
     submitted = jobs.submit(diamond(jobs), experiment_name="flights")
     run = jobs.ended(submitted.name)
@@ -97,6 +98,7 @@ def test_what_a_step_left_is_used_again(jobs: "Jobs", tmp_path: "Path") -> None:
     assert said(jobs, again["runId"], tmp_path / "again") == "hello\nfixed\n"
 
 
+@pytest.mark.conformance(ci=True)
 def test_nothing_is_used_again_when_that_is_not_wanted(jobs: "Jobs") -> None:
     jobs.finished(diamond(jobs), experiment_name="flights")
 
@@ -129,6 +131,7 @@ def failing(jobs: "Jobs", *, goes_on: bool | None) -> Any:
     return pipeline
 
 
+@pytest.mark.conformance(ci=True)
 @pytest.mark.parametrize("goes_on", [None, True], ids=["unsaid", "said"])
 def test_what_does_not_need_a_failed_step_goes_on(jobs: "Jobs", *, goes_on: bool | None) -> None:
     run = jobs.finished(failing(jobs, goes_on=goes_on), experiment_name="flights")
@@ -139,6 +142,7 @@ def test_what_does_not_need_a_failed_step_goes_on(jobs: "Jobs", *, goes_on: bool
     assert statuses == {"broken": "Failed", "beside": "Completed", "beyond": "Completed"}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_failed_step_ends_the_pipeline_when_that_is_wanted(jobs: "Jobs") -> None:
     run = jobs.finished(failing(jobs, goes_on=False), experiment_name="flights")
 
@@ -149,6 +153,7 @@ def test_a_failed_step_ends_the_pipeline_when_that_is_wanted(jobs: "Jobs") -> No
     assert statuses.get("beside", "Canceled") == "Canceled"
 
 
+@pytest.mark.conformance(ci=True)
 def test_steps_that_do_not_need_each_other_go_side_by_side(jobs: "Jobs", tmp_path: "Path") -> None:
     """Each of two steps waits for what the other one does."""
     from azure.ai.ml import dsl
@@ -166,6 +171,7 @@ def test_steps_that_do_not_need_each_other_go_side_by_side(jobs: "Jobs", tmp_pat
     assert jobs.finished(build(), experiment_name="flights")["status"] == "Completed"
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_cancel_ends_all_steps(jobs: "Jobs") -> None:
     from azure.ai.ml import dsl
 
@@ -186,6 +192,7 @@ def test_a_cancel_ends_all_steps(jobs: "Jobs") -> None:
     assert {step.status for step in children(jobs, name).values()} == {"Canceled"}
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_pipeline_can_be_a_step_of_another(jobs: "Jobs", tmp_path: "Path") -> None:
     from azure.ai.ml import Input, dsl
 
@@ -215,6 +222,7 @@ def test_a_pipeline_can_be_a_step_of_another(jobs: "Jobs", tmp_path: "Path") -> 
     assert {one["rootRunId"] for one in within["value"]} == {run["runId"]}
 
 
+@pytest.mark.conformance(ci=True)
 def test_steps_take_nodes_of_the_pipelines_compute(jobs: "Jobs") -> None:
     from azure.ai.ml import dsl
     from azure.ai.ml.entities import AmlCompute
@@ -237,6 +245,7 @@ def test_steps_take_nodes_of_the_pipelines_compute(jobs: "Jobs") -> None:
     assert account.busy_node_seconds > 0
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_pipeline_tells_which_steps_have_begun_and_ended(
     jobs: "Jobs", tmp_path: "Path", capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,6 +269,7 @@ def test_a_pipeline_tells_which_steps_have_begun_and_ended(
     assert f"Submitting 1 runs, first five are: wait:{step}" in said
 
 
+@pytest.mark.conformance(ci=True)
 def test_a_pipeline_is_shown_with_what_it_runs_as(jobs: "Jobs") -> None:
     run = jobs.finished(diamond(jobs), experiment_name="flights")
 
@@ -326,6 +336,7 @@ def test_steps_that_wait_for_each_other_are_refused(jobs: "Jobs") -> None:
     assert "wait for each other" in reply.json()["error"]["message"]
 
 
+@pytest.mark.conformance(ci=True)
 @pytest.mark.parametrize("value", ["parent.inputs.unsaid", "parent.jobs.two.outputs.left", "parent.jobs.one.outputs.x"])
 def test_a_binding_to_what_there_is_not_is_refused(jobs: "Jobs", value: str) -> None:
     reply = put(jobs, {"one": bound(copying(jobs), value)})
