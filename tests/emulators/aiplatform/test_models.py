@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -81,6 +82,23 @@ def test_the_default_and_the_only_version_stay(models: Any, churn: str) -> None:
     models.delete_model(name=churn).result()
     with pytest.raises(exceptions.NotFound):
         models.get_model(name=churn)
+
+
+def test_a_version_that_many_remove_at_once_is_gone_for_all_but_one(models: Any, churn: str, parent: str) -> None:
+    def remove(name: str) -> int:
+        try:
+            models.delete_model_version(name=name).result()
+        except exceptions.GoogleAPICallError as error:
+            return error.code
+        return 200
+
+    models.delete_model_version(name=f"{churn}@2").result()
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(20):
+            request = {"parent": parent, "parent_model": churn, "model": v1.Model(display_name="Churn")}
+            added = models.upload_model(request=request).result().model_version_id
+            answers = sorted(threads.map(remove, [f"{churn}@{added}"] * 8))
+            assert answers == [200] + [404] * 7
 
 
 def test_a_number_is_never_used_again(models: Any, churn: str, parent: str) -> None:

@@ -184,18 +184,24 @@ class Models:
         """Remove one version; neither the only one nor the default one."""
         if "@" not in request.name:
             raise Refused("INVALID_ARGUMENT", "DeleteModelVersion needs a version: NAME@VERSION.")
-        base, version = self._resolved(request.name)
-        if len(self._versions(base)) == 1:
-            raise Refused("FAILED_PRECONDITION", f"{request.name} is the only version; use DeleteModel.")
-        if DEFAULT in self._kept(base, version).version_aliases:
-            raise Refused("FAILED_PRECONDITION", f"{request.name} is the default version; move the alias first.")
-        self._check_undeployed(base, version)
+        base, version = self._removable(request.name)
 
         def work() -> Any:
-            self._resources.delete(_place(base, version))
+            with self._resources.transaction():
+                self._resources.delete(_place(*self._removable(f"{base}@{version}")))
             return empty_pb2.Empty()
 
         return self._vertex.operations.begin(asking.method, base, work)
+
+    def _removable(self, name: str) -> tuple[str, str]:
+        with self._resources.transaction():
+            base, version = self._resolved(name)
+            if len(self._versions(base)) == 1:
+                raise Refused("FAILED_PRECONDITION", f"{name} is the only version; use DeleteModel.")
+            if DEFAULT in self._kept(base, version).version_aliases:
+                raise Refused("FAILED_PRECONDITION", f"{name} is the default version; move the alias first.")
+            self._check_undeployed(base, version)
+            return base, version
 
     def _check_given(self, request: Any, given: Any) -> None:
         check_target(request.parent, request.model_id, request.parent_model)
