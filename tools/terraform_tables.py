@@ -19,8 +19,6 @@ import hcl2
 
 TERRAFORM = Path(__file__).resolve().parent.parent / "terraform"
 MARK = "<!-- Drawn by tools/terraform_tables.py: what is below is written over. -->"
-
-
 HOURS_A_MONTH = 730
 _EXAMPLES = ("dev", "prod")
 _MONTH = {"hour": HOURS_A_MONTH, "day": HOURS_A_MONTH / 24, "month": 1}
@@ -50,18 +48,26 @@ def front(root: Path = TERRAFORM) -> str:
 
 
 def costs(root: Path) -> str:
-    """Return the table of what costs at rest."""
-    prices = tomllib.loads((root / "prices.toml").read_text(encoding="utf-8"))["price"]
+    """Return the tables of what costs at rest, and of what is made besides and does not."""
+    known = tomllib.loads((root / "prices.toml").read_text(encoding="utf-8"))
+    prices, free = known["price"], known["free"]
     head = ["cloud", "what", "list price, USD", *(f"`{example}` a month" for example in _EXAMPLES), "source"]
     lines = [_row(head), _row(["---"] * len(head))]
     for one in prices:
-        months = [f"{_month(one, example):.2f} ({one[example]} x)" if one[example] else "0" for example in _EXAMPLES]
+        about = "about " if one.get("assumed") else ""
+        months = [
+            f"{_month(one, example):.2f} ({about}{one[example]} x)" if one[example] else "0" for example in _EXAMPLES
+        ]
         price = f"{one['usd']} {'an' if one['per'] == 'hour' else 'a'} {one['per']}"
         lines.append(_row([one["cloud"], one["what"], price, *months, f"{one['source']}; read {one['read']}"]))
     for cloud in dict.fromkeys(one["cloud"] for one in prices):
         ours = [one for one in prices if one["cloud"] == cloud]
         sums = [f"**{sum(_month(one, example) for one in ours):.0f}**" for example in _EXAMPLES]
         lines.append(_row([f"**{cloud}**", "**sum of the above**", "", *sums, ""]))
+    lines += ["", "What the examples make besides costs nothing at rest:", ""]
+    lines += [_row(["why", "what"]), _row(["---"] * 2)]
+    for why in sorted(set(free.values())):
+        lines.append(_row([why, ", ".join(f"`{name}`" for name in sorted(free) if free[name] == why)]))
     return "\n".join([*lines, ""])
 
 

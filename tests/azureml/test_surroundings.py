@@ -22,8 +22,8 @@ def looked_at(opened: Opened, who: str = "owner", **settings: str) -> dict[str, 
     return {one.setting: one for one in Platform(opened(who, **settings)).check_settings()}
 
 
-def make_cluster(opened: Opened, *, least: int) -> None:
-    wanted = ml().entities.AmlCompute(name="cpu", size="Standard_DS3_v2", min_instances=least, max_instances=4)
+def make_cluster(opened: Opened, *, least: int, size: str = "Standard_DS3_v2") -> None:
+    wanted = ml().entities.AmlCompute(name="cpu", size=size, min_instances=least, max_instances=4)
     opened().wire.client.compute.begin_create_or_update(wanted).result()
 
 
@@ -60,11 +60,36 @@ def test_a_cluster_tells_how_many_machines_it_has(opened: Opened) -> None:
     )
 
 
-def test_a_cluster_that_keeps_machines_wants_an_agreement(opened: Opened) -> None:
+def test_a_cluster_that_keeps_machines_wants_an_agreement_to_what_they_cost(opened: Opened) -> None:
     make_cluster(opened, least=1)
 
-    assert "keeps 1 machines though nothing runs" in looked_at(opened, compute="cpu")["compute"].fault
-    assert not looked_at(opened, compute="cpu", compute_idle_cost="300")["compute"].fault
+    found = looked_at(opened, compute="cpu", compute_idle_cost="213")["compute"]
+
+    assert "keeps 1 STANDARD_DS3_V2 at least though nothing runs: about 214 US dollars a month" in found.fault
+    assert "compute_idle_cost=214" in found.fix
+    assert not looked_at(opened, compute="cpu", compute_idle_cost="214")["compute"].fault
+
+
+def test_kept_machines_without_a_known_price_want_an_agreement_by_name(opened: Opened) -> None:
+    make_cluster(opened, least=1, size="Standard_NV36ads_A10_v5")
+
+    found = looked_at(opened, compute="cpu", compute_idle_cost="99999")["compute"]
+
+    assert "price that this library does not know" in found.fault
+    assert "unpriced_machines=STANDARD_NV36ADS_A10_V5" in found.fix
+    assert not looked_at(opened, compute="cpu", unpriced_machines="Standard_NV36ads_A10_v5")["compute"].fault
+
+
+@pytest.mark.parametrize(("ends", "fault"), [(30, False), (None, True)], ids=["shuts itself down", "always on"])
+def test_an_instance_that_is_always_on_wants_an_agreement(opened: Opened, ends: int | None, fault: bool) -> None:
+    entities = ml().entities
+    wanted = entities.ComputeInstance(name="mine", size="Standard_DS3_v2", idle_time_before_shutdown_minutes=ends)
+    opened().wire.client.compute.begin_create_or_update(wanted).result()
+
+    found = looked_at(opened, compute="mine")["compute"]
+
+    assert bool(found.fault) is fault
+    assert found.found == "a compute of type ComputeInstance"
 
 
 def test_a_cluster_that_the_first_run_makes_is_not_missed(opened: Opened) -> None:

@@ -8,8 +8,7 @@ from typing import Final
 
 from tests.terraform.jobs import JOBS
 
-from cloudmlops.domain.access import Permission
-from cloudmlops.providers.azureml.mapping.access import permissions_of
+from cloudmlops.providers.azureml.mapping.access import Where, permissions_of
 from cloudmlops.providers.azureml.mapping.roles import FROM_LEAST, Definition
 from cloudmlops.providers.azureml.settings import AzureMLSettings
 
@@ -32,8 +31,6 @@ SETTINGS: Final = AzureMLSettings(
 Needs = Mapping[str, frozenset[str]]
 """Actions, by what they are asked of."""
 
-_ML: Final = "Microsoft.MachineLearningServices/workspaces"
-_BLOBS: Final = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 _MORE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "deploy": {
         "identity of serve": {
@@ -67,65 +64,18 @@ def needs(job: str) -> Needs:
     found: dict[str, set[str]] = defaultdict(set)
     for verb in JOBS[job]:
         for one in permissions_of(SETTINGS)[verb]:
-            if _scope(one) != "Redis":
-                found[_scope(one)].add(one.name)
+            if one.scope != Where.REDIS:
+                found[one.scope].add(one.name)
     for scope, actions in _MORE[job].items():
         found[scope] |= set(actions)
-    for scope, names in _NOT_TOLD_YET.get(job, {}).items():
-        found[scope] |= names
     return {scope: frozenset(names) for scope, names in found.items()}
 
 
 def uses_redis(job: str) -> bool:
     """Say whether a job reads or writes features online."""
-    verbs = {"features.materialize", "features.online", "features.push", "features.reader", "features.skew"}
-    return bool(verbs & JOBS[job])
+    return any(one.scope == Where.REDIS for verb in JOBS[job] for one in permissions_of(SETTINGS)[verb])
 
 
 def least(actions: frozenset[str]) -> Definition:
     """Return the least of Azure's roles that grants all of some actions."""
     return next(role for role in FROM_LEAST if all(map(role.grants, actions)))
-
-
-def _scope(one: Permission) -> str:
-    if told := str(getattr(one, "scope", "")):
-        return told
-    if one.name.startswith(_BLOBS):
-        return "storage account"
-    if one.name.startswith("Microsoft.EventGrid/events/"):
-        return "topic"
-    return (
-        "feature store" if one.name.startswith((f"{_ML}/featuresets/", f"{_ML}/featurestoreentities/")) else "workspace"
-    )
-
-
-# Until the library's permissions say what they are asked of, they leave out what is not asked of the workspace.
-_NOT_TOLD_YET: Final[Mapping[str, Needs]] = (
-    {}
-    if "scope" in Permission.__dataclass_fields__
-    else {
-        "train": {
-            "workspace": frozenset(
-                {
-                    f"{_ML}/codes/versions/read",
-                    f"{_ML}/codes/versions/startPendingUpload/action",
-                    f"{_ML}/codes/versions/write",
-                    f"{_ML}/experiments/runs/submit/action",
-                    f"{_ML}/jobs/cancel/action",
-                    f"{_ML}/jobs/read",
-                    f"{_ML}/jobs/write",
-                    f"{_ML}/read",
-                }
-            )
-        },
-        "deploy": {
-            "feature store": frozenset({f"{_ML}/datastores/read"}),
-            "resource group": frozenset(
-                {"Microsoft.Insights/autoscaleSettings/delete", "Microsoft.Insights/autoscaleSettings/write"}
-            ),
-            "storage account of the feature store": frozenset(
-                {f"{_BLOBS}/delete", f"{_BLOBS}/read", f"{_BLOBS}/write"}
-            ),
-        },
-    }
-)

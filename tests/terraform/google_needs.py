@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.terraform.jobs import JOBS
 
-from cloudmlops.providers.vertex.mapping.access import permissions_of
+from cloudmlops.providers.vertex.mapping.access import Scope, permissions_of
 from cloudmlops.providers.vertex.settings import VertexSettings
 
 SETTINGS: Final = VertexSettings(
@@ -19,13 +19,6 @@ SETTINGS: Final = VertexSettings(
     subscription="worker",
     topic="events",
 )
-_PLACES: Final = {
-    "iam.serviceAccounts.": "accounts",
-    "pubsub.subscriptions.": "subscription",
-    "pubsub.topics.": "topic",
-    "storage.": "bucket",
-}
-"""What the library asks about a permission, by how its name begins; all others are asked of the project."""
 ACTED_AS: Final[Mapping[str, frozenset[str]]] = {
     "serve": frozenset({"endpoints.deploy", "endpoints.predict_batch"}),
     "train": frozenset({"pipelines.resume", "pipelines.run", "pipelines.schedule"}),
@@ -68,9 +61,8 @@ def needs(job: str) -> Needs:
     found: dict[str, set[str]] = defaultdict(set)
     for verb in JOBS[job]:
         for one in known.get(verb, ()):  # Vertex AI mirrors no traffic: nobody needs a right to be told so
-            place = next((place for begin, place in _PLACES.items() if one.name.startswith(begin)), "project")
-            if place != "accounts":
-                found[place].add(one.name)
+            if one.scope != Scope.ACCOUNT:
+                found[one.scope].add(one.name)
                 continue
             for account, verbs in ACTED_AS.items():
                 if verb in verbs:

@@ -14,12 +14,8 @@ from tests.terraform.azure_needs import IMAGES, SETTINGS, least, needs, uses_red
 from tests.terraform.jobs import JOBS, OF_PEOPLE
 
 from cloudmlops.domain.access import Role
+from cloudmlops.providers.azureml.mapping.role_parts import parts_of
 from cloudmlops.providers.azureml.mapping.roles import FROM_LEAST
-
-try:
-    from cloudmlops.providers.azureml.mapping.role_parts import parts_of
-except ImportError:
-    from cloudmlops.providers.azureml.mapping.access import parts_of  # type: ignore[attr-defined, no-redef]
 
 UUID = "00000000-0000-0000-0000-00000000000{}"
 ROLES = list(Role)
@@ -111,13 +107,7 @@ def test_people_have_the_parts_of_their_role_and_no_more(stack: Applied, role: R
         if one["principal_id"] == VARIABLES["people"][role]["object_id"]  # type: ignore[index]
     }
 
-    wanted = {(_called(where), definition.name) for where, definition in parts_of(SETTINGS)[role]}
-    if role is Role.TRAINER:  # told by the library since its permissions say what they are asked of
-        wanted |= {("feature store", name) for name in ("Reader", "AzureML Data Scientist")}
-        wanted |= {
-            ("storage account of the feature store", name) for name in ("Reader", "Storage Blob Data Contributor")
-        }
-    assert granted == wanted
+    assert granted == {(_called(where), definition.name) for where, definition in parts_of(SETTINGS)[role]}
 
 
 def test_only_jobs_people_and_services_that_deliver_have_roles(stack: Applied) -> None:

@@ -15,12 +15,14 @@ from azure.identity import DefaultAzureCredential
 from azure.mgmt.eventgrid import EventGridManagementClient
 from azure.mgmt.eventgrid.models import EventSubscription, Namespace, NamespaceTopic, Subscription, SystemTopic
 from tests.terraform.applying import TERRAFORM, Applied, applied
+from tests.terraform.pricing import FREE, PRICES, price_faults
 
 from cloudmlops import connect
 from cloudmlops.cli.from_terraform import target_from
 from cloudmlops.domain.events import ModelRegistered
 from cloudmlops.emulators.azure import azureml_emulator
 from cloudmlops.emulators.azure.cloud import SUBSCRIPTION, AzureCloud
+from cloudmlops.providers.azureml.mapping.computes import Kept, idle_fault
 from cloudmlops.providers.azureml.mapping.machines import MACHINES
 from cloudmlops.providers.azureml.settings import AzureMLSettings
 from cloudmlops.testing.model_folders import write_scaling_model
@@ -45,6 +47,32 @@ COMPUTED = {
     "/rg-acme/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-acme-serve",
 }
 """What Azure would have computed, as it writes such things."""
+
+
+UNTOLD = {
+    "as_of": "a choice of whoever looks back",
+    "auth_mode": "a choice of whoever deploys",
+    "batch_timeout": "a choice of whoever predicts batches",
+    "cloud_url": "only an emulator, or another cloud of Azure's, has one",
+    "compute_machine": "the stack makes the cluster",
+    "compute_max_nodes": "the stack makes the cluster",
+    "compute_min_nodes": "the stack makes the cluster",
+    "environment": "a choice of whoever defines steps: the registry's host is told in `about`",
+    "machine": "a choice of whoever deploys",
+    "prefix": "the container holds one platform",
+    "push_account": "Event Grid's own application, which is the default",
+    "push_key": "a secret; tokens take its place",
+    "push_origins": "Azure's public cloud, which is the default",
+    "push_unproven": "pushes are proven",
+    "redis_forget_after": "a choice of whoever defines features",
+    "redis_unencrypted": "Redis is encrypted",
+    "reporter": "a choice: Event Grid tells of what the library tells as well",
+    "serving": "a choice of whoever deploys",
+    "spark_from_mib": "a choice of whoever joins features",
+    "spark_hourly_cost": "a choice of whoever joins features",
+    "timeout": "a choice of whoever calls",
+}
+"""Settings that are no output, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +127,53 @@ def test_an_example_keeps_no_machine_and_no_key(example: Applied) -> None:
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_an_example_tells_all_that_the_stack_does(name: str) -> None:
     assert _outputs("stacks/azure/examples/" + name) == _outputs("stacks/azure")
+
+
+def test_every_setting_is_told_or_left_to_the_user_for_a_reason() -> None:
+    told = _outputs("stacks/azure") - {"about", "provider"}
+
+    assert told == AzureMLSettings.model_fields.keys() - UNTOLD.keys()
+    assert UNTOLD.keys() <= AzureMLSettings.model_fields.keys()
+
+
+def test_everything_that_an_example_makes_has_a_price_or_is_known_to_be_free(examples: Mapping[str, Applied]) -> None:
+    assert price_faults("azure", examples) == []
+
+
+def test_what_has_no_price_and_what_is_made_more_often_than_it_is_priced_is_found(
+    examples: Mapping[str, Applied], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (namespace,) = [one for one in PRICES if one["made"] == "azurerm_eventgrid_namespace"]
+    monkeypatch.setitem(namespace, "prod", 2)
+    monkeypatch.delitem(FREE, "azurerm_key_vault")  # type: ignore[arg-type] # of a dictionary that was read
+
+    amount, *missing = price_faults("azure", {"prod": examples["prod"]})
+
+    assert amount == "prod: Event Grid namespace, a throughput unit is priced 2 times, and made 1 times"
+    assert missing == [
+        "prod: module.mlops.module.workspace.azurerm_key_vault.this has no price, and is not listed as free"
+    ]
+
+
+def test_machines_that_were_agreed_to_without_a_known_price_are_not_refused_by_the_library(tmp_path: Path) -> None:
+    kept = {"machine": "Standard_HB176rs_v4", "machine_usd": 7.2, "min_nodes": 1, "idle_cost": 5256}
+    variables = {key: PROJECT[key] for key in ("prefix", "subscription", "tenant")}
+    made = applied(
+        "stacks/azure",
+        tmp_path,
+        variables
+        | {"budget": {"amount": 1, "start_month": "2026-12"}, "location": "westeurope", "events": None}
+        | {"compute": kept},
+    )
+
+    settings = _settings(made)
+    (cluster,) = made.resources("azurerm_machine_learning_compute_cluster").values()
+    nodes = cluster["scale_settings"][0]["min_node_count"]
+    seen = Kept(compute=settings.compute, machine=cluster["vm_size"], nodes=nodes)
+    assert settings.unpriced_machines == "Standard_HB176rs_v4"
+    assert idle_fault(seen, settings) == ""
+    assert idle_fault(seen, settings.model_copy(update={"unpriced_machines": ""}))
+    assert made.outputs["about"]["value"]["idle_cost_per_month"] == pytest.approx(5256)
 
 
 def test_prices_of_machines_are_the_librarys() -> None:
@@ -185,4 +260,4 @@ def _read(kind: Any, body: Any, known: Mapping[str, str]) -> Any:
 
 def _outputs(root: str) -> set[str]:
     told = hcl2.loads((TERRAFORM / root / "outputs.tf").read_text())
-    return {name for one in told["output"] for name in one}
+    return {name.strip('"') for one in told["output"] for name in one}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from tests.terraform.applying import Applied, applied
+from tests.terraform.pricing import price_faults
 
 import cloudmlops as cm
 from cloudmlops.cli.from_terraform import target_from
@@ -23,7 +24,7 @@ from cloudmlops.services.registry.ledger import CHECKPOINT_EVERY, HEAD_EVERY, ch
 from cloudmlops.testing.contract.models import written_model
 
 PROJECT = {"bucket": "my-bucket", "location": "europe-west4", "project": "my-project"}
-EXAMPLES = {
+EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "dev": PROJECT,
     "prod": PROJECT
     | {
@@ -34,6 +35,7 @@ EXAMPLES = {
 }
 UNTOLD = {
     "as_of": "a choice of whoever looks back",
+    "batch_timeout": "a choice of whoever predicts batches",
     "api_url": "only an emulator has one",
     "endpoints": "a choice of whoever deploys",
     "machine": "a choice of whoever deploys",
@@ -48,10 +50,17 @@ UNTOLD = {
 """Settings that are no output, and why."""
 
 
-@pytest.fixture(scope="module", params=sorted(EXAMPLES))
-def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Applied]:
-    name = request.param
-    return name, applied(f"stacks/google/examples/{name}", tmp_path_factory.mktemp(name), EXAMPLES[name])
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Applied]:
+    return {
+        name: applied(f"stacks/google/examples/{name}", tmp_path_factory.mktemp(name), variables)
+        for name, variables in EXAMPLES.items()
+    }
+
+
+@pytest.fixture(params=sorted(EXAMPLES))
+def example(request: pytest.FixtureRequest, examples: Mapping[str, Applied]) -> tuple[str, Applied]:
+    return request.param, examples[request.param]
 
 
 def test_what_an_example_tells_is_a_target_of_the_library(example: tuple[str, Applied]) -> None:
@@ -79,6 +88,10 @@ def test_what_costs_at_rest_is_in_production_alone(example: tuple[str, Applied])
     assert len(stores) == (1 if name == "prod" else 0)
     assert made.resources("google_vertex_ai_endpoint") == {}
     assert made.resources("google_cloud_run_v2_service") == {}
+
+
+def test_everything_that_an_example_makes_has_a_price_or_is_known_to_be_free(examples: Mapping[str, Applied]) -> None:
+    assert price_faults("google", examples) == []
 
 
 @pytest.fixture(scope="module")

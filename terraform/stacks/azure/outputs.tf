@@ -95,6 +95,11 @@ output "topic" {
   value       = one(module.events[*].topic)
 }
 
+output "unpriced_machines" {
+  description = "Setting `unpriced_machines`: size of the machines that are kept, that was agreed to, and the library knows no price of them."
+  value       = one(module.compute[*].unpriced_machines)
+}
+
 output "workspace" {
   description = "Setting `workspace`."
   value       = module.workspace.workspace

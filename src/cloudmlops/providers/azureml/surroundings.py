@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudmlops.domain.surroundings import Named
+from cloudmlops.providers.azureml.mapping.computes import Kept, agreement, idle_fault
 from cloudmlops.providers.surroundings import Seen, looked_at
 
 if TYPE_CHECKING:
     from cloudmlops.providers.azureml.backends import AzureMLBackends
+    from cloudmlops.providers.azureml.settings import AzureMLSettings
 
 _OPERATION: Final = "settings.check"
 _ML: Final = "2024-10-01"
@@ -35,7 +37,7 @@ def named(backends: AzureMLBackends) -> Iterator[Named]:
     yield looked_at("datastore", settings.datastore or "(default)", lambda: _datastore(backends))
     if settings.compute:
         path = f"{settings.workspace_id}/computes/{settings.compute}"
-        found = shown("compute", settings.compute, path, _ML, lambda one: _compute(one, settings.compute_idle_cost))
+        found = shown("compute", settings.compute, path, _ML, lambda one: _compute(one, settings))
         yield _made_later(found) if settings.compute_machine and not found.found else found
     if settings.feature_store:
         path = f"{machines}/{settings.feature_store}"
@@ -64,20 +66,31 @@ def _datastore(backends: AzureMLBackends) -> Seen:
     return f"container {place.container} of the storage account {place.account}", "", ""
 
 
-def _compute(one: Mapping[str, Any], agreed: float) -> Seen:
-    kind, content = str(one.get("computeType")), one.get("properties") or {}
-    if kind.lower() != "amlcompute":
-        return f"a compute of type {kind}", "", ""
-    scale = content.get("scaleSettings") or {}
-    least, most = int(scale.get("minNodeCount") or 0), int(scale.get("maxNodeCount") or 0)
-    found = f"{least} to {most} {content.get('vmSize')}, {content.get('vmPriority') or 'Dedicated'}"
-    if not least or agreed:
-        return found, "", ""
-    return (
-        found,
-        f"it keeps {least} machines though nothing runs, and compute_idle_cost agrees to no cost",
-        "Let it keep none, or agree with compute_idle_cost=USD_A_MONTH: runs are refused until then.",
-    )
+def _compute(one: Mapping[str, Any], settings: AzureMLSettings) -> Seen:
+    kept = _kept(one, settings.compute)
+    scale = (one.get("properties") or {}).get("scaleSettings") or {}
+    found = f"a compute of type {one.get('computeType')}"
+    if kept.kind == "amlcompute":
+        priority = "LowPriority" if kept.low_priority else "Dedicated"
+        found = f"{kept.nodes} to {int(scale.get('maxNodeCount') or 0)} {kept.machine}, {priority}"
+    fault = idle_fault(kept, settings)
+    return found, fault and f"{fault}, and runs are refused until that is agreed to", fault and agreement(kept)
+
+
+def _kept(one: Mapping[str, Any], name: str) -> Kept:
+    """Return what a compute, as Azure Resource Manager shows it, keeps though nothing runs."""
+    kind, content = str(one.get("computeType")).lower(), one.get("properties") or {}
+    machine = str(content.get("vmSize") or "")
+    match kind:
+        case "amlcompute":
+            nodes = int((content.get("scaleSettings") or {}).get("minNodeCount") or 0)
+            low = str(content.get("vmPriority")).lower() == "lowpriority"
+            return Kept(compute=name, machine=machine, nodes=nodes, kind=kind, low_priority=low)
+        case "computeinstance":
+            ends = content.get("idleTimeBeforeShutdown")
+            return Kept(compute=name, machine=machine, nodes=0 if ends else 1, kind=kind)
+        case _:
+            return Kept(compute=name, machine="", nodes=1, kind=kind)
 
 
 def _made_later(found: Named) -> Named:

@@ -53,7 +53,9 @@ locals {
 }
 
 locals {
-  price = var.machine_usd != null ? var.machine_usd : lookup(local.hourly_usd, lower(var.machine), null)
+  known = lookup(local.hourly_usd, lower(var.machine), null)
+  # The higher one, where both are known: the library holds its own against what was agreed to.
+  price = var.machine_usd == null || local.known == null ? try(coalesce(var.machine_usd, local.known), null) : max(var.machine_usd, local.known)
   share = var.priority == "LowPriority" ? local.low_priority_share : 1
   # Of one machine; null where no price is known.
   machine_cost_per_month = local.price == null ? null : local.price * local.hours_of_a_month * local.share

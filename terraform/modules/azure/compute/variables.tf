@@ -55,7 +55,7 @@ variable "machine" {
 variable "machine_usd" {
   type        = number
   default     = null
-  description = "US dollars that a machine costs an hour, where this module knows no price of it, or another one than yours."
+  description = "US dollars that a machine costs an hour, where this module knows no price of it, or where yours is higher."
 
   validation {
     condition     = var.machine_usd == null || try(var.machine_usd > 0, false)

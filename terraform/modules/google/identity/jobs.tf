@@ -6,6 +6,7 @@ locals {
     deploy = {
       title = "Continuous integration: runs, stages and endpoints"
       permissions = [
+        "aiplatform.batchPredictionJobs.cancel",
         "aiplatform.batchPredictionJobs.create",
         "aiplatform.batchPredictionJobs.get",
         "aiplatform.batchPredictionJobs.list",

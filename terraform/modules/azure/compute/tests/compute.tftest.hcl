@@ -101,8 +101,8 @@ run "kept_machines_that_are_agreed_to_are_told_with_their_cost" {
   }
 
   assert {
-    condition     = output.compute_idle_cost == 428
-    error_message = "the library is not told what was agreed to"
+    condition     = output.compute_idle_cost == 428 && output.unpriced_machines == null
+    error_message = "the library is not told what was agreed to, or more"
   }
 
   expect_failures = [check.nothing_is_paid_for_while_nothing_runs]
@@ -152,7 +152,54 @@ run "a_price_of_ones_own_makes_a_cost_known" {
     error_message = "the cost is another one: ${output.idle_cost_per_month}"
   }
 
+  assert {
+    condition     = output.unpriced_machines == "Standard_HB176rs_v4"
+    error_message = "the library, which knows no price of these machines, is not told that they were agreed to"
+  }
+
   expect_failures = [check.nothing_is_paid_for_while_nothing_runs]
+}
+
+run "a_price_that_is_lower_than_the_librarys_agrees_to_nothing" {
+  command = plan
+
+  variables {
+    idle_cost   = 200
+    machine_usd = 0.1
+    min_nodes   = 1
+  }
+
+  expect_failures = [var.min_nodes]
+}
+
+run "a_price_that_is_higher_than_the_librarys_counts" {
+  command = plan
+
+  variables {
+    idle_cost   = 365
+    machine_usd = 0.5
+    min_nodes   = 1
+  }
+
+  assert {
+    condition     = abs(output.idle_cost_per_month - 365) < 0.001
+    error_message = "the cost is another one: ${output.idle_cost_per_month}"
+  }
+
+  expect_failures = [check.nothing_is_paid_for_while_nothing_runs]
+}
+
+run "machines_that_are_not_kept_are_not_agreed_to" {
+  command = plan
+
+  variables {
+    machine = "Standard_HB176rs_v4"
+  }
+
+  assert {
+    condition     = output.unpriced_machines == null && output.idle_cost_per_month == 0
+    error_message = "whoever lets them be kept later is not asked"
+  }
 }
 
 run "a_cluster_has_no_more_machines_at_least_than_at_most" {

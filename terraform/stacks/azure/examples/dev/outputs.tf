@@ -90,6 +90,11 @@ output "topic" {
   value       = module.mlops.topic
 }
 
+output "unpriced_machines" {
+  description = "Setting `unpriced_machines`: size of the machines that are kept, that was agreed to, and the library knows no price of them."
+  value       = module.mlops.unpriced_machines
+}
+
 output "workspace" {
   description = "Setting `workspace`."
   value       = module.mlops.workspace
