@@ -40,15 +40,28 @@ def applied(root: str, scratch: Path, variables: Mapping[str, object]) -> Applie
     Raises:
         AssertionError: Terraform refuses; with what it said.
     """
+    folder, settings = _begun(root, scratch, variables)
+    code, said = run(folder, settings, "apply", "-auto-approve")
+    assert code == 0, said
+    return Applied(outputs=_shown(folder, settings, "output"), state=_shown(folder, settings, "show"))
+
+
+def planned(root: str, scratch: Path, variables: Mapping[str, object]) -> tuple[int, str]:
+    """Plan a folder below `terraform/`, in a copy: Terraform's exit code, and what whoever plans reads, in one line."""
+    folder, settings = _begun(root, scratch, variables)
+    code, said = run(folder, settings, "plan")
+    return code, " ".join(said.split())
+
+
+def _begun(root: str, scratch: Path, variables: Mapping[str, object]) -> tuple[Path, Mapping[str, str]]:
     copy = scratch / "terraform"
     shutil.copytree(TERRAFORM, copy, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"))
     settings = lay_out(scratch / "providers", providers("newest"), types_named([*copy.rglob("*.tf")]))
     folder = copy / root
     (folder / "terraform.tfvars.json").write_text(json.dumps(variables))
-    for step in (("init", "-backend=false"), ("apply", "-auto-approve")):
-        code, said = run(folder, settings, *step)
-        assert code == 0, said
-    return Applied(outputs=_shown(folder, settings, "output"), state=_shown(folder, settings, "show"))
+    code, said = run(folder, settings, "init", "-backend=false")
+    assert code == 0, said
+    return folder, settings
 
 
 def _shown(folder: Path, settings: Mapping[str, str], what: str) -> Any:

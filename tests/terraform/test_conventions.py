@@ -10,9 +10,23 @@ from typing import Any
 import hcl2
 import pytest
 from tests.terraform.conftest import ROOT
+from tools.tfcheck.checks import providers
+from tools.tfcheck.schemas import Recorded
 
 TERRAFORM = ROOT / "terraform"
-VERSIONS = {"azapi": "~> 2.0", "azuread": "~> 3.0", "azurerm": "~> 5.0", "google": ">= 7.43, < 9", "time": "~> 0.12"}
+UNVALIDATED = {
+    "container_id": "Azure made it",
+    "deletion_protection": "true or false",
+    "feature_store": "Azure made its ids",
+    "identity_id": "Azure made it",
+    "parts": "Azure made its ids",
+    "registry": "Azure made its id",
+    "resource_group_id": "Azure made it",
+    "storage_account_id": "Azure made it",
+    "topic": "Azure made its id",
+    "workspace_id": "Azure made it",
+}
+"""Variables of modules that take anything of their type, and why: what a module hands on is right as it is."""
 MADE = sorted({file.parent for file in TERRAFORM.glob("modules/*/*/*.tf")} | {*TERRAFORM.glob("stacks/*")})
 ROOTS = sorted(TERRAFORM.glob("stacks/*/examples/*"))
 
@@ -36,14 +50,39 @@ def test_variables_are_in_order_and_what_must_be_given_comes_first(folder: Path)
 
 
 @pytest.mark.parametrize("folder", [*MADE, *ROOTS], ids=named)
-def test_versions_are_the_supported_ones(folder: Path) -> None:
+def test_versions_are_those_between_the_recorded_ones(folder: Path) -> None:
+    """The range begins at the oldest recorded version, and ends with the newest one's major version."""
     (versions,) = hcl2.loads((folder / "versions.tf").read_text(encoding="utf-8"))["terraform"]
+    oldest, newest = ({one.name: one for one in sorted(providers(end), key=_order)} for end in ("oldest", "newest"))
 
     assert versions["required_version"].strip('"') == ">= 1.9"
-    for providers in versions["required_providers"]:
-        for name, provider in providers.items():
+    for given in versions["required_providers"]:
+        for name, provider in given.items():
             if isinstance(provider, dict):
-                assert provider["version"].strip('"') == VERSIONS[name]
+                begin = oldest[name].version.removesuffix(".0")
+                assert provider["version"].strip('"') == f">= {begin}, < {newest[name].order[0] + 1}"
+
+
+def _order(one: Recorded) -> tuple[int, ...]:
+    return one.order
+
+
+@pytest.mark.parametrize("folder", MADE, ids=named)
+def test_each_test_mocks_all_providers_of_its_folder(folder: Path) -> None:
+    (versions,) = hcl2.loads((folder / "versions.tf").read_text(encoding="utf-8"))["terraform"]
+    wanted = {name for given in versions["required_providers"] for name, one in given.items() if isinstance(one, dict)}
+
+    for file in (folder / "tests").glob("*.tftest.hcl"):
+        mocked = set(re.findall(r'^mock_provider "(\w+)"', file.read_text(encoding="utf-8"), re.MULTILINE))
+        assert mocked == wanted, file
+
+
+def test_what_a_module_takes_is_validated_unless_there_is_a_reason() -> None:
+    modules = [folder for folder in MADE if "modules" in folder.parts]
+    given = [one for folder in modules for one in blocks(folder, "variables.tf", "variable")]
+    unvalidated = {name for name, body in given if "validation" not in body}
+
+    assert unvalidated == UNVALIDATED.keys()
 
 
 @pytest.mark.parametrize("folder", MADE, ids=named)

@@ -188,17 +188,60 @@ def test_variables_neither_add_to_outputs_nor_stand_in_for_missing_ones(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "not JSON"),
+        ("{", "not JSON: Expecting property name"),
+        ("", "nothing is in it"),
+        ("\n", "nothing is in it"),
+        ('bucket = "my-bucket"\nlocation = "europe-west4"\n', "not JSON: -json was left out"),
+        ("[command]/opt/terraform-bin output -json\n{}", "terraform_wrapper: false"),
+        ('{"version": 4, "lineage": "a-b-c", "outputs": {}, "resources": []}', "this is a state of Terraform's"),
+        ('{"format_version": "1.0", "values": {"outputs": {}}}', "what `terraform show` prints"),
+        ('{"format_version": "1.2", "planned_values": {}, "resource_changes": []}', "this is a plan of Terraform's"),
         ("[]", "not what Terraform prints"),
         ('{"provider": "vertex"}', "not what Terraform prints"),
         ("{}", "no outputs"),
         (printed({"project": "my-project"}), "provider of Terraform is missing"),
         (printed({"provider": "sagemaker"}), "is 'sagemaker'"),
     ],
-    ids=["cut", "list", "plain", "empty", "nobodys", "unknown"],
+    ids=[
+        *("cut", "nothing", "a line", "for people", "wrapped", "state", "show", "plan"),
+        *("list", "plain", "empty", "nobodys", "unknown"),
+    ],
 )
 def test_what_is_not_from_a_stack_is_told(tmp_path: Path, text: str, told: str) -> None:
-    assert told in refused(text, tmp_path).message
+    error = refused(text, tmp_path)
+
+    assert told in error.message
+    assert "terraform output -json" in error.hint
+    assert not (tmp_path / "cloudmlops.toml").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_file_is_read_in_whatever_encoding_a_shell_has_written_it(tmp_path: Path, encoding: str) -> None:
+    outputs = tmp_path / "outputs.json"
+    outputs.write_bytes(printed(VERTEX).encode(encoding))
+
+    result = CliRunner().invoke(cli.cli, ["init", str(tmp_path / "here"), "--from-terraform", str(outputs)])
+
+    assert result.exit_code == 0, result.output
+    assert configuration(tmp_path / "here").targets == {"vertex": "vertex://my-project/europe-west4?bucket=my-bucket"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_what_is_for_people_is_told_in_other_encodings_too(tmp_path: Path, encoding: str) -> None:
+    outputs = tmp_path / "outputs.txt"
+    outputs.write_bytes('owner = "Jürgen"\n'.encode(encoding))
+
+    result = CliRunner().invoke(cli.cli, ["init", str(tmp_path / "here"), "--from-terraform", str(outputs)])
+
+    assert isinstance(result.exception, ConfigurationError)
+    assert "-json was left out" in result.exception.message
+
+
+def test_a_file_that_is_not_there_is_a_fault_of_the_command(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli.cli, ["init", "--from-terraform", str(tmp_path / "outputs.json")])
+
+    assert result.exit_code == 2
+    assert "No such file" in result.output
 
 
 def test_a_null_is_the_librarys_default(tmp_path: Path) -> None:

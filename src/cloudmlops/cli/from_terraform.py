@@ -24,13 +24,27 @@ _SETTINGS: Final = {
 _PROVIDER: Final = "provider"
 _BESIDE: Final = "about"
 """The output of what is no setting, for people and workflows."""
+_NOT_JSON: Final = {
+    r"\A\[command\]": "a wrapper wrote into it; setup-terraform leaves its own out with terraform_wrapper: false",
+    r"^\w+ += ": "-json was left out",
+}
+"""What is printed in place of JSON, by a pattern that only it has."""
+_OTHERS: Final = {
+    "planned_values": "a plan of Terraform's, and not its outputs",
+    "values": "what `terraform show` prints, and not the outputs",
+    "lineage": "a state of Terraform's, and not its outputs",
+}
+"""What files are that somebody may give instead, by a word that only they have."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _NO_VARIABLES: Final = "no variable begins with this: "
 _HINT: Final = "Give what `terraform output -json` prints in the folder of a stack's root, such as examples/dev."
 
 
-def target_from(text: str) -> TargetSettings:
+def target_from(text: str | bytes) -> TargetSettings:
     """Read what `terraform output -json` prints as a provider's settings; variables add nothing to them.
+
+    Args:
+        text: Of bytes in UTF-8, UTF-16 or UTF-32, whichever the shell has written.
 
     Raises:
         ConfigurationError: It is something else, or outputs are unknown, missing, secret or malformed; all faults of
@@ -90,13 +104,21 @@ def write_target(folder: Path, name: str, url: str, *, overwrite: bool = False) 
     return file
 
 
-def _outputs(text: str) -> Mapping[str, Mapping[str, Any]]:
+def _outputs(text: str | bytes) -> Mapping[str, Mapping[str, Any]]:
+    if not text.strip():
+        raise ConfigurationError(
+            "nothing is in it: Terraform has printed no outputs",
+            hint=f"Where Terraform failed, it said so in the terminal. {_HINT}",
+        )
     try:
         outputs = json.loads(text)
     except ValueError as error:
-        raise ConfigurationError(f"the outputs of Terraform are not JSON: {error}", hint=_HINT) from error
+        plain = text if isinstance(text, str) else text.decode(json.detect_encoding(text), errors="replace")
+        why = next((told for mark, told in _NOT_JSON.items() if re.search(mark, plain, re.MULTILINE)), str(error))
+        raise ConfigurationError(f"the outputs of Terraform are not JSON: {why}", hint=_HINT) from error
     if not isinstance(outputs, dict) or not all(isinstance(one, dict) and "value" in one for one in outputs.values()):
-        raise ConfigurationError("this is not what Terraform prints of outputs", hint=_HINT)
+        kinds = (told for mark, told in _OTHERS.items() if isinstance(outputs, dict) and mark in outputs)
+        raise ConfigurationError(f"this is {next(kinds, 'not what Terraform prints of outputs')}", hint=_HINT)
     if not outputs:
         raise ConfigurationError("Terraform has no outputs there", hint=f"Run terraform apply first. {_HINT}")
     return outputs
@@ -108,7 +130,7 @@ def _settings(outputs: Mapping[str, Mapping[str, Any]]) -> type[TargetSettings]:
         told = f"is {provider!r}" if _PROVIDER in outputs else "is missing"
         raise ConfigurationError(
             f"the output {_PROVIDER} of Terraform {told}",
-            hint=f"It says whose settings the others are: {' or '.join(_SETTINGS)}.",
+            hint=f"It says whose settings the others are: {' or '.join(_SETTINGS)}. {_HINT}",
         )
     module, _, name = _SETTINGS[provider].partition(":")
     found: type[TargetSettings] = getattr(import_module(module), name)

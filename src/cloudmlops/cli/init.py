@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import click
 
@@ -16,7 +16,7 @@ from cloudmlops.cli.session import Session, session_options
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--from-terraform",
-    type=click.File(encoding="utf-8"),
+    type=click.File("rb"),  # of whatever encoding the shell has: PowerShell's > writes UTF-16
     metavar="FILE",
     help="Name in FOLDER's cloudmlops.toml what a stack made: FILE holds what `terraform output -json` prints; - is "
     "standard input. FOLDER is this one unless given.",
@@ -37,7 +37,7 @@ from cloudmlops.cli.session import Session, session_options
 def init(
     session: Session,
     folder: Path | None,
-    from_terraform: TextIO | None,
+    from_terraform: BinaryIO | None,
     template: str | None,
     answers: tuple[str, ...],
     ask: bool,
@@ -67,7 +67,7 @@ def init(
     session.note(f"\nNext:\n  cd {folder}\n  cloudmlops run pipeline.py:hello")
 
 
-def _from_terraform(session: Session, folder: Path, text: str, name: str | None, force: bool) -> None:
+def _from_terraform(session: Session, folder: Path, text: bytes, name: str | None, force: bool) -> None:
     from cloudmlops.cli.from_terraform import target_from, write_target
 
     settings = target_from(text)

@@ -82,7 +82,7 @@ module "events" {
   workspace_id       = module.workspace.workspace_id
   kinds              = var.events.kinds
   tags               = var.tags
-  webhook            = var.events.webhook == null ? null : { tenant = var.tenant, url = var.events.webhook }
+  webhook            = var.events.webhook == null ? null : { tenant = var.tenant, url = var.events.webhook.url }
 }
 
 module "budget" {

@@ -59,10 +59,10 @@ variable "compute" {
 variable "events" {
   type = object({
     kinds   = optional(set(string), ["ModelRegistered", "RunCompleted"])
-    webhook = optional(string)
+    webhook = optional(object({ url = optional(string) }))
   })
   default     = {}
-  description = "What the workspace tells, and the https address of `cloudmlops events serve` that it is pushed to as well; without one, workers pull. Null: events stay in the library's inbox."
+  description = "What the workspace tells, and the `url` of what it is pushed to as well: `cloudmlops events serve` or a Function, at an https address. `webhook = {}` makes what such a receiver is told before it can answer (`push_audience`); without `webhook` workers pull. Null: events stay in the library's inbox."
 }
 
 variable "features" {

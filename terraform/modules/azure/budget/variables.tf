@@ -13,6 +13,11 @@ variable "prefix" {
   type        = string
   nullable    = false
   description = "Ends the name of the budget."
+
+  validation {
+    condition     = can(regex("^[a-z](-?[a-z0-9]){2,15}$", var.prefix))
+    error_message = "prefix has 3 to 16 small letters, digits and single hyphens, begins with a letter and ends with none of the hyphens."
+  }
 }
 
 variable "resource_group_id" {

@@ -8,6 +8,11 @@ variable "location" {
   type        = string
   nullable    = false
   description = "Region of Azure: that of the workspace, or another one."
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]+$", var.location))
+    error_message = "location is a region's short name: small letters and digits, such as westeurope."
+  }
 }
 
 variable "workspace_id" {
@@ -121,4 +126,9 @@ variable "tags" {
   nullable    = false
   default     = {}
   description = "Tags of the cluster."
+
+  validation {
+    condition     = length(var.tags) <= 50 && alltrue([for name, value in var.tags : can(regex("^[^<>%&\\\\?/]{1,512}$", name)) && length(value) <= 256])
+    error_message = "tags are up to 50, with names of up to 512 characters, none of them one of <>%&\\?/, and values of up to 256."
+  }
 }

@@ -2,6 +2,11 @@ variable "location" {
   type        = string
   nullable    = false
   description = "Region of Azure: that of the workspace."
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]+$", var.location))
+    error_message = "location is a region's short name: small letters and digits, such as westeurope."
+  }
 }
 
 variable "parts" {
@@ -25,6 +30,11 @@ variable "resource_group" {
   type        = string
   nullable    = false
   description = "Name of the resource group of the workspace: the library looks for the feature store there."
+
+  validation {
+    condition     = can(regex("^[\\w.()-]{0,89}[\\w()-]$", var.resource_group))
+    error_message = "resource_group has 1 to 90 letters, digits, underscores, hyphens, points and parentheses, and does not end with a point."
+  }
 }
 
 variable "keep_deleted_days" {
@@ -102,6 +112,11 @@ variable "tags" {
   nullable    = false
   default     = {}
   description = "Tags of everything that is made."
+
+  validation {
+    condition     = length(var.tags) <= 50 && alltrue([for name, value in var.tags : can(regex("^[^<>%&\\\\?/]{1,512}$", name)) && length(value) <= 256])
+    error_message = "tags are up to 50, with names of up to 512 characters, none of them one of <>%&\\?/, and values of up to 256."
+  }
 }
 
 variable "users" {

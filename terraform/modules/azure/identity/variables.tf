@@ -8,6 +8,11 @@ variable "location" {
   type        = string
   nullable    = false
   description = "Region of Azure that the identities lie in."
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]+$", var.location))
+    error_message = "location is a region's short name: small letters and digits, such as westeurope."
+  }
 }
 
 variable "prefix" {
@@ -25,6 +30,11 @@ variable "resource_group" {
   type        = object({ id = string, name = string })
   nullable    = false
   description = "Resource group of the workspace, by its id and name: the identities lie in it, and the roles are for nothing outside of it."
+
+  validation {
+    condition     = can(regex("^[\\w.()-]{0,89}[\\w()-]$", var.resource_group.name))
+    error_message = "resource_group has 1 to 90 letters, digits, underscores, hyphens, points and parentheses, and does not end with a point."
+  }
 }
 
 variable "storage_account_id" {
@@ -113,6 +123,11 @@ variable "tags" {
   nullable    = false
   default     = {}
   description = "Tags of the identities."
+
+  validation {
+    condition     = length(var.tags) <= 50 && alltrue([for name, value in var.tags : can(regex("^[^<>%&\\\\?/]{1,512}$", name)) && length(value) <= 256])
+    error_message = "tags are up to 50, with names of up to 512 characters, none of them one of <>%&\\?/, and values of up to 256."
+  }
 }
 
 variable "topic" {

@@ -24,6 +24,11 @@ variable "resource_group" {
   type        = object({ id = string, name = string })
   nullable    = false
   description = "Resource group of the workspace, by its id and name: the library looks for the topic there."
+
+  validation {
+    condition     = can(regex("^[\\w.()-]{0,89}[\\w()-]$", var.resource_group.name))
+    error_message = "resource_group has 1 to 90 letters, digits, underscores, hyphens, points and parentheses, and does not end with a point."
+  }
 }
 
 variable "storage_account_id" {
@@ -81,15 +86,20 @@ variable "tags" {
   nullable    = false
   default     = {}
   description = "Tags of everything that is made."
+
+  validation {
+    condition     = length(var.tags) <= 50 && alltrue([for name, value in var.tags : can(regex("^[^<>%&\\\\?/]{1,512}$", name)) && length(value) <= 256])
+    error_message = "tags are up to 50, with names of up to 512 characters, none of them one of <>%&\\?/, and values of up to 256."
+  }
 }
 
 variable "webhook" {
-  type        = object({ tenant = string, url = string })
+  type        = object({ tenant = string, url = optional(string) })
   default     = null
-  description = "Where the workspace's events are pushed to, as well: `cloudmlops events serve` behind an https address, and the tenant of Entra whose tokens prove that Event Grid pushes. Null: workers pull."
+  description = "Where the workspace's events are pushed to, as well: `cloudmlops events serve` or a Function, behind an https address, and the tenant of Entra whose tokens prove that Event Grid pushes. Without the address only what the tokens are for is made, so that the receiver can be started. Null: workers pull."
 
   validation {
-    condition     = var.webhook == null || can(regex("^https://[^/?#@]+(/[^?#]*)?$", var.webhook.url))
+    condition     = try(var.webhook.url, null) == null || can(regex("^https://[^/?#@]+(/[^?#]*)?$", var.webhook.url))
     error_message = "the url of webhook is an https address without a query: tokens of Entra let Event Grid in, and not a key."
   }
 

@@ -59,7 +59,7 @@ resource "azuread_app_role_assignment" "push" {
 }
 
 resource "azurerm_eventgrid_system_topic_event_subscription" "webhook" {
-  for_each = local.pushes
+  for_each = { for name, push in local.pushes : name => push if push.url != null }
 
   name                  = "to-webhook"
   system_topic          = azurerm_eventgrid_system_topic.workspace.name

@@ -107,4 +107,9 @@ variable "tags" {
   nullable    = false
   default     = {}
   description = "Tags of everything that is made."
+
+  validation {
+    condition     = length(var.tags) <= 50 && alltrue([for name, value in var.tags : can(regex("^[^<>%&\\\\?/]{1,512}$", name)) && length(value) <= 256])
+    error_message = "tags are up to 50, with names of up to 512 characters, none of them one of <>%&\\?/, and values of up to 256."
+  }
 }

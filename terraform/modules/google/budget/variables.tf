@@ -60,6 +60,11 @@ variable "name" {
   type        = string
   nullable    = false
   default     = "cloudmlops"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,19}$", var.name))
+    error_message = "A name has 3 to 20 lower-case letters, digits and hyphens, and begins with a letter."
+  }
 }
 
 variable "percents" {

@@ -35,6 +35,11 @@ variable "project" {
   description = "Id of the project."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "A project's id has 6 to 30 lower-case letters, digits and hyphens, and begins with a letter."
+  }
 }
 
 variable "encryption_key" {
@@ -53,6 +58,11 @@ variable "labels" {
   type        = map(string)
   nullable    = false
   default     = {}
+
+  validation {
+    condition     = alltrue([for key, value in var.labels : can(regex("^[a-z][a-z0-9_-]{0,62}$", key)) && can(regex("^[a-z0-9_-]{0,63}$", value))])
+    error_message = "Labels and their values have up to 63 lower-case letters, digits, hyphens and underscores."
+  }
 }
 
 variable "network" {

@@ -13,6 +13,11 @@ variable "project" {
   description = "Id of the project."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "A project's id has 6 to 30 lower-case letters, digits and hyphens, and begins with a letter."
+  }
 }
 
 variable "ci" {
@@ -77,4 +82,9 @@ variable "source_datasets" {
   type        = set(string)
   nullable    = false
   default     = []
+
+  validation {
+    condition     = alltrue([for dataset in var.source_datasets : can(regex("^[A-Za-z0-9_]+$", dataset))])
+    error_message = "A dataset's id has letters, digits and underscores."
+  }
 }

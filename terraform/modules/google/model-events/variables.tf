@@ -13,6 +13,11 @@ variable "project" {
   description = "Id of the project."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "A project's id has 6 to 30 lower-case letters, digits and hyphens, and begins with a letter."
+  }
 }
 
 variable "project_number" {
@@ -31,6 +36,11 @@ variable "consumers" {
   type        = map(string)
   nullable    = false
   default     = {}
+
+  validation {
+    condition     = alltrue([for member in var.consumers : can(regex("^(serviceAccount|user|group):[^@\\s]+@[^@\\s]+$|^principal(Set)?://\\S+$", member))])
+    error_message = "A member is one or some, such as serviceAccount:ADDRESS: nothing is public."
+  }
 }
 
 variable "encryption_key" {
@@ -49,6 +59,11 @@ variable "labels" {
   type        = map(string)
   nullable    = false
   default     = {}
+
+  validation {
+    condition     = alltrue([for key, value in var.labels : can(regex("^[a-z][a-z0-9_-]{0,62}$", key)) && can(regex("^[a-z0-9_-]{0,63}$", value))])
+    error_message = "Labels and their values have up to 63 lower-case letters, digits, hyphens and underscores."
+  }
 }
 
 variable "name" {
@@ -68,6 +83,11 @@ variable "publishers" {
   type        = map(string)
   nullable    = false
   default     = {}
+
+  validation {
+    condition     = alltrue([for member in var.publishers : can(regex("^(serviceAccount|user|group):[^@\\s]+@[^@\\s]+$|^principal(Set)?://\\S+$", member))])
+    error_message = "A member is one or some, such as serviceAccount:ADDRESS: nothing is public."
+  }
 }
 
 variable "receiver" {

@@ -2,6 +2,11 @@ variable "project" {
   description = "Id of the project."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "A project's id has 6 to 30 lower-case letters, digits and hyphens, and begins with a letter."
+  }
 }
 
 variable "emails" {
@@ -45,12 +50,22 @@ variable "name" {
   type        = string
   nullable    = false
   default     = "cloudmlops"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,19}$", var.name))
+    error_message = "A name has 3 to 20 lower-case letters, digits and hyphens, and begins with a letter."
+  }
 }
 
 variable "subscription" {
   description = "Name of the subscription whose worker is watched; null watches none."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.subscription == null || can(regex("^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$", var.subscription))
+    error_message = "A subscription is written by its name alone, of 3 to 255 letters, digits and marks."
+  }
 }
 
 variable "waiting_minutes" {

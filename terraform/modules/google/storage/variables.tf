@@ -24,6 +24,11 @@ variable "project" {
   description = "Id of the project."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "A project's id has 6 to 30 lower-case letters, digits and hyphens, and begins with a letter."
+  }
 }
 
 variable "deletion_protection" {
@@ -49,6 +54,11 @@ variable "labels" {
   type        = map(string)
   nullable    = false
   default     = {}
+
+  validation {
+    condition     = alltrue([for key, value in var.labels : can(regex("^[a-z][a-z0-9_-]{0,62}$", key)) && can(regex("^[a-z0-9_-]{0,63}$", value))])
+    error_message = "Labels and their values have up to 63 lower-case letters, digits, hyphens and underscores."
+  }
 }
 
 variable "name" {
@@ -80,6 +90,11 @@ variable "pushers" {
   type        = map(string)
   nullable    = false
   default     = {}
+
+  validation {
+    condition     = alltrue([for member in var.pushers : can(regex("^(serviceAccount|user|group):[^@\\s]+@[^@\\s]+$|^principal(Set)?://\\S+$", member))])
+    error_message = "A member is one or some, such as serviceAccount:ADDRESS: nothing is public."
+  }
 }
 
 variable "readers" {
@@ -87,6 +102,11 @@ variable "readers" {
   type        = map(string)
   nullable    = false
   default     = {}
+
+  validation {
+    condition     = alltrue([for member in var.readers : can(regex("^(serviceAccount|user|group):[^@\\s]+@[^@\\s]+$|^principal(Set)?://\\S+$", member))])
+    error_message = "A member is one or some, such as serviceAccount:ADDRESS: nothing is public."
+  }
 }
 
 variable "retention_days" {
@@ -106,4 +126,9 @@ variable "writers" {
   type        = map(string)
   nullable    = false
   default     = {}
+
+  validation {
+    condition     = alltrue([for member in var.writers : can(regex("^(serviceAccount|user|group):[^@\\s]+@[^@\\s]+$|^principal(Set)?://\\S+$", member))])
+    error_message = "A member is one or some, such as serviceAccount:ADDRESS: nothing is public."
+  }
 }

@@ -40,7 +40,7 @@ run "a_webhook_is_proven_to_by_tokens_of_the_stacks_tenant" {
   command = apply
 
   variables {
-    events   = { webhook = "https://events.acme.com/" }
+    events   = { webhook = { url = "https://events.acme.com/" } }
     features = null
   }
 

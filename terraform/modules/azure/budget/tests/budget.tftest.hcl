@@ -56,3 +56,13 @@ run "what_azure_would_refuse_is_refused_before_it_is_asked" {
 
   expect_failures = [var.amount, var.emails, var.percents, var.start_month]
 }
+
+run "a_prefix_is_short_and_plain" {
+  command = plan
+
+  variables {
+    prefix = "Acme!"
+  }
+
+  expect_failures = [var.prefix]
+}

@@ -228,3 +228,14 @@ run "what_azure_would_refuse_is_refused_before_it_is_asked" {
 
   expect_failures = [var.idle_cost, var.idle_seconds, var.machine, var.machine_usd, var.max_nodes, var.name, var.priority]
 }
+
+run "places_and_tags_that_azure_would_refuse_are_refused" {
+  command = plan
+
+  variables {
+    location = "West Europe"
+    tags     = { "a/b" = "c" }
+  }
+
+  expect_failures = [var.location, var.tags]
+}

@@ -148,3 +148,15 @@ run "a_version_of_spark_is_a_number" {
 
   expect_failures = [var.spark]
 }
+
+run "places_and_tags_that_azure_would_refuse_are_refused" {
+  command = plan
+
+  variables {
+    location       = "West Europe"
+    resource_group = "rg."
+    tags           = { "a/b" = "c" }
+  }
+
+  expect_failures = [var.location, var.resource_group, var.tags]
+}

@@ -202,3 +202,15 @@ run "an_unknown_job_is_refused" {
 
   expect_failures = [var.federated]
 }
+
+run "places_and_tags_that_azure_would_refuse_are_refused" {
+  command = plan
+
+  variables {
+    location       = "West Europe"
+    resource_group = { id = "made-up", name = "rg." }
+    tags           = { "a/b" = "c" }
+  }
+
+  expect_failures = [var.location, var.resource_group, var.tags]
+}

@@ -141,6 +141,29 @@ run "a_webhook_is_shown_a_token_of_entra" {
   }
 }
 
+run "a_webhook_without_an_address_is_prepared_for_and_not_pushed_to" {
+  command = apply
+
+  variables {
+    webhook = { tenant = "00000000-0000-0000-0000-000000000002" }
+  }
+
+  override_data {
+    target = data.azuread_client_config.current["this"]
+    values = { object_id = "00000000-0000-0000-0000-000000000003" }
+  }
+
+  assert {
+    condition     = length(azurerm_eventgrid_system_topic_event_subscription.webhook) == 0
+    error_message = "it is pushed to"
+  }
+
+  assert {
+    condition     = output.push_audience == azuread_application.push["this"].client_id && output.push_tenant == "00000000-0000-0000-0000-000000000002"
+    error_message = "a receiver is not told what tokens it is to ask for"
+  }
+}
+
 run "an_open_webhook_is_refused" {
   command = plan
 
@@ -183,4 +206,15 @@ run "what_azure_would_refuse_is_refused_before_it_is_asked" {
   }
 
   expect_failures = [var.attempts, var.kinds, var.location, var.lock_seconds, var.prefix]
+}
+
+run "places_and_tags_that_azure_would_refuse_are_refused" {
+  command = plan
+
+  variables {
+    resource_group = { id = "made-up", name = "rg." }
+    tags           = { "a/b" = "c" }
+  }
+
+  expect_failures = [var.resource_group, var.tags]
 }

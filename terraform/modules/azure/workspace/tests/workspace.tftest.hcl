@@ -198,3 +198,13 @@ run "a_long_prefix_is_refused" {
 
   expect_failures = [var.prefix]
 }
+
+run "places_and_tags_that_azure_would_refuse_are_refused" {
+  command = plan
+
+  variables {
+    tags = { "a/b" = "c" }
+  }
+
+  expect_failures = [var.tags]
+}

@@ -106,3 +106,13 @@ run "it_is_told_at_some_share" {
 
   expect_failures = [var.percents]
 }
+
+run "a_name_is_short_and_plain" {
+  command = plan
+
+  variables {
+    name = "My-Name"
+  }
+
+  expect_failures = [var.name]
+}

@@ -100,3 +100,14 @@ run "a_network_is_named_in_full" {
 
   expect_failures = [var.network]
 }
+
+run "what_google_would_refuse_is_refused_before_it_is_asked" {
+  command = plan
+
+  variables {
+    labels  = { Team = "ML" }
+    project = "My Project"
+  }
+
+  expect_failures = [var.labels, var.project]
+}

@@ -227,3 +227,14 @@ run "a_view_is_synced_at_a_time" {
 
   expect_failures = [var.views]
 }
+
+run "what_google_would_refuse_is_refused_before_it_is_asked" {
+  command = plan
+
+  variables {
+    labels  = { Team = "ML" }
+    project = "My Project"
+  }
+
+  expect_failures = [var.labels, var.project]
+}

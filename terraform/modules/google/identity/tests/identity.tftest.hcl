@@ -216,3 +216,14 @@ run "a_name_is_short_and_plain" {
 
   expect_failures = [var.name]
 }
+
+run "what_google_would_refuse_is_refused_before_it_is_asked" {
+  command = plan
+
+  variables {
+    project         = "My Project"
+    source_datasets = ["my-sales"]
+  }
+
+  expect_failures = [var.project, var.source_datasets]
+}

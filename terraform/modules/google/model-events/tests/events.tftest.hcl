@@ -202,3 +202,16 @@ run "a_receiver_has_an_instance" {
 
   expect_failures = [var.receiver]
 }
+
+run "what_google_would_refuse_and_whoever_is_the_public_are_refused" {
+  command = plan
+
+  variables {
+    consumers  = { all = "allUsers" }
+    labels     = { Team = "ML" }
+    project    = "My Project"
+    publishers = { all = "allAuthenticatedUsers" }
+  }
+
+  expect_failures = [var.consumers, var.labels, var.project, var.publishers]
+}

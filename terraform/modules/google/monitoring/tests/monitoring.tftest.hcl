@@ -104,3 +104,15 @@ run "an_event_may_wait" {
 
   expect_failures = [var.waiting_minutes]
 }
+
+run "what_google_would_refuse_is_refused_before_it_is_asked" {
+  command = plan
+
+  variables {
+    name         = "My-Name"
+    project      = "My Project"
+    subscription = "projects/my-project/subscriptions/worker"
+  }
+
+  expect_failures = [var.name, var.project, var.subscription]
+}

@@ -170,3 +170,17 @@ run "what_is_removed_is_kept_for_a_week_at_least" {
 
   expect_failures = [var.retention_days]
 }
+
+run "what_google_would_refuse_and_whoever_is_the_public_are_refused" {
+  command = plan
+
+  variables {
+    labels  = { Team = "ML" }
+    project = "My Project"
+    pushers = { all = "allUsers" }
+    readers = { all = "allUsers" }
+    writers = { all = "allUsers" }
+  }
+
+  expect_failures = [var.labels, var.project, var.pushers, var.readers, var.writers]
+}

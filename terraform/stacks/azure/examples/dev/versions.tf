@@ -4,19 +4,19 @@ terraform {
   required_providers {
     azapi = {
       source  = "Azure/azapi"
-      version = "~> 2.0"
+      version = ">= 2.13, < 3"
     }
     azuread = {
       source  = "hashicorp/azuread"
-      version = "~> 3.0"
+      version = ">= 3.7, < 4"
     }
     azurerm = {
       source  = "hashicorp/azurerm"
-      version = "~> 5.0"
+      version = ">= 5.0.1, < 6"
     }
     time = {
       source  = "hashicorp/time"
-      version = "~> 0.12"
+      version = ">= 0.13.1, < 1"
     }
   }
 }
