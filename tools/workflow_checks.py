@@ -17,7 +17,7 @@ from tool_environment import made
 SCHEMAS = "check-jsonschema==0.39.0"
 SECURITY = "zizmor==1.32.0"
 KINDS = {
-    "azure-pipelines.yml": "vendor.azure-pipelines",
+    ".azure-pipelines/*.yml": "vendor.azure-pipelines",
     ".gitlab-ci.yml": "vendor.gitlab-ci",
     ".github/workflows/*.yml": "vendor.github-workflows",
 }

@@ -30,7 +30,7 @@ def test_every_combination_passes_ruff(projects: list[Path]) -> None:
 
 
 def test_every_combination_has_its_workflows_and_no_other(projects: list[Path]) -> None:
-    files = {"github": ".github/workflows/check.yml", "azure": "azure-pipelines.yml", "gitlab": ".gitlab-ci.yml"}
+    files = {"github": ".github/workflows/check.yml", "azure": ".azure-pipelines/check.yml", "gitlab": ".gitlab-ci.yml"}
 
     for project in projects:
         there = {ci for ci, file in files.items() if (project / file).exists()}

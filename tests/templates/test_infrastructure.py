@@ -15,6 +15,7 @@ ANSWERS: list[tuple[str, Answers]] = [
     ("retrain-on-event", {"target": "both", "ci": "github", "feature_store": True}),
     ("train-register-deploy", {"target": "both", "ci": "none"}),
     ("train-register-deploy", {"target": "both", "ci": "gitlab", "feature_store": True}),
+    ("train-register-deploy", {"target": "both", "ci": "azure"}),
 ]
 
 
@@ -53,6 +54,30 @@ def test_providers_are_set_up_as_in_the_example(tree: Path, name: str) -> None:
     for project in tree.glob("projects-*/*"):
         ours = (project / "infrastructure/azure" / name).read_text()
         assert re.sub(r'  backend "azurerm" .*\n\n', "", ours) == example
+
+
+@pytest.mark.parametrize(
+    ("ci", "google", "azure"),
+    [
+        ("github", '"refs/heads/main"', "repo:${var.repository}:environment:${environment}"),
+        ("gitlab", '"main"', "project_path:${var.repository}:ref_type:branch:ref:main"),
+        ("azure", None, "var.connections"),
+        ("none", None, None),
+    ],
+    ids=["github", "gitlab", "azure", "none"],
+)
+def test_clouds_trust_what_each_host_says_of_its_main_branch(
+    tree: Path, ci: str, google: str | None, azure: str | None
+) -> None:
+    projects = [*tree.glob(f"projects-*/*-both-{ci}*")]
+
+    assert projects
+    for project in projects:
+        on_google = (project / "infrastructure/google/main.tf").read_text()
+        on_azure = (project / "infrastructure/azure/main.tf").read_text()
+        assert re.findall(r"ref        = (.*)", on_google) == ([google] if google else [])
+        assert ("federated = " in on_azure) == (azure is not None)
+        assert (azure or "") in on_azure
 
 
 def test_no_infrastructure_is_drawn_without_an_address_of_the_stacks(tmp_path: Path) -> None:
