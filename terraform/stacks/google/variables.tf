@@ -27,11 +27,12 @@ variable "budget" {
 }
 
 variable "ci" {
-  description = "Whose continuous integration acts as the job deploy: host (github or gitlab), repository (ORGANISATION/NAME), and the ref whose runs may. Null is nobody."
+  description = "Whose continuous integration acts as the job deploy: host (azure, github or gitlab), repository (ORGANISATION/NAME), and the ref, of azure the service connection, whose runs may; of azure the issuer as well. Null is nobody."
   type = object({
     host       = string
     ref        = string
     repository = string
+    issuer     = optional(string)
   })
   default = null
 }

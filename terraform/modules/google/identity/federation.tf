@@ -1,21 +1,32 @@
 locals {
+  _ci         = var.ci != null ? var.ci : { host = "", ref = "", repository = "", issuer = null }
+  _connection = "sc://${local._ci.repository}/${local._ci.ref}"
+  # Whose tokens are taken at all: those of this repository and ref, as their host vouches for them.
   hosts = {
     github = {
-      issuer     = "https://token.actions.githubusercontent.com"
-      repository = "repository"
+      issuer    = "https://token.actions.githubusercontent.com"
+      audiences = null # the provider's own full name
+      claim     = "repository"
+      names     = local._ci.repository
+      condition = "assertion.repository == \"${local._ci.repository}\" && assertion.ref == \"${local._ci.ref}\""
     }
     gitlab = {
-      issuer     = "https://gitlab.com"
-      repository = "project_path"
+      issuer    = "https://gitlab.com"
+      audiences = null
+      claim     = "project_path"
+      names     = local._ci.repository
+      condition = "assertion.project_path == \"${local._ci.repository}\" && assertion.ref == \"${local._ci.ref}\""
+    }
+    # Azure Pipelines have tokens of a service connection, which lets its pipelines in.
+    azure = {
+      issuer    = local._ci.issuer
+      audiences = tolist(["api://AzureADTokenExchange"])
+      claim     = "sub"
+      names     = local._connection
+      condition = "assertion.sub == \"${local._connection}\""
     }
   }
-  host = var.ci == null ? null : local.hosts[var.ci.host]
-  # Whose tokens are taken at all: those of this repository and ref, as their host vouches for them.
-  from = var.ci == null ? {} : { (var.ci.host) = {
-    issuer     = local.host.issuer
-    repository = local.host.repository
-    condition  = "assertion.${local.host.repository} == \"${var.ci.repository}\" && assertion.ref == \"${var.ci.ref}\""
-  } }
+  from = { for host, one in local.hosts : host => one if host == local._ci.host }
 }
 
 resource "google_iam_workload_identity_pool" "ci" {
@@ -35,11 +46,12 @@ resource "google_iam_workload_identity_pool_provider" "ci" {
   attribute_condition                = each.value.condition
   attribute_mapping = {
     "google.subject"       = "assertion.sub"
-    "attribute.repository" = "assertion.${each.value.repository}"
+    "attribute.repository" = "assertion.${each.value.claim}"
   }
 
   oidc {
-    issuer_uri = each.value.issuer
+    issuer_uri        = each.value.issuer
+    allowed_audiences = each.value.audiences
   }
 }
 
@@ -48,5 +60,5 @@ resource "google_service_account_iam_member" "ci" {
 
   service_account_id = "projects/${var.project}/serviceAccounts/${local.addresses["deploy"]}"
   role               = "roles/iam.workloadIdentityUser"
-  member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.ci[each.key].name}/attribute.repository/${var.ci.repository}"
+  member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.ci[each.key].name}/attribute.repository/${each.value.names}"
 }

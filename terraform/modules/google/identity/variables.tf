@@ -23,18 +23,21 @@ variable "project" {
 variable "ci" {
   description = <<-EOT
     Whose continuous integration acts as the job deploy, without a key: a repository of GitHub or a project of GitLab
-    (ORGANISATION/NAME), and the ref whose runs may, such as refs/heads/main of GitHub or main of GitLab. Null is nobody.
+    (ORGANISATION/NAME), and the ref whose runs may, such as refs/heads/main of GitHub or main of GitLab; or a project of Azure
+    Pipelines (ORGANISATION/PROJECT), the service connection whose runs may, as the ref, and the issuer that the connection shows.
+    Null is nobody.
   EOT
   type = object({
     host       = string
     ref        = string
     repository = string
+    issuer     = optional(string)
   })
   default = null
 
   validation {
-    condition     = var.ci == null || contains(["github", "gitlab"], try(var.ci.host, ""))
-    error_message = "A host is github or gitlab."
+    condition     = var.ci == null || contains(["azure", "github", "gitlab"], try(var.ci.host, ""))
+    error_message = "A host is azure, github or gitlab."
   }
 
   validation {
@@ -44,7 +47,15 @@ variable "ci" {
 
   validation {
     condition     = var.ci == null || can(regex("^[A-Za-z0-9._/-]+$", var.ci.ref))
-    error_message = "A ref is a branch or tag, without wildcards."
+    error_message = "A ref is a branch, a tag or a service connection, without wildcards."
+  }
+
+  validation {
+    condition = var.ci == null || try(
+      var.ci.host == "azure" ? can(regex("^https://(vstoken\\.dev\\.azure\\.com|login\\.microsoftonline\\.com)/[0-9a-f-]{36}(/v2\\.0)?$", var.ci.issuer)) : var.ci.issuer == null,
+      false,
+    )
+    error_message = "An issuer is given for azure alone: https://vstoken.dev.azure.com/ORGANISATION_ID, or https://login.microsoftonline.com/TENANT_ID/v2.0."
   }
 }
 

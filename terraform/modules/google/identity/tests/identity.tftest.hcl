@@ -112,6 +112,34 @@ run "gitlab_comes_in_from_one_branch_of_one_project" {
   }
 }
 
+run "azure_pipelines_come_in_by_one_service_connection" {
+  command = plan
+
+  variables {
+    ci = { host = "azure", repository = "contoso/churn", ref = "vertex-prod", issuer = "https://vstoken.dev.azure.com/00000000-0000-0000-0000-000000000001" }
+  }
+
+  override_resource {
+    target = google_iam_workload_identity_pool.ci["azure"]
+    values = { name = "projects/12345/locations/global/workloadIdentityPools/cloudmlops-ci" }
+  }
+
+  assert {
+    condition     = google_iam_workload_identity_pool_provider.ci["azure"].attribute_condition == "assertion.sub == \"sc://contoso/churn/vertex-prod\""
+    error_message = "Other connections may come in."
+  }
+
+  assert {
+    condition     = google_iam_workload_identity_pool_provider.ci["azure"].oidc[0].issuer_uri == var.ci.issuer && google_iam_workload_identity_pool_provider.ci["azure"].oidc[0].allowed_audiences == tolist(["api://AzureADTokenExchange"])
+    error_message = "Somebody else vouches, or for tokens that are for something else."
+  }
+
+  assert {
+    condition     = keys(google_service_account_iam_member.ci) == ["azure"] && google_service_account_iam_member.ci["azure"].service_account_id == "projects/my-project/serviceAccounts/cloudmlops-deploy@my-project.iam.gserviceaccount.com"
+    error_message = "It comes in as another job."
+  }
+}
+
 run "sources_elsewhere_are_read_by_those_who_need_them" {
   command = plan
 
@@ -182,6 +210,26 @@ run "a_ref_is_one" {
 
   variables {
     ci = { host = "github", repository = "ada/churn", ref = "*" }
+  }
+
+  expect_failures = [var.ci]
+}
+
+run "azure_pipelines_name_who_vouches" {
+  command = plan
+
+  variables {
+    ci = { host = "azure", repository = "contoso/churn", ref = "vertex-prod" }
+  }
+
+  expect_failures = [var.ci]
+}
+
+run "nobody_else_vouches_for_github" {
+  command = plan
+
+  variables {
+    ci = { host = "github", repository = "ada/churn", ref = "refs/heads/main", issuer = "https://elsewhere.example.com" }
   }
 
   expect_failures = [var.ci]

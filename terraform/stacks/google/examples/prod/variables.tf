@@ -28,6 +28,7 @@ variable "ci" {
     host       = string
     ref        = string
     repository = string
+    issuer     = optional(string)
   })
 }
 
