@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import hcl2
 import pytest
 from tests.terraform.conftest import ROOT
-from tools.tfcheck.checks import providers
+from tools.tfcheck.checks import check, providers
 from tools.tfcheck.schemas import Recorded
 
 TERRAFORM = ROOT / "terraform"
@@ -27,6 +28,7 @@ UNVALIDATED = {
     "workspace_id": "Azure made it",
 }
 """Variables of modules that take anything of their type, and why: what a module hands on is right as it is."""
+_SHOWN = re.compile(r"^```hcl\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MADE = sorted({file.parent for file in TERRAFORM.glob("modules/*/*/*.tf")} | {*TERRAFORM.glob("stacks/*")})
 ROOTS = sorted(TERRAFORM.glob("stacks/*/examples/*"))
 
@@ -104,3 +106,28 @@ def test_no_name_is_random_and_nothing_is_run_on_this_machine(folder: Path) -> N
     text = "\n".join(file.read_text(encoding="utf-8") for file in folder.glob("*.tf"))
 
     assert not re.findall(r'"(?:random_\w+|null_resource|terraform_data|local_file)"|provisioner "', text)
+
+
+@pytest.mark.parametrize("cloud", ["azure", "google"])
+def test_what_readmes_show_is_taken_by_terraform(tmp_path: Path, cloud: str) -> None:
+    shutil.copytree(TERRAFORM / "modules" / cloud, tmp_path / "modules" / cloud)
+    modules = [folder for folder in MADE if folder.parent == TERRAFORM / "modules" / cloud]
+    shown = [_SHOWN.findall((folder / "README.md").read_text(encoding="utf-8")) for folder in modules]
+    root = tmp_path / "roots" / "all"
+    root.mkdir(parents=True)
+    (root / "main.tf").write_text("\n".join(text for texts in shown for text in texts), encoding="utf-8")
+
+    results = [*check(tmp_path, end="newest", only=["roots"])]
+
+    assert [result.said for result in results if not result.passed] == []
+    assert all(shown), "a module shows no use of it"
+
+
+@pytest.mark.parametrize(
+    ("cloud", "left"), [("azure", {}), ("google", {"endpoint": "the library makes endpoints itself"})]
+)
+def test_a_stack_composes_all_modules_of_its_cloud_unless_there_is_a_reason(cloud: str, left: dict[str, str]) -> None:
+    sources = {body["source"].strip('"') for _, body in blocks(TERRAFORM / "stacks" / cloud, "main.tf", "module")}
+    modules = {folder.name for folder in MADE if folder.parent == TERRAFORM / "modules" / cloud}
+
+    assert sources == {f"../../modules/{cloud}/{name}" for name in modules - left.keys()}
