@@ -56,12 +56,24 @@ def test_providers_are_set_up_as_in_the_example(tree: Path, name: str) -> None:
         assert re.sub(r'  backend "azurerm" .*\n\n', "", ours) == example
 
 
+@pytest.mark.parametrize("cloud", ["google", "azure"])
+def test_what_an_owner_is_to_say_stands_in_a_file_for_it(tree: Path, cloud: str) -> None:
+    for project in tree.glob("projects-*/*"):
+        root = project / "infrastructure" / cloud
+        asked = re.findall(
+            r'^variable "(\w+)" \{(.*?)^\}', (root / "variables.tf").read_text(), re.MULTILINE | re.DOTALL
+        )
+        required = {name for name, body in asked if "default " not in body}
+        said = re.findall(r"^# (\w+) += ", (root / "terraform.tfvars").read_text(), re.MULTILINE)
+        assert required <= {*said} <= {name for name, _ in asked}
+
+
 @pytest.mark.parametrize(
     ("ci", "google", "azure"),
     [
         ("github", '"refs/heads/main"', "repo:${var.repository}:environment:${environment}"),
         ("gitlab", '"main"', "project_path:${var.repository}:ref_type:branch:ref:main"),
-        ("azure", None, "var.connections"),
+        ("azure", '"vertex" # the service connection', "var.connections"),
         ("none", None, None),
     ],
     ids=["github", "gitlab", "azure", "none"],

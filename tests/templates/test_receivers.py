@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -23,6 +24,8 @@ from cloudmlops.emulators.google.cloud import GoogleCloud
 from cloudmlops.testing.contract.models import written_model
 
 Started = Callable[[Path, dict[str, str]], AbstractContextManager[str]]
+ROOT = Path(__file__).parents[2]
+TERRAFORM = ROOT / "terraform"
 AUDIENCE = "22222222-2222-2222-2222-222222222222"
 PUSHER = "drawn-events@drawn-project.iam.gserviceaccount.com"
 UPLOADS = ("google.cloud.aiplatform.*.ModelService.UploadModel",)
@@ -186,3 +189,16 @@ def registered(platform: Platform) -> dict[str, Any]:
         "time": "2026-01-31T12:00:00Z",
         "data": {"model": "another", "version": "7"},
     }
+
+
+def test_stacks_tell_receivers_what_they_are_told_here(project: Path) -> None:
+    outputs = (TERRAFORM / "stacks/azure/outputs.tf").read_text()
+    on_google = (TERRAFORM / "modules/google/model-events/receiver.tf").read_text()
+    command = receivers.entrypoint(project / "docker/events.Dockerfile")
+
+    assert re.findall(r'^output "(push_\w+)"', outputs, re.MULTILINE) == ["push_audience", "push_tenant"]
+    assert 'name  = "CLOUDMLOPS_TARGET"' in on_google
+    assert '"https://APP.azurewebsites.net/"' in (ROOT / "docs/azureml.md").read_text()
+    assert re.findall(r'path    = "(.*)"', on_google) == ["/"]
+    assert "ports {" not in on_google  # the default of Cloud Run is 8080
+    assert command[command.index("--port") + 1] == "8080"

@@ -45,7 +45,7 @@ schedule: $(VENV)/made  ## Refresh every night on TARGET, with the source of now
 {%- endif %}
 {%- if stacks %}
 
-# Terraform's variables come from the environment: TF_VAR_…
+# What Terraform would change, here as in its workflow; its variables are in terraform.tfvars.
 .PHONY:{% for cloud in clouds %} plan-{{ cloud }}{% endfor %}
 TERRAFORM ?= terraform
 {%- if 'vertex' in clouds %}
