@@ -131,3 +131,9 @@ def test_a_stack_composes_all_modules_of_its_cloud_unless_there_is_a_reason(clou
     modules = {folder.name for folder in MADE if folder.parent == TERRAFORM / "modules" / cloud}
 
     assert sources == {f"../../modules/{cloud}/{name}" for name in modules - left.keys()}
+
+
+def test_no_check_of_terraform_is_ever_skipped() -> None:
+    marks = re.compile(r"pytest\.(?:skip|importorskip|xfail)|mark\.(?:skip|skipif|xfail)")
+
+    assert [file.name for file in Path(__file__).parent.glob("*.py") if marks.search(file.read_text())] == []
