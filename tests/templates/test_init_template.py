@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -116,3 +117,14 @@ def test_without_copier_it_is_said_what_to_install(tmp_path: Path, monkeypatch: 
     with pytest.raises(ConfigurationError, match="which is not installed"):
         render("minimal", tmp_path / "churn", {})
     assert not (tmp_path / "churn").exists()
+
+
+def test_who_lacks_the_extra_is_told_its_name(tmp_path: Path) -> None:
+    lacking = "import sys; sys.modules['copier'] = None; from cloudmlops.cli import main; main()"
+    words = ["init", "--template", "minimal", str(tmp_path / "churn")]
+
+    told = subprocess.run([sys.executable, "-c", lacking, *words], capture_output=True, text=True, check=False)
+
+    assert told.returncode != 0
+    assert 'pip install "cloudmlops[templates]"' in told.stderr
+    assert "Traceback" not in told.stderr
