@@ -14,6 +14,8 @@ TERRAFORM = Path(__file__).parents[2] / "terraform"
 ANSWERS: list[tuple[str, Answers]] = [
     ("retrain-on-event", {"target": "both", "ci": "github", "feature_store": True}),
     ("train-register-deploy", {"target": "both", "ci": "none"}),
+    ("batch-scoring", {"target": "both", "ci": "azure", "feature_store": True}),
+    ("feature-refresh", {"target": "both", "ci": "github"}),
     ("train-register-deploy", {"target": "both", "ci": "gitlab", "feature_store": True}),
     ("train-register-deploy", {"target": "both", "ci": "azure"}),
 ]

@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.templates.drawing import run
+from tests.templates.drawing import named_here, run
 
 from cloudmlops.cli.init import init
-from cloudmlops.cli.rendering import render
+from cloudmlops.cli.rendering import FIRST, questions, render
 from cloudmlops.errors import ConfigurationError, ConflictError
+
+SAYS = dict.fromkeys(FIRST, "answers: leaves with") | {
+    "batch-scoring": "500 customers are scored by churn@1: c00001 leaves with",
+    "feature-refresh": "churn is fresh: c00001 has",
+}
+"""What the first command of each template ends with."""
 
 
 def test_a_project_is_begun_and_named_after_its_folder(tmp_path: Path) -> None:
@@ -25,21 +31,32 @@ def test_a_project_is_begun_and_named_after_its_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "churn/.github").exists()
 
 
-def test_what_is_next_is_said(tmp_path: Path) -> None:
-    done = CliRunner().invoke(init, ["--template", "minimal", str(tmp_path / "churn")])
-
-    assert "make run" in done.stderr
-
-
-def test_one_more_command_trains_deploys_and_asks(tmp_path: Path) -> None:
-    render("minimal", tmp_path / "churn", {"ci": "none"})
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("template", FIRST)
+def test_the_command_that_is_named_next_works(tmp_path: Path, template: str) -> None:
+    project = tmp_path / "churn"
+    begun = CliRunner().invoke(init, ["--template", template, str(project)])
+    assert begun.stderr.endswith(f"Next:\n  cd {project}\n  make run\n")
+    installed(project)
 
     try:
-        done = run(tmp_path / "churn", "train")
-        assert "answers: leaves with" in done.stdout, done.stdout + done.stderr
+        done = subprocess.run(
+            ["make", "run"], cwd=project, env=named_here(), capture_output=True, text=True, check=False
+        )
+        assert SAYS[template] in done.stdout, done.stdout + done.stderr
     finally:
-        stopped = run(tmp_path / "churn", "cloudmlops", "endpoints", "delete", "churn")
-    assert stopped.returncode == 0, stopped.stderr
+        if "answers" in SAYS[template]:
+            stopped = run(project, "cloudmlops", "endpoints", "delete", "churn")
+            assert stopped.returncode == 0, stopped.stderr
+
+
+def installed(project: Path) -> None:
+    """Lend a project the packages of this environment, as though `make` had installed them."""
+    environment = project / ".venv"
+    environment.mkdir()
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (environment / part).symlink_to(Path(sys.prefix) / part)
+    (environment / "made").touch()
 
 
 @pytest.mark.parametrize(
@@ -51,8 +68,17 @@ def test_one_more_command_trains_deploys_and_asks(tmp_path: Path) -> None:
         (["--template", "minimal", "--answer", "name=-x"], "lower-case letters"),
         (["--template", "minimal", "--answer", "feature_store=yes"], "feature_store is not asked"),
         (["--template", "minimal", "--answer", "serving=mlflow"], "serving is not asked"),
+        (["--template", "feature-refresh", "--answer", "feature_store=false"], "feature_store is not asked"),
     ],
-    ids=["no such template", "no such question", "no such choice", "a bad name", "not asked here", "nor this"],
+    ids=[
+        "no such template",
+        "no such question",
+        "no such choice",
+        "a bad name",
+        "not asked here",
+        "nor this",
+        "nor so",
+    ],
 )
 def test_what_cannot_be_answered_so_is_refused_and_nothing_is_written(
     tmp_path: Path, words: list[str], told: str
@@ -102,6 +128,26 @@ def test_a_project_that_grows_keeps_its_model_and_its_platform(tmp_path: Path) -
 
     assert [(tmp_path / file).read_text() for file in kept] == ["# mine\n"] * 3
     assert (tmp_path / "release.py").exists()
+
+
+@pytest.mark.timeout(300)
+def test_scores_become_answers_by_the_command_that_the_readme_names(tmp_path: Path) -> None:
+    project = tmp_path / "churn"
+    render("batch-scoring", project, {"name": "churn"})
+    (project / "model.py").write_text((project / "model.py").read_text() + "# mine\n")
+    [line] = [line for line in (project / "README.md").read_text().splitlines() if "--force" in line]
+
+    grown = run(project, *line.split())
+
+    assert grown.returncode == 0, grown.stderr
+    assert (project / "model.py").read_text().endswith("# mine\n")
+    assert "endpoints.deploy" in (project / "release.py").read_text()
+    tested = run(project, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_release.py")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_each_template_has_a_first_command() -> None:
+    assert [*FIRST] == [*questions()["template"]["choices"].values()]
 
 
 def test_features_and_a_server_that_looks_none_up_are_refused(tmp_path: Path) -> None:

@@ -19,6 +19,10 @@ CHOSEN: dict[str, tuple[str, Answers]] = {
     "release, Azure by MLflow": ("train-register-deploy", {"target": "azureml", "serving": "mlflow", "ci": "azure"}),
     "events, here with features": ("retrain-on-event", {"target": "local", "ci": "gitlab", "feature_store": True}),
     "events, Google": ("retrain-on-event", {"target": "vertex", "ci": "github"}),
+    "scoring, here": ("batch-scoring", {"target": "local", "ci": "azure"}),
+    "scoring, both clouds with features": ("batch-scoring", {"target": "both", "ci": "github", "feature_store": True}),
+    "refresh, here": ("feature-refresh", {"target": "local", "ci": "gitlab"}),
+    "refresh, both clouds": ("feature-refresh", {"target": "both", "ci": "github"}),
 }
 """Each two answers occur together in one of them, as far as they are about code."""
 

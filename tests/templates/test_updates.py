@@ -33,25 +33,37 @@ def source(tmp_path: Path) -> Path:
     return source
 
 
-def test_an_update_between_two_releases_keeps_an_owners_edits(tmp_path: Path, source: Path) -> None:
-    project = tmp_path / "project"
-    copier.run_copy(str(source), project, data={"name": "churn"}, defaults=True, quiet=True, vcs_ref="v1")
+@pytest.mark.parametrize(
+    ("template", "file", "before", "after", "owned"),
+    [
+        ("minimal", "train.py", 'reason="train.py"', 'reason="by hand"', "model.py"),
+        ("batch-scoring", "scoring.py", 'NIGHTLY = "0 4', 'NIGHTLY = "0 3', "model.py"),
+        ("feature-refresh", "windows.py", "LATE = 2 * DAY", "LATE = 3 * DAY", "sources.py"),
+    ],
+)
+def test_an_update_between_two_releases_keeps_an_owners_edits(
+    tmp_path: Path, source: Path, template: str, file: str, before: str, after: str, owned: str
+) -> None:
+    project, answers = tmp_path / "project", {"name": "churn", "template": template}
+    copier.run_copy(str(source), project, data=answers, defaults=True, quiet=True, vcs_ref="v1")
     git(project, "init", "--quiet")
-    for file in ("model.py", "train.py", "README.md"):
-        (project / file).write_text((project / file).read_text() + "\n# mine\n")
+    edited = (owned, file, "README.md")
+    for name in edited:
+        (project / name).write_text((project / name).read_text() + "\n# mine\n")
     commit(project)
 
-    template = source / "project/train.py.jinja"
-    template.write_text(template.read_text().replace('reason="train.py"', 'reason="by hand"'))
+    learned = source / f"project/{file}.jinja"
+    learned.write_text(learned.read_text().replace(before, after))
+    owners = source / f"project/{owned}.jinja"
+    owners.write_text(owners.read_text().replace("import", "# learned\nimport", 1))
     (source / "project/new.txt").write_text("new\n")
     commit(source, "v2")
     copier.run_update(project, defaults=True, overwrite=True, quiet=True)
 
-    train = (project / "train.py").read_text()
-    assert 'reason="by hand"' in train
-    assert train.endswith("# mine\n")
-    assert "<<<<" not in train
-    for file in ("model.py", "README.md"):
-        assert (project / file).read_text().endswith("# mine\n")
+    for name in edited:
+        text = (project / name).read_text()
+        assert text.endswith("# mine\n")
+        assert "<<<<" not in text
+    assert after in (project / file).read_text()
     assert (project / "new.txt").read_text() == "new\n"
     assert "_commit: v2" in (project / ".copier-answers.yml").read_text()

@@ -18,6 +18,8 @@ GOALS = {
     "plan-CLOUD": ["plan-CLOUD"],
     "check-CLOUD": ["train", "gate"],
     "promote-CLOUD": ["promote"],
+    "compare-CLOUD": ["compare"],
+    "schedule-CLOUD": ["schedule"],
 }
 """What jobs call, by their names: goals of the Makefile."""
 CLOUDS = {"local": [], "vertex": ["vertex"], "azureml": ["azureml"], "both": ["vertex", "azureml"]}
@@ -27,6 +29,8 @@ CHOSEN: list[tuple[str, Answers]] = [
     ("train-register-deploy", {"target": "vertex", "feature_store": True}),
     ("train-register-deploy", {"target": "azureml", "serving": "mlflow"}),
     ("retrain-on-event", {"target": "both", "stacks": "../../stacks"}),
+    ("batch-scoring", {"target": "both", "stacks": "../../stacks"}),
+    ("feature-refresh", {"target": "both"}),
 ]
 
 
@@ -82,6 +86,7 @@ def wanted(projects: dict[str, Path]) -> dict[str, list[str]]:
     answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
     clouds = CLOUDS[answers["target"]]
     kinds = ["check-CLOUD", "promote-CLOUD"] if (project / "release.py").exists() else []
+    kinds += ["compare-CLOUD", "schedule-CLOUD"] if (project / "refresh.py").exists() else []
     kinds += ["plan-CLOUD"] if answers.get("stacks") else []
     named = {kind.replace("CLOUD", cloud): (kind, cloud) for kind in kinds for cloud in clouds}
     of_clouds = {name: [goal.replace("CLOUD", cloud) for goal in GOALS[kind]] for name, (kind, cloud) in named.items()}
@@ -104,22 +109,23 @@ def test_what_jobs_make_is_in_the_makefile_and_nowhere_else(
 
     for goal in {goal for found in wanted.values() for goal in found}:
         assert re.search(rf"^{goal}:.*## ", makefile, re.MULTILINE), goal
-    for command in ("release.py", "pytest", "ruff", "terraform init", "terraform plan", "pip install"):
+    for command in ("release.py", "refresh.py", "pytest", "ruff", "terraform init", "terraform plan", "pip install"):
         assert command not in written
 
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_promotion_waits_for_an_environment_and_names_who_agreed(projects: dict[str, Path], maker: str) -> None:
     for name, job in jobs(projects[maker], maker).items():
-        if not name.startswith("promote-"):
+        kind, _, cloud = name.partition("-")
+        if kind not in ("promote", "schedule"):
             continue
-        written, environment = "\n".join(strings(job)), f"{name.removeprefix('promote-')}-production"
+        written, environment = "\n".join(strings(job)), f"{cloud}-production"
         if maker == "azure":
             [deployment] = job["jobs"]
             assert deployment["environment"] == environment
         else:
             assert job["environment"] == environment
-        assert "APPROVER" in written
+        assert ("APPROVER" in written) == (kind == "promote")
         if maker == "gitlab":
             assert [rule["when"] for rule in job["rules"]] == ["manual"]
 
@@ -132,7 +138,7 @@ def test_a_release_and_a_plan_begin_on_the_main_branch_alone(projects: dict[str,
         "azure": "eq(variables['Build.SourceBranch'], 'refs/heads/main')",
     }
     for name, job in jobs(projects[maker], maker).items():
-        if name.startswith(("check-", "plan-")):
+        if name.startswith(("check-", "compare-", "plan-")):
             assert main[maker] in "\n".join(strings(job)), name
 
 

@@ -11,7 +11,9 @@ import yaml
 from cloudmlops.errors import ConfigurationError, ConflictError
 
 FOLDER: Final = Path(__file__).parents[1] / "templates"
-FIRST: Final = dict.fromkeys(("minimal", "train-register-deploy", "retrain-on-event"), "make run")
+FIRST: Final = dict.fromkeys(
+    ("minimal", "train-register-deploy", "retrain-on-event", "batch-scoring", "feature-refresh"), "make run"
+)
 """What a project from a template is begun with."""
 
 
@@ -80,12 +82,13 @@ def _not_asked(template: str, answers: Mapping[str, str | bool]) -> list[str]:
     """Return what was answered that the other answers make idle, when the answer is another one than the default."""
     from jinja2 import Environment
 
-    asked = questions()
+    asked, jinja = questions(), Environment(autoescape=True)
     given = {name: one["default"] for name, one in asked.items()} | dict(answers) | {"template": template}
+    default = {name: jinja.from_string(str(asked[name]["default"])).render(given) for name in answers}
     return [
         name
         for name in answers
-        if str(answers[name]).lower() != str(asked[name]["default"]).lower()
+        if str(answers[name]).lower() != default[name].lower()
         and "when" in asked[name]
-        and Environment(autoescape=True).from_string(asked[name]["when"]).render(given) != "True"
+        and jinja.from_string(asked[name]["when"]).render(given) != "True"
     ]
