@@ -20,12 +20,15 @@ _READS_FEATURES: Final = ("features.get", "features.list", "features.online", "f
 _FOLLOWS_RUNS: Final = ("pipelines.get", "pipelines.list", "pipelines.logs", "pipelines.wait")
 
 JOBS: Final[Mapping[str, frozenset[str]]] = {
-    # A step of a run: makes features and training tables, and registers what it trained.
+    # A step of a run: makes features and training tables, registers what it trained, has files scored, and begins with
+    # what earlier runs have left.
     "train": frozenset(
         {
             *_LOOKS_AT_MODELS,
             *_READS_FEATURES,
+            "endpoints.predict_batch",
             "events.publish",
+            "features.apply",
             "features.materialize",
             "features.push",
             "features.skew",
@@ -34,6 +37,8 @@ JOBS: Final[Mapping[str, frozenset[str]]] = {
             "models.register",
             "models.tag",
             "models.untag",
+            "pipelines.get",
+            "pipelines.list",
         }
     ),
     # The server behind an endpoint: looks features up.

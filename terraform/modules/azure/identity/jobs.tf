@@ -32,6 +32,21 @@ locals {
     "${local._ml}/environments/versions/write",
     "${local._ml}/experiments/runs/read",
   ])
+  _batches = [
+    "${local._ml}/batchEndpoints/deployments/delete",
+    "${local._ml}/batchEndpoints/deployments/read",
+    "${local._ml}/batchEndpoints/deployments/write",
+    "${local._ml}/batchEndpoints/jobs/write",
+    "${local._ml}/batchEndpoints/read",
+    "${local._ml}/batchEndpoints/write",
+  ]
+  _features = [
+    local._store,
+    "${local._ml}/featuresets/read",
+    "${local._ml}/featuresets/write",
+    "${local._ml}/featurestoreentities/read",
+    "${local._ml}/featurestoreentities/write",
+  ]
   # Policies ask who holds the role `approver` when a version is promoted, and `check_access` what the caller holds.
   _sees_roles = [
     "Microsoft.Authorization/roleAssignments/read",
@@ -39,12 +54,17 @@ locals {
   ]
 
   jobs = {
-    # A step of a run: makes features and training tables, and registers what it trained.
+    # A step of a run: makes features and training tables, registers what it trained, has files scored, and begins with
+    # what earlier runs have left.
     train = {
-      workspace = concat([local._store], local._models, local._sources, local._joins)
+      workspace = concat([local._store], local._models, local._sources, local._joins, local._batches, [
+        "${local._ml}/computes/read",
+        "${local._ml}/environments/versions/write",
+        "${local._ml}/experiments/runs/read",
+      ])
       group     = []
       container = "Storage Blob Data Contributor"
-      features  = []
+      features  = local._features
       images    = "AcrPull"
       topic     = ["EventGrid Data Sender"]
     }
@@ -59,13 +79,7 @@ locals {
     }
     # Continuous integration: applies what is defined, starts runs, moves models to stages and onto endpoints.
     deploy = {
-      workspace = concat([local._store], local._models, local._sources, local._runs, [
-        "${local._ml}/batchEndpoints/deployments/delete",
-        "${local._ml}/batchEndpoints/deployments/read",
-        "${local._ml}/batchEndpoints/deployments/write",
-        "${local._ml}/batchEndpoints/jobs/write",
-        "${local._ml}/batchEndpoints/read",
-        "${local._ml}/batchEndpoints/write",
+      workspace = concat([local._store], local._models, local._sources, local._runs, local._batches, [
         "${local._ml}/jobs/cancel/action",
         "${local._ml}/onlineEndpoints/delete",
         "${local._ml}/onlineEndpoints/deployments/delete",
@@ -84,15 +98,9 @@ locals {
         "Microsoft.Insights/autoscaleSettings/write",
       ])
       container = "Storage Blob Data Contributor"
-      features = [
-        local._store,
-        "${local._ml}/featuresets/read",
-        "${local._ml}/featuresets/write",
-        "${local._ml}/featurestoreentities/read",
-        "${local._ml}/featurestoreentities/write",
-      ]
-      images = "AcrPush"
-      topic  = ["EventGrid Data Sender"]
+      features  = local._features
+      images    = "AcrPush"
+      topic     = ["EventGrid Data Sender"]
     }
     # Who handles events: retrains, and moves what passed its gate to a stage.
     events = {

@@ -3,11 +3,12 @@ locals {
 
   # Both jobs read sources: one makes training tables of them, one looks at their columns when features are applied.
   reads_sources = ["deploy", "train"]
-  # Who starts runs as the account of steps, and who makes endpoints as that of servers.
+  # Who starts runs as the account of steps, and who makes endpoints, or has files scored, as that of servers.
   acts_as = {
     "deploy as serve" = { who = "deploy", account = "serve" }
     "deploy as train" = { who = "deploy", account = "train" }
     "events as train" = { who = "events", account = "train" }
+    "train as serve"  = { who = "train", account = "serve" }
   }
 
   # What concerns a dataset that is there, and its tables, is granted on one dataset alone.

@@ -77,8 +77,12 @@ locals {
       ]
     }
     train = {
-      title = "Steps of runs: train, and make features"
+      title = "Steps of runs: train, make features, and have files scored"
       permissions = [
+        "aiplatform.batchPredictionJobs.cancel",
+        "aiplatform.batchPredictionJobs.create",
+        "aiplatform.batchPredictionJobs.get",
+        "aiplatform.batchPredictionJobs.list",
         "aiplatform.featureGroups.create",
         "aiplatform.featureGroups.delete",
         "aiplatform.featureGroups.get",
@@ -102,6 +106,8 @@ locals {
         "aiplatform.models.list",
         "aiplatform.models.update",
         "aiplatform.models.upload",
+        "aiplatform.pipelineJobs.get",
+        "aiplatform.pipelineJobs.list",
         "bigquery.datasets.create",
         "bigquery.datasets.get",
         "bigquery.jobs.create",

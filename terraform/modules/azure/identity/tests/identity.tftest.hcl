@@ -97,12 +97,13 @@ run "topic_registry_and_feature_store_add_roles_on_themselves" {
       "events/topic/EventGrid Data Sender"   = "topic: EventGrid Data Sender"
       "events/topic/EventGrid Data Receiver" = "topic: EventGrid Data Receiver"
       "deploy/features/files"                = "files: Storage Blob Data Contributor"
+      "train/features/files"                 = "files: Storage Blob Data Contributor"
     }
     error_message = "there are others"
   }
 
   assert {
-    condition     = azurerm_role_assignment.own["deploy/features"].scope == "store" && length(azurerm_role_assignment.own) == 7
+    condition     = alltrue([for job in ["deploy", "train"] : azurerm_role_assignment.own["${job}/features"].scope == "store"]) && length(azurerm_role_assignment.own) == 8
     error_message = "who applies features has no role on the feature store, or somebody else has"
   }
 }

@@ -52,6 +52,7 @@ run "who_starts_runs_acts_as_the_account_of_steps" {
       "deploy as serve" = "projects/my-project/serviceAccounts/cloudmlops-serve@my-project.iam.gserviceaccount.com"
       "deploy as train" = "projects/my-project/serviceAccounts/cloudmlops-train@my-project.iam.gserviceaccount.com"
       "events as train" = "projects/my-project/serviceAccounts/cloudmlops-train@my-project.iam.gserviceaccount.com"
+      "train as serve"  = "projects/my-project/serviceAccounts/cloudmlops-serve@my-project.iam.gserviceaccount.com"
     }
     error_message = "Somebody may act as another account."
   }
