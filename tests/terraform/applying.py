@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.tfcheck.attached import Attached
 from tools.tfcheck.checks import providers, run
 from tools.tfcheck.mirror import lay_out
 from tools.tfcheck.schemas import types_named
@@ -40,20 +42,21 @@ def applied(root: str, scratch: Path, variables: Mapping[str, object]) -> Applie
     Raises:
         AssertionError: Terraform refuses; with what it said.
     """
-    folder, settings = _begun(root, scratch, variables)
-    code, said = run(folder, settings, "apply", "-auto-approve")
-    assert code == 0, said
-    return Applied(outputs=_shown(folder, settings, "output"), state=_shown(folder, settings, "show"))
+    with _begun(root, scratch, variables) as (folder, settings):
+        code, said = run(folder, settings, "apply", "-auto-approve")
+        assert code == 0, said
+        return Applied(outputs=_shown(folder, settings, "output"), state=_shown(folder, settings, "show"))
 
 
 def planned(root: str, scratch: Path, variables: Mapping[str, object]) -> tuple[int, str]:
     """Plan a folder below `terraform/`, in a copy: Terraform's exit code, and what whoever plans reads, in one line."""
-    folder, settings = _begun(root, scratch, variables)
-    code, said = run(folder, settings, "plan")
+    with _begun(root, scratch, variables) as (folder, settings):
+        code, said = run(folder, settings, "plan")
     return code, " ".join(said.split())
 
 
-def _begun(root: str, scratch: Path, variables: Mapping[str, object]) -> tuple[Path, Mapping[str, str]]:
+@contextmanager
+def _begun(root: str, scratch: Path, variables: Mapping[str, object]) -> Iterator[tuple[Path, Mapping[str, str]]]:
     copy = scratch / "terraform"
     shutil.copytree(TERRAFORM, copy, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"))
     settings = lay_out(scratch / "providers", providers("newest"), types_named([*copy.rglob("*.tf")]))
@@ -61,7 +64,8 @@ def _begun(root: str, scratch: Path, variables: Mapping[str, object]) -> tuple[P
     (folder / "terraform.tfvars.json").write_text(json.dumps(variables))
     code, said = run(folder, settings, "init", "-backend=false")
     assert code == 0, said
-    return folder, settings
+    with Attached(scratch / "providers" / "mirror") as attached:
+        yield folder, {**settings, **attached.variables(folder)}
 
 
 def _shown(folder: Path, settings: Mapping[str, str], what: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from tests.terraform.conftest import ROOT, Checked
-from tools.tfcheck.checks import ENDS, End, check, providers
+from tools.tfcheck.attached import Attached
+from tools.tfcheck.checks import ENDS, End, check, providers, run
+from tools.tfcheck.mirror import lay_out
 from tools.tfcheck.record import TYPES
 from tools.tfcheck.rules import COUNTS
 from tools.tfcheck.rules import read as read_rules
@@ -178,6 +181,35 @@ def test_nothing_is_left_in_the_tree(tmp_path: Path) -> None:
     list(check(tmp_path, end="newest"))
 
     assert [path.name for path in tmp_path.iterdir()] == ["main.tf"]
+
+
+@pytest.mark.parametrize("text", [STORE, STORE.replace("max_node_count", "max_nodes"), STORE.replace("= 1", "= 0")])
+def test_stand_ins_that_stay_say_what_those_say_that_terraform_starts(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "sample"
+    folder.mkdir()
+    (folder / "main.tf").write_text(text)
+    variables = lay_out(tmp_path / "providers", providers("newest"), {"google_vertex_ai_feature_online_store"})
+    assert run(folder, variables, "init", "-backend=false")[0] == 0
+
+    started = run(folder, variables, "validate")
+    with Attached(tmp_path / "providers" / "mirror") as attached:
+        assert run(folder, {**variables, **attached.variables(folder)}, "validate") == started
+
+
+def test_stand_ins_end_with_the_check(tmp_path: Path) -> None:
+    (tmp_path / "main.tf").write_text(STORE)
+    variables = lay_out(tmp_path / "providers", providers("newest"), {"google_vertex_ai_feature_online_store"})
+    assert run(tmp_path, variables, "init", "-backend=false")[0] == 0
+
+    with Attached(tmp_path / "providers" / "mirror") as attached:
+        ((source, told),) = json.loads(attached.variables(tmp_path)["TF_REATTACH_PROVIDERS"]).items()
+        os.kill(told["Pid"], 0)
+        assert attached.variables(tmp_path) == attached.variables(tmp_path)
+
+    assert source == "registry.terraform.io/hashicorp/google"
+    assert not Path(told["Addr"]["String"]).exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(told["Pid"], 0)
 
 
 def test_a_missing_terraform_fails_and_skips_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from tools.tfcheck.attached import Attached
 from tools.tfcheck.mirror import lay_out
 from tools.tfcheck.schemas import Recorded, recorded, types_named
 
@@ -67,12 +68,14 @@ def check(
             code, said = run(copy, variables, "fmt", "-check", "-recursive", "-diff")
             yield Result(folder="fmt", passed=not code, said=said)
 
-        def checked(folder: Path) -> Result:
-            passed, said = _checked(folder, variables, tests=tests)
-            return Result(folder=str(folder.relative_to(copy)), passed=passed, said=said)
+        with Attached(Path(scratch) / "providers" / "mirror") as attached:
 
-        with ThreadPoolExecutor(at_once or os.cpu_count() or 2) as pool:
-            yield from pool.map(checked, folders)
+            def checked(folder: Path) -> Result:
+                passed, said = _checked(folder, variables, attached, tests=tests)
+                return Result(folder=str(folder.relative_to(copy)), passed=passed, said=said)
+
+            with ThreadPoolExecutor(at_once or os.cpu_count() or 2) as pool:
+                yield from pool.map(checked, folders)
 
 
 def providers(end: End) -> list[Recorded]:
@@ -97,8 +100,12 @@ def run(folder: Path, variables: Mapping[str, str], *arguments: str) -> tuple[in
     return done.returncode, done.stdout.strip()
 
 
-def _checked(folder: Path, variables: Mapping[str, str], *, tests: bool) -> tuple[bool, str]:
-    steps = [("init", "-backend=false"), ("validate",)]
+def _checked(folder: Path, variables: Mapping[str, str], attached: Attached, *, tests: bool) -> tuple[bool, str]:
+    code, said = run(folder, variables, "init", "-backend=false")
+    if code:
+        return False, f"terraform init:\n{said}"
+    variables = {**variables, **attached.variables(folder)}
+    steps = [("validate",)]
     if tests and any(folder.glob("tests/*.tftest.hcl")):
         steps.append(("test",))
     told = []

@@ -10,12 +10,13 @@ from typing import Final
 
 from tools.tfcheck.schemas import Recorded
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[2]
+"""What `tools` is imported from."""
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def lay_out(folder: Path, providers: Sequence[Recorded], types: Collection[str] | None = None) -> dict[str, str]:
-    """Make the folder.
+    """Make the folder; providers are in its `mirror`.
 
     Args:
         folder: Where; made.
@@ -36,7 +37,7 @@ def lay_out(folder: Path, providers: Sequence[Recorded], types: Collection[str] 
         message.write_bytes(served.to_message())
         launcher = home / f"terraform-provider-{provider.name}_v{provider.version}_x5"
         launcher.write_text(
-            f'#!/bin/sh\nPYTHONPATH="{_ROOT}" exec "{sys.executable}" -m tools.tfcheck.standin "{schema}" "{message}"\n'
+            f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m tools.tfcheck.standin "{schema}" "{message}"\n'
         )
         launcher.chmod(0o755)
     settings = folder / "terraform.rc"

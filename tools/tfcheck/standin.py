@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -142,15 +143,17 @@ def _handlers(provider: Provider, stopped: threading.Event) -> list[Any]:
 
 
 def main() -> int:
-    """Serve until Terraform says goodbye, or is gone."""
-    if os.environ.get(_COOKIE[0]) != _COOKIE[1]:
+    """Serve until Terraform says goodbye; with `--stay` until whoever started this ends it; or until he is gone."""
+    *stay, schema, message = sys.argv[1:]
+    if not stay and os.environ.get(_COOKIE[0]) != _COOKIE[1]:
         print("Terraform starts this; run python -m tools.tfcheck.", file=sys.stderr)
         return 1
     stopped = threading.Event()
-    provider = Provider(*map(Path, sys.argv[1:3]))
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    provider = Provider(Path(schema), Path(message))
     no_limit = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=4), options=no_limit)
-    server.add_generic_rpc_handlers(_handlers(provider, stopped))
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=no_limit)
+    server.add_generic_rpc_handlers(_handlers(provider, threading.Event() if stay else stopped))
     with tempfile.TemporaryDirectory(prefix="tfcheck-") as folder:
         server.add_insecure_port(f"unix:{folder}/plugin")
         server.start()
