@@ -98,6 +98,7 @@ run "topic_registry_and_feature_store_add_roles_on_themselves" {
       "events/topic/EventGrid Data Receiver" = "topic: EventGrid Data Receiver"
       "deploy/features/files"                = "files: Storage Blob Data Contributor"
       "train/features/files"                 = "files: Storage Blob Data Contributor"
+      "train/features/files"                 = "files: Storage Blob Data Contributor"
     }
     error_message = "there are others"
   }
