@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from tests.templates.drawing import named_here, run
 
@@ -174,3 +175,18 @@ def test_who_lacks_the_extra_is_told_its_name(tmp_path: Path) -> None:
     assert told.returncode != 0
     assert 'pip install "cloudmlops[templates]"' in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_the_command_by_which_a_project_grows_keeps_its_answers(tmp_path: Path) -> None:
+    answers = {"name": "churn", "target": "azureml", "ci": "gitlab", "serving": "mlflow"}
+    render("minimal", tmp_path / "churn", answers)
+    readme = (tmp_path / "churn/README.md").read_text()
+    [command] = [line for line in readme.splitlines() if line.startswith("cloudmlops init ")]
+
+    grown = run(tmp_path / "churn", *command.split())
+
+    assert grown.returncode == 0, grown.stderr
+    kept = yaml.safe_load((tmp_path / "churn/.copier-answers.yml").read_text())
+    assert {name: kept[name] for name in answers} == answers
+    assert (tmp_path / "churn/.gitlab-ci.yml").exists()
+    assert '"cloudmlops[emulators,templates,testing]"' in (tmp_path / "churn/pyproject.toml").read_text()

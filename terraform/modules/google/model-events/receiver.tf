@@ -34,6 +34,7 @@ resource "google_cloud_run_v2_service" "receiver" {
       }
 
       resources {
+        cpu_idle = false # handlers go on after a push was answered, until the instance ends
         limits = {
           cpu    = "1"
           memory = "1Gi"

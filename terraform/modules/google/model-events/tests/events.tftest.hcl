@@ -91,6 +91,11 @@ run "a_receiver_is_pushed_to_by_its_triggers_alone" {
   }
 
   assert {
+    condition     = google_cloud_run_v2_service.receiver["this"].template[0].containers[0].resources[0].cpu_idle == false
+    error_message = "Handlers stand still between pushes."
+  }
+
+  assert {
     condition     = keys(google_eventarc_trigger.receiver) == ["copy", "deploy", "upload"]
     error_message = "There is not one trigger a method."
   }
