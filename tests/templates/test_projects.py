@@ -27,7 +27,7 @@ CHOSEN: dict[str, tuple[str, Answers]] = {
 """Each two answers occur together in one of them, as far as they are about code."""
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("chosen", CHOSEN)
 def test_a_project_is_typed_and_its_tests_pass(tmp_path: Path, chosen: str) -> None:
     project = drawn(*CHOSEN[chosen], tmp_path)
