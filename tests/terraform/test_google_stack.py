@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.terraform.applying import Applied, applied
-from tests.terraform.pricing import price_faults
+from tests.terraform.pricing import PRICES, price_faults
 
 import cloudmlops as cm
 from cloudmlops.cli.from_terraform import target_from
@@ -86,6 +86,8 @@ def test_what_costs_at_rest_is_in_production_alone(example: tuple[str, Applied])
     stores = made.resources("google_vertex_ai_feature_online_store")
 
     assert len(stores) == (1 if name == "prod" else 0)
+    (node,) = [one for one in PRICES if one["made"] == "google_vertex_ai_feature_online_store"]
+    assert made.outputs["about"]["value"]["idle_cost_per_month"] == pytest.approx(node["usd"] * 730 * len(stores))
     assert made.resources("google_vertex_ai_endpoint") == {}
     assert made.resources("google_cloud_run_v2_service") == {}
 

@@ -62,7 +62,7 @@ variable "events" {
     webhook = optional(object({ url = optional(string) }))
   })
   default     = {}
-  description = "What the workspace tells, and the `url` of what it is pushed to as well: `cloudmlops events serve` or a Function, at an https address. `webhook = {}` makes what such a receiver is told before it can answer (`push_audience`); without `webhook` workers pull. Null: events stay in the library's inbox."
+  description = "What the workspace tells, and the `url` of what it is pushed to as well: `cloudmlops events serve` or a Function, at an https address. `webhook = {}` makes what such a receiver is told before it can answer (`push_audience`); without `webhook` workers pull. The namespace costs money day and night. Null: events stay in the library's inbox."
 }
 
 variable "features" {

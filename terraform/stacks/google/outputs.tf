@@ -1,8 +1,9 @@
 output "about" {
-  description = "What the library is not told, and people and workflows are: the subscription of events that were given up, where images are pushed to, the service that is pushed to, each job's account, and what continuous integration names when it asks for a token."
+  description = "What the library is not told, and people and workflows are: the subscription of events that were given up, where images are pushed to, the service that is pushed to, about how many US dollars a month the online store costs though nobody asks it, each job's account, and what continuous integration names when it asks for a token."
   value = {
     accounts                   = module.identity.accounts
     dead_letters               = module.model_events.dead_letters
+    idle_cost_per_month        = var.online_store_nodes == null ? 0 : module.feature_store[0].idle_cost_per_month
     images                     = module.storage.images
     receiver                   = module.model_events.receiver
     workload_identity_provider = module.identity.workload_identity_provider

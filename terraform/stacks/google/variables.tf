@@ -79,12 +79,12 @@ variable "name" {
 }
 
 variable "online_store_nodes" {
-  description = "Nodes of the online store, at least and at most. Null makes no store, which alone costs at rest: the first features.apply() makes one."
+  description = "Nodes of the online store, at least and at most: `{}` makes one node, which costs money day and night; `about` tells how much. Null makes no store, which the first features.apply() would make."
   type = object({
     max = optional(number, 2)
     min = optional(number, 1)
   })
-  default = {}
+  default = null
 }
 
 variable "receiver_image" {

@@ -12,6 +12,11 @@ output "groups" {
   depends_on = [google_vertex_ai_feature_group_feature.this]
 }
 
+output "idle_cost_per_month" {
+  description = "About how many US dollars a month the online store costs though nobody asks it, by the list price of a node that `terraform/prices.toml` has."
+  value       = var.online_store_nodes.min * 0.94 * 730
+}
+
 output "online_store" {
   description = "Id of the online store, known when its views are there."
   value       = google_vertex_ai_feature_online_store.this.name

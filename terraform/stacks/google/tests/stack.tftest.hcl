@@ -52,15 +52,24 @@ run "outputs_are_settings" {
   }
 }
 
-run "nothing_that_costs_at_rest_is_made_without_the_online_store" {
+run "an_online_store_is_made_when_it_is_asked_for_and_its_cost_is_told" {
   command = plan
 
   variables {
-    online_store_nodes = null
+    online_store_nodes = { min = 2 }
   }
 
   assert {
-    condition     = length(module.feature_store) == 0
+    condition     = length(module.feature_store) == 1 && abs(output.about.idle_cost_per_month - 1372.4) < 0.001
+    error_message = "There is none, or it is not told what it costs."
+  }
+}
+
+run "nothing_that_costs_at_rest_is_made_unasked" {
+  command = plan
+
+  assert {
+    condition     = length(module.feature_store) == 0 && output.about.idle_cost_per_month == 0
     error_message = "There is an online store."
   }
 

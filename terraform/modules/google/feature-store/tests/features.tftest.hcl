@@ -68,6 +68,11 @@ run "names_are_put_out" {
   command = apply
 
   assert {
+    condition     = abs(output.idle_cost_per_month - 686.2) < 0.001
+    error_message = "What a node costs is not told."
+  }
+
+  assert {
     condition     = output.dataset == "cloudmlops" && output.online_store == "cloudmlops" && length(output.groups) == 0
     error_message = "Other names are put out than were made."
   }

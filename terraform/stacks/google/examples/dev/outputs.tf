@@ -1,5 +1,5 @@
 output "about" {
-  description = "What the library is not told, and people and workflows are: the subscription of events that were given up, where images are pushed to, the service that is pushed to, each job's account, and what continuous integration names when it asks for a token."
+  description = "What the library is not told, and people and workflows are: the subscription of events that were given up, where images are pushed to, the service that is pushed to, about how many US dollars a month the online store costs though nobody asks it, each job's account, and what continuous integration names when it asks for a token."
   value       = module.cloudmlops.about
 }
 
