@@ -1,4 +1,4 @@
-# The least that runs: no online store, which alone costs at rest, and everything may be taken away again.
+# The least that runs: no online store, which alone is paid for by the hour, and everything may be taken away again.
 
 provider "google" {
   project = var.project

@@ -12,7 +12,7 @@ variables {
   project  = "my-project"
 }
 
-run "it_is_made_of_what_costs_nothing_at_rest" {
+run "it_is_made_of_nothing_that_is_paid_for_by_the_hour" {
   command = apply
 
   assert {
