@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tests.azureml.event_grid import subscribe
 from tests.templates import receivers
-from tests.templates.drawing import drawn
+from tests.templates.drawing import drawn, run
 
 from cloudmlops import Platform, connect
 from cloudmlops.domain.events import DriftDetected, ModelRegistered
@@ -121,6 +121,12 @@ def test_a_function_without_a_target_does_not_start(project: Path, tmp_path: Pat
         receivers.function(project, receivers.clean(tmp_path)),
     ):
         pass
+
+
+def test_the_function_is_typed(project: Path, tmp_path: Path) -> None:
+    typed = run(project, "mypy", "--cache-dir", str(tmp_path), "function_app.py")
+
+    assert typed.returncode == 0, typed.stdout + typed.stderr
 
 
 def test_the_function_handles_what_is_due_when_its_time_comes(
