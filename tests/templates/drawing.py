@@ -55,8 +55,8 @@ def drawn_together(wanted: Sequence[tuple[str, Answers]], folder: Path) -> list[
 
 
 def named_here() -> dict[str, str]:
-    """Return this process's variables without those that say which platform is meant."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("CLOUDMLOPS_")}
+    """Return this process's variables without those that say which platform is meant, or that `make` began it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("CLOUDMLOPS_", "MAKE", "MFLAGS"))}
 
 
 def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import jwt
 import pytest
-from tests.templates.drawing import drawn, run
+from tests.templates.drawing import drawn, named_here, run
 from tests.templates.receivers import clean
 
 from cloudmlops import Stage, connect
@@ -84,7 +84,7 @@ def test_a_release_is_made_as_workflows_make_it(tmp_path: Path) -> None:
 def test_a_makefile_says_what_it_makes(tmp_path: Path) -> None:
     project = drawn("minimal", {"target": "local", "ci": "none"}, tmp_path)
 
-    listed = subprocess.run(["make"], cwd=project, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["make"], cwd=project, env=named_here(), capture_output=True, text=True, check=True).stdout
 
     assert [line.split()[1] for line in listed.splitlines()] == ["help", "run", "check", "test", "newest"]
 

@@ -29,10 +29,13 @@ CHOSEN: dict[str, tuple[str, Answers]] = {
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("chosen", CHOSEN)
-def test_a_project_is_typed_and_its_tests_pass(tmp_path: Path, chosen: str) -> None:
+def test_a_project_is_typed_and_its_tests_pass(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, chosen: str
+) -> None:
     project = drawn(*CHOSEN[chosen], tmp_path)
 
-    typed = run(project, "mypy", "--cache-dir", str(tmp_path / "types"))
+    # What mypy knows of packages is shared by the projects of a process.
+    typed = run(project, "mypy", "--cache-dir", str(tmp_path_factory.getbasetemp() / "types"))
     assert typed.returncode == 0, typed.stdout + typed.stderr
     tested = run(project, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
     assert tested.returncode == 0, tested.stdout + tested.stderr
