@@ -10,7 +10,7 @@ WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test spark slice lint format conformance bench bench-setup clean
+.PHONY: help quickstart test spark slice terraform templates lint format conformance bench bench-setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,14 +33,23 @@ $(VENV)/.dev: pyproject.toml constraints/tested.txt | $(BIN)/python
 quickstart: $(VENV)/.local  ## Install, then run the flight-delay project from raw data to a served model
 	@$(BIN)/cloudmlops quickstart quickstart
 
-test: $(VENV)/.dev  ## Run all tests but the long ones (below ten minutes on two cores)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not conformance" -r sxX
+test: $(VENV)/.dev  ## Run all tests but the long ones and those of terraform/ and templates (below ten minutes on two cores)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not conformance" -r sxX --ignore tests/terraform --ignore tests/templates
 
 spark: $(VENV)/.dev  ## Make the environment that the tests of Spark need, in .tools (needs Java 17)
 	@$(BIN)/python tools/spark_environment.py
 
 slice: $(VENV)/.dev  ## Run the part of conformance that every CI run includes (some minutes)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "conformance(ci=True)" -r sxX
+
+terraform: $(VENV)/.dev  ## Check terraform/ offline: the real terraform, checkov, tables, and the checks themselves
+	@$(BIN)/python -m tools.tfcheck check terraform
+	@$(BIN)/python tools/terraform_policies.py
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/terraform
+
+templates: $(VENV)/.dev  ## Draw projects from templates with all answers, and run what they hold (some minutes)
+	@$(BIN)/python tools/workflow_checks.py
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/templates
 
 lint: $(VENV)/.dev  ## Check style, types and the import contracts
 	@$(BIN)/ruff check .

@@ -26,8 +26,11 @@ EXTRAS = {
     "local": ("local",),
     "vertex": ("vertex",),
     "azureml": ("azureml",),
+    "templates": (),
 }
 """What is installed together, and the providers that it is for."""
+DRAWN = ("-c", "from cloudmlops.cli import main; main()", "init", "--template", "minimal", "drawn")
+"""Draws a project with the extra `templates`; without it, says that it is missing."""
 IMPORTED = """
 import importlib, pkgutil, sys
 for name in sys.argv[1:]:
@@ -102,13 +105,21 @@ def passes_on(interpreter: str, *selection: str, constraints: str | None = "test
 
 
 def imports_on(interpreter: str, extras: str, providers: tuple[str, ...]) -> bool:
-    """Install extras into a new environment of that interpreter, newest versions, and import all of their providers."""
+    """Install extras into a new environment of that interpreter, newest versions, and import all of their providers.
+
+    A project is drawn with the extra that is for it, and with no other.
+    """
     with tempfile.TemporaryDirectory(prefix="cloudmlops-extras-") as folder:
         subprocess.run([interpreter, "-m", "venv", folder], check=True)
         python = Path(folder) / "bin" / "python"
         install = [python, "-m", "pip", "install", "-q", f"{ROOT}[{extras}]"]
         imported = [python, "-W", "ignore", "-c", IMPORTED, *providers]
-        return all(subprocess.run(command, cwd=folder, check=False).returncode == 0 for command in (install, imported))
+        if any(subprocess.run(command, cwd=folder, check=False).returncode for command in (install, imported)):
+            return False
+        drawn = subprocess.run([python, *DRAWN], cwd=folder, capture_output=True, text=True, check=False)
+        if "templates" in extras.split(","):
+            return drawn.returncode == 0
+        return drawn.returncode != 0 and 'pip install "cloudmlops[templates]"' in drawn.stderr
 
 
 def pytest(python: Path, *arguments: str) -> int:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / ".tools"
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # run as a script, or read by a test
+
+from tool_environment import made
+
 PYSPARK = "pyspark==3.5.9"
 """Of the newest Spark that Azure ML has a runtime of (learn.microsoft.com, "Azure Synapse Runtime")."""
 
@@ -26,19 +27,7 @@ def main() -> int:
     if not shutil.which("java"):
         print("Spark needs Java, and there is no java on the path: apt-get install openjdk-17-jre-headless")
         return 1
-    made = FOLDER / "spark"
-    stamp = made / "installed.txt"
-    if not stamp.exists() or stamp.read_text() != PYSPARK:
-        FOLDER.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=FOLDER, prefix="spark-") as folder:
-            draft = Path(folder) / "spark"
-            subprocess.run([sys.executable, "-m", "venv", draft], check=True)
-            install = [draft / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", PYSPARK]
-            subprocess.run(install, check=True, stdout=sys.stderr)
-            (draft / "installed.txt").write_text(PYSPARK)
-            shutil.rmtree(made, ignore_errors=True)
-            draft.rename(made)  # an interpreter of an environment finds its packages from where it lies
-    print(made / "bin" / "python")
+    print(made("spark", PYSPARK))
     return 0
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cloudmlops.domain.capabilities import Capabilities, Capability
     from cloudmlops.domain.events import Event
     from cloudmlops.domain.policies import Policy
+    from cloudmlops.domain.surroundings import Named
     from cloudmlops.ports.backends import Backends, Provider
     from cloudmlops.services.access import Access
     from cloudmlops.services.context import ServiceContext
@@ -174,6 +175,10 @@ class Platform:
     def check_access(self, verbs: Sequence[str]) -> tuple[MissingPermission, ...]:
         """Return what the caller lacks for `verbs`, such as `models.promote`, and the role that would grant it."""
         return self.access.check(verbs)
+
+    def check_settings(self) -> tuple[Named, ...]:
+        """Return what the settings name beside the platform itself, whether it is there, and what is wrong with it."""
+        return tuple(self._backends.named())
 
     @cached_property
     def _context(self) -> ServiceContext:

@@ -46,7 +46,7 @@ class Finding:
 @click.command()
 @session_options
 def doctor(session: Session) -> None:
-    """Check Python, packages, the platform's folder, its database, endpoints, runs and ledgers.
+    """Check Python, packages, the platform's folder and database, what settings name, endpoints, runs and ledgers.
 
     Exits with 1 when a check fails; each failure names what to do.
     """
@@ -111,6 +111,13 @@ def _platform(session: Session) -> Iterator[Finding]:
     yield Finding(check="Target", ok=True, found=opened.target)
     if isinstance(folder, Path):
         yield from _folder(folder)
+    for one in opened.check_settings():
+        yield Finding(
+            check=f"Setting {one.setting}",
+            ok=not one.fault,
+            found=f"{one.name}: {one.fault or one.found}",
+            fix=one.fix,
+        )
     checks: dict[str, Callable[[Platform], Finding]] = {
         "Runs": _runs,
         "Endpoints": _endpoints,

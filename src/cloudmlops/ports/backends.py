@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:  # a process of one noun does not load the values of all
     from cloudmlops.domain.actors import Actor
     from cloudmlops.domain.capabilities import Capabilities
+    from cloudmlops.domain.surroundings import Named
     from cloudmlops.ports.access import AccessPort
     from cloudmlops.ports.clock import Clock
     from cloudmlops.ports.endpoints import EndpointsPort
@@ -76,6 +77,10 @@ class Backends(Protocol):
     @property
     def native(self) -> object:
         """The vendor's own client, for what the neutral interface does not cover."""
+        ...
+
+    def named(self) -> Iterable[Named]:
+        """Look at what the settings name beside the platform itself, such as a compute or a topic."""
         ...
 
     def close(self) -> None:

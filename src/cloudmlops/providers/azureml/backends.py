@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
 from threading import RLock
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
     from azure.ai.ml.entities import Job
 
+    from cloudmlops.domain.surroundings import Named
     from cloudmlops.providers.azureml.access import AzureMLAccess
     from cloudmlops.providers.azureml.computes import Computes
     from cloudmlops.providers.azureml.datastores import Place
@@ -136,6 +138,12 @@ class AzureMLBackends:
     def native(self) -> MLClient:
         """The workspace's client of azure-ai-ml."""
         return self.wire.client
+
+    def named(self) -> Iterable[Named]:
+        """Look at what the settings name."""
+        from cloudmlops.providers.azureml.surroundings import named
+
+        return named(self)
 
     def close(self) -> None:
         """Close connections; what runs goes on."""

@@ -7,7 +7,7 @@ import pwd
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from cloudmlops.providers.local.limits import LIMITS
 from cloudmlops.providers.local.settings import MEMORY, LocalSettings
 
 if TYPE_CHECKING:
+    from cloudmlops.domain.surroundings import Named
     from cloudmlops.providers.local.access import LocalAccess
     from cloudmlops.providers.local.endpoints import LocalEndpoints
     from cloudmlops.providers.local.events import LocalEvents
@@ -155,6 +156,10 @@ class LocalBackends:
     def native(self) -> Path:
         """The folder itself: there is no vendor."""
         return self.folder
+
+    def named(self) -> Iterable[Named]:
+        """Nothing: all of it lies in the folder."""
+        return ()
 
     def close(self) -> None:
         """Let go; a `:memory:` platform ends its processes and is removed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import ModelServiceClient
     from google.cloud.aiplatform_v1.types import PipelineJob
 
+    from cloudmlops.domain.surroundings import Named
     from cloudmlops.providers.job_pipelines import JobPipelines
     from cloudmlops.providers.vertex.access import VertexAccess
     from cloudmlops.providers.vertex.endpoints import VertexEndpoints
@@ -141,6 +143,12 @@ class VertexBackends:
 
             check_bucket(self.wire, operation)
             self._bucket_seen = True
+
+    def named(self) -> Iterable[Named]:
+        """Look at what the settings name."""
+        from cloudmlops.providers.vertex.surroundings import named
+
+        return named(self)
 
     def close(self) -> None:
         """Close connections; what runs goes on."""

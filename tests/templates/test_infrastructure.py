@@ -1,0 +1,105 @@
+"""The Terraform of projects: by the stacks of this repository, and what `init --from-terraform` reads."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.templates.drawing import Answers, drawn
+from tools.tfcheck.checks import ENDS, End, check
+
+TERRAFORM = Path(__file__).parents[2] / "terraform"
+ANSWERS: list[tuple[str, Answers]] = [
+    ("retrain-on-event", {"target": "both", "ci": "github", "feature_store": True}),
+    ("train-register-deploy", {"target": "both", "ci": "none"}),
+    ("batch-scoring", {"target": "both", "ci": "azure", "feature_store": True}),
+    ("feature-refresh", {"target": "both", "ci": "github"}),
+    ("train-register-deploy", {"target": "both", "ci": "gitlab", "feature_store": True}),
+    ("train-register-deploy", {"target": "both", "ci": "azure"}),
+]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's modules and stacks, and projects beside them."""
+    tree = tmp_path_factory.mktemp("tree")
+    shutil.copytree(TERRAFORM / "modules", tree / "modules")
+    shutil.copytree(TERRAFORM / "stacks", tree / "stacks", ignore=shutil.ignore_patterns("examples"))
+    for number, (template, answers) in enumerate(ANSWERS):
+        drawn(template, {**answers, "stacks": "../../../../stacks"}, tree / f"projects-{number}")
+    return tree
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_terraform_takes_the_roots_of_projects(tree: Path, end: End) -> None:
+    folders = [f"projects-{number}" for number in range(len(ANSWERS))]
+
+    results = [*check(tree, end=end, only=folders, tests=False)]
+
+    assert [result for result in results if not result.passed] == []
+    assert len(results) == 2 * len(ANSWERS)
+
+
+@pytest.mark.parametrize("cloud", ["google", "azure"])
+def test_a_root_tells_all_that_its_stack_tells(tree: Path, cloud: str) -> None:
+    for project in tree.glob("projects-*/*"):
+        root = project / "infrastructure" / cloud
+        assert outputs(root) == outputs(TERRAFORM / "stacks" / cloud)
+
+
+@pytest.mark.parametrize("name", ["providers.tf", "versions.tf"])
+def test_providers_are_set_up_as_in_the_example(tree: Path, name: str) -> None:
+    example = (TERRAFORM / "stacks/azure/examples/dev" / name).read_text()
+
+    for project in tree.glob("projects-*/*"):
+        ours = (project / "infrastructure/azure" / name).read_text()
+        assert re.sub(r'  backend "azurerm" .*\n\n', "", ours) == example
+
+
+@pytest.mark.parametrize("cloud", ["google", "azure"])
+def test_what_an_owner_is_to_say_stands_in_a_file_for_it(tree: Path, cloud: str) -> None:
+    for project in tree.glob("projects-*/*"):
+        root = project / "infrastructure" / cloud
+        asked = re.findall(
+            r'^variable "(\w+)" \{(.*?)^\}', (root / "variables.tf").read_text(), re.MULTILINE | re.DOTALL
+        )
+        required = {name for name, body in asked if "default " not in body}
+        said = re.findall(r"^# (\w+) += ", (root / "terraform.tfvars").read_text(), re.MULTILINE)
+        assert required <= {*said} <= {name for name, _ in asked}
+
+
+@pytest.mark.parametrize(
+    ("ci", "google", "azure"),
+    [
+        ("github", '"refs/heads/main"', "repo:${var.repository}:environment:${environment}"),
+        ("gitlab", '"main"', "project_path:${var.repository}:ref_type:branch:ref:main"),
+        ("azure", '"vertex" # the service connection', "var.connections"),
+        ("none", None, None),
+    ],
+    ids=["github", "gitlab", "azure", "none"],
+)
+def test_clouds_trust_what_each_host_says_of_its_main_branch(
+    tree: Path, ci: str, google: str | None, azure: str | None
+) -> None:
+    projects = [*tree.glob(f"projects-*/*-both-{ci}*")]
+
+    assert projects
+    for project in projects:
+        on_google = (project / "infrastructure/google/main.tf").read_text()
+        on_azure = (project / "infrastructure/azure/main.tf").read_text()
+        assert re.findall(r"ref        = (.*)", on_google) == ([google] if google else [])
+        assert ("federated = " in on_azure) == (azure is not None)
+        assert (azure or "") in on_azure
+
+
+def test_no_infrastructure_is_drawn_without_an_address_of_the_stacks(tmp_path: Path) -> None:
+    project = drawn("train-register-deploy", {"target": "both"}, tmp_path)
+
+    assert not (project / "infrastructure").exists()
+    assert not (project / ".github/workflows/plan.yml").exists()
+
+
+def outputs(folder: Path) -> list[str]:
+    return re.findall(r'^output "(\w+)"', (folder / "outputs.tf").read_text(), re.MULTILINE)
