@@ -20,6 +20,8 @@ PROVIDERS = ("local", "vertex", "azureml")
 APART = {"emulators", "serving", "testing", "templates"}
 """Rooms that need an extra of their own, or run in images that bring it; the others serve every provider."""
 OPTIONAL = {
+    ("cli/rendering.py", "copier"),  # of the extra `templates`; without it the command says so
+    ("cli/rendering.py", "jinja2"),
     ("domain/artifacts.py", "pandas"),  # a table is given as what the caller asks for, who has it
     ("domain/artifacts.py", "polars"),
     ("materializers/tables.py", "polars"),
