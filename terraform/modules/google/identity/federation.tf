@@ -15,7 +15,13 @@ locals {
       audiences = null
       claim     = "project_path"
       names     = local._ci.repository
-      condition = "assertion.project_path == \"${local._ci.repository}\" && assertion.ref == \"${local._ci.ref}\""
+      # GitLab's ref is a bare name, which a tag may have as well; whom to let push a protected branch is the project's to say.
+      condition = join(" && ", [
+        "assertion.project_path == \"${local._ci.repository}\"",
+        "assertion.ref == \"${local._ci.ref}\"",
+        "assertion.ref_type == \"branch\"",
+        "assertion.ref_protected == \"true\"",
+      ])
     }
     # Azure Pipelines have tokens of a service connection, which lets its pipelines in.
     azure = {

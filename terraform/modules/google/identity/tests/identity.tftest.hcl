@@ -100,7 +100,7 @@ run "github_comes_in_from_one_branch_of_one_repository" {
   }
 }
 
-run "gitlab_comes_in_from_one_branch_of_one_project" {
+run "gitlab_comes_in_from_one_protected_branch_of_one_project_and_from_no_tag_of_its_name" {
   command = plan
 
   variables {
@@ -108,7 +108,7 @@ run "gitlab_comes_in_from_one_branch_of_one_project" {
   }
 
   assert {
-    condition     = google_iam_workload_identity_pool_provider.ci["gitlab"].attribute_condition == "assertion.project_path == \"ada/models/churn\" && assertion.ref == \"main\""
+    condition     = google_iam_workload_identity_pool_provider.ci["gitlab"].attribute_condition == "assertion.project_path == \"ada/models/churn\" && assertion.ref == \"main\" && assertion.ref_type == \"branch\" && assertion.ref_protected == \"true\""
     error_message = "Others of GitLab may come in."
   }
 }
