@@ -159,6 +159,32 @@ def test_a_token_is_exchanged_and_no_key_is_named(projects: dict[str, Path], mak
             assert secret not in written
 
 
+def test_on_github_a_job_logs_in_to_azure_again_when_it_has_trained(projects: dict[str, Path]) -> None:
+    """What a login is made with lasts minutes, and training may take three hours."""
+    found = jobs(projects["github"], "github").get("check-azureml")
+    if found is None:
+        assert not (projects["github"] / "release.py").exists() or "azureml" not in str(projects["github"])
+        return
+    told = [step.get("uses", step.get("run", "")).split("@")[0].split(" &&")[0] for step in found["steps"]]
+    assert [one for one in told if one in ("azure/login", "make train", "make gate")] == [
+        "azure/login",
+        "make train",
+        "azure/login",
+        "make gate",
+    ]
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_readmes_say_what_the_approval_does_not_guard(projects: dict[str, Path], maker: str) -> None:
+    readme = " ".join((projects[maker] / "README.md").read_text().split())
+    if not {name for name in jobs(projects[maker], maker) if name.startswith(("promote-", "schedule-"))}:
+        return
+    assert re.search("is the same before (it|the approval|somebody agrees) and after", readme)
+    assert re.search("[Pp]rotect", readme)
+    told = {"github": "deployment branches", "gitlab": "the main branch", "azure": "access permission to all pipelines"}
+    assert told[maker] in readme
+
+
 def test_the_version_is_told_from_one_job_to_the_next(projects: dict[str, Path]) -> None:
     for cloud in ("vertex", "azureml"):
         found = {maker: jobs(project, maker) for maker, project in projects.items()}
