@@ -1,6 +1,6 @@
 {%- if releases %}
 
-# What a release does, here as in its workflow, with TARGET, VERSION and APPROVER from the environment.
+# What a release does, here as in its workflow, with TARGET, GIVEN, VERSION and APPROVER from the environment.
 .PHONY: train gate promote
 VERSION ?= $(shell cat version.txt 2>/dev/null)
 export VERSION
@@ -8,8 +8,8 @@ export VERSION
 IMAGE_AT ?= http://localhost:8080
 {%- endif %}
 
-train: $(VENV)/made  ## Register a version on TARGET; its number goes into version.txt
-	$(BIN)/python release.py train --target "$$TARGET" > version.txt
+train: $(VENV)/made  ## Register a version on TARGET, unless GIVEN is one; its number goes into version.txt
+	$(BIN)/python release.py --target "$$TARGET" train -- "$$GIVEN" > version.txt
 
 {% if image -%}
 gate: $(VENV)/made  ## Held-out rows of VERSION, and the latency of the image that will serve it: needs docker
