@@ -24,7 +24,6 @@ VARIABLES = {
     "source_datasets": ["sales"],
 }
 PLACES = {
-    "google_artifact_registry_repository_iam_member": ("repository", {"acme": "images"}),
     "google_bigquery_dataset_iam_member": ("dataset_id", {"sales": "sources"}),
     "google_cloud_run_v2_service_iam_member": ("name", {"acme-events": "receiver"}),
     "google_project_iam_member": ("project", {"my-project": "project"}),
