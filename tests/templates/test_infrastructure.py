@@ -76,7 +76,7 @@ def test_what_an_owner_is_to_say_stands_in_a_file_for_it(tree: Path, cloud: str)
     [
         ("github", '"refs/heads/main"', "repo:${var.repository}:${place}"),
         ("gitlab", '"main"', "project_path:${var.repository}:ref_type:branch:ref:main"),
-        ("azure", '"vertex" # the service connection', "var.connections"),
+        ("azure", "var.connection.subject", "var.connections"),
         ("none", None, None),
     ],
     ids=["github", "gitlab", "azure", "none"],
@@ -90,7 +90,7 @@ def test_clouds_trust_what_each_host_says_of_its_main_branch(
     for project in projects:
         on_google = (project / "infrastructure/google/main.tf").read_text()
         on_azure = (project / "infrastructure/azure/main.tf").read_text()
-        assert re.findall(r"ref        = (.*)", on_google) == ([google] if google else [])
+        assert re.findall(r"^    (?:ref|subject) += (.*)", on_google, re.MULTILINE) == ([google] if google else [])
         assert ("federated = " in on_azure) == (azure is not None)
         assert (azure or "") in on_azure
 
