@@ -29,6 +29,18 @@ def test_a_package_that_is_added_is_installed_by_the_next_make(tmp_path: Path) -
     assert Path(where.strip()).is_relative_to(project / ".venv")
 
 
+def test_the_newest_packages_come_into_an_environment_that_is_made_anew(tmp_path: Path) -> None:
+    project = drawn("minimal", {"target": "local", "ci": "none"}, tmp_path)
+    (project / ".venv-newest").mkdir()
+    (project / ".venv-newest/made").touch()
+    (project / ".venv-newest/of-yesterday").touch()
+
+    made = subprocess.run(["make", "PYTHON=false", "newest"], cwd=project, env=named_here(), capture_output=True)
+
+    assert made.returncode != 0, "this Python makes no environment, and none is left to be used"
+    assert not (project / ".venv-newest").exists()
+
+
 def tiny(folder: Path) -> Path:
     """Write a package of one line as a wheel, which needs neither an index nor a build."""
     wheel, about = folder / "tiny-1.0-py3-none-any.whl", "tiny-1.0.dist-info"
