@@ -174,7 +174,7 @@ def _permissions(stack: Applied, role: str) -> frozenset[str]:
         f"projects/my-project/roles/{one['role_id']}": frozenset(one["permissions"])
         for one in stack.resources("google_project_iam_custom_role").values()
     }
-    return (ours | PREDEFINED)[role]
+    return {**ours, **PREDEFINED}[role]
 
 
 def _grants(stack: Applied) -> Iterator[tuple[dict[str, Any], str, str]]:
