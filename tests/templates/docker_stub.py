@@ -21,7 +21,7 @@ def main(command: str, *words: str) -> None:
     if command == "build":
         option, file, tag, name, context = words
         assert (option, tag) == ("--file", "--tag"), words
-        assert Path(context).is_dir()
+        assert Path(context, "pyproject.toml").is_file(), "its packages are copied from there"
         [line] = [line for line in Path(file).read_text().splitlines() if line.startswith("ENTRYPOINT ")]
         (HERE / name).write_text(line.removeprefix("ENTRYPOINT "))
     elif command == "create":
@@ -33,6 +33,8 @@ def main(command: str, *words: str) -> None:
     elif command == "cp":
         source, target = words
         container, _, target = target.partition(":")
+        closed = [path for path in (Path(source), *Path(source).rglob("*")) if not path.stat().st_mode & 0o004]
+        assert closed == [], "the server is not root"
         shutil.copytree(source, HERE / container / target.lstrip("/"))
     elif command == "start":
         folder = HERE / words[0]

@@ -82,6 +82,7 @@ def main() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         host = Host(Path(sys.argv[1]))
+        listener.listen()  # before the address is told, so that whoever reads it is not refused
         sys.stderr.write(f"Functions answer at http://127.0.0.1:{listener.getsockname()[1]}\n")
         sys.stderr.flush()
         uvicorn.Server(uvicorn.Config(host, lifespan="off", log_level="warning")).run(sockets=[listener])

@@ -76,6 +76,16 @@ def test_a_release_is_made_as_workflows_make_it(tmp_path: Path) -> None:
         run(project, "cloudmlops", "endpoints", "delete", "drawn")
     assert list(stub.glob("*-gate")) == []
 
+    registered = (project / "version.txt").read_text()
+    for given, ended in ((registered.strip(), True), ("none-such", False), ("$(touch broken)", False)):
+        done = make(project, "train", told | {"GIVEN": given})
+        assert (done.returncode == 0) == ended, done.stdout + done.stderr
+        assert (project / "version.txt").read_text() == (registered if ended else "")
+    with connect(f"local://{project / '.cloudmlops'}") as platform:
+        assert len(platform.models.list("drawn")) == 1, "nothing was trained"
+    assert not (project / "broken").exists()
+    (project / "version.txt").write_text(registered)
+
     nobody = make(project, "promote", told | {"APPROVER": ""})
     assert nobody.returncode != 0
     assert "in whose name?" in nobody.stderr

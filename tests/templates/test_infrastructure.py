@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.templates.drawing import Answers, drawn
 from tools.tfcheck.checks import ENDS, End, check
 
@@ -73,9 +74,9 @@ def test_what_an_owner_is_to_say_stands_in_a_file_for_it(tree: Path, cloud: str)
 @pytest.mark.parametrize(
     ("ci", "google", "azure"),
     [
-        ("github", '"refs/heads/main"', "repo:${var.repository}:environment:${environment}"),
+        ("github", '"refs/heads/main"', "repo:${var.repository}:${place}"),
         ("gitlab", '"main"', "project_path:${var.repository}:ref_type:branch:ref:main"),
-        ("azure", '"vertex" # the service connection', "var.connections"),
+        ("azure", "var.connection.subject", "var.connections"),
         ("none", None, None),
     ],
     ids=["github", "gitlab", "azure", "none"],
@@ -89,9 +90,41 @@ def test_clouds_trust_what_each_host_says_of_its_main_branch(
     for project in projects:
         on_google = (project / "infrastructure/google/main.tf").read_text()
         on_azure = (project / "infrastructure/azure/main.tf").read_text()
-        assert re.findall(r"ref        = (.*)", on_google) == ([google] if google else [])
+        assert re.findall(r"^    (?:ref|subject) += (.*)", on_google, re.MULTILINE) == ([google] if google else [])
         assert ("federated = " in on_azure) == (azure is not None)
         assert (azure or "") in on_azure
+
+
+def test_azure_lets_in_no_environment_of_githubs_that_has_no_reviewers(tree: Path) -> None:
+    """A branch that anybody may push can name any environment, and the token's subject then tells no branch."""
+    places = {"ref:refs/heads/main", "environment:azureml-production"}
+    for project in tree.glob("projects-*/*-both-github*"):
+        main = (project / "infrastructure/azure/main.tf").read_text()
+        assert {*re.findall(r'"((?:ref|environment):[^"]*)"', main)} == places
+        for workflow in (project / ".github/workflows").glob("*.yml"):
+            for name, job in yaml.safe_load(workflow.read_text())["jobs"].items():
+                if not name.endswith("-azureml") or name == "plan-azureml":
+                    continue
+                known = f"environment:{job['environment']}" if "environment" in job else "ref:refs/heads/main"
+                assert known in places, name
+                assert ("environment" in job) == name.startswith(("promote", "schedule"))
+
+    examples = [TERRAFORM / f"stacks/azure/examples/{name}/main.tf" for name in ("dev", "prod")]
+    for example in examples:
+        said = re.findall(r'subject = "repo:\$\{var.repository\}:([^"]*)"', example.read_text())
+        assert said
+        assert {*said} <= places
+
+
+def test_names_on_azure_begin_as_their_owner_says(tree: Path) -> None:
+    """Some are unique among all customers, so not with the name of the project, which others give as well."""
+    for project in tree.glob("projects-*/*"):
+        root = project / "infrastructure/azure"
+        assert re.findall(r"^  prefix +=(.*)", (root / "main.tf").read_text(), re.MULTILINE) == [" var.prefix"]
+        asked = re.search(r'^variable "prefix" \{.*?^\}', (root / "variables.tf").read_text(), re.MULTILINE | re.DOTALL)
+        assert asked
+        assert "default" not in asked.group()
+        assert "validation" in asked.group()
 
 
 def test_no_infrastructure_is_drawn_without_an_address_of_the_stacks(tmp_path: Path) -> None:

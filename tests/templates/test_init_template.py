@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from tests.templates.drawing import named_here, run
 
 from cloudmlops.cli.init import init
-from cloudmlops.cli.rendering import FIRST, questions, render
+from cloudmlops.cli.rendering import FIRST, FOLDER, questions, render
 from cloudmlops.errors import ConfigurationError, ConflictError
 
 SAYS = dict.fromkeys(FIRST, "answers: leaves with") | {
@@ -67,6 +67,8 @@ def installed(project: Path) -> None:
         (["--template", "minimal", "--answer", "colour=red"], "nothing is asked by the name of colour"),
         (["--template", "minimal", "--answer", "target=aws"], "'aws' is not in"),
         (["--template", "minimal", "--answer", "name=-x"], "lower-case letters"),
+        (["--template", "batch-scoring", "--answer", "feature_store=maybe"], "feature_store is true or false"),
+        (["--template", "minimal", "--ask"], "nobody can be asked"),
         (["--template", "minimal", "--answer", "feature_store=yes"], "feature_store is not asked"),
         (["--template", "minimal", "--answer", "serving=mlflow"], "serving is not asked"),
         (["--template", "feature-refresh", "--answer", "feature_store=false"], "feature_store is not asked"),
@@ -76,6 +78,8 @@ def installed(project: Path) -> None:
         "no such question",
         "no such choice",
         "a bad name",
+        "neither yes nor no",
+        "asked without a terminal",
         "not asked here",
         "nor this",
         "nor so",
@@ -84,11 +88,11 @@ def installed(project: Path) -> None:
 def test_what_cannot_be_answered_so_is_refused_and_nothing_is_written(
     tmp_path: Path, words: list[str], told: str
 ) -> None:
-    refused = CliRunner().invoke(init, [*words, str(tmp_path / "churn")])
+    refused = CliRunner().invoke(init, [*words, str(tmp_path / "work/churn")])
 
     assert isinstance(refused.exception, ConfigurationError)
     assert told in str(refused.exception)
-    assert not [*tmp_path.rglob("*.py")]
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize(
@@ -145,6 +149,48 @@ def test_scores_become_answers_by_the_command_that_the_readme_names(tmp_path: Pa
     assert "endpoints.deploy" in (project / "release.py").read_text()
     tested = run(project, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_release.py")
     assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("train-register-deploy", "train-register"),
+        ("Churn Model_2", "churn-model-2"),
+        ("acceptance-of-it", "acceptance-of-it"),
+        ("abcdefghijklmnopqrstu", "abcdefghijklmnop"),
+    ],
+)
+def test_a_project_is_named_by_as_much_of_its_folders_name_as_a_name_may_have(
+    tmp_path: Path, folder: str, name: str
+) -> None:
+    render("minimal", tmp_path / folder, {})
+
+    assert f'NAME = "{name}"' in (tmp_path / folder / "model.py").read_text()
+
+
+@pytest.mark.parametrize(("answer", "with_features"), [("true", True), ("No", False)])
+def test_yes_and_no_are_understood(tmp_path: Path, answer: str, with_features: bool) -> None:
+    render("train-register-deploy", tmp_path / "churn", {"feature_store": answer})
+
+    assert (tmp_path / "churn/features.py").exists() is with_features
+
+
+def test_answers_that_are_kept_name_no_folder_of_this_machine(tmp_path: Path) -> None:
+    render("minimal", tmp_path / "churn", {"ci": "none"})
+    kept = (tmp_path / "churn/.copier-answers.yml").read_text()
+
+    assert yaml.safe_load(kept)["_src_path"] == "cloudmlops"
+    assert str(FOLDER) not in kept
+    render("minimal", tmp_path / "churn", {"ci": "gitlab"}, overwrite=True)
+    assert yaml.safe_load((tmp_path / "churn/.copier-answers.yml").read_text())["ci"] == "gitlab"
+
+
+def test_nobody_is_told_to_go_where_he_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    begun = CliRunner().invoke(init, ["--template", "minimal", "--answer", "name=churn", "."])
+
+    assert begun.stderr.endswith("Next:\n  make run\n")
 
 
 def test_each_template_has_a_first_command() -> None:

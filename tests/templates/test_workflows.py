@@ -42,7 +42,7 @@ def jobs(project: Path, maker: str) -> dict[str, Any]:
         return {
             name: shared.get(one.get("extends"), {}) | one
             for name, one in read.items()
-            if name not in ("default", "stages") and not name.startswith(".")
+            if name not in ("default", "stages", "variables") and not name.startswith(".")
         }
     folder = {"github": ".github/workflows", "azure": ".azure-pipelines"}[maker]
     found: dict[str, Any] = {}
@@ -157,6 +157,75 @@ def test_a_token_is_exchanged_and_no_key_is_named(projects: dict[str, Path], mak
             "credentials_json",
         ):
             assert secret not in written
+
+
+def test_on_github_a_job_logs_in_to_azure_again_when_it_has_trained(projects: dict[str, Path]) -> None:
+    """What a login is made with lasts minutes, and training may take three hours."""
+    found = jobs(projects["github"], "github").get("check-azureml")
+    if found is None:
+        assert not (projects["github"] / "release.py").exists() or "azureml" not in str(projects["github"])
+        return
+    told = [step.get("uses", step.get("run", "")).split("@")[0].split(" &&")[0] for step in found["steps"]]
+    assert [one for one in told if one in ("azure/login", "make train", "make gate")] == [
+        "azure/login",
+        "make train",
+        "azure/login",
+        "make gate",
+    ]
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_readmes_say_what_the_approval_does_not_guard(projects: dict[str, Path], maker: str) -> None:
+    readme = " ".join((projects[maker] / "README.md").read_text().split())
+    if not {name for name in jobs(projects[maker], maker) if name.startswith(("promote-", "schedule-"))}:
+        return
+    assert re.search("is the same before (it|the approval|somebody agrees) and after", readme)
+    assert re.search("[Pp]rotect", readme)
+    told = {"github": "deployment branches", "gitlab": "the main branch", "azure": "access permission to all pipelines"}
+    assert told[maker] in readme
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_a_version_that_is_registered_is_taken_in_place_of_a_new_one(projects: dict[str, Path], maker: str) -> None:
+    """It comes as a variable of the environment, never as part of a script; with two clouds each has its own."""
+    project = projects[maker]
+    files = {"github": ".github/workflows/release.yml", "azure": ".azure-pipelines/release.yml"}
+    checks = {name: job for name, job in jobs(project, maker).items() if re.match("check-(vertex|azureml)", name)}
+    file = project / files.get(maker, ".gitlab-ci.yml")
+    asked = yaml.safe_load(file.read_text()) if file.exists() else {}
+    if maker == "github":
+        begun = asked.get(True, {"workflow_dispatch": {"inputs": {}}})  # YAML takes `on` for true
+        inputs = {name: one["default"] for name, one in begun["workflow_dispatch"]["inputs"].items()}
+    elif maker == "azure":
+        inputs = {one["name"]: one["default"] for one in asked.get("parameters", [])}
+    else:
+        inputs = {name: one["value"] for name, one in asked.get("variables", {}).items()}
+    word = "GIVEN" if maker == "gitlab" else "version"
+    clouds = [name.removeprefix("check-") for name in checks]
+    names = {cloud: f"{word}_{cloud.upper() if maker == 'gitlab' else cloud}" for cloud in clouds}
+    assert inputs == dict.fromkeys(names.values() if len(clouds) > 1 else [word] if clouds else [], "new")
+    for cloud, job in checks.items():
+        name = names[cloud.removeprefix("check-")] if len(clouds) > 1 else word
+        told = {"github": f"${{{{ inputs.{name} }}}}", "azure": f"${{{{ parameters.{name} }}}}"}
+        if maker == "gitlab":
+            [train] = [line for line in job["script"] if line.endswith("make train")]
+            assert train.startswith(f'GIVEN="${name}" sh ') if len(clouds) > 1 else train.startswith("sh ")
+            promoted = jobs(project, maker)[cloud.replace("check", "promote")]
+            assert promoted["rules"] == [{**job["rules"][0], "when": "manual"}], "a job that is needed is there"
+        else:
+            assert [one for one in environments(job) if "GIVEN" in one] == [{"GIVEN": told[maker]}]
+            assert [one for one in strings(job) if told[maker] in one] == [told[maker]]
+        if len(clouds) > 1:
+            began = " ".join(strings(job["if"] if maker == "github" else job.get("condition", job.get("rules"))))
+            assert set(re.findall(rf"{word}_[A-Za-z]+", began)) == set(names.values())
+
+
+def environments(node: Any) -> Iterator[dict[str, str]]:
+    """Yield the variables that steps of a job are given."""
+    if isinstance(node, dict) and isinstance(node.get("env"), dict):
+        yield node["env"]
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from environments(child)
 
 
 def test_the_version_is_told_from_one_job_to_the_next(projects: dict[str, Path]) -> None:

@@ -41,7 +41,6 @@ _MORE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
             "Microsoft.Authorization/roleAssignments/read": "policies ask who approved, and check_access who asks",
             "Microsoft.Authorization/roleDefinitions/read": "policies ask who approved, and check_access who asks",
         },
-        "images": {"push": "it builds the images"},
     },
     "events": {
         "resource group": {

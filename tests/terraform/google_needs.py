@@ -25,12 +25,6 @@ ACTED_AS: Final[Mapping[str, frozenset[str]]] = {
 }
 """The accounts that others act as, and by which verbs: servers and runs have one each."""
 MORE: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
-    "deploy": {
-        "images": {
-            "artifactregistry.repositories.downloadArtifacts": "docker push asks which layers are there",
-            "artifactregistry.repositories.uploadArtifacts": "images of steps and servers are built by a workflow",
-        }
-    },
     "train": {
         "project": {
             "aiplatform.metadataStores.get": (

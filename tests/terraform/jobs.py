@@ -43,10 +43,12 @@ JOBS: Final[Mapping[str, frozenset[str]]] = {
     ),
     # The server behind an endpoint: looks features up.
     "serve": frozenset({*_READS_FEATURES}),
-    # Continuous integration: applies what is defined, starts runs, moves models to stages and onto endpoints.
+    # Continuous integration: applies what is defined, starts runs, moves models to stages and onto endpoints. Its gate
+    # runs the server of a version, which looks features up.
     "deploy": frozenset(
         {
             *_LOOKS_AT_MODELS,
+            *_READS_FEATURES,
             *_FOLLOWS_RUNS,
             "endpoints.delete",
             "endpoints.deploy",
@@ -62,9 +64,6 @@ JOBS: Final[Mapping[str, frozenset[str]]] = {
             "events.dead_letters",
             "events.list",
             "features.apply",
-            "features.get",
-            "features.list",
-            "features.view",
             "models.promote",
             "models.repair",
             "models.rollback",

@@ -24,7 +24,6 @@ VARIABLES = {
     "source_datasets": ["sales"],
 }
 PLACES = {
-    "google_artifact_registry_repository_iam_member": ("repository", {"acme": "images"}),
     "google_bigquery_dataset_iam_member": ("dataset_id", {"sales": "sources"}),
     "google_cloud_run_v2_service_iam_member": ("name", {"acme-events": "receiver"}),
     "google_project_iam_member": ("project", {"my-project": "project"}),
@@ -175,7 +174,7 @@ def _permissions(stack: Applied, role: str) -> frozenset[str]:
         f"projects/my-project/roles/{one['role_id']}": frozenset(one["permissions"])
         for one in stack.resources("google_project_iam_custom_role").values()
     }
-    return (ours | PREDEFINED)[role]
+    return {**ours, **PREDEFINED}[role]
 
 
 def _grants(stack: Applied) -> Iterator[tuple[dict[str, Any], str, str]]:

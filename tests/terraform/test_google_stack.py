@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.terraform.applying import Applied, applied
+from tests.terraform.applying import TERRAFORM, Applied, applied
+from tests.terraform.google_needs import needs
 from tests.terraform.pricing import PRICES, price_faults
 
 import cloudmlops as cm
@@ -19,6 +20,7 @@ from cloudmlops.emulators.google import vertex_emulator
 from cloudmlops.emulators.google.access import Access
 from cloudmlops.emulators.google.cloud import GoogleCloud
 from cloudmlops.errors import PermissionDeniedError
+from cloudmlops.providers.vertex.feature_store.resources import _NODES
 from cloudmlops.providers.vertex.settings import VertexSettings
 from cloudmlops.services.registry.ledger import CHECKPOINT_EVERY, HEAD_EVERY, checkpoint_key, entry_key
 from cloudmlops.testing.contract.models import written_model
@@ -90,6 +92,17 @@ def test_what_costs_at_rest_is_in_production_alone(example: tuple[str, Applied])
     assert made.outputs["about"]["value"]["idle_cost_per_month"] == pytest.approx(node["usd"] * 730 * len(stores))
     assert made.resources("google_vertex_ai_endpoint") == {}
     assert made.resources("google_cloud_run_v2_service") == {}
+
+
+def test_readmes_say_that_the_library_makes_the_store_that_the_stack_does_not() -> None:
+    """Both jobs that apply features may, as the library needs it; when they no longer do, the warning is to go."""
+    for job in ("deploy", "train"):
+        assert "aiplatform.featureOnlineStores.create" in needs(job)["project"]
+    for file in ("README.md", "stacks/google/README.md", "stacks/google/examples/dev/main.tf"):
+        said = " ".join((TERRAFORM / file).read_text().replace("\n#", "\n").split())
+        assert "features.apply()" in said, file
+        assert re.search("(one to three|1 to 3) nodes", said), file
+    assert _NODES == (1, 3)
 
 
 def test_everything_that_an_example_makes_has_a_price_or_is_known_to_be_free(examples: Mapping[str, Applied]) -> None:

@@ -87,4 +87,5 @@ def _from_template(
         raise click.BadParameter(f"{', '.join(map(repr, wrong))}: write QUESTION=ANSWER", param_hint="--answer")
     render(template, folder, {question: answer for question, _, answer in pairs}, ask=ask, overwrite=force)
     session.record(f"A project is in {folder}", {"folder": folder, "template": template})
-    session.note(f"\nNext:\n  cd {folder}\n  {FIRST[template]}")
+    there = "" if folder.resolve() == Path.cwd() else f"  cd {folder}\n"
+    session.note(f"\nNext:\n{there}  {FIRST[template]}")

@@ -67,7 +67,7 @@ module "features" {
   spark             = var.features.spark
   tags              = var.tags
   users = var.features.redis == null ? {} : {
-    for job in ["train", "serve"] : job => module.identity.principals[job]
+    for job in ["deploy", "serve", "train"] : job => module.identity.principals[job]
   }
 }
 

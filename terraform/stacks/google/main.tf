@@ -39,7 +39,6 @@ module "storage" {
   deletion_protection = var.deletion_protection
   retention_days      = var.retention_days
 
-  pushers = { deploy = module.identity.members["deploy"] }
   readers = { for job in ["serve"] : job => module.identity.members[job] }
   writers = { for job in ["deploy", "events", "train"] : job => module.identity.members[job] }
 }

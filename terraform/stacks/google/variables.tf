@@ -27,12 +27,13 @@ variable "budget" {
 }
 
 variable "ci" {
-  description = "Whose continuous integration acts as the job deploy: host (azure, github or gitlab), repository (ORGANISATION/NAME), and the ref, of azure the service connection, whose runs may; of azure the issuer as well. Null is nobody."
+  description = "Whose continuous integration acts as the job deploy: host (azure, github or gitlab); of github and gitlab the repository (ORGANISATION/NAME) and the ref whose runs may; of azure issuer and subject, as the service connection shows them. Null is nobody."
   type = object({
     host       = string
-    ref        = string
-    repository = string
     issuer     = optional(string)
+    ref        = optional(string)
+    repository = optional(string)
+    subject    = optional(string)
   })
   default = null
 }

@@ -123,7 +123,7 @@ variable "users" {
   type        = map(string)
   nullable    = false
   default     = {}
-  description = "Object ids in Entra of who may use Redis, by a name, such as the identities of `train` and `serve`. Azure Managed Redis knows one policy for all of them: all commands, all keys."
+  description = "Object ids in Entra of who may use Redis, by a name, such as the identities of `train`, `serve` and `deploy`, whose gate asks the server. Azure Managed Redis knows one policy for all of them: all commands, all keys."
 
   validation {
     condition     = length(var.users) == 0 || var.redis != null

@@ -99,7 +99,7 @@ locals {
       ])
       container = "Storage Blob Data Contributor"
       features  = local._features
-      images    = "AcrPush"
+      images    = null # they are built and pushed by hand
       topic     = ["EventGrid Data Sender"]
     }
     # Who handles events: retrains, and moves what passed its gate to a stage.

@@ -17,6 +17,7 @@ locals {
     { for job, may in local.jobs : "${job}/container" => { job = job, scope = var.container_id, role = may.container } },
     var.registry == null ? {} : {
       for job, may in local.jobs : "${job}/images" => { job = job, scope = var.registry.id, role = may.images }
+      if may.images != null
     },
     var.topic == null ? {} : merge([
       for job, may in local.jobs : {

@@ -26,6 +26,7 @@ locals {
         "aiplatform.featureViewSyncs.get",
         "aiplatform.featureViewSyncs.list",
         "aiplatform.featureViews.create",
+        "aiplatform.featureViews.fetchFeatureValues",
         "aiplatform.featureViews.get",
         "aiplatform.featureViews.sync",
         "aiplatform.featureViews.update",

@@ -22,16 +22,16 @@ variable "project" {
 
 variable "ci" {
   description = <<-EOT
-    Whose continuous integration acts as the job deploy, without a key: a repository of GitHub or a project of GitLab
-    (ORGANISATION/NAME), and the ref whose runs may, such as refs/heads/main of GitHub or main of GitLab; or a project of Azure
-    Pipelines (ORGANISATION/PROJECT), the service connection whose runs may, as the ref, and the issuer that the connection shows.
-    Null is nobody.
+    Whose continuous integration acts as the job deploy, without a key. Of github and gitlab: the repository or project
+    (ORGANISATION/NAME), and the ref whose runs may, such as refs/heads/main of GitHub or main of GitLab, a protected branch. Of azure,
+    which is Azure Pipelines: issuer and subject, as the service connection shows them whose runs may. Null is nobody.
   EOT
   type = object({
     host       = string
-    ref        = string
-    repository = string
     issuer     = optional(string)
+    ref        = optional(string)
+    repository = optional(string)
+    subject    = optional(string)
   })
   default = null
 
@@ -41,13 +41,16 @@ variable "ci" {
   }
 
   validation {
-    condition     = var.ci == null || can(regex("^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$", var.ci.repository))
-    error_message = "A repository is ORGANISATION/NAME."
+    condition = var.ci == null || try(
+      var.ci.host == "azure" ? var.ci.repository == null : can(regex("^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$", var.ci.repository)),
+      false,
+    )
+    error_message = "A repository is ORGANISATION/NAME; azure has a subject in its place."
   }
 
   validation {
-    condition     = var.ci == null || can(regex("^[A-Za-z0-9._/-]+$", var.ci.ref))
-    error_message = "A ref is a branch, a tag or a service connection, without wildcards."
+    condition     = var.ci == null || try(var.ci.host == "azure" ? var.ci.ref == null : can(regex("^[A-Za-z0-9._/-]+$", var.ci.ref)), false)
+    error_message = "A ref is a branch or a tag, without wildcards; azure has a subject in its place."
   }
 
   validation {
@@ -55,7 +58,15 @@ variable "ci" {
       var.ci.host == "azure" ? can(regex("^https://(vstoken\\.dev\\.azure\\.com|login\\.microsoftonline\\.com)/[0-9a-f-]{36}(/v2\\.0)?$", var.ci.issuer)) : var.ci.issuer == null,
       false,
     )
-    error_message = "An issuer is given for azure alone: https://vstoken.dev.azure.com/ORGANISATION_ID, or https://login.microsoftonline.com/TENANT_ID/v2.0."
+    error_message = "An issuer is given for azure alone: https://login.microsoftonline.com/TENANT_ID/v2.0, or, of older connections, https://vstoken.dev.azure.com/ORGANISATION_ID."
+  }
+
+  validation {
+    condition = var.ci == null || try(
+      var.ci.host == "azure" ? can(regex("^(sc:/(/[A-Za-z0-9._-]+){3}|/eid1(/[A-Za-z0-9_-]+)+/sc/[0-9a-f-]{36}/[0-9a-f-]{36})$", var.ci.subject)) : var.ci.subject == null,
+      false,
+    )
+    error_message = "A subject is given for azure alone, whole: /eid1/…/sc/ORGANISATION_ID/CONNECTION_ID, or, of older connections, sc://ORGANISATION/PROJECT/NAME, without spaces."
   }
 }
 

@@ -37,7 +37,7 @@ locals {
 }
 
 resource "google_project_iam_custom_role" "this" {
-  for_each = local.roles
+  for_each = { for name, role in local.roles : name => role if name != "image_pusher" || length(var.pushers) > 0 }
 
   project     = var.project
   role_id     = "${replace(var.name, "-", "_")}_${each.key}"

@@ -1,7 +1,6 @@
-{%- set image = not feature_store and (serving == 'image' or 'vertex' in clouds) %}
 {%- if releases %}
 
-# What a release does, here as in its workflow, with TARGET, VERSION and APPROVER from the environment.
+# What a release does, here as in its workflow, with TARGET, GIVEN, VERSION and APPROVER from the environment.
 .PHONY: train gate promote
 VERSION ?= $(shell cat version.txt 2>/dev/null)
 export VERSION
@@ -9,14 +8,15 @@ export VERSION
 IMAGE_AT ?= http://localhost:8080
 {%- endif %}
 
-train: $(VENV)/made  ## Register a version on TARGET; its number goes into version.txt
-	$(BIN)/python release.py train --target "$$TARGET" > version.txt
+train: $(VENV)/made  ## Register a version on TARGET, unless GIVEN is one; its number goes into version.txt
+	$(BIN)/python release.py --target "$$TARGET" train -- "$$GIVEN" > version.txt
 
 {% if image -%}
 gate: $(VENV)/made  ## Held-out rows of VERSION, and the latency of the image that will serve it: needs docker
 	rm -rf .gate
 	$(BIN)/cloudmlops models download {{ name }} "$$VERSION" .gate/model --target "$$TARGET"
-	docker build --file docker/serving.Dockerfile --tag {{ name }}-serving docker
+	chmod -R a+rX .gate/model
+	docker build --file docker/serving.Dockerfile --tag {{ name }}-serving .
 	-docker rm --force {{ name }}-gate
 	docker create --name {{ name }}-gate --publish 8080:8080 {{ name }}-serving --model /model --host 0.0.0.0 --port 8080
 	docker cp .gate/model {{ name }}-gate:/model

@@ -90,7 +90,6 @@ run "topic_registry_and_feature_store_add_roles_on_themselves" {
       } == {
       "train/images"                         = "registry: AcrPull"
       "serve/images"                         = "registry: AcrPull"
-      "deploy/images"                        = "registry: AcrPush"
       "events/images"                        = "registry: AcrPull"
       "train/topic/EventGrid Data Sender"    = "topic: EventGrid Data Sender"
       "deploy/topic/EventGrid Data Sender"   = "topic: EventGrid Data Sender"

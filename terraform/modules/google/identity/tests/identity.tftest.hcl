@@ -100,7 +100,7 @@ run "github_comes_in_from_one_branch_of_one_repository" {
   }
 }
 
-run "gitlab_comes_in_from_one_branch_of_one_project" {
+run "gitlab_comes_in_from_one_protected_branch_of_one_project_and_from_no_tag_of_its_name" {
   command = plan
 
   variables {
@@ -108,16 +108,20 @@ run "gitlab_comes_in_from_one_branch_of_one_project" {
   }
 
   assert {
-    condition     = google_iam_workload_identity_pool_provider.ci["gitlab"].attribute_condition == "assertion.project_path == \"ada/models/churn\" && assertion.ref == \"main\""
+    condition     = google_iam_workload_identity_pool_provider.ci["gitlab"].attribute_condition == "assertion.project_path == \"ada/models/churn\" && assertion.ref == \"main\" && assertion.ref_type == \"branch\" && assertion.ref_protected == \"true\""
     error_message = "Others of GitLab may come in."
   }
 }
 
 run "azure_pipelines_come_in_by_one_service_connection" {
-  command = plan
+  command = apply
 
   variables {
-    ci = { host = "azure", repository = "contoso/churn", ref = "vertex-prod", issuer = "https://vstoken.dev.azure.com/00000000-0000-0000-0000-000000000001" }
+    ci = {
+      host    = "azure"
+      issuer  = "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000001/v2.0"
+      subject = "/eid1/c/pub/t/AAAAAAAAAAAAAAAAAAAAAA/a/BBBBBBBBBBBBBBBBBBBBBB/sc/00000000-0000-0000-0000-000000000002/00000000-0000-0000-0000-000000000003"
+    }
   }
 
   override_resource {
@@ -126,18 +130,55 @@ run "azure_pipelines_come_in_by_one_service_connection" {
   }
 
   assert {
-    condition     = google_iam_workload_identity_pool_provider.ci["azure"].attribute_condition == "assertion.sub == \"sc://contoso/churn/vertex-prod\""
+    condition     = google_iam_workload_identity_pool_provider.ci["azure"].attribute_condition == "assertion.sub == \"${var.ci.subject}\""
     error_message = "Other connections may come in."
   }
 
   assert {
-    condition     = google_iam_workload_identity_pool_provider.ci["azure"].oidc[0].issuer_uri == var.ci.issuer && google_iam_workload_identity_pool_provider.ci["azure"].oidc[0].allowed_audiences == tolist(["api://AzureADTokenExchange"])
+    condition     = google_iam_workload_identity_pool_provider.ci["azure"].oidc[0].issuer_uri == var.ci.issuer && google_iam_workload_identity_pool_provider.ci["azure"].oidc[0].allowed_audiences == tolist(["api://AzureADTokenExchange", "fb60f99c-7a34-4190-8149-302f77469936"])
     error_message = "Somebody else vouches, or for tokens that are for something else."
+  }
+
+  assert {
+    condition     = length(var.ci.subject) > 127 && google_iam_workload_identity_pool_provider.ci["azure"].attribute_mapping == tomap({ "google.subject" = "assertion.sub.extract('/sc/{connection}')", "attribute.repository" = "assertion.sub.extract('/sc/{connection}')" })
+    error_message = "The subject is longer than Google takes it."
   }
 
   assert {
     condition     = keys(google_service_account_iam_member.ci) == ["azure"] && google_service_account_iam_member.ci["azure"].service_account_id == "projects/my-project/serviceAccounts/cloudmlops-deploy@my-project.iam.gserviceaccount.com"
     error_message = "It comes in as another job."
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.ci["azure"].member == "principalSet://iam.googleapis.com/projects/12345/locations/global/workloadIdentityPools/cloudmlops-ci/attribute.repository/00000000-0000-0000-0000-000000000002/00000000-0000-0000-0000-000000000003"
+    error_message = "Another connection comes in than the mapping tells."
+  }
+}
+
+run "older_service_connections_come_in_by_their_names" {
+  command = apply
+
+  variables {
+    ci = {
+      host    = "azure"
+      issuer  = "https://vstoken.dev.azure.com/00000000-0000-0000-0000-000000000001"
+      subject = "sc://contoso/churn/vertex-prod"
+    }
+  }
+
+  override_resource {
+    target = google_iam_workload_identity_pool.ci["azure"]
+    values = { name = "projects/12345/locations/global/workloadIdentityPools/cloudmlops-ci" }
+  }
+
+  assert {
+    condition     = google_iam_workload_identity_pool_provider.ci["azure"].attribute_condition == "assertion.sub == \"sc://contoso/churn/vertex-prod\"" && google_iam_workload_identity_pool_provider.ci["azure"].attribute_mapping["google.subject"] == "assertion.sub.extract('sc://{connection}')"
+    error_message = "Other connections may come in."
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.ci["azure"].member == "principalSet://iam.googleapis.com/projects/12345/locations/global/workloadIdentityPools/cloudmlops-ci/attribute.repository/contoso/churn/vertex-prod"
+    error_message = "Another connection comes in than the mapping tells."
   }
 }
 
@@ -220,7 +261,43 @@ run "azure_pipelines_name_who_vouches" {
   command = plan
 
   variables {
-    ci = { host = "azure", repository = "contoso/churn", ref = "vertex-prod" }
+    ci = { host = "azure", subject = "sc://contoso/churn/vertex-prod" }
+  }
+
+  expect_failures = [var.ci]
+}
+
+run "azure_pipelines_name_one_connection_whole" {
+  command = plan
+
+  variables {
+    ci = { host = "azure", issuer = "https://vstoken.dev.azure.com/00000000-0000-0000-0000-000000000001", subject = "sc://contoso/churn/*" }
+  }
+
+  expect_failures = [var.ci]
+}
+
+run "azure_pipelines_have_no_repository_and_no_ref" {
+  command = plan
+
+  variables {
+    ci = {
+      host       = "azure"
+      issuer     = "https://vstoken.dev.azure.com/00000000-0000-0000-0000-000000000001"
+      ref        = "vertex"
+      repository = "contoso/churn"
+      subject    = "sc://contoso/churn/vertex"
+    }
+  }
+
+  expect_failures = [var.ci]
+}
+
+run "github_names_a_repository_and_a_ref_and_no_subject" {
+  command = plan
+
+  variables {
+    ci = { host = "github", subject = "repo:ada/churn:environment:prod" }
   }
 
   expect_failures = [var.ci]

@@ -57,6 +57,19 @@ run "readers_read_and_writers_create_but_remove_outside_of_the_ledger_only" {
   }
 }
 
+run "without_anybody_who_pushes_images_there_is_no_role_for_it" {
+  command = plan
+
+  variables {
+    pushers = {}
+  }
+
+  assert {
+    condition     = sort(keys(google_project_iam_custom_role.this)) == tolist(["object_creator", "object_reader", "object_remover"])
+    error_message = "There is a role that nobody has."
+  }
+}
+
 run "who_pushes_images_writes_no_objects" {
   command = plan
 

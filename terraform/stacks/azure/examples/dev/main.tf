@@ -25,9 +25,9 @@ module "mlops" {
   events   = null
 
   federated = {
-    github = {
+    github-main = {
       issuer  = "https://token.actions.githubusercontent.com"
-      subject = "repo:${var.repository}:environment:dev"
+      subject = "repo:${var.repository}:ref:refs/heads/main"
     }
   }
 

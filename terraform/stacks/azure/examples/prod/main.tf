@@ -32,9 +32,13 @@ module "mlops" {
   }
 
   federated = {
-    github = {
+    github-main = {
       issuer  = "https://token.actions.githubusercontent.com"
-      subject = "repo:${var.repository}:environment:prod"
+      subject = "repo:${var.repository}:ref:refs/heads/main"
+    }
+    github-production = {
+      issuer  = "https://token.actions.githubusercontent.com"
+      subject = "repo:${var.repository}:environment:azureml-production"
     }
   }
 

@@ -23,12 +23,13 @@ variable "budget" {
 }
 
 variable "ci" {
-  description = "Whose continuous integration deploys: host, repository and ref."
+  description = "Whose continuous integration deploys: host, repository and ref, of Azure Pipelines host, issuer and subject."
   type = object({
     host       = string
-    ref        = string
-    repository = string
     issuer     = optional(string)
+    ref        = optional(string)
+    repository = optional(string)
+    subject    = optional(string)
   })
 }
 
