@@ -67,10 +67,10 @@ def test_a_service_that_stays_busy_is_told_with_the_time_to_come_again(
 def test_an_id_whose_job_was_never_made_is_started_by_the_next_call(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
-    platform = connect_to_run(timeout="1")
+    platform, impatient = connect_to_run(), connect_to_run(timeout="2")
     azureml_emulator.faults.set(Fault(matching=PUT, refused=Refused("UNAVAILABLE", "try again later"), times=None))
     with pytest.raises(UnavailableError):
-        platform.pipelines.run(single, id="monday")
+        impatient.pipelines.run(single, id="monday")
     azureml_emulator.faults.clear()
 
     assert platform.pipelines.run(single, id="monday").wait().outputs == {"output": 1}
@@ -80,10 +80,10 @@ def test_an_id_whose_job_was_never_made_is_started_by_the_next_call(
 def test_a_resume_whose_job_was_never_made_is_done_by_the_next_call(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
-    platform = connect_to_run(timeout="1")
+    platform, impatient = connect_to_run(), connect_to_run(timeout="2")
     with pytest.raises(RunFailedError) as failure:
         platform.pipelines.run(falling, wait=True)
-    run = failure.value.run
+    run = impatient.pipelines.get(failure.value.run.id)
     azureml_emulator.faults.set(Fault(matching=PUT, refused=Refused("UNAVAILABLE", "try again later"), times=None))
     with pytest.raises(UnavailableError):
         run.resume()

@@ -86,11 +86,11 @@ def test_a_change_whose_answer_is_lost_is_shown_as_what_it_is(
     connect_to_run: Connects, azureml_emulator: Emulator
 ) -> None:
     azureml_emulator.clock.freeze(datetime(2030, 1, 1, 1, 30, tzinfo=UTC))
-    platform = connect_to_run(timeout="1")
+    platform, impatient = connect_to_run(), connect_to_run(timeout="2")
     platform.pipelines.schedule(single, name="nightly", cron="0 3 * * *", parameters={"value": 7})
     azureml_emulator.faults.set(Fault(matching=PUT, lose_response=True, times=None))
     with pytest.raises(ServiceError):
-        platform.pipelines.schedule(single, name="nightly", cron="0 2 * * *", parameters={"value": 8})
+        impatient.pipelines.schedule(single, name="nightly", cron="0 2 * * *", parameters={"value": 8})
     azureml_emulator.faults.clear()
 
     (kept,) = platform.pipelines.schedules()
@@ -140,11 +140,11 @@ def test_a_removal_that_was_begun_is_shown_as_paused_and_can_be_ended(
 def test_a_removal_whose_answer_is_lost_is_done_by_the_next_call(
     connect_to_run: Connects, azureml_emulator: Emulator, call: str
 ) -> None:
-    platform = connect_to_run(timeout="1")
+    platform, impatient = connect_to_run(), connect_to_run(timeout="2")
     platform.pipelines.schedule(single, name="nightly", cron="0 3 * * *")
     azureml_emulator.faults.set(Fault(matching=call, lose_response=True, times=None))
     with pytest.raises(ServiceError):
-        platform.pipelines.unschedule("nightly")
+        impatient.pipelines.unschedule("nightly")
     azureml_emulator.faults.clear()
 
     for one in platform.pipelines.schedules():
@@ -227,8 +227,8 @@ def test_a_schedule_that_azure_does_not_come_to_make_is_waited_for_no_longer_tha
 ) -> None:
     monkeypatch.setattr(cloud.operations, "stuck", True)
 
-    with pytest.raises(WaitTimeoutError, match=r"pipelines\.schedule of 'nightly' has not ended after 1 s"):
-        connect_to_run(timeout="1").pipelines.schedule(single, name="nightly", cron="0 3 * * *")
+    with pytest.raises(WaitTimeoutError, match=r"pipelines\.schedule of 'nightly' has not ended after 3 s"):
+        connect_to_run(timeout="3").pipelines.schedule(single, name="nightly", cron="0 3 * * *")
 
 
 def _somebody_schedules(platform: Platform, name: str) -> None:
