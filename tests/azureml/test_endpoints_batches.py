@@ -276,14 +276,15 @@ def test_what_was_left_of_a_job_that_has_ended_makes_room_before_anything_is_dep
     path = f"{platform._backends.settings.workspace_id}/batchEndpoints/{endpoint.name}/deployments"
     found = cloud.resources.get(f"{path}/{of_killed}")
     assert found is not None
-    others = [f"{of_killed[:-2]}{number:02}" for number in range(10, 29)]
+    stem = f"{of_killed[:-3]}x"  # no digit of theirs
+    others = [f"{stem}{number}" for number in range(10, 29)]
     for name in others:  # of calls that have just begun
         cloud.resources.update({**found, "id": f"{path}/{name}", "name": name})
 
     platform.endpoints.predict_batch(version, str(rows), str(output))
 
     assert sorted(deployments(platform)) == sorted(others)
-    cloud.resources.update({**found, "id": f"{path}/{of_killed[:-2]}29", "name": f"{of_killed[:-2]}29"})
+    cloud.resources.update({**found, "id": f"{path}/{stem}29", "name": f"{stem}29"})
     with pytest.raises(QuotaExceededError, match="limit of deployments per endpoint"):
         platform.endpoints.predict_batch(version, str(rows), str(output))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform_v1 as v1
@@ -43,10 +43,12 @@ def snake(name: str) -> str:
 class World:
     """A running emulator, projects of its own, and what requests are about."""
 
+    numbers: ClassVar = count(1)
+    """Of all: a second one finds what the first one made."""
+
     def __init__(self, emulator: Emulator, folder: Path, transport: str) -> None:
         self.emulator = emulator
         self.transport = transport
-        self.numbers = count(1)
         self.served = Served.at(emulator, f"every-{transport}", folder)
         self.pipelines = Google(emulator=emulator, project=self.served.project, channel=self.served.channel)
         self.features = Cloud(emulator)
